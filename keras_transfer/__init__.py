@@ -1,0 +1,61 @@
+"""Transfer learning with Keras: labelled images in, a tested classifier that serves out.
+
+    import keras_transfer as kt
+
+    result = kt.fit(kt.Recipe(base="vgg16", data="photos/"))
+    print(result.metrics["test"]["accuracy"])
+    kt.load(result.folder).predict(["a.jpg"])
+
+What needs TensorFlow is loaded when first used, so that importing the package takes no time.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+# The function `bases` and its module share a name: imported here, `kt.bases` is the function for good.
+from keras_transfer.bases import Base, bases
+from keras_transfer.errors import UsageError, UserError
+from keras_transfer.progress import Progress
+from keras_transfer.recipe import Recipe
+
+if TYPE_CHECKING:
+    from keras_transfer.run import Result, fit
+    from keras_transfer.serving.saved import Prediction, SavedClassifier
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Result": "run",
+    "fit": "run",
+    "Prediction": "serving.saved",
+    "SavedClassifier": "serving.saved",
+}
+
+__all__ = [
+    "Base",
+    "Prediction",
+    "Progress",
+    "Recipe",
+    "Result",
+    "SavedClassifier",
+    "UsageError",
+    "UserError",
+    "bases",
+    "fit",
+    "load",
+]
+
+
+def load(model: str) -> SavedClassifier:
+    """Return a saved version, ready to predict: `saved_models/NAME` (its newest) or `saved_models/NAME/3`."""
+    from keras_transfer.serving.saved import SavedClassifier
+
+    return SavedClassifier(model)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

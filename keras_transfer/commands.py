@@ -1,0 +1,190 @@
+"""The commands: click declarations, each calling one public function of the package.
+
+TensorFlow is imported within the commands that need it, so that `--help`, listings and option errors answer at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from keras_transfer import __version__, tables
+from keras_transfer.errors import UsageError, UserError, nearest
+from keras_transfer.progress import Progress
+from keras_transfer.recipe import Recipe, option_name
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110, "auto_envvar_prefix": "KERAS_TRANSFER"}
+
+
+class Commands(click.Group):
+    """Commands that answer a user's mistake with one line, and an unknown name with the nearest right one."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Name the nearest command for one that is not there."""
+        if args and self.get_command(ctx, args[0]) is None:
+            hint = nearest(args[0], self.list_commands(ctx))
+            raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def _example(text: str) -> str:
+    return f"Example: python cli.py {text}"
+
+
+def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """One option for each field of the recipe, checked there, not here."""
+    for field in reversed(dataclasses.fields(Recipe)):
+        shown = "/".join(str(choice) for choice in field.metadata.get("choices", ())) or "VALUE"
+        note = "" if "[default" in field.metadata["help"] or field.default in ("", None) else f" [default: {field.default}]"
+        option = click.option(
+            option_name(field), field.name, metavar=shown, default=None, help=field.metadata["help"] + note
+        )
+        command = option(command)
+    return command
+
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+_quiet = click.option("--quiet", is_flag=True, help="No progress.")
+_debug = click.option("--debug", is_flag=True, help="Show the traceback of an error, and TensorFlow's log.")
+
+
+@click.group(cls=Commands, context_settings=_CONTEXT)
+@click.version_option(__version__, prog_name="keras-transfer")
+def cli() -> None:
+    """Point it at a folder of labelled images, get back a tested classifier that serves."""
+
+
+@cli.command(epilog=_example("fit --base mobilenet --data photos/ --output saved_models/photos"))
+@_recipe_options
+@_json
+@_quiet
+@_debug
+def fit(as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
+    """Transfer a base onto labelled images and write a version that serves."""
+    recipe = Recipe(**{name: value for name, value in options.items() if value is not None})
+    _check_base(recipe)
+    from keras_transfer.run import fit as run
+
+    result = run(recipe, Progress(quiet))
+    if as_json:
+        click.echo(json.dumps({"folder": str(result.folder), **result.metrics}, indent=2))
+    else:
+        click.echo(tables.run(result.metrics, result.recipe, str(result.folder)))
+
+
+@cli.command(epilog=_example("evaluate saved_models/photos --data photos/"))
+@click.argument("model")
+@click.option("--data", help="Labelled images, as `fit` takes them. [default: what the model was fitted on]")
+@_json
+@_quiet
+@_debug
+def evaluate(model: str, data: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
+    """Measure a model on labelled images, leaving out those that it was trained on."""
+    from keras_transfer.serving.saved import SavedClassifier
+
+    classifier = SavedClassifier(model)
+    source = data or classifier.metrics["data"]["source"]
+    report = classifier.evaluate(source, Progress(quiet))
+    click.echo(json.dumps(report, indent=2) if as_json else tables.evaluation(report, classifier.metrics, source))
+
+
+@cli.command(epilog=_example("predict saved_models/photos a.jpg 'more/*.png' folder/"))
+@click.argument("model")
+@click.argument("images", nargs=-1, required=True)
+@_json
+@click.option("--csv", "as_csv", is_flag=True, help="Print the result as CSV.")
+@_quiet
+@_debug
+def predict(model: str, images: tuple[str, ...], as_json: bool, as_csv: bool, quiet: bool, debug: bool) -> None:
+    """Say what files, globs and folders of images show."""
+    if as_json and as_csv:
+        raise UsageError("--json and --csv exclude each other.")
+    from keras_transfer.data.sources import expand
+
+    files = expand(images)
+    from keras_transfer.serving.saved import SavedClassifier, write_predictions
+
+    classifier = SavedClassifier(model)
+    predictions = classifier.predict(files, Progress(quiet))
+    if as_json:
+        records = [prediction.record() for prediction in predictions]
+        click.echo(json.dumps({"model": str(classifier.folder), "predictions": records}, indent=2))
+    elif as_csv:
+        write_predictions(predictions, classifier.classes, sys.stdout)
+    else:
+        click.echo(tables.predictions([prediction.record() for prediction in predictions], classifier.metrics))
+    if any(prediction.error for prediction in predictions):
+        sys.exit(1)
+
+
+@cli.command(epilog=_example("bases --json"))
+@_json
+@_debug
+def bases(as_json: bool, debug: bool) -> None:
+    """List the bases that can be transferred, with size, cost and blocks."""
+    from keras_transfer.bases import bases as rows
+
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(row) for row in rows()], indent=2))
+    else:
+        click.echo(tables.bases(rows()))
+
+
+@cli.command(epilog=_example("cache --clear"))
+@click.option("--clear", is_flag=True, help="Delete all stored activations.")
+@_json
+@_debug
+def cache(clear: bool, as_json: bool, debug: bool) -> None:
+    """Show or clear the stored activations."""
+    from keras_transfer import cache as store
+
+    if clear:
+        freed = store.clear()
+        click.echo(json.dumps({"freed_bytes": freed}) if as_json else f"Freed {freed / 1e6:.1f} MB.")
+        return
+    contents = store.contents()
+    click.echo(json.dumps(contents, indent=2) if as_json else tables.cache(contents))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line: exit code 2 for a wrong option, 1 for work that failed, no traceback unless `--debug`."""
+    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    if not debug:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        cli.main(arguments, prog_name=Path(sys.argv[0]).name, standalone_mode=False)
+    except UserError as error:
+        if debug:
+            raise
+        _fail(str(error), error.exit_code)
+    except click.ClickException as error:
+        _fail(error.format_message(), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("Interrupted; nothing was written.", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        _fail(f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]} (--debug shows where)", 1)
+
+
+def _check_base(recipe: Recipe) -> None:
+    """Find a wrong base or block before TensorFlow is imported."""
+    from keras_transfer.bases import find
+
+    if not recipe.base.endswith(".keras"):
+        find(recipe.base).thawed(recipe.thaw)
+
+
+def _fail(text: str, code: int) -> None:
+    click.echo(f"Error: {text}", err=True)
+    sys.exit(code)

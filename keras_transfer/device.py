@@ -1,0 +1,100 @@
+"""What this machine computes fastest in, and the precision, XLA and engine that follow from it."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_transfer.errors import UsageError
+from keras_transfer.recipe import Recipe
+
+# https://www.intel.com/content/www/us/en/developer/articles/technical/intel-deep-learning-boost-new-instruction-bfloat16.html
+_CPU_BFLOAT16 = ("avx512_bf16", "amx_bf16")
+_GPU_BFLOAT16 = (8, 0)  # Ampere: https://docs.nvidia.com/cuda/ampere-tuning-guide/
+_GPU_FLOAT16 = (7, 0)  # Volta, the first with tensor cores.
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a run computes.
+
+    Attributes:
+        device: `cpu` or `gpu`.
+        precision: Of training and of TensorFlow's frozen part: `float32`, `bfloat16` or `float16`.
+        xla: Compile training and TensorFlow's frozen part.
+        engine: Of the frozen part, `tensorflow` or `openvino`.
+    """
+
+    device: str
+    precision: str
+    xla: bool
+    engine: str
+
+    @property
+    def policy(self) -> str:
+        """The Keras dtype policy."""
+        return "float32" if self.precision == "float32" else f"mixed_{self.precision}"
+
+
+def plan(recipe: Recipe) -> Plan:
+    """Choose what the recipe leaves open.
+
+    Precision: bfloat16 on GPUs that have it, float16 on those with only that, float32 elsewhere and on CPUs,
+    where accuracy comes before the factor that bfloat16 would give (docs/measurements.md). XLA: on for a GPU, off for a CPU, where it
+    measured slower. Engine: OpenVINO on a CPU when it is installed.
+
+    Raises:
+        UsageError: OpenVINO is asked for and not installed.
+    """
+    gpu = _gpu_capability()
+    precision = recipe.precision
+    if precision == "auto":
+        precision = "float32"
+        if gpu is not None:
+            precision = "bfloat16" if gpu >= _GPU_BFLOAT16 else "float16" if gpu >= _GPU_FLOAT16 else "float32"
+    installed = importlib.util.find_spec("openvino") is not None
+    if recipe.engine == "openvino" and not installed:
+        raise UsageError("--engine openvino needs the package openvino: pip install openvino.")
+    engine = recipe.engine
+    if engine == "auto":
+        engine = "openvino" if installed and gpu is None and _tensorflow_backend() else "tensorflow"
+    xla = gpu is not None if recipe.xla == "auto" else recipe.xla == "on"
+    return Plan("cpu" if gpu is None else "gpu", precision, xla, engine)
+
+
+def processor() -> str:
+    """Return the processor's name, for the record of a run."""
+    lines = _cpu_info()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 in hardware (known on Linux only)."""
+    flags = next((line.split() for line in _cpu_info() if line.startswith("flags")), [])
+    return any(flag in flags for flag in _CPU_BFLOAT16)
+
+
+def _cpu_info() -> list[str]:
+    try:
+        return Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return []
+
+
+def _gpu_capability() -> tuple[int, int] | None:
+    import tensorflow as tf
+
+    devices = tf.config.list_physical_devices("GPU")
+    if not devices:
+        return None
+    details = tf.config.experimental.get_device_details(devices[0])
+    return details.get("compute_capability", (0, 0))
+
+
+def _tensorflow_backend() -> bool:
+    import keras
+
+    return keras.backend.backend() == "tensorflow"

@@ -1,0 +1,106 @@
+"""What runs the frozen part: TensorFlow (any Keras backend, in fact), or OpenVINO on a CPU."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from keras_transfer.device import Plan
+from keras_transfer.progress import Progress
+
+Outputs = list[np.ndarray]
+
+# Largest difference from Keras, as a share of the largest value. Float32 kernels that sum in another order
+# differ by about 2e-6; bfloat16 has 8 bits and errors add up over the layers.
+TOLERANCE = {"float32": 1e-4, "bfloat16": 0.15, "float16": 0.02}
+_CHECKED_IMAGES = 2
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A frozen network that can be run.
+
+    Attributes:
+        name: `tensorflow` or `openvino`, for the record.
+        run: Batches of uint8 pixels `[B, H, W, 3]` to the network's outputs, each a list of arrays, in order.
+    """
+
+    name: str
+    run: Callable[[Iterable[np.ndarray]], Iterator[Outputs]]
+
+
+def start(frozen: keras.Model, plan: Plan, sample: np.ndarray, progress: Progress) -> Engine:
+    """Return the fastest engine of the plan that agrees with Keras on a sample.
+
+    Args:
+        frozen: Pixels to a list of tensors.
+        plan: Names the engine and the precision.
+        sample: uint8 `[B, H, W, 3]`, on which the engines are compared.
+        progress: Hears of it when TensorFlow takes over.
+    """
+    if plan.engine == "openvino":
+        try:
+            engine, difference = _openvino(frozen, plan.precision, sample[:_CHECKED_IMAGES])
+            if difference <= TOLERANCE[plan.precision]:
+                return engine
+            reason = f"differs from Keras by {difference:.1e} of the largest value"
+        except Exception as error:  # A converter meets any graph and may fail in any way; TensorFlow runs them all.
+            reason = f"cannot run it ({str(error).strip().splitlines()[0][:120] if str(error) else type(error).__name__})"
+        progress.warn(f"OpenVINO {reason}; TensorFlow runs the frozen part instead.")
+    return _tensorflow(frozen, plan)
+
+
+def _tensorflow(frozen: keras.Model, plan: Plan) -> Engine:
+    frozen.compile(jit_compile=plan.xla)
+
+    def run(batches: Iterable[np.ndarray]) -> Iterator[Outputs]:
+        for batch in batches:
+            yield list(frozen.predict_on_batch(batch.astype("float32")))
+
+    return Engine("tensorflow", run)
+
+
+def _openvino(frozen: keras.Model, precision: str, sample: np.ndarray) -> tuple[Engine, float]:
+    """Convert in memory; return the engine and its largest relative difference from Keras on the sample."""
+    import openvino
+    import tensorflow as tf
+
+    def call(pixels: tf.Tensor) -> list[tf.Tensor]:
+        return list(frozen(tf.cast(pixels, tf.float32), training=False))
+
+    function = tf.function(call).get_concrete_function(tf.TensorSpec((None, *sample.shape[1:]), tf.uint8))
+    converted = openvino.convert_model(function, share_weights=False)
+    hints = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}.get(precision, "f16")}
+    compiled = openvino.Core().compile_model(converted, "CPU", hints)
+    count = len(converted.outputs)
+
+    def run(batches: Iterable[np.ndarray]) -> Iterator[Outputs]:
+        # One request a stream, plus one being filled; results leave in the order in which batches came.
+        idle = [compiled.create_infer_request() for _ in range(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + 1)]
+        busy: collections.deque = collections.deque()
+
+        def finish() -> Outputs:
+            request = busy.popleft()
+            request.wait()
+            outputs = [np.array(request.get_output_tensor(k).data) for k in range(count)]
+            idle.append(request)
+            return outputs
+
+        for batch in batches:
+            if not idle:
+                yield finish()
+            request = idle.pop()
+            request.start_async([batch], share_inputs=False)
+            busy.append(request)
+        while busy:
+            yield finish()
+
+    difference = 0.0
+    for found, expected in zip(next(iter(run([sample]))), function(tf.constant(sample)), strict=True):
+        largest = max(float(np.abs(expected).max()), 1e-12)
+        difference = max(difference, float(np.abs(found - expected.numpy()).max()) / largest)
+    return Engine("openvino", run), difference

@@ -1,0 +1,115 @@
+"""The frozen part runs once: activations of every image and view, computed where they are not stored yet."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import ml_dtypes
+import numpy as np
+import tensorflow as tf
+
+from keras_transfer import cache, engine
+from keras_transfer.cache import ActivationSet
+from keras_transfer.data import augment, pipeline
+from keras_transfer.data.examples import Examples
+from keras_transfer.device import Plan
+from keras_transfer.progress import Progress
+
+# Throughput on two cores does not grow beyond this, and memory does.
+_FORWARD_BATCH = 16
+
+
+@dataclass
+class Extractor:
+    """Computes and finds activations.
+
+    Attributes:
+        frozen: Pixels to a list of tensors, the embedding last.
+        key: What the activations depend on besides the images.
+        plan: Engine and precision.
+        size: Input side, px.
+        resize: How a photo becomes a square.
+        progress: Hears of each pass.
+        engine_name: What ran the last pass, empty while all was found stored.
+        computed: Images that passed the network.
+    """
+
+    frozen: keras.Model
+    key: dict[str, Any]
+    plan: Plan
+    size: int
+    resize: str
+    progress: Progress
+    engine_name: str = ""
+    computed: int = 0
+    _engine: engine.Engine | None = field(default=None, repr=False)
+
+    @property
+    def bytes_per_image(self) -> int:
+        """Disk that one view of an image takes."""
+        shapes = [tuple(output.shape[1:]) for output in self.frozen.outputs]
+        return cache.bytes_per_image(shapes, 4 if self.plan.precision == "float32" else 2)
+
+    def plain(self, examples: Examples, digests: Sequence[bytes]) -> ActivationSet:
+        """Return the activations of the images as they are."""
+        stored = ActivationSet({**self.key, "view": "plain"})
+        missing = stored.missing(digests)
+        paths = [examples.paths[row] for row in missing]
+        batches = pipeline.images(paths, self.size, self.resize, _FORWARD_BATCH)
+        self._pass("Features", stored, [digests[row] for row in missing], pipeline.checked(batches, paths))
+        return stored
+
+    def view(self, number: int, seed: int, flip: bool, examples: Examples, digests: Sequence[bytes]) -> ActivationSet:
+        """Return the activations of an augmented view; it depends on all images, whose random numbers are drawn in one row."""
+        everything = hashlib.blake2b(b"".join(digests), digest_size=16).hexdigest()
+        stored = ActivationSet({**self.key, "view": number, "seed": seed, "flip": flip, "images": everything})
+        if stored.missing(digests):
+            batches = pipeline.images(examples.paths, self.size, self.resize, _FORWARD_BATCH)
+            layers = augment.augmenter(seed * 1000 + number * 10, flip)
+            changed = batches.map(lambda pixels: augment.change(layers, pixels), num_parallel_calls=1).prefetch(2)
+            self._pass(f"View {number}", stored, digests, pipeline.checked(changed, examples.paths))
+        return stored
+
+    def _pass(
+        self, name: str, stored: ActivationSet, digests: Sequence[bytes], batches: Iterator[np.ndarray]
+    ) -> None:
+        if not digests:
+            return
+        first = next(batches)
+        if self._engine is None:
+            self._engine = engine.start(self.frozen, self.plan, first, self.progress)
+            self.engine_name = self._engine.name
+        with self.progress.task(name, len(digests)) as advance:
+            stored.write(digests, self._counted(self._engine.run(itertools.chain([first], batches)), advance))
+
+    def _counted(self, outputs: Iterator[list[np.ndarray]], advance: Any) -> Iterator[list[np.ndarray]]:
+        half = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16}.get(self.plan.precision)
+        for batch in outputs:
+            yield [array.astype(half) if half else array for array in batch]
+            self.computed += len(batch[0])
+            advance(len(batch[0]))
+
+
+def weights_digest(network: keras.Model) -> str:
+    """Return a digest of all weights of a model."""
+    digest = hashlib.blake2b(digest_size=16)
+    for weight in network.weights:
+        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)))
+    return digest.hexdigest()
+
+
+def embeddings(stored: ActivationSet, digests: Sequence[bytes]) -> np.ndarray:
+    """Return the embeddings, float32 `[N, D]`: the last tensor of each stored row."""
+    last = len(stored.specs()) - 1
+    return stored.read(digests, [last])[0].astype("float32")
+
+
+def boundary_signature(stored: ActivationSet) -> list[tf.TensorSpec]:
+    """Return the signature of the stored boundary activations; of the embedding where nothing else is stored."""
+    specs = stored.specs()
+    return [tf.TensorSpec((None, *shape), tf.as_dtype(dtype)) for shape, dtype in specs[:-1] or specs]

@@ -1,0 +1,209 @@
+"""The network of a run: preprocessing, base, pooling and head, and where the frozen part ends.
+
+Every part is a Keras functional model of standard layers, so the whole saves to one `.keras` file that needs
+nothing of this package, and its halves on either side of a boundary share their layers with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_transfer.bases import Base, Block
+from keras_transfer.recipe import Recipe
+
+# ImageNet statistics as in keras.applications.imagenet_utils.preprocess_input.
+_CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
+_TORCH_MEAN = (0.485, 0.456, 0.406)
+_TORCH_DEVIATION = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Network:
+    """The parts of a classifier, in the order in which an image passes them.
+
+    Attributes:
+        prepare: Pixels 0..255, float `[N, H, W, 3]`, to the base's input.
+        base: To a feature map `[N, h, w, C]`.
+        pool: To an embedding `[N, D]`.
+        head: To logits `[N, K]`.
+    """
+
+    prepare: keras.Model
+    base: keras.Model
+    pool: keras.Layer
+    head: keras.Model
+
+    @property
+    def size(self) -> int:
+        """Input side in pixels."""
+        return int(self.base.input_shape[1])
+
+    def classifier(self) -> keras.Model:
+        """Return the whole: float pixels `[N, H, W, 3]` in 0..255 to probabilities, float32 `[N, K]`."""
+        pixels = keras.Input(self.base.input_shape[1:], name="images")
+        logits = self.head(self.pool(self.base(self.prepare(pixels))))
+        return keras.Model(pixels, keras.layers.Activation("softmax", dtype="float32", name="probabilities")(logits))
+
+    def embedder(self) -> keras.Model:
+        """Return the part below the head: pixels to embedding `[N, D]`."""
+        pixels = keras.Input(self.base.input_shape[1:], name="images")
+        return keras.Model(pixels, self.pool(self.base(self.prepare(pixels))))
+
+
+@dataclass(frozen=True)
+class Halves:
+    """A network cut at a boundary, the halves sharing their layers with it.
+
+    Attributes:
+        frozen: Pixels to the activations at the boundary, a list, followed by the embedding: all that is to be stored.
+        below: Pixels to the activations at the boundary, one tensor or a list.
+        tail: Activations at the boundary, one tensor or a list, to logits.
+    """
+
+    frozen: keras.Model
+    below: keras.Model
+    tail: keras.Model
+
+
+def build(base: keras.Model, row: Base, recipe: Recipe, classes: int) -> Network:
+    """Put preprocessing and a new head around a base.
+
+    Args:
+        base: Ends in a feature map.
+        row: Its row of the table.
+        recipe: Gives pooling, dense widths, dropout and L2.
+        classes: Width of the output.
+    """
+    freeze_statistics(base)
+    pool = _pooling(recipe.pooling)
+    embedding = keras.Input(pool.compute_output_shape(base.output_shape)[1:], name="embedding")
+    penalty = keras.regularizers.L2(recipe.l2) if recipe.l2 else None
+    x = embedding
+    for number, width in enumerate(recipe.dense):
+        if recipe.dropout:
+            x = keras.layers.Dropout(recipe.dropout, seed=recipe.seed + number)(x)
+        x = keras.layers.Dense(width, "relu", kernel_regularizer=penalty, name=f"dense_{number + 1}")(x)
+    if recipe.dropout:
+        x = keras.layers.Dropout(recipe.dropout, seed=recipe.seed + len(recipe.dense))(x)
+    logits = keras.layers.Dense(classes, kernel_regularizer=penalty, dtype="float32", name="logits")(x)
+    head = keras.Model(embedding, logits, name="head")
+    return Network(_preparation(row.preprocessing, base.input_shape[1:]), base, pool, head)
+
+
+def freeze_statistics(base: keras.Model) -> None:
+    """Put every BatchNormalization into inference mode for good, whatever else is thawed.
+
+    As https://keras.io/guides/transfer_learning/ advises: its moving statistics are the source's, and a few batches of new data
+    would destroy them.
+    """
+    for layer in base.layers:
+        if isinstance(layer, keras.Model):
+            freeze_statistics(layer)
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+
+
+def cut(network: Network, block: Block | None) -> Halves:
+    """Cut a network below a block, or, without one, below the head.
+
+    All that the boundary layer depends on is frozen, all else trained. The boundary is each tensor that leads from the one to
+    the other, found in the base's graph: one for most bases, two for NASNet, whose cells read the two cells before them.
+    """
+    pixels = keras.Input(network.base.input_shape[1:], name="images")
+    prepared = network.prepare(pixels)
+    if block is None:
+        embedding = network.pool(network.base(prepared))
+        return Halves(keras.Model(pixels, [embedding]), keras.Model(pixels, embedding), network.head)
+    tensors = _boundary(network.base, block.boundary)
+    *activations, feature_map = keras.Model(network.base.input, [*tensors, network.base.output])(prepared)
+    frozen = keras.Model(pixels, [*activations, network.pool(feature_map)])
+    below = keras.Model(pixels, one_or_list(activations))
+    inputs = one_or_list([keras.Input(tensor.shape[1:], dtype=tensor.dtype) for tensor in tensors])
+    above = keras.Model(one_or_list(tensors), network.base.output, name="thawed")
+    return Halves(frozen, below, keras.Model(inputs, network.head(network.pool(above(inputs)))))
+
+
+class Frozen(keras.layers.Layer):
+    """A model as a layer that is never trained: no gradients, and no dropout even while what is above it trains."""
+
+    def __init__(self, network: keras.Model, **kwargs: Any) -> None:
+        super().__init__(trainable=False, **kwargs)
+        self.network = network
+
+    def call(self, inputs: Any) -> Any:
+        """Run the model in inference mode: Keras would hand down `training=True` to a model called directly."""
+        return keras.tree.map_structure(keras.ops.stop_gradient, self.network(inputs, training=False))
+
+
+def cut_points(base: keras.Model) -> tuple[Block, ...]:
+    """Return the blocks of a base that is in no table: one above each layer through which all data passes."""
+    names = [layer.name for layer in base.layers[1:-1] if len(_boundary(base, layer.name)) == 1]
+    return (Block("all", ""), *(Block(name, name) for name in names))
+
+
+def one_or_list(items: Sequence[Any]) -> Any:
+    """Return the only item, or all as a list: how Keras wants the inputs of a model."""
+    return items[0] if len(items) == 1 else list(items)
+
+
+def _boundary(base: keras.Model, name: str) -> list[keras.KerasTensor]:
+    operations = base.operations
+    producer = {id(tensor): op for op in operations for tensor in _tensors(op.output)}
+    if name:
+        layer = base.get_layer(name.removeprefix("<"))
+        ends = _tensors(layer.input if name.startswith("<") else layer.output)
+        frozen = _ancestors([producer[id(tensor)] for tensor in ends], producer)
+    else:
+        frozen = {id(producer[id(tensor)]) for tensor in base.inputs}
+    crossing: dict[int, keras.KerasTensor] = {}
+    for op in operations:
+        if id(op) not in frozen:
+            for tensor in _tensors(op.input):
+                if id(producer[id(tensor)]) in frozen:
+                    crossing[id(tensor)] = tensor
+    return list(crossing.values())
+
+
+def _ancestors(operations: Sequence[keras.Operation], producer: dict[int, keras.Operation]) -> set[int]:
+    found: set[int] = set()
+    waiting = list(operations)
+    while waiting:
+        op = waiting.pop()
+        if id(op) not in found:
+            found.add(id(op))
+            if not isinstance(op, keras.layers.InputLayer):
+                waiting += [producer[id(tensor)] for tensor in _tensors(op.input)]
+    return found
+
+
+def _tensors(nested: object) -> list[keras.KerasTensor]:
+    return [tensor for tensor in keras.tree.flatten(nested) if isinstance(tensor, keras.KerasTensor)]
+
+
+def _pooling(name: str) -> keras.Layer:
+    layers = keras.layers
+    return {"avg": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D, "flatten": layers.Flatten}[name](
+        name="pool"
+    )
+
+
+def _preparation(mode: str, shape: tuple[int, ...]) -> keras.Model:
+    """The base's own `preprocess_input`, as standard layers that save and export."""
+    pixels = keras.Input(shape, name="pixels")
+    if mode == "caffe":
+        x = keras.layers.Rescaling([1.0] * 3, [-mean for mean in _CAFFE_MEAN_BGR])(pixels[..., ::-1])
+    elif mode == "tf":
+        x = keras.layers.Rescaling(1 / 127.5, -1)(pixels)
+    elif mode == "torch":
+        deviation = np.array(_TORCH_DEVIATION)
+        x = keras.layers.Rescaling(
+            (1 / 255 / deviation).tolist(), (-np.array(_TORCH_MEAN) / deviation).tolist()
+        )(pixels)
+    else:
+        x = keras.layers.Identity()(pixels)
+    return keras.Model(pixels, x, name="prepare")

@@ -1,0 +1,154 @@
+"""One phase of gradient training: a model descends on its data, and ends with its best weights."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_transfer.progress import Progress
+
+_WARM_UP = 0.1  # Share of all steps over which the learning rate rises from zero.
+
+
+@dataclass
+class Phase:
+    """What a phase did.
+
+    Attributes:
+        name: `head` or `fine-tune`.
+        epochs: Epochs run; of a solved head, the solver's iterations.
+        best_epoch: The epoch whose weights were kept; 0 if those from before the phase were better.
+        seconds: Wall time.
+        trainable_parameters: Weights that could change.
+        images_per_second: Training images a second, validation included.
+        validation: `accuracy` and `loss` (cross-entropy, nats) on the validation split.
+        history: One record an epoch.
+        details: What else a phase wants to record.
+    """
+
+    name: str
+    epochs: int
+    best_epoch: int
+    seconds: float
+    trainable_parameters: int
+    images_per_second: float
+    validation: dict[str, float]
+    history: list[dict[str, Any]] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def record(self) -> dict[str, Any]:
+        """Return the phase as `metrics.json` has it."""
+        keys = ("name", "epochs", "best_epoch", "seconds", "trainable_parameters", "images_per_second", "validation")
+        return {key: getattr(self, key) for key in keys} | self.details
+
+
+@dataclass(frozen=True)
+class Descent:
+    """How to descend.
+
+    Attributes:
+        epochs: Most epochs.
+        learning_rate: Peak; reached after a tenth of all steps, then falling to zero as a cosine.
+        weight_decay: AdamW's (Loshchilov & Hutter 2019), as a share of the learning rate.
+        label_smoothing: Share of the target spread over all classes (Szegedy et al. 2016).
+        patience: Epochs without a better validation loss before stopping; None runs all.
+        xla: Compile the training step.
+    """
+
+    epochs: int
+    learning_rate: float
+    weight_decay: float
+    label_smoothing: float
+    patience: int | None
+    xla: bool
+
+
+def train(
+    name: str,
+    model: keras.Model,
+    batches: tf.data.Dataset,
+    count: int,
+    steps: int,
+    validation: tf.data.Dataset | None,
+    descent: Descent,
+    progress: Progress,
+    keep_better: bool = False,
+) -> Phase:
+    """Train a model of logits and leave it with the weights of its best epoch, by validation loss.
+
+    Args:
+        name: Of the phase.
+        model: Inputs to logits `[N, K]`.
+        batches: Inputs and one-hot targets of all epochs, one after the other.
+        count: Training images an epoch.
+        steps: Batches an epoch.
+        validation: Inputs and targets; None trains all epochs and keeps the last weights.
+        descent: How.
+        progress: Hears of each epoch.
+        keep_better: Keep the weights from before, if no epoch has a smaller validation loss.
+    """
+    begun = time.monotonic()
+    compile_for(model, descent, steps)
+    start = [np.copy(weights) for weights in model.get_weights()] if keep_better else None
+    before = _evaluate(model, validation) if keep_better and validation is not None else None
+    stopping = keras.callbacks.EarlyStopping(
+        "val_cross_entropy",
+        mode="min",
+        patience=descent.epochs if descent.patience is None else descent.patience,
+        restore_best_weights=True,
+    )
+    with progress.task("Head" if name == "head" else "Fine-tuning", descent.epochs * count) as advance:
+        told = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: advance(count))
+        fitted = model.fit(
+            batches,
+            epochs=descent.epochs,
+            steps_per_epoch=steps,
+            validation_data=validation,
+            callbacks=[told] if validation is None else [stopping, told],
+            verbose=0,
+            shuffle=False,
+        )
+    epochs = len(fitted.epoch)
+    seconds = time.monotonic() - begun
+    best, scores = epochs, {}
+    if validation is not None:
+        losses = fitted.history["val_cross_entropy"]
+        best = int(np.nanargmin(losses)) + 1 if np.isfinite(losses).any() else 0
+        scores = {"accuracy": fitted.history["val_accuracy"][best - 1], "loss": losses[best - 1]}
+        if before is not None and start is not None and (not best or not scores["loss"] < before["loss"]):
+            model.set_weights(start)
+            best, scores = 0, before
+    history = [
+        {"phase": name, "epoch": epoch + 1, **{key: values[epoch] for key, values in fitted.history.items()}}
+        for epoch in range(epochs)
+    ]
+    trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    return Phase(name, epochs, best, seconds, trainable, epochs * count / max(seconds, 1e-9), scores, history)
+
+
+def compile_for(model: keras.Model, descent: Descent, steps: int) -> None:
+    """Compile a model of logits with AdamW, warm-up and cosine decay."""
+    total = max(descent.epochs * steps, 1)
+    warm_up = max(int(_WARM_UP * total), 1)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, max(total - warm_up, 1), warmup_target=descent.learning_rate, warmup_steps=warm_up
+    )
+    model.compile(
+        keras.optimizers.AdamW(schedule, weight_decay=descent.weight_decay),
+        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=descent.label_smoothing),
+        metrics=[
+            keras.metrics.CategoricalAccuracy("accuracy"),
+            keras.metrics.CategoricalCrossentropy("cross_entropy", from_logits=True),
+        ],
+        jit_compile=descent.xla,
+    )
+
+
+def _evaluate(model: keras.Model, validation: tf.data.Dataset) -> dict[str, float]:
+    found = model.evaluate(validation, verbose=0, return_dict=True)
+    return {"accuracy": found["accuracy"], "loss": found["cross_entropy"]}
