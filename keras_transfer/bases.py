@@ -54,7 +54,10 @@ class Base:
     top: str
 
     def thawed(self, thaw: str) -> Block | None:
-        """Return the lowest block that `--thaw` frees: a name, a number of top blocks, `all`, or `auto`. None for `none`.
+        """Return the lowest block that `--thaw` frees, None for `none`.
+
+        Args:
+            thaw: A block's name, a number of top blocks, `all`, `none`, or `auto`.
 
         Raises:
             UsageError: no such block, naming the nearest, or more blocks than there are.
@@ -112,7 +115,9 @@ def _densenet() -> tuple[Block, ...]:
 
 
 def _mobilenet() -> tuple[Block, ...]:
-    return _blocks(("conv1", ""), ("block1", "conv1_relu"), *((f"block{k}", f"conv_pw_{k - 1}_relu") for k in range(2, 14)))
+    return _blocks(
+        ("conv1", ""), ("block1", "conv1_relu"), *((f"block{k}", f"conv_pw_{k - 1}_relu") for k in range(2, 14))
+    )
 
 
 def _mobilenet_v2() -> tuple[Block, ...]:

@@ -1,8 +1,8 @@
 """Activations on disk: computed once, found again by what they were computed from.
 
-A set of activations lives in a folder named after a digest of its key: weights, boundary, size, precision, view. In it, each finished pass leaves a
-shard: `digests.npy` says which images, `0.npy`, `1.npy`, ... hold their tensors, one row an image. Shards are
-written beside and renamed when whole, so that two runs can write at once and one that dies
+A set of activations lives in a folder named after a digest of its key: weights, boundary, size, precision, view. In
+it, each finished pass leaves a shard: `digests.npy` says which images, `0.npy`, `1.npy`, ... hold their tensors, one
+row an image. Shards are written beside and renamed when whole, so that two runs can write at once and one that dies
 leaves its finished shards; they are read row by row, never mapped, so that memory does not grow with the data.
 """
 
@@ -197,15 +197,21 @@ def _regroup(batches: Iterable[list[np.ndarray]], rows: int) -> Iterator[Iterato
 
     def part() -> Iterator[list[np.ndarray]]:
         left = rows
-        while left and (batch := rest.pop() if rest else next(stream, None)):
+        while left:
+            batch = rest.pop() if rest else next(stream, None)
+            if batch is None:
+                return
             if len(batch[0]) > left:
                 rest.append([array[left:] for array in batch])
                 batch = [array[:left] for array in batch]
             left -= len(batch[0])
             yield batch
 
-    while rest or (first := next(stream, None)) is not None:
+    while True:
         if not rest:
+            first = next(stream, None)
+            if first is None:
+                return
             rest.append(first)
         yield part()
 

@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,6 +19,9 @@ from keras_transfer import __version__, tables
 from keras_transfer.errors import UsageError, UserError, nearest
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe, option_name
+
+if TYPE_CHECKING:
+    from keras_transfer.serving.saved import SavedClassifier
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110, "auto_envvar_prefix": "KERAS_TRANSFER"}
 
@@ -42,7 +45,11 @@ def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """One option for each field of the recipe, checked there, not here."""
     for field in reversed(dataclasses.fields(Recipe)):
         shown = "/".join(str(choice) for choice in field.metadata.get("choices", ())) or "VALUE"
-        note = "" if "[default" in field.metadata["help"] or field.default in ("", None) else f" [default: {field.default}]"
+        note = (
+            ""
+            if "[default" in field.metadata["help"] or field.default in ("", None)
+            else f" [default: {field.default}]"
+        )
         option = click.option(
             option_name(field), field.name, metavar=shown, default=None, help=field.metadata["help"] + note
         )
@@ -87,9 +94,7 @@ def fit(as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
 @_debug
 def evaluate(model: str, data: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
     """Measure a model on labelled images, leaving out those that it was trained on."""
-    from keras_transfer.serving.saved import SavedClassifier
-
-    classifier = SavedClassifier(model)
+    classifier = _load(model)
     source = data or classifier.metrics["data"]["source"]
     report = classifier.evaluate(source, Progress(quiet))
     click.echo(json.dumps(report, indent=2) if as_json else tables.evaluation(report, classifier.metrics, source))
@@ -109,14 +114,14 @@ def predict(model: str, images: tuple[str, ...], as_json: bool, as_csv: bool, qu
     from keras_transfer.data.sources import expand
 
     files = expand(images)
-    from keras_transfer.serving.saved import SavedClassifier, write_predictions
-
-    classifier = SavedClassifier(model)
+    classifier = _load(model)
     predictions = classifier.predict(files, Progress(quiet))
     if as_json:
         records = [prediction.record() for prediction in predictions]
         click.echo(json.dumps({"model": str(classifier.folder), "predictions": records}, indent=2))
     elif as_csv:
+        from keras_transfer.serving.saved import write_predictions
+
         write_predictions(predictions, classifier.classes, sys.stdout)
     else:
         click.echo(tables.predictions([prediction.record() for prediction in predictions], classifier.metrics))
@@ -174,7 +179,20 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if debug:
             raise
-        _fail(f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]} (--debug shows where)", 1)
+        _fail(
+            f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]} (--debug shows where)", 1
+        )
+
+
+def _load(model: str) -> SavedClassifier:
+    from keras_transfer import quiet
+    from keras_transfer.serving import versions
+
+    folder = versions.newest(model)  # A wrong name is told before TensorFlow is imported.
+    quiet.import_tensorflow()
+    from keras_transfer.serving.saved import SavedClassifier
+
+    return SavedClassifier(folder)
 
 
 def _check_base(recipe: Recipe) -> None:

@@ -41,9 +41,9 @@ class Plan:
 def plan(recipe: Recipe) -> Plan:
     """Choose what the recipe leaves open.
 
-    Precision: bfloat16 on GPUs that have it, float16 on those with only that, float32 elsewhere and on CPUs,
-    where accuracy comes before the factor that bfloat16 would give (docs/measurements.md). XLA: on for a GPU, off for a CPU, where it
-    measured slower. Engine: OpenVINO on a CPU when it is installed.
+    Precision: bfloat16 on GPUs that have it, float16 on those with only that, float32 elsewhere and on CPUs, where
+    accuracy comes before the factor that bfloat16 would give (docs/measurements.md). XLA: on for a GPU, off for a
+    CPU, where it measured slower. Engine: OpenVINO on a CPU when it is installed.
 
     Raises:
         UsageError: OpenVINO is asked for and not installed.

@@ -49,7 +49,9 @@ def start(frozen: keras.Model, plan: Plan, sample: np.ndarray, progress: Progres
                 return engine
             reason = f"differs from Keras by {difference:.1e} of the largest value"
         except Exception as error:  # A converter meets any graph and may fail in any way; TensorFlow runs them all.
-            reason = f"cannot run it ({str(error).strip().splitlines()[0][:120] if str(error) else type(error).__name__})"
+            reason = (
+                f"cannot run it ({str(error).strip().splitlines()[0][:120] if str(error) else type(error).__name__})"
+            )
         progress.warn(f"OpenVINO {reason}; TensorFlow runs the frozen part instead.")
     return _tensorflow(frozen, plan)
 
@@ -74,13 +76,19 @@ def _openvino(frozen: keras.Model, precision: str, sample: np.ndarray) -> tuple[
 
     function = tf.function(call).get_concrete_function(tf.TensorSpec((None, *sample.shape[1:]), tf.uint8))
     converted = openvino.convert_model(function, share_weights=False)
-    hints = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}.get(precision, "f16")}
+    hints = {
+        "PERFORMANCE_HINT": "THROUGHPUT",
+        "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}.get(precision, "f16"),
+    }
     compiled = openvino.Core().compile_model(converted, "CPU", hints)
     count = len(converted.outputs)
 
     def run(batches: Iterable[np.ndarray]) -> Iterator[Outputs]:
         # One request a stream, plus one being filled; results leave in the order in which batches came.
-        idle = [compiled.create_infer_request() for _ in range(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + 1)]
+        idle = [
+            compiled.create_infer_request()
+            for _ in range(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") + 1)
+        ]
         busy: collections.deque = collections.deque()
 
         def finish() -> Outputs:

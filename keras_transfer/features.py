@@ -65,7 +65,9 @@ class Extractor:
         return stored
 
     def view(self, number: int, seed: int, flip: bool, examples: Examples, digests: Sequence[bytes]) -> ActivationSet:
-        """Return the activations of an augmented view; it depends on all images, whose random numbers are drawn in one row."""
+        """Return the activations of an augmented view; it depends on all images, whose random numbers are drawn in
+        one row.
+        """
         everything = hashlib.blake2b(b"".join(digests), digest_size=16).hexdigest()
         stored = ActivationSet({**self.key, "view": number, "seed": seed, "flip": flip, "images": everything})
         if stored.missing(digests):
@@ -75,9 +77,7 @@ class Extractor:
             self._pass(f"View {number}", stored, digests, pipeline.checked(changed, examples.paths))
         return stored
 
-    def _pass(
-        self, name: str, stored: ActivationSet, digests: Sequence[bytes], batches: Iterator[np.ndarray]
-    ) -> None:
+    def _pass(self, name: str, stored: ActivationSet, digests: Sequence[bytes], batches: Iterator[np.ndarray]) -> None:
         if not digests:
             return
         first = next(batches)

@@ -98,8 +98,8 @@ def build(base: keras.Model, row: Base, recipe: Recipe, classes: int) -> Network
 def freeze_statistics(base: keras.Model) -> None:
     """Put every BatchNormalization into inference mode for good, whatever else is thawed.
 
-    As https://keras.io/guides/transfer_learning/ advises: its moving statistics are the source's, and a few batches of new data
-    would destroy them.
+    As https://keras.io/guides/transfer_learning/ advises: its moving statistics are the source's, and a few batches
+    of new data would destroy them.
     """
     for layer in base.layers:
         if isinstance(layer, keras.Model):
@@ -111,8 +111,9 @@ def freeze_statistics(base: keras.Model) -> None:
 def cut(network: Network, block: Block | None) -> Halves:
     """Cut a network below a block, or, without one, below the head.
 
-    All that the boundary layer depends on is frozen, all else trained. The boundary is each tensor that leads from the one to
-    the other, found in the base's graph: one for most bases, two for NASNet, whose cells read the two cells before them.
+    All that the boundary layer depends on is frozen, all else trained. The boundary is each tensor that leads from
+    the one to the other, found in the base's graph: one for most bases, two for NASNet, whose cells read the two
+    cells before them.
     """
     pixels = keras.Input(network.base.input_shape[1:], name="images")
     prepared = network.prepare(pixels)
@@ -201,9 +202,9 @@ def _preparation(mode: str, shape: tuple[int, ...]) -> keras.Model:
         x = keras.layers.Rescaling(1 / 127.5, -1)(pixels)
     elif mode == "torch":
         deviation = np.array(_TORCH_DEVIATION)
-        x = keras.layers.Rescaling(
-            (1 / 255 / deviation).tolist(), (-np.array(_TORCH_MEAN) / deviation).tolist()
-        )(pixels)
+        x = keras.layers.Rescaling((1 / 255 / deviation).tolist(), (-np.array(_TORCH_MEAN) / deviation).tolist())(
+            pixels
+        )
     else:
         x = keras.layers.Identity()(pixels)
     return keras.Model(pixels, x, name="prepare")

@@ -55,3 +55,24 @@ class Progress:
     def warn(self, text: str) -> None:
         """Write a warning, always: it changes what the results mean."""
         print(f"Warning: {text}", file=sys.stderr, flush=True)
+
+
+class Stopwatch:
+    """Seconds of each part of a run."""
+
+    def __init__(self) -> None:
+        self._begun = time.monotonic()
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def time(self, part: str) -> Iterator[None]:
+        """Add the block's wall time to a part."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[part] = self.seconds.get(part, 0.0) + time.monotonic() - begun
+
+    def total(self) -> float:
+        """Return the seconds since the watch was made."""
+        return time.monotonic() - self._begun

@@ -55,17 +55,18 @@ class Recipe:
     thaw: str = _option(AUTO, "What phase 2 trains: N top blocks, a block's name, 'all' or 'none'.")
     fine_tune_epochs: int | str = _option(AUTO, "Epochs of phase 2.", kind="int", low=0)
     fine_tune_lr: float | str = _option(AUTO, "Peak learning rate of phase 2.", kind="float", low=1e-8)
-    weight_decay: float | str = _option(AUTO, "AdamW's weight decay in phase 2.", kind="float", low=0)
     label_smoothing: float | str = _option(AUTO, "Label smoothing in phase 2.", kind="float", low=0, high=0.9)
-    patience: int | str = _option(AUTO, "Epochs without gain before stopping, or 'none'.", kind="int", low=1, also="none")
+    patience: int | str = _option(
+        AUTO, "Epochs without gain before stopping, or 'none'.", kind="int", low=1, also="none"
+    )
     refit: str = _option(AUTO, "Train once more on training and validation photos.", **_words(AUTO, "on", "off"))
     augment: str = _option("default", "Augmentation of training images.", **_words("none", "default"))
-    views: int | str = _option(AUTO, "Augmented views stored of each image, or 'fresh'.", kind="int", low=1, also="fresh")
+    views: int | str = _option(
+        AUTO, "Augmented views stored of each image, or 'fresh'.", kind="int", low=1, also="fresh"
+    )
     batch_size: int | str = _option(AUTO, "Images per training step.", kind="int", low=1)
     engine: str = _option(AUTO, "What runs the frozen part.", **_words(AUTO, "tensorflow", "openvino"))
-    precision: str = _option(
-        AUTO, "Arithmetic of training.", **_words(AUTO, "float32", "bfloat16", "float16")
-    )
+    precision: str = _option(AUTO, "Arithmetic of training.", **_words(AUTO, "float32", "bfloat16", "float16"))
     xla: str = _option(AUTO, "Compile with XLA.", **_words(AUTO, "on", "off"))
     cache_limit: float = _option(20.0, "Disk for stored activations, in GB.", kind="float", low=0)
 
@@ -76,6 +77,11 @@ class Recipe:
             raise UsageError("--head-solver lbfgs solves a linear head; with --dense use 'adam' or 'auto'.")
         if self.head_solver == "lbfgs" and self.head_epochs != AUTO:
             raise UsageError("--head-epochs trains the head by gradient; leave it out with --head-solver lbfgs.")
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """Train, validation and test shares, in percent."""
+        return _parse_split(self.split)
 
     def to_json(self) -> str:
         """Return the recipe as JSON text, one key a field."""

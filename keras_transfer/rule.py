@@ -1,7 +1,7 @@
 """The default recipe: what `auto` means, from the number of training images and classes.
 
-One rule in one place, in the manner of BiT's HyperRule (Kolesnikov et al. 2020). Each number was measured; `docs/measurements.md`
-says on what, over how many seeds, and with which command.
+One rule in one place, in the manner of BiT's HyperRule (Kolesnikov et al. 2020). Each number was measured;
+`docs/measurements.md` says on what, over how many seeds, and with which command.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ def complete(recipe: Recipe, images: int, classes: int) -> Recipe:
         "head_solver": solver,
         "fine_tune_epochs": 20 if images <= _LARGE else 10,
         "fine_tune_lr": 1e-3 if solver == "lbfgs" else 1e-4,
-        "weight_decay": 1e-3,
         "label_smoothing": 0.1,
         "patience": "none" if small else 5,
         "refit": "on" if small else "off",

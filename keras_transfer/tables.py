@@ -70,7 +70,15 @@ def bases(rows: Iterable[Base]) -> str:
         names = [block.name for block in reversed(row.blocks)]
         shown = " ".join(names[:6]) + (" ..." if len(names) > 6 else "")
         cells.append(
-            (row.name, str(row.size), f"{row.parameters / 1e6:.1f}", f"{row.gflops:.1f}", str(row.features), row.top, shown)
+            (
+                row.name,
+                str(row.size),
+                f"{row.parameters / 1e6:.1f}",
+                f"{row.gflops:.1f}",
+                str(row.features),
+                row.top,
+                shown,
+            )
         )
     return "\n".join(_aligned(cells))
 
@@ -83,7 +91,9 @@ def cache(records: Sequence[dict[str, Any]]) -> str:
     for record in records:
         key, used = record["key"], time.strftime("%Y-%m-%d %H:%M", time.localtime(record["last_used"]))
         size = f"{record['bytes'] / 1e6:.1f}"
-        rows.append((key["base"], key["boundary"], str(key["size"]), str(key["view"]), str(record["images"]), size, used))
+        rows.append(
+            (key["base"], key["boundary"], str(key["size"]), str(key["view"]), str(record["images"]), size, used)
+        )
     return "\n".join([*_aligned(rows), f"{sum(record['bytes'] for record in records) / 1e9:.2f} GB in all."])
 
 

@@ -1,7 +1,8 @@
 """Bases with their weights: ImageNet's, random ones, or those of a file.
 
-A weights file is read in the order of its layers, as Keras reads its own `.h5` files, because the layers of InceptionV3, Xception and
-others have no stable names. A file made with the classifier top fits too: what comes after the base is left out.
+A weights file is read in the order of its layers, as Keras reads its own `.h5` files, because the layers of
+InceptionV3, Xception and others have no stable names. A file made with the classifier top fits too: what comes after
+the base is left out.
 """
 
 from __future__ import annotations
@@ -136,7 +137,8 @@ def _from_keras_file(file: Path, size: int) -> Source:
     shape, out = network.input_shape, network.output_shape
     if not isinstance(shape, tuple) or len(shape) != 4 or shape[3] != 3 or not isinstance(out, tuple) or len(out) != 4:
         raise UserError(
-            f"--base: {file} must take images [N, H, W, 3] and give a feature map [N, h, w, C]. It has {shape} -> {out}."
+            f"--base: {file} must take images [N, H, W, 3] and give a feature map [N, h, w, C]. "
+            f"It has {shape} -> {out}."
         )
     if shape[1] != size:
         if shape[1] is not None:

@@ -33,6 +33,8 @@ def augmenter(seed: int, flip: bool) -> keras.Sequential:
 
 
 def change(layers: keras.Sequential, pixels: tf.Tensor) -> tf.Tensor:
-    """Return a batch of uint8 pixels, augmented; to be mapped one batch after the other, for its random numbers to repeat."""
+    """Return a batch of uint8 pixels, augmented; to be mapped one batch after the other, for its random numbers to
+    repeat.
+    """
     changed = layers(tf.cast(pixels, tf.float32), training=True)
     return tf.cast(tf.round(tf.clip_by_value(changed, 0, 255)), tf.uint8)

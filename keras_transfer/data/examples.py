@@ -52,7 +52,9 @@ class Examples:
         return np.eye(len(self.classes), dtype="float32")[self.labels]
 
     def write_csv(self, file: Path, digests: Sequence[bytes]) -> None:
-        """Write `path,label,split,digest`, one row an image: the path relative to `root`, the BLAKE2b digest of the file."""
+        """Write `path,label,split,digest`, one row an image: the path relative to `root`, the BLAKE2b digest of the
+        file.
+        """
         with file.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream)
             writer.writerow(("path", "label", "split", "digest"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,8 @@ def stored(
 
     inputs = signature[0] if len(signature) == 1 else tuple(signature)
     targets = tf.TensorSpec((None, *labels.shape[1:]), labels.dtype)
-    return tf.data.Dataset.from_generator(generate, output_signature=(inputs, targets)).prefetch(2)
+    dataset = tf.data.Dataset.from_generator(generate, output_signature=(inputs, targets))
+    return dataset.apply(tf.data.experimental.assert_cardinality(_batches(order))).prefetch(2)
 
 
 def decoded(
@@ -80,13 +81,20 @@ def decoded(
 
     def read(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         pixels = tf.map_fn(
-            lambda path: decode(tf.io.read_file(path), size, resize), tf.gather(names, rows), fn_output_signature=tf.uint8
+            lambda path: decode(tf.io.read_file(path), size, resize),
+            tf.gather(names, rows),
+            fn_output_signature=tf.uint8,
         )
         return tf.ensure_shape(pixels, (None, size, size, 3)), tf.gather(targets, rows)
 
     names, targets = tf.constant(list(paths), tf.string), tf.constant(labels)
     batches = tf.data.Dataset.from_generator(generate, output_signature=tf.TensorSpec((None,), tf.int64))
+    batches = batches.apply(tf.data.experimental.assert_cardinality(_batches(order)))
     return batches.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
+
+
+def _batches(order: Iterable[tuple[int, np.ndarray]]) -> int:
+    return len(order) if isinstance(order, Sized) else tf.data.INFINITE_CARDINALITY
 
 
 def in_order(count: int, batch_size: int, view: int = 0) -> list[tuple[int, np.ndarray]]:

@@ -15,7 +15,13 @@ from keras_transfer.data.examples import SPLITS, UNASSIGNED, Examples
 from keras_transfer.errors import UsageError, UserError
 from keras_transfer.paths import cache_folder
 
-_SPLIT_FOLDERS = {"train": "train", "training": "train", "val": "validation", "validation": "validation", "test": "test"}
+_SPLIT_FOLDERS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "validation": "validation",
+    "test": "test",
+}
 _NOT_DATA = {"thumbs.db", "desktop.ini"}
 
 
@@ -103,7 +109,13 @@ def expand(images: Sequence[str]) -> list[str]:
     found: list[str] = []
     for name in images:
         path = Path(name).expanduser()
-        files = _files(path) if path.is_dir() else [str(path)] if path.exists() else sorted(glob.glob(str(path), recursive=True))
+        files = (
+            _files(path)
+            if path.is_dir()
+            else [str(path)]
+            if path.exists()
+            else sorted(glob.glob(str(path), recursive=True))
+        )
         if not files:
             raise UsageError(f"{name!r} names no file. Give image files, globs or folders.")
         found += files

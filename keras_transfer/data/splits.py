@@ -13,8 +13,8 @@ from keras_transfer.errors import UserError
 def assign(examples: Examples, shares: tuple[float, float, float], seed: int) -> Examples:
     """Return the examples with every one on a side.
 
-    A source that comes split keeps its splits; a validation or test split missing beside a given
-    `train/` is carved from it, in the shares that the three splits would have had. Each class is dealt out by itself, so that every
+    A source that comes split keeps its splits; a validation or test split missing beside a given `train/` is carved
+    from it, in the shares that the three splits would have had. Each class is dealt out by itself, so that every
     split has its share of it, and at least one image.
 
     Args:

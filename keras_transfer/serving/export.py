@@ -14,9 +14,9 @@ from keras_transfer.model import Network
 def save(network: Network, classes: tuple[str, ...], resize: str, folder: Path) -> None:
     """Write a SavedModel with three signatures.
 
-    `serving_default` takes `image_bytes`, string `[N]`; `images` takes `images`, float32 pixels 0..255 `[N, H, W, 3]`; both
-    give `probabilities` float32 `[N, K]`, `label` string `[N]` and `confidence` float32 `[N]`. `features` takes
-    `image_bytes` and gives `embedding` float32 `[N, D]`.
+    `serving_default` takes `image_bytes`, string `[N]`; `images` takes `images`, float32 pixels 0..255 `[N, H, W,
+    3]`; both give `probabilities` float32 `[N, K]`, `label` string `[N]` and `confidence` float32 `[N]`. `features`
+    takes `image_bytes` and gives `embedding` float32 `[N, D]`.
 
     Args:
         network: Trained, in the precision to serve.

@@ -158,5 +158,11 @@ def write_predictions(predictions: Sequence[Prediction], classes: Sequence[str],
     for found in predictions:
         shares = found.probabilities or {}
         writer.writerow(
-            (found.path, found.label or "", found.confidence, *(shares.get(name) for name in classes), found.error or "")
+            (
+                found.path,
+                found.label or "",
+                found.confidence,
+                *(shares.get(name) for name in classes),
+                found.error or "",
+            )
         )

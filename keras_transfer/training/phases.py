@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.progress import Progress
+from keras_transfer.training.fused_adam import adam
 
 _WARM_UP = 0.1  # Share of all steps over which the learning rate rises from zero.
 
@@ -54,7 +55,6 @@ class Descent:
     Attributes:
         epochs: Most epochs.
         learning_rate: Peak; reached after a tenth of all steps, then falling to zero as a cosine.
-        weight_decay: AdamW's (Loshchilov & Hutter 2019), as a share of the learning rate.
         label_smoothing: Share of the target spread over all classes (Szegedy et al. 2016).
         patience: Epochs without a better validation loss before stopping; None runs all.
         xla: Compile the training step.
@@ -62,7 +62,6 @@ class Descent:
 
     epochs: int
     learning_rate: float
-    weight_decay: float
     label_smoothing: float
     patience: int | None
     xla: bool
@@ -132,14 +131,14 @@ def train(
 
 
 def compile_for(model: keras.Model, descent: Descent, steps: int) -> None:
-    """Compile a model of logits with AdamW, warm-up and cosine decay."""
+    """Compile a model of logits with Adam, warm-up and cosine decay."""
     total = max(descent.epochs * steps, 1)
     warm_up = max(int(_WARM_UP * total), 1)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, max(total - warm_up, 1), warmup_target=descent.learning_rate, warmup_steps=warm_up
     )
     model.compile(
-        keras.optimizers.AdamW(schedule, weight_decay=descent.weight_decay),
+        adam(schedule),
         keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=descent.label_smoothing),
         metrics=[
             keras.metrics.CategoricalAccuracy("accuracy"),

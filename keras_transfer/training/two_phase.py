@@ -23,7 +23,7 @@ from keras_transfer.data.examples import Examples
 from keras_transfer.device import Plan
 from keras_transfer.features import Extractor
 from keras_transfer.model import Frozen, Halves, Network, cut
-from keras_transfer.progress import Progress
+from keras_transfer.progress import Progress, Stopwatch
 from keras_transfer.recipe import Recipe
 from keras_transfer.training import solver
 from keras_transfer.training.phases import Descent, Phase, train
@@ -58,7 +58,6 @@ class TwoPhase:
     extractor: Extractor = field(init=False)
     sets: list[ActivationSet] = field(init=False, default_factory=list)
     stored: bool = field(init=False, default=False)
-    feature_seconds: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
         self.train = self.examples.rows("train")
@@ -77,12 +76,10 @@ class TwoPhase:
 
     def extract(self) -> None:
         """Pass every training and validation image through the frozen part, where that was not done before."""
-        begun = time.monotonic()
         seen, digests = self.examples.at(self.seen), [self.digests[row] for row in self.seen]
         self.sets = [self.extractor.plain(seen, digests)]
         for view in range(1, self.views):
             self.sets.append(self.extractor.view(view, self.recipe.seed, self._flip, seen, digests))
-        self.feature_seconds = time.monotonic() - begun
 
     def fit_head(self, rows: np.ndarray, chosen: Phase | None = None) -> Phase:
         """Phase 1: solve or train the head on the embeddings of some rows.
@@ -98,7 +95,7 @@ class TwoPhase:
         if self.recipe.head_solver == "lbfgs":
             self.progress.warn("The embeddings are too large to solve the head in memory; it is trained by gradient.")
         epochs = chosen.best_epoch if chosen else self._int("head_epochs")
-        descent = Descent(epochs, float(self.recipe.head_lr), 0.0, 0.0, self._patience, self.plan.xla)
+        descent = Descent(epochs, float(self.recipe.head_lr), 0.0, self._patience, self.plan.xla)
         return self._descend("head", self.network.head, rows, descent, embedding=True, held_out=chosen is None)
 
     def fine_tune(self, rows: np.ndarray, epochs: int, held_out: bool = True) -> Phase:
@@ -113,7 +110,6 @@ class TwoPhase:
         descent = Descent(
             epochs,
             float(recipe.fine_tune_lr),
-            float(recipe.weight_decay),
             float(recipe.label_smoothing),
             self._patience,
             self.plan.xla,
@@ -144,7 +140,13 @@ class TwoPhase:
         return Phase("head", head.iterations, head.iterations, seconds, count, rate, scores, history, details)
 
     def _descend(
-        self, name: str, model: keras.Model, rows: np.ndarray, descent: Descent, embedding: bool = False, held_out: bool = True
+        self,
+        name: str,
+        model: keras.Model,
+        rows: np.ndarray,
+        descent: Descent,
+        embedding: bool = False,
+        held_out: bool = True,
     ) -> Phase:
         size = self._int("batch_size")
         order = pipeline.Shuffled(len(rows), size, self.views, self.recipe.seed)
@@ -233,24 +235,27 @@ def _read(
     return sets[view].read([digests[row] for row in rows], tensors)
 
 
-def run(material: TwoPhase) -> list[Phase]:
+def run(material: TwoPhase, watch: Stopwatch) -> list[Phase]:
     """Run both phases, and once more on training and validation images together where the recipe says so."""
-    material.extract()
+    with watch.time("features"):
+        material.extract()
     start = [model.get_weights() for model in (material.halves.tail, material.network.head)]
-    phases = [material.fit_head(material.train)]
+    with watch.time("head"):
+        phases = [material.fit_head(material.train)]
     if material.thaws:
-        phases.append(material.fine_tune(material.train, int(material.recipe.fine_tune_epochs)))
+        with watch.time("fine-tune"):
+            phases.append(material.fine_tune(material.train, int(material.recipe.fine_tune_epochs)))
     if material.recipe.refit == "on":
-        _refit(material, phases, start)
+        with watch.time("refit"):
+            _refit(material, phases, start)
     return phases
 
 
 def _refit(material: TwoPhase, phases: list[Phase], start: list[list[np.ndarray]]) -> None:
     """Train once more on training and validation images, with the strength and the epochs that validation chose."""
-    begun = time.monotonic()
     for model, weights in zip((material.halves.tail, material.network.head), start, strict=True):
         model.set_weights(weights)
     material.fit_head(material.seen, phases[0])
     if len(phases) > 1 and phases[1].best_epoch:
         material.fine_tune(material.seen, phases[1].best_epoch, held_out=False)
-    phases[-1].details["refit"] = {"images": len(material.seen), "seconds": time.monotonic() - begun}
+    phases[-1].details["refit_images"] = len(material.seen)

@@ -1,0 +1,126 @@
+"""The measurements behind `keras_transfer/rule.py`: test accuracy of each choice, over seeds.
+
+`python -m benchmarks rule --data photos/ --weights FILE` draws, for each seed, a stratified pool of training photos
+and tests on all others. A fifteenth-in-hundred of the pool serves as validation; the columns `train` trained without
+it, the columns `all` once more with it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_transfer import device, model, weights
+from keras_transfer.data import audit, sources
+from keras_transfer.data.examples import SPLITS, Examples
+from keras_transfer.progress import Progress
+from keras_transfer.recipe import Recipe
+from keras_transfer.rule import complete
+from keras_transfer.training.two_phase import TwoPhase
+
+GRID = {
+    "fine_tune_lr": (1e-4, 3e-4, 1e-3),
+    "fine_tune_epochs": (5, 10),
+    "label_smoothing": (0.0, 0.1),
+}
+
+
+def choices(grid: dict[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
+    """Yield each combination of a grid."""
+    for values in itertools.product(*grid.values()):
+        yield dict(zip(grid, values, strict=True))
+
+
+def pool(examples: Examples, a_class: int, seed: int) -> Examples:
+    """Return the examples with `a_class` photos of each class to train and validate on, the rest to test."""
+    splits = np.full(len(examples), SPLITS.index("test"), "int8")
+    generator = np.random.default_rng(seed)
+    for label in range(len(examples.classes)):
+        rows = generator.permutation(np.flatnonzero(examples.labels == label))[:a_class]
+        held = max(1, round(0.15 * a_class))
+        splits[rows[:held]], splits[rows[held:]] = SPLITS.index("validation"), SPLITS.index("train")
+    return replace(examples, splits=splits)
+
+
+def measure(recipe: Recipe, a_class: int, seeds: int, grid: dict[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
+    """Yield one record a seed and choice: test accuracy of the solved head and of phase 2, on `train` and on `all`."""
+    progress = Progress(quiet=True)
+    examples = sources.load(recipe.data)
+    digests = audit.digests(examples, progress)
+    for seed in range(seeds):
+        split = pool(examples, a_class, seed)
+        for choice in choices(grid):
+            chosen = complete(recipe.replace(seed=seed, **choice), len(split.rows("train")), len(split.classes))
+            source = weights.load(chosen.base, chosen.weights, int(chosen.size), seed)
+            network = model.build(source.base, source.row, chosen, len(split.classes))
+            material = TwoPhase(chosen, source, network, split, digests, device.plan(chosen), progress)
+            material.seen = np.arange(len(split))  # Test photos pass the base too; nothing is fitted on them.
+            material.extract()
+            yield {"seed": seed, "images": a_class * len(split.classes), **choice, **_both(material)}
+
+
+def _both(material: TwoPhase) -> dict[str, float]:
+    found: dict[str, float] = {}
+    start = [half.get_weights() for half in (material.halves.tail, material.network.head)]
+    everything = np.concatenate([material.train, material.validation])
+    chosen = None
+    for name, rows in (("train", material.train), ("all", everything)):
+        for half, values in zip((material.halves.tail, material.network.head), start, strict=True):
+            half.set_weights(values)
+        head = material.fit_head(rows, chosen)
+        found[f"head_{name}"] = test_accuracy(material)
+        tuned = material.fine_tune(rows, int(material.recipe.fine_tune_epochs), held_out=False)
+        found[f"tuned_{name}"] = test_accuracy(material)
+        if chosen is None:
+            chosen = head
+            held = material._batches(material.validation, pipeline_order(material, material.validation), False)
+            scores = material.halves.tail.evaluate(held, verbose=0, return_dict=True)
+            found |= {"head_val_loss": head.validation["loss"], "head_val": head.validation["accuracy"]}
+            found |= {"tuned_val_loss": scores["cross_entropy"], "tuned_val": scores["accuracy"]}
+        found[f"seconds_{name}"] = tuned.seconds
+    return found
+
+
+def pipeline_order(material: TwoPhase, rows: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """Return rows in order, in batches."""
+    from keras_transfer.data.pipeline import in_order
+
+    return in_order(len(rows), 64)
+
+
+def test_accuracy(material: TwoPhase) -> float:
+    """Return the accuracy of the network as it is on the test split, from stored activations."""
+    rows = material.examples.rows("test")
+    logits = material.halves.tail.predict(
+        material._batches(rows, pipeline_order(material, rows), False).map(lambda x, y: x), verbose=0
+    )
+    return float((logits.argmax(1) == material.examples.labels[rows]).mean())
+
+
+def table(records: list[dict[str, Any]], keys: list[str]) -> str:
+    """Return the mean over seeds of each choice, as aligned text."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for record in records:
+        groups.setdefault(tuple(record[key] for key in keys), []).append(record)
+    columns = [key for key in records[0] if key not in keys and key != "seed"]
+    lines = ["  ".join([*(f"{key:>16}" for key in keys), *(f"{column:>14}" for column in columns), " seeds"])]
+    for choice, found in groups.items():
+        means = [float(np.mean([record[column] for record in found])) for column in columns]
+        lines.append(
+            "  ".join(
+                [*(f"{value:>16}" for value in choice), *(f"{mean:>14.4f}" for mean in means), f"{len(found):>6}"]
+            )
+        )
+    return "\n".join(lines)
+
+
+def save(records: list[dict[str, Any]], file: Path) -> None:
+    """Write the records, one JSON line each."""
+    import json
+
+    file.write_text("".join(json.dumps(record) + "\n" for record in records), "utf-8")

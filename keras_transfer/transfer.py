@@ -1,0 +1,94 @@
+"""From examples to a trained network: base, weights, head, and the two phases, in the precision of the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import keras
+
+from keras_transfer import device, model, rule, weights
+from keras_transfer.data.examples import Examples
+from keras_transfer.progress import Progress, Stopwatch
+from keras_transfer.recipe import Recipe
+from keras_transfer.training import two_phase
+from keras_transfer.training.phases import Phase
+from keras_transfer.training.two_phase import TwoPhase
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained network and how it came about.
+
+    Attributes:
+        recipe: Complete, as it ran.
+        source: Base and weights.
+        network: In float32, ready to be served.
+        phases: What each phase did.
+        material: What they did it with.
+    """
+
+    recipe: Recipe
+    source: weights.Source
+    network: model.Network
+    phases: list[Phase]
+    material: TwoPhase
+
+
+def train(
+    recipe: Recipe, examples: Examples, digests: Sequence[bytes], progress: Progress, watch: Stopwatch
+) -> Trained:
+    """Build the network of a recipe and run its phases.
+
+    Args:
+        recipe: Complete but for the size.
+        examples: With splits.
+        digests: Of each example's file.
+        progress: Hears of everything.
+        watch: Learns the seconds of each part.
+    """
+    row = weights.row_of(recipe.base)
+    native, least = (row.size, row.least_size) if row else (weights.native_size(recipe.base), 1)
+    recipe = recipe.replace(size=rule.input_size(recipe, native, least))
+    plan = device.plan(recipe)
+    with _policy(plan.policy):
+        with watch.time("build"):
+            source = _load_base(recipe, progress)
+            network = model.build(source.base, source.row, recipe, len(examples.classes))
+            material = TwoPhase(recipe, source, network, examples, digests, plan, progress)
+        phases = two_phase.run(material, watch)
+    served = network if plan.precision == "float32" else _in_float32(network, source, recipe, len(examples.classes))
+    return Trained(recipe, source, served, phases, material)
+
+
+def _load_base(recipe: Recipe, progress: Progress) -> weights.Source:
+    size = int(recipe.size)
+    try:
+        return weights.load(recipe.base, recipe.weights, size, recipe.seed)
+    except weights.ImageNetUnavailable as error:
+        if recipe.data != "digits":
+            raise
+        progress.warn(
+            f"{error}\nWarning: THE BUILT-IN SAMPLE RUNS ON WITH RANDOM WEIGHTS: it shows that everything works, "
+            "not what transfer gains."
+        )
+        return weights.load(recipe.base, "random", size, recipe.seed)
+
+
+@contextmanager
+def _policy(name: str) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _in_float32(network: model.Network, source: weights.Source, recipe: Recipe, classes: int) -> model.Network:
+    """Return the network as it is served: trained weights are float32 in any precision, its arithmetic was not."""
+    rebuilt = weights.load(recipe.base, "random", network.size, recipe.seed)
+    served = model.build(rebuilt.base, source.row, recipe, classes)
+    served.classifier().set_weights(network.classifier().get_weights())
+    return served
