@@ -61,7 +61,7 @@ def _tensorflow(frozen: keras.Model, plan: Plan) -> Engine:
 
     def run(batches: Iterable[np.ndarray]) -> Iterator[Outputs]:
         for batch in batches:
-            yield list(frozen.predict_on_batch(batch.astype("float32")))
+            yield keras.tree.flatten(frozen.predict_on_batch(batch.astype("float32")))
 
     return Engine("tensorflow", run)
 
@@ -72,7 +72,7 @@ def _openvino(frozen: keras.Model, precision: str, sample: np.ndarray) -> tuple[
     import tensorflow as tf
 
     def call(pixels: tf.Tensor) -> list[tf.Tensor]:
-        return list(frozen(tf.cast(pixels, tf.float32), training=False))
+        return keras.tree.flatten(frozen(tf.cast(pixels, tf.float32), training=False))
 
     function = tf.function(call).get_concrete_function(tf.TensorSpec((None, *sample.shape[1:]), tf.uint8))
     converted = openvino.convert_model(function, share_weights=False)
@@ -81,7 +81,8 @@ def _openvino(frozen: keras.Model, precision: str, sample: np.ndarray) -> tuple[
         "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}.get(precision, "f16"),
     }
     compiled = openvino.Core().compile_model(converted, "CPU", hints)
-    count = len(converted.outputs)
+    # By name, for the converter adds what else ends in the graph (an assertion, a statistic) to the outputs.
+    ports = [compiled.output(tensor.name) for tensor in function.outputs]
 
     def run(batches: Iterable[np.ndarray]) -> Iterator[Outputs]:
         # One request a stream, plus one being filled; results leave in the order in which batches came.
@@ -94,7 +95,7 @@ def _openvino(frozen: keras.Model, precision: str, sample: np.ndarray) -> tuple[
         def finish() -> Outputs:
             request = busy.popleft()
             request.wait()
-            outputs = [np.array(request.get_output_tensor(k).data) for k in range(count)]
+            outputs = [np.array(request.get_tensor(port).data) for port in ports]
             idle.append(request)
             return outputs
 

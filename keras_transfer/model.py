@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -92,7 +93,7 @@ def build(base: keras.Model, row: Base, recipe: Recipe, classes: int) -> Network
         x = keras.layers.Dropout(recipe.dropout, seed=recipe.seed + len(recipe.dense))(x)
     logits = keras.layers.Dense(classes, kernel_regularizer=penalty, dtype="float32", name="logits")(x)
     head = keras.Model(embedding, logits, name="head")
-    return Network(_preparation(row.preprocessing, base.input_shape[1:]), base, pool, head)
+    return Network(preparation(row.preprocessing, base.input_shape[1:]), base, pool, head)
 
 
 def freeze_statistics(base: keras.Model) -> None:
@@ -120,7 +121,7 @@ def cut(network: Network, block: Block | None) -> Halves:
     if block is None:
         embedding = network.pool(network.base(prepared))
         return Halves(keras.Model(pixels, [embedding]), keras.Model(pixels, embedding), network.head)
-    tensors = _boundary(network.base, block.boundary)
+    tensors = cut_tensors(network.base, block.boundary)[0]
     *activations, feature_map = keras.Model(network.base.input, [*tensors, network.base.output])(prepared)
     frozen = keras.Model(pixels, [*activations, network.pool(feature_map)])
     below = keras.Model(pixels, one_or_list(activations))
@@ -130,20 +131,25 @@ def cut(network: Network, block: Block | None) -> Halves:
 
 
 class Frozen(keras.layers.Layer):
-    """A model as a layer that is never trained: no gradients, and no dropout even while what is above it trains."""
+    """A model as a layer that is never trained: no gradients, and no dropout even while what is above it trains.
+
+    Keras hands `training=True` down to a model that is called within another, even if it was called with `training=False`
+    (https://github.com/keras-team/keras/issues/20285); a layer whose `call` takes no such argument stops that. The model's weights
+    are not this layer's, so that they keep their `trainable` flags.
+    """
 
     def __init__(self, network: keras.Model, **kwargs: Any) -> None:
         super().__init__(trainable=False, **kwargs)
-        self.network = network
+        self.forward = partial(network, training=False)
 
     def call(self, inputs: Any) -> Any:
-        """Run the model in inference mode: Keras would hand down `training=True` to a model called directly."""
-        return keras.tree.map_structure(keras.ops.stop_gradient, self.network(inputs, training=False))
+        """Return the model's outputs in inference mode."""
+        return keras.tree.map_structure(keras.ops.stop_gradient, self.forward(inputs))
 
 
 def cut_points(base: keras.Model) -> tuple[Block, ...]:
     """Return the blocks of a base that is in no table: one above each layer through which all data passes."""
-    names = [layer.name for layer in base.layers[1:-1] if len(_boundary(base, layer.name)) == 1]
+    names = [layer.name for layer in base.layers[1:-1] if len(cut_tensors(base, layer.name)[0]) == 1]
     return (Block("all", ""), *(Block(name, name) for name in names))
 
 
@@ -152,12 +158,18 @@ def one_or_list(items: Sequence[Any]) -> Any:
     return items[0] if len(items) == 1 else list(items)
 
 
-def _boundary(base: keras.Model, name: str) -> list[keras.KerasTensor]:
+def cut_tensors(base: keras.Model, boundary: str) -> tuple[list[keras.KerasTensor], list[keras.Layer]]:
+    """Return the tensors that lead from the frozen into the thawed part of a base, and the layers of the latter.
+
+    Args:
+        base: As built, not yet called on anything.
+        boundary: As in `Block`.
+    """
     operations = base.operations
     producer = {id(tensor): op for op in operations for tensor in _tensors(op.output)}
-    if name:
-        layer = base.get_layer(name.removeprefix("<"))
-        ends = _tensors(layer.input if name.startswith("<") else layer.output)
+    if boundary:
+        layer = base.get_layer(boundary.removeprefix("<"))
+        ends = _tensors(layer.input if boundary.startswith("<") else layer.output)
         frozen = _ancestors([producer[id(tensor)] for tensor in ends], producer)
     else:
         frozen = {id(producer[id(tensor)]) for tensor in base.inputs}
@@ -167,7 +179,7 @@ def _boundary(base: keras.Model, name: str) -> list[keras.KerasTensor]:
             for tensor in _tensors(op.input):
                 if id(producer[id(tensor)]) in frozen:
                     crossing[id(tensor)] = tensor
-    return list(crossing.values())
+    return list(crossing.values()), [layer for layer in base.layers if id(layer) not in frozen]
 
 
 def _ancestors(operations: Sequence[keras.Operation], producer: dict[int, keras.Operation]) -> set[int]:
@@ -193,7 +205,7 @@ def _pooling(name: str) -> keras.Layer:
     )
 
 
-def _preparation(mode: str, shape: tuple[int, ...]) -> keras.Model:
+def preparation(mode: str, shape: tuple[int, ...]) -> keras.Model:
     """The base's own `preprocess_input`, as standard layers that save and export."""
     pixels = keras.Input(shape, name="pixels")
     if mode == "caffe":

@@ -1,7 +1,7 @@
 """TensorFlow's start-up messages, kept from the terminal.
 
 TensorFlow 2.18 to 2.21 writes a few lines about oneDNN and missing CUDA libraries to standard error while it is
-imported, before it reads TF_CPP_MIN_LOG_LEVEL (https://github.com/tensorflow/tensorflow/issues/62075). They tell a
+imported, before it reads TF_CPP_MIN_LOG_LEVEL (https://github.com/tensorflow/tensorflow/issues/100442). They tell a
 user nothing.
 """
 

@@ -55,7 +55,7 @@ def _from_folder(folder: Path, source: str) -> Examples:
             raise UserError(
                 f"{source}: {stray[0]!r} stands beside train/. Move it away, or into train/ if it is a class."
             )
-        parts = [(child, SPLITS.index(split)) for split, child in splits.items()]
+        parts = [(splits[name], number) for number, name in enumerate(SPLITS) if name in splits]
     else:
         parts = [(folder, UNASSIGNED)]
     classes = tuple(child.name for child in _sub_folders(parts[0][0]))

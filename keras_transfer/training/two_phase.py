@@ -174,7 +174,7 @@ class TwoPhase:
             return pipeline.stored(read, signature, targets, order)
         paths = [self.examples.paths[row] for row in rows]
         batches = pipeline.decoded(paths, targets, self.network.size, self.recipe.resize, order)
-        if augmented and self.recipe.views == "fresh":
+        if augmented and self.recipe.views == "fresh" and self.recipe.augment != "none":
             layers = augment.augmenter(self.recipe.seed, self._flip)
             batches = batches.map(lambda x, y: (augment.change(layers, x), y), num_parallel_calls=1).prefetch(2)
         return batches

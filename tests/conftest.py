@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+from PIL import Image
+
+REPOSITORY = Path(__file__).parent.parent
+COLOURS = {"blue": (30, 60, 200), "green": (40, 180, 60), "red": (210, 50, 40)}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory):
+    """Keep the activations and samples of the tests out of the user's cache."""
+    if "KERAS_TRANSFER_CACHE" not in os.environ:
+        os.environ["KERAS_TRANSFER_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def fresh_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_TRANSFER_CACHE", str(tmp_path / "fresh-cache"))
+    return tmp_path / "fresh-cache"
+
+
+def draw(colour, seed, size=(40, 36)):
+    """A noisy patch of a colour, which random features tell apart."""
+    generator = np.random.default_rng(seed)
+    pixels = np.clip(np.array(colour) + generator.normal(0, 40, (size[1], size[0], 3)), 0, 255)
+    return Image.fromarray(pixels.astype("uint8"))
+
+
+def write_photos(folder, each=14, seed=0):
+    for number, (name, colour) in enumerate(COLOURS.items()):
+        (folder / name).mkdir(parents=True)
+        for index in range(each):
+            suffix = ("jpg", "png", "bmp")[index % 3]
+            draw(colour, seed + number * 1000 + index).save(folder / name / f"{index:02d}.{suffix}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory):
+    """Three classes of fourteen pictures, as JPEG, PNG and BMP."""
+    return write_photos(tmp_path_factory.mktemp("data") / "photos")
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """Real photos and weights, where there are any beside the checkout."""
+    folder = Path(os.environ.get("KERAS_TRANSFER_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder} (KERAS_TRANSFER_TEST_DATA names another folder)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def version(photos, tmp_path_factory):
+    """A version fitted on `photos`, and the result of that run."""
+    import keras_transfer as kt
+
+    folder = tmp_path_factory.mktemp("models") / "colours"
+    recipe = kt.Recipe(
+        base="mobilenet", weights="random", data=str(photos), size=32, output=str(folder), fine_tune_epochs=2
+    )
+    return kt.fit(recipe, kt.Progress(quiet=True))

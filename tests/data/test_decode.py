@@ -1,0 +1,84 @@
+import csv
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image, ImageOps
+
+from keras_transfer.data.decode import decode, orientation
+
+
+def encoded(image, kind, **options):
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def quarters(width=64, height=64):
+    """Four colours, one a quarter, so that any turn or mirroring shows."""
+    pixels = np.zeros((height, width, 3), "uint8")
+    pixels[: height // 2, : width // 2] = (250, 0, 0)
+    pixels[: height // 2, width // 2 :] = (0, 250, 0)
+    pixels[height // 2 :, : width // 2] = (0, 0, 250)
+    pixels[height // 2 :, width // 2 :] = (250, 250, 0)
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "GIF"])
+def test_formats(kind):
+    options = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
+    found = decode(tf.constant(encoded(quarters(), kind, **options)), 64, "crop")
+    assert (found.dtype, found.shape) == (tf.uint8, (64, 64, 3))
+    assert np.abs(found.numpy().astype(int) - np.asarray(quarters())).max() <= 12
+
+
+@pytest.mark.parametrize("value", range(1, 9))
+def test_the_exif_orientation_is_applied(value):
+    exif = Image.Exif()
+    exif[0x0112] = value
+    content = encoded(quarters(96, 64), "JPEG", exif=exif, quality=95, subsampling=0)
+    assert int(orientation(tf.constant(content))) == value
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("RGB")
+    expected = np.asarray(upright.resize((32, 32), Image.BILINEAR)).astype(int)
+    found = decode(tf.constant(content), 32, "squash").numpy().astype(int)
+    assert np.abs(found - expected).mean() < 8
+
+
+@pytest.mark.parametrize("broken", [b"", b"junk", b"\xff\xd8\xff\xe1", b"\xff\xd8\xff\xe1\x00\x10Exif\x00\x00MM\x00*\xff\xff\xff"])
+def test_the_orientation_of_what_has_none_is_upright(broken):
+    assert int(orientation(tf.constant(broken))) == 1
+
+
+def test_crop_squash_and_pad():
+    content = tf.constant(encoded(quarters(128, 64), "PNG"))
+    crop, squash, pad = (decode(content, 64, rule).numpy() for rule in ("crop", "squash", "pad"))
+    np.testing.assert_array_equal(crop[10, 10], (250, 0, 0))
+    np.testing.assert_array_equal(crop, np.asarray(quarters(128, 64))[:, 32:96])
+    np.testing.assert_array_equal(squash[5, 5], (250, 0, 0))
+    np.testing.assert_array_equal(pad[4, 32], (0, 0, 0))
+    np.testing.assert_array_equal(pad[20, 5], (250, 0, 0))
+
+
+def test_a_large_picture_shrinks_without_aliasing():
+    """A fine checkerboard is grey from afar; point samples of it would be black or white."""
+    board = (np.indices((512, 512)).sum(0) % 2 * 255).astype("uint8")
+    for kind in ("PNG", "JPEG"):
+        found = decode(tf.constant(encoded(Image.fromarray(board), kind)), 64, "crop").numpy()
+        assert found.std() < 20
+        assert abs(float(found.mean()) - 127) < 10
+
+
+def test_real_files_stand_as_the_reference_decoder_shows_them(shared_data):
+    folder = shared_data / "wild-images"
+    with (folder / "manifest.csv").open() as stream:
+        rows = [row for row in csv.DictReader(stream) if row["format"] == "JPEG" and row["reference"] == "decode"]
+    checked = 0
+    for row in rows:
+        file = next(folder.rglob(row["file"]))
+        content = file.read_bytes()
+        if not content.startswith(b"\xff\xd8\xff"):
+            continue
+        assert int(orientation(tf.constant(content))) == int(row["orientation"] or 1), row["file"]
+        checked += 1
+    assert checked > 20

@@ -1,0 +1,92 @@
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from keras_transfer import model, weights
+from keras_transfer.bases import TABLE, bases, find
+from keras_transfer.errors import UsageError
+
+FAMILIES = (
+    "vgg16",
+    "resnet50",
+    "resnet50v2",
+    "xception",
+    "inceptionv3",
+    "mobilenet",
+    "mobilenetv2",
+    "mobilenetv3small",
+    "mobilenetv3large",
+    "densenet121",
+    "nasnetmobile",
+    "efficientnetb0",
+    "efficientnetv2b0",
+    "convnexttiny",
+)
+
+
+def test_the_table_holds_every_image_base_of_keras():
+    constructors = {name for name in dir(keras.applications) if callable(getattr(keras.applications, name))}
+    assert {row.constructor for row in bases()} == constructors
+
+
+def test_listing_does_not_import_tensorflow():
+    code = "import sys, keras_transfer as kt; kt.bases(); kt.Recipe(); print('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_row_says_what_the_network_is(name):
+    row = find(name)
+    base = weights.load(name, "random", row.least_size, 0).base
+    assert base.count_params() == row.parameters
+    assert base.output_shape[-1] == row.features
+    assert row.top in [block.name for block in row.blocks]
+    sizes = [len(model.cut_tensors(base, block.boundary)[1]) for block in row.blocks]
+    assert sizes[0] == len(base.layers) - 1, "the lowest block thaws all but the input"
+    assert sizes == sorted(set(sizes), reverse=True), "each block thaws less than the one below it"
+
+
+@pytest.mark.parametrize("row", bases(), ids=lambda row: row.name)
+def test_preprocessing_is_that_of_keras(row):
+    module = {
+        "EfficientNetV2": "efficientnet_v2",
+        "EfficientNet": "efficientnet",
+        "ConvNeXt": "convnext",
+        "DenseNet": "densenet",
+        "NASNet": "nasnet",
+        "MobileNetV3": "mobilenet_v3",
+        "MobileNetV2": "mobilenet_v2",
+        "MobileNet": "mobilenet",
+        "InceptionResNetV2": "inception_resnet_v2",
+        "InceptionV3": "inception_v3",
+        "Xception": "xception",
+        "VGG16": "vgg16",
+        "VGG19": "vgg19",
+    }
+    name = next((module[prefix] for prefix in module if row.constructor.startswith(prefix)), None)
+    name = name or ("resnet_v2" if row.constructor.endswith("V2") else "resnet")
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
+    expected = getattr(keras.applications, name).preprocess_input(pixels.copy())
+    np.testing.assert_allclose(model.preparation(row.preprocessing, (8, 8, 3))(pixels), expected, atol=1e-4)
+
+
+def test_names_are_found_however_they_are_written():
+    assert find("VGG16") is find("vgg-16") is TABLE["vgg16"]
+    with pytest.raises(UsageError, match="Did you mean 'resnet50'"):
+        find("resnet5")
+
+
+def test_thaw_takes_a_number_a_name_or_a_word():
+    row = find("resnet50")
+    assert row.thawed("2").name == "conv4"
+    assert row.thawed("conv3").name == "conv3"
+    assert row.thawed("auto").name == "conv5"
+    assert row.thawed("none") is None
+    assert row.thawed("all").boundary == ""
+    with pytest.raises(UsageError, match="has 5 blocks"):
+        row.thawed("9")
+    with pytest.raises(UsageError, match="Did you mean 'conv5'"):
+        row.thawed("con5")

@@ -1,0 +1,59 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_transfer import engine, model, weights
+from keras_transfer.bases import find
+from keras_transfer.device import Plan
+from keras_transfer.progress import Progress
+from keras_transfer.recipe import Recipe
+
+PLAN = Plan("cpu", "float32", False, "openvino")
+
+
+def batches(size, count=5):
+    generator = np.random.default_rng(0)
+    return [generator.integers(0, 256, (rows, size, size, 3), "uint8") for rows in [4] * (count - 1) + [2]]
+
+
+@pytest.mark.parametrize(
+    "name", ["vgg16", "resnet50", "mobilenetv2", "mobilenetv3small", "densenet121", "efficientnetb0", "convnexttiny"]
+)
+def test_openvino_agrees_with_keras_and_keeps_the_order(name, capsys):
+    pytest.importorskip("openvino")
+    row = find(name)
+    whole = model.build(weights.load(name, "random", 64, 0).base, row, Recipe(), 3)
+    frozen = model.cut(whole, row.thawed("auto")).frozen
+    given = batches(64)
+    fast = engine.start(frozen, PLAN, given[0], Progress())
+    assert fast.name == "openvino", capsys.readouterr().err
+    slow = engine.start(frozen, Plan("cpu", "float32", False, "tensorflow"), given[0], Progress())
+    for found, expected in zip(fast.run(given), slow.run(given), strict=True):
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-4 * np.abs(other).max())
+
+
+def test_tensorflow_takes_over_when_openvino_differs(capsys, monkeypatch):
+    pytest.importorskip("openvino")
+    pixels = keras.Input((8, 8, 3))
+    frozen = keras.Model(pixels, [keras.layers.GlobalAveragePooling2D()(pixels)])
+    monkeypatch.setitem(engine.TOLERANCE, "float32", -1.0)
+    chosen = engine.start(frozen, PLAN, batches(8)[0], Progress())
+    assert chosen.name == "tensorflow"
+    assert "differs from Keras" in capsys.readouterr().err
+
+
+def test_tensorflow_takes_over_when_conversion_fails(capsys, monkeypatch):
+    openvino = pytest.importorskip("openvino")
+
+    def refuse(*args, **kwargs):
+        raise RuntimeError("no such operation\nmore")
+
+    monkeypatch.setattr(openvino, "convert_model", refuse)
+    pixels = keras.Input((8, 8, 3))
+    frozen = keras.Model(pixels, [keras.layers.GlobalAveragePooling2D()(pixels)])
+    chosen = engine.start(frozen, PLAN, batches(8)[0], Progress())
+    assert chosen.name == "tensorflow"
+    assert capsys.readouterr().err.strip().count("\n") == 0
+    (found,) = next(chosen.run(batches(8)))
+    np.testing.assert_allclose(found, batches(8)[0].mean((1, 2)), rtol=1e-5)

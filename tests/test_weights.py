@@ -1,0 +1,130 @@
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from keras_transfer import weights
+from keras_transfer.errors import UsageError, UserError
+
+SIZE = 75
+
+
+def layers_with_weights(network):
+    return [layer for layer in network.layers if layer.weights]
+
+
+def write_official(file, network, inside=None):
+    """Write the layout of the `.h5` files at keras.io: layer names, and under each its weights' names."""
+    with h5py.File(file, "w") as stream:
+        group = stream.create_group(inside) if inside else stream
+        group.attrs["layer_names"] = [layer.name.encode() for layer in network.layers]
+        for layer in network.layers:
+            part = group.create_group(layer.name)
+            names = [f"{layer.name}/{number}:0" for number in range(len(layer.weights))]
+            part.attrs["weight_names"] = [name.encode() for name in names]
+            for name, value in zip(names, layer.get_weights(), strict=True):
+                part[name] = value
+    return file
+
+
+def construct(name, top, seed=1):
+    keras.utils.set_random_seed(seed)
+    options = {"input_shape": (SIZE, SIZE, 3)} if not top else {"input_shape": (SIZE, SIZE, 3), "classes": 7}
+    return getattr(keras.applications, name)(weights=None, include_top=top, **options)
+
+
+@pytest.mark.parametrize("top", [False, True], ids=["without top", "with top"])
+@pytest.mark.parametrize("kind", ["official.h5", "whole.h5", "new.weights.h5", "model.keras"])
+@pytest.mark.parametrize("name", ["MobileNet", "ResNet50", "InceptionV3"])
+def test_weights_of_a_file_are_the_bases(name, kind, top, tmp_path):
+    network = construct(name, top)
+    file = tmp_path / kind
+    if kind == "official.h5":
+        write_official(file, network)
+    elif kind == "whole.h5":
+        write_official(file, network, "model_weights")
+    elif kind == "new.weights.h5":
+        network.save_weights(file)
+    else:
+        network.save(file)
+    loaded = weights.load(name.lower(), str(file), SIZE, 0).base
+    expected = [value for layer in layers_with_weights(network) for value in layer.get_weights()]
+    found = [value for layer in layers_with_weights(loaded) for value in layer.get_weights()]
+    assert len(found) <= len(expected)
+    for one, other in zip(found, expected, strict=False):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("kind", ["official.h5", "new.weights.h5", "model.keras"])
+def test_weights_of_another_base_name_the_first_layer_that_does_not_fit(kind, tmp_path):
+    network = construct("VGG16", False)
+    file = tmp_path / kind
+    if kind == "official.h5":
+        write_official(file, network)
+    elif kind == "new.weights.h5":
+        network.save_weights(file)
+    else:
+        network.save(file)
+    with pytest.raises(UserError, match=r"does not fit vgg19.*'?block3_conv4'?|does not fit mobilenet.*conv1"):
+        weights.load("vgg19", str(file), SIZE, 0)
+    with pytest.raises(UserError, match=r"does not fit mobilenet.*conv"):
+        weights.load("mobilenet", str(file), SIZE, 0)
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.h5", b"junk"), ("a.keras", b"junk"), ("a.weights.h5", b"")])
+def test_a_file_that_is_no_weights_is_said_in_one_line(name, content, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        weights.load("mobilenet", str(tmp_path / name), SIZE, 0)
+    assert "\n" not in str(caught.value)
+    assert name in str(caught.value)
+
+
+def test_a_missing_or_foreign_file_is_a_usage_error(tmp_path):
+    with pytest.raises(UsageError, match="there is no"):
+        weights.load("mobilenet", str(tmp_path / "none.h5"), SIZE, 0)
+    (tmp_path / "a.txt").write_text("x")
+    with pytest.raises(UsageError, match=r"no \.h5"):
+        weights.load("mobilenet", str(tmp_path / "a.txt"), SIZE, 0)
+
+
+def test_random_weights_follow_the_seed():
+    one, same, other = (weights.load("mobilenet", "random", 32, seed).base.get_weights()[0] for seed in (0, 0, 1))
+    np.testing.assert_array_equal(one, same)
+    assert np.abs(one - other).max() > 0
+
+
+def test_imagenet_weights_out_of_reach_say_where_to_put_them(monkeypatch):
+    def refuse(**options):
+        address = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/vgg16_notop.h5"
+        raise Exception(f"URL fetch failure on {address}: None -- [Errno -3] Temporary failure")
+
+    monkeypatch.setattr(keras.applications, "VGG16", refuse)
+    monkeypatch.setenv("KERAS_HOME", "/somewhere")
+    with pytest.raises(weights.ImageNetUnavailable, match=r"vgg16_notop\.h5 into /somewhere/models.*--weights random"):
+        weights.load("vgg16", "imagenet", 32, 0)
+
+
+def test_an_earlier_run_can_be_transferred_again(version):
+    loaded = weights.load("mobilenet", str(version.folder), 32, 5).base
+    whole = keras.models.load_model(version.folder / "assets.extra" / "model.keras", compile=False)
+    inner = next(layer for layer in whole.layers if layer.name == loaded.name)
+    for one, other in zip(loaded.get_weights(), inner.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_keras_file_can_be_the_base(tmp_path):
+    inputs = keras.Input((24, 24, 3))
+    x = keras.layers.Conv2D(8, 3, activation="relu", name="low")(inputs)
+    keras.Model(inputs, keras.layers.Conv2D(8, 3, name="high")(x)).save(tmp_path / "mine.keras")
+    source = weights.load(str(tmp_path / "mine.keras"), "imagenet", 24, 0)
+    assert weights.native_size(str(tmp_path / "mine.keras")) == 24
+    assert source.row.name == "mine"
+    assert [block.name for block in source.row.blocks] == ["all", "low"]
+    with pytest.raises(UsageError, match="takes images of 24 px"):
+        weights.load(str(tmp_path / "mine.keras"), "imagenet", 32, 0)
+
+
+def test_a_size_below_the_least_is_refused():
+    with pytest.raises(UsageError, match="at least 75 px"):
+        weights.load("inceptionv3", "random", 64, 0)

@@ -1,0 +1,155 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_transfer import device, model, rule, weights
+from keras_transfer.data import audit, sources, splits
+from keras_transfer.progress import Progress, Stopwatch
+from keras_transfer.recipe import Recipe
+from keras_transfer.training import two_phase
+from keras_transfer.training.two_phase import TwoPhase
+
+QUIET = Progress(quiet=True)
+
+
+def material(photos, progress=QUIET, **options):
+    options = {"base": "mobilenet", "weights": "random", "size": 32, "seed": 0, "refit": "off"} | options
+    recipe = Recipe(data=str(photos), **options)
+    examples = splits.assign(sources.load(recipe.data), recipe.shares, recipe.seed)
+    recipe = rule.complete(recipe, len(examples.rows("train")), len(examples.classes))
+    source = weights.load(recipe.base, recipe.weights, int(recipe.size), recipe.seed)
+    network = model.build(source.base, source.row, recipe, len(examples.classes))
+    digests = audit.digests(examples, QUIET)
+    return TwoPhase(recipe, source, network, examples, digests, device.plan(recipe), progress)
+
+
+@pytest.mark.parametrize(
+    ("base", "size", "thaw"),
+    [
+        ("vgg16", 32, "block5"),
+        ("resnet50", 32, "conv5"),
+        ("mobilenetv2", 32, "block16"),
+        ("efficientnetb0", 32, "block7"),
+        ("densenet121", 32, "conv5"),
+        ("convnexttiny", 32, "stage3"),
+    ],
+)
+def test_stored_activations_train_as_the_whole_network_does(photos, base, size, thaw):
+    """Losses are equal epoch by epoch to 1e-4, in float32 and without augmentation."""
+    options = {"base": base, "size": size, "thaw": thaw, "fine_tune_epochs": 3, "fine_tune_lr": 1e-4, "augment": "none"}
+    histories = []
+    for views in ("1", "fresh"):
+        one = material(photos, views=views, engine="tensorflow", **options)
+        assert one.stored == (views == "1")
+        histories.append([phase.history for phase in two_phase.run(one, Stopwatch())])
+    (_, stored), (_, whole) = histories
+    assert len(stored) == 3
+    for one, other in zip(stored, whole, strict=True):
+        for key in ("loss", "val_loss", "cross_entropy", "val_cross_entropy"):
+            assert one[key] == pytest.approx(other[key], abs=1e-4), key
+    assert abs(stored[0]["loss"] - stored[-1]["loss"]) > 1e-3, "the comparison needs a loss that moves"
+
+
+def test_the_frozen_part_stays_and_the_thawed_part_moves(photos):
+    one = material(photos, fine_tune_epochs=2, fine_tune_lr=1e-2)
+    before = {layer.name: [np.copy(value) for value in layer.get_weights()] for layer in one.network.base.layers}
+    one.extract()
+    one.fit_head(one.train)
+    one.fine_tune(one.train, 2, held_out=False)
+    changed = {
+        layer.name
+        for layer in one.network.base.layers
+        if any((a != b).any() for a, b in zip(before[layer.name], layer.get_weights(), strict=True))
+    }
+    assert changed == {"conv_dw_12", "conv_pw_12", "conv_dw_13", "conv_pw_13"}
+
+
+def test_phase_two_never_ends_worse_than_phase_one(photos):
+    one = material(photos, fine_tune_epochs=2, fine_tune_lr=30.0)
+    phases = two_phase.run(one, Stopwatch())
+    assert phases[1].best_epoch == 0
+    assert phases[1].validation["loss"] == pytest.approx(phases[0].validation["loss"], abs=1e-5)
+    held = [one.examples.paths[row] for row in one.validation]
+    from keras_transfer.data import pipeline
+
+    pixels = next(iter(pipeline.images(held, 32, "crop", 100)))
+    probabilities = np.asarray(one.network.classifier()(pixels))
+    loss = -np.log(probabilities[np.arange(len(held)), one.examples.labels[one.validation]]).mean()
+    assert loss == pytest.approx(phases[0].validation["loss"], abs=1e-4)
+
+
+def test_a_second_run_computes_nothing_anew(photos, fresh_cache):
+    first, second = material(photos), material(photos, dense="8", fine_tune_lr=1e-2)
+    first.extract()
+    second.extract()
+    assert first.extractor.computed == len(first.seen)
+    assert second.extractor.computed == 0
+    other = material(photos, seed=1)
+    other.extract()
+    assert other.extractor.computed == len(other.seen), "other random weights are another base"
+
+
+def test_views_are_stored_and_repeat(photos, fresh_cache):
+    one = material(photos, views=3)
+    one.extract()
+    assert one.extractor.computed == 3 * len(one.seen)
+    digests = [one.digests[row] for row in one.train]
+    plain, *augmented = (stored.read(digests, [1])[0] for stored in one.sets)
+    assert all(np.abs(plain - view).max() > 0 for view in augmented)
+    again = material(photos, views=3)
+    again.extract()
+    assert again.extractor.computed == 0
+    two_phase.run(again, Stopwatch())
+
+
+def test_fresh_views_train_on_new_pictures_each_epoch(photos):
+    losses = []
+    for augment in ("default", "none"):
+        one = material(photos, views="fresh", augment=augment, fine_tune_epochs=2, fine_tune_lr=1e-4)
+        losses.append(two_phase.run(one, Stopwatch())[1].history[0]["loss"])
+    assert abs(losses[0] - losses[1]) > 1e-4
+
+
+def test_everything_can_be_thawed_and_nothing(photos):
+    whole = material(photos, thaw="all", fine_tune_epochs=1)
+    phases = two_phase.run(whole, Stopwatch())
+    assert phases[1].trainable_parameters > 3_000_000
+    assert [phase.name for phase in two_phase.run(material(photos, thaw="none"), Stopwatch())] == ["head"]
+
+
+def test_a_trained_head_stops_early_and_keeps_its_best_epoch(photos):
+    one = material(photos, dense="16", dropout=0.2, head_epochs=30, head_lr=0.05, patience=2, thaw="none")
+    (phase,) = two_phase.run(one, Stopwatch())
+    assert phase.epochs < 30
+    losses = [row["val_cross_entropy"] for row in phase.history]
+    assert phase.best_epoch == int(np.argmin(losses)) + 1
+    assert phase.validation["loss"] == pytest.approx(min(losses))
+
+
+def test_without_room_the_frozen_part_runs_in_each_epoch_and_says_so(photos, fresh_cache, capsys):
+    one = material(photos, Progress(), cache_limit=0.0005, fine_tune_epochs=1)
+    assert "--cache-limit is 0.0005 GB" in capsys.readouterr().err
+    assert not one.stored
+    two_phase.run(one, Stopwatch())
+
+
+def test_refit_sees_the_validation_images_too(photos):
+    one = material(photos, refit="on", thaw="none")
+    (phase,) = two_phase.run(one, Stopwatch())
+    assert phase.details["refit_images"] == len(one.train) + len(one.validation)
+    kernel = one.network.head.get_layer("logits").get_weights()[0]
+    other = material(photos, refit="off", thaw="none")
+    two_phase.run(other, Stopwatch())
+    assert np.abs(kernel - other.network.head.get_layer("logits").get_weights()[0]).max() > 0
+
+
+def test_half_precision_stores_half_and_trains(photos, fresh_cache):
+    before = keras.config.dtype_policy().name
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        one = material(photos, precision="bfloat16", engine="tensorflow", fine_tune_epochs=1)
+        phases = two_phase.run(one, Stopwatch())
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert [dtype.itemsize for _, dtype in one.sets[0].specs()] == [2, 2]
+    assert np.isfinite(phases[1].history[0]["loss"])
