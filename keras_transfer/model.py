@@ -133,9 +133,9 @@ def cut(network: Network, block: Block | None) -> Halves:
 class Frozen(keras.layers.Layer):
     """A model as a layer that is never trained: no gradients, and no dropout even while what is above it trains.
 
-    Keras hands `training=True` down to a model that is called within another, even if it was called with `training=False`
-    (https://github.com/keras-team/keras/issues/20285); a layer whose `call` takes no such argument stops that. The model's weights
-    are not this layer's, so that they keep their `trainable` flags.
+    Keras hands `training=True` down to a model that is called within another, even if it was called with
+    `training=False` (https://github.com/keras-team/keras/issues/20285); a layer whose `call` takes no such argument
+    stops that. The model's weights are not this layer's, so that they keep their `trainable` flags.
     """
 
     def __init__(self, network: keras.Model, **kwargs: Any) -> None:
@@ -148,9 +148,14 @@ class Frozen(keras.layers.Layer):
 
 
 def cut_points(base: keras.Model) -> tuple[Block, ...]:
-    """Return the blocks of a base that is in no table: one above each layer through which all data passes."""
-    names = [layer.name for layer in base.layers[1:-1] if len(cut_tensors(base, layer.name)[0]) == 1]
-    return (Block("all", ""), *(Block(name, name) for name in names))
+    """Return the blocks of a base that is in no table, each named after a layer with weights that opens it."""
+    found = {"": Block("all", "")}
+    for layer in base.layers[2:]:
+        if layer.weights and not isinstance(layer, keras.layers.BatchNormalization):
+            tensors, _ = cut_tensors(base, f"<{layer.name}")
+            if len(tensors) == 1:
+                found.setdefault(tensors[0].name, Block(layer.name, f"<{layer.name}"))
+    return tuple(found.values())
 
 
 def one_or_list(items: Sequence[Any]) -> Any:

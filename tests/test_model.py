@@ -88,4 +88,4 @@ def test_cut_points_of_a_base_that_is_in_no_table():
     side = keras.layers.Conv2D(4, 1, name="side")(first)
     joined = keras.layers.Add(name="joined")([first, side])
     base = keras.Model(inputs, keras.layers.Conv2D(4, 3, name="last")(joined))
-    assert model.cut_points(base) == (Block("all", ""), Block("first", "first"), Block("joined", "joined"))
+    assert model.cut_points(base) == (Block("all", ""), Block("side", "<side"), Block("last", "<last"))

@@ -45,7 +45,9 @@ def test_the_exif_orientation_is_applied(value):
     assert np.abs(found - expected).mean() < 8
 
 
-@pytest.mark.parametrize("broken", [b"", b"junk", b"\xff\xd8\xff\xe1", b"\xff\xd8\xff\xe1\x00\x10Exif\x00\x00MM\x00*\xff\xff\xff"])
+@pytest.mark.parametrize(
+    "broken", [b"", b"junk", b"\xff\xd8\xff\xe1", b"\xff\xd8\xff\xe1\x00\x10Exif\x00\x00MM\x00*\xff\xff\xff"]
+)
 def test_the_orientation_of_what_has_none_is_upright(broken):
     assert int(orientation(tf.constant(broken))) == 1
 

@@ -16,7 +16,9 @@ def trained(optimizer):
     return model.get_weights()
 
 
-@pytest.mark.parametrize("rate", [0.01, keras.optimizers.schedules.CosineDecay(0.0, 8, warmup_target=0.02, warmup_steps=2)])
+@pytest.mark.parametrize(
+    "rate", [0.01, keras.optimizers.schedules.CosineDecay(0.0, 8, warmup_target=0.02, warmup_steps=2)]
+)
 def test_it_is_keras_adam(rate):
     for one, other in zip(trained(FusedAdam(rate)), trained(keras.optimizers.Adam(rate)), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)

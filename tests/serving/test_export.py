@@ -1,0 +1,89 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_transfer.data.pipeline import decode
+from keras_transfer.data.sources import load
+
+FRESH = """
+import glob, json, sys
+sys.modules["keras"] = None  # TensorFlow itself imports it where it can.
+import tensorflow as tf
+graph = tf.saved_model.load(sys.argv[1])
+contents = [open(path, "rb").read() for path in sorted(glob.glob(sys.argv[2] + "/*/*"))]
+found = graph.signatures["serving_default"](image_bytes=tf.constant(contents))
+assert sys.modules["keras"] is None and "keras_transfer" not in sys.modules
+print(json.dumps({key: value.numpy().tolist() for key, value in found.items() if key != "label"}
+      | {"label": [name.decode() for name in found["label"].numpy()]}))
+"""
+
+
+def test_a_process_without_keras_gives_what_training_saw(version, photos):
+    """Probabilities agree to 1e-5 in float32 with those of the Keras model on the training pipeline's pixels."""
+    import keras
+
+    command = [sys.executable, "-c", FRESH, str(version.folder), str(photos)]
+    environment = {"PATH": "/usr/bin:/bin", "TF_CPP_MIN_LOG_LEVEL": "3", "HOME": "/tmp"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    model = keras.models.load_model(version.folder / "assets.extra" / "model.keras", compile=False)
+    paths = sorted(load(str(photos)).paths)
+    pixels = np.stack([decode(tf.io.read_file(path), 24, "crop") for path in paths])
+    expected = model.predict(pixels.astype("float32"), verbose=0)
+    np.testing.assert_allclose(found["probabilities"], expected, atol=1e-5)
+    np.testing.assert_allclose(found["confidence"], expected.max(1), atol=1e-5)
+    names = version.metrics["data"]["classes"]
+    assert found["label"] == [names[best] for best in expected.argmax(1)]
+
+
+def test_the_signatures_are_as_documented(version, photos):
+    graph = tf.saved_model.load(str(version.folder))
+    assert set(graph.signatures) == {"serving_default", "images", "features"}
+    content = tf.io.read_file(load(str(photos)).paths[0])
+    served = graph.signatures["serving_default"](image_bytes=content[None])
+    assert {key: (value.dtype, value.shape) for key, value in served.items()} == {
+        "probabilities": (tf.float32, (1, 3)),
+        "label": (tf.string, (1,)),
+        "confidence": (tf.float32, (1,)),
+    }
+    pixels = tf.cast(decode(content, 24, "crop"), tf.float32)[None]
+    direct = graph.signatures["images"](images=pixels)
+    np.testing.assert_allclose(direct["probabilities"], served["probabilities"], atol=1e-6)
+    assert graph.signatures["features"](image_bytes=content[None])["embedding"].shape == (1, 16)
+
+
+def test_a_version_is_whole(version):
+    names = {str(path.relative_to(version.folder)) for path in version.folder.rglob("*") if path.is_file()}
+    assert {"saved_model.pb", "fingerprint.pb", "assets/labels.txt", "variables/variables.index"} <= names
+    extra = {name.removeprefix("assets.extra/") for name in names if name.startswith("assets.extra/")}
+    assert extra == {
+        "recipe.json", "metrics.json", "history.csv", "splits.csv", "labels.txt", "environment.json", "model.keras",
+    }  # fmt: skip
+    assert (version.folder / "assets" / "labels.txt").read_text().splitlines() == ["blue", "green", "red"]
+
+
+def test_only_operations_of_plain_tensorflow_are_in_the_graph(version):
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved = saved_model_pb2.SavedModel.FromString((version.folder / "saved_model.pb").read_bytes())
+    graph = saved.meta_graphs[0]
+    assert list(graph.meta_info_def.tags) == ["serve"]
+    functions = graph.graph_def.library.function
+    used = {node.op for function in functions for node in function.node_def}
+    assert "PyFunc" not in used
+    assert not [name for name in used if "Xla" in name]
+    assert "DecodeImage" in used
+
+
+@pytest.mark.parametrize("batch", [1, 3, 17])
+def test_batches_of_any_size_give_the_same_answers(version, photos, batch):
+    classifier = __import__("keras_transfer").load(version.folder)
+    contents = [Path(path).read_bytes() for path in load(str(photos)).paths[:17]]
+    one_by_one = np.concatenate([classifier.probabilities([content]) for content in contents[:batch]])
+    np.testing.assert_allclose(classifier.probabilities(contents[:batch]), one_by_one, atol=1e-5)

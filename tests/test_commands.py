@@ -1,0 +1,150 @@
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from keras_transfer import commands
+from tests.conftest import REPOSITORY, write_photos
+
+
+def run(*arguments, capsys):
+    """Run the command line in this process; return exit code, output and errors."""
+    code = 0
+    try:
+        commands.main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        code = stop.code or 0
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_help_answers_in_under_half_a_second():
+    times = []
+    for _ in range(3):
+        begun = time.monotonic()
+        done = subprocess.run([sys.executable, "cli.py", "--help"], cwd=REPOSITORY, capture_output=True, text=True)
+        times.append(time.monotonic() - begun)
+        assert done.returncode == 0
+        assert "fit" in done.stdout
+    assert min(times) < 0.5
+
+
+@pytest.mark.parametrize("name", sorted(commands.cli.commands))
+def test_every_command_has_help_with_an_example_that_parses(name):
+    command = commands.cli.commands[name]
+    assert command.help
+    assert command.help.endswith(".")
+    assert command.epilog.startswith(f"Example: python cli.py {name}")
+    import shlex
+
+    words = shlex.split(command.epilog)[4:]
+    command.make_context(name, words)
+    for option in command.params:
+        assert option.param_type_name == "argument" or option.help, f"{name}: {option.name} has no help"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("fit", "--base", "vg16"), "Did you mean 'vgg16'"),
+        (("fit", "--thaw", "blok5"), "Did you mean 'block5'"),
+        (("fit", "--pooling", "sum"), "--pooling must be one of"),
+        (("fit", "--data", "/none"), "there is no folder"),
+        (("fit", "--no-such"), "No such option"),
+        (("fits",), "Did you mean 'fit'"),
+        (("evaluate", "/none"), "There is no model"),
+        (("predict", "/none"), "Missing argument"),
+        (("predict", "/none", "none.jpg"), "names no file"),
+    ],
+)
+def test_a_wrong_option_is_one_line_and_code_two(arguments, words, capsys):
+    code, out, err = run(*arguments, capsys=capsys)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert words in err
+
+
+def test_an_option_error_does_not_import_tensorflow():
+    code = (
+        "import sys\nfrom keras_transfer.commands import main\n"
+        "try:\n    main(['fit', '--data', '/none'])\nexcept SystemExit as stop:\n    assert stop.code == 2\n"
+        "assert 'tensorflow' not in sys.modules"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True).returncode == 0
+
+
+def test_a_whole_session_on_the_terminal(photos, tiny_base, tmp_path, capsys):
+    model = tmp_path / "models" / "colours"
+    code, out, err = run(
+        "fit", "--base", tiny_base, "--data", photos, "--output", model, "--fine-tune-epochs", 1, capsys=capsys
+    )
+    assert (code, err) == (0, "")
+    assert "Test accuracy" in out
+    assert "95% interval" in out
+    assert str(model / "1") in out
+
+    code, out, _ = run("evaluate", model, "--data", photos, "--json", capsys=capsys)
+    assert code == 0
+    assert {"accuracy", "accuracy_interval", "macro_f1", "loss"} <= set(json.loads(out))
+    assert run("evaluate", model, capsys=capsys)[0] == 0
+
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no image")
+    code, out, _ = run("predict", model, photos / "red", broken, "--json", capsys=capsys)
+    answer = json.loads(out)
+    assert code == 1
+    assert len(answer["predictions"]) == 15
+    assert answer["model"] == str(model / "1")
+    assert set(answer["predictions"][0]) == {"path", "label", "confidence", "probabilities"}
+    assert set(answer["predictions"][-1]) == {"path", "error"}
+
+    code, out, _ = run("predict", model, photos / "*" / "00.jpg", "--csv", capsys=capsys)
+    assert code == 0
+    assert out.splitlines()[0] == "path,label,confidence,blue,green,red,error"
+    assert len(out.splitlines()) == 4
+    code, out, _ = run("predict", model, photos / "red" / "00.jpg", capsys=capsys)
+    assert out.splitlines()[0].split() == ["path", "label", "confidence"]
+
+
+def test_work_that_fails_is_one_line_and_code_one(tmp_path, capsys):
+    write_photos(tmp_path / "data", 2)
+    code, _, err = run("fit", "--data", tmp_path / "data", "--output", tmp_path / "m", capsys=capsys)
+    assert code == 1
+    assert (
+        err == f"Error: {tmp_path / 'data'}: class 'blue' has 2 images, too few for 3 splits. Add images to it, or
+        remove it.\n"
+    )
+
+
+def test_bases_lists_the_table(capsys):
+    code, out, _ = run("bases", "--json", capsys=capsys)
+    assert code == 0
+    rows = {row["name"]: row for row in json.loads(out)}
+    assert rows["vgg16"]["parameters"] == 14714688
+    assert "resnet50" in run("bases", capsys=capsys)[1]
+
+
+def test_cache_is_shown_and_cleared(fresh_cache, capsys):
+    assert "No activations" in run("cache", capsys=capsys)[1]
+    assert json.loads(run("cache", "--json", capsys=capsys)[1]) == []
+    assert json.loads(run("cache", "--clear", "--json", capsys=capsys)[1]) == {"freed_bytes": 0}
+
+
+def test_tensorflow_still_talks_while_it_is_imported():
+    """When this fails, `keras_transfer/quiet.py` is no longer needed."""
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", code], env=environment, cwd=REPOSITORY, capture_output=True, text=True
+        ).stderr
+        for code in (
+            "import tensorflow as tf; tf.config.list_physical_devices()",
+            "from keras_transfer import quiet; quiet.import_tensorflow()",
+        )
+    ]
+    assert said[1] == ""
+    if not said[0]:
+        pytest.skip("this TensorFlow says nothing on this machine")

@@ -1,0 +1,98 @@
+import csv
+import json
+
+import pytest
+
+import keras_transfer as kt
+from keras_transfer import run
+from tests.conftest import write_photos
+
+QUIET = kt.Progress(quiet=True)
+
+
+def test_the_records_say_what_was_done(version):
+    folder = version.folder / "assets.extra"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics == json.loads(json.dumps(version.metrics))
+    assert {"base", "weights", "method", "seed", "data", "phases", "validation", "test", "seconds"} <= set(metrics)
+    assert metrics["data"]["train"] + metrics["data"]["validation"] + metrics["data"]["test"] == 42
+    assert [phase["name"] for phase in metrics["phases"]] == ["head", "fine-tune"]
+    assert {"total", "data", "features", "head", "fine-tune", "export"} <= set(metrics["seconds"])
+    recipe = kt.Recipe.from_json(folder / "recipe.json")
+    assert recipe == version.recipe
+    with (folder / "splits.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 42
+    assert json.loads((folder / "environment.json").read_text())["packages"]["keras"]
+    with (folder / "history.csv").open() as stream:
+        assert [row["epoch"] for row in csv.DictReader(stream) if row["phase"] == "fine-tune"] == ["1", "2"]
+
+
+def test_the_same_seed_gives_the_same_model_and_the_next_version(photos, tiny_base, tmp_path):
+    recipe = kt.Recipe(base=tiny_base, data=str(photos), output=str(tmp_path / "m"), fine_tune_epochs=1, seed=3)
+    one, other = kt.fit(recipe, QUIET), kt.fit(recipe, QUIET)
+    assert [result.folder.name for result in (one, other)] == ["1", "2"]
+    assert one.metrics["test"] == other.metrics["test"]
+    assert one.metrics["phases"][1]["validation"] == other.metrics["phases"][1]["validation"]
+    assert other.metrics["engine"] == "cache"
+
+
+def test_random_weights_are_named(photos, tmp_path):
+    recipe = kt.Recipe(base="mobilenet", weights="random", data=str(photos), size=32, output=str(tmp_path), thaw="none")
+    assert kt.fit(recipe, QUIET).metrics["weights"] == "random"
+
+
+@pytest.mark.parametrize("fault", ["junk", "cut off", "few", "weights"])
+def test_work_that_fails_leaves_nothing_behind(tiny_base, tmp_path, fault):
+    data = write_photos(tmp_path / "data", 2 if fault == "few" else 4)
+    if fault == "junk":
+        (data / "red" / "x.jpg").write_text("no image")
+    if fault == "cut off":
+        broken = data / "red" / "00.jpg"
+        broken.write_bytes(broken.read_bytes()[:200])
+    if fault == "weights":
+        (tmp_path / "w.h5").write_bytes(b"junk")
+    options = {"base": "mobilenet", "size": 32, "weights": str(tmp_path / "w.h5")} if fault == "weights" else {}
+    recipe = kt.Recipe(**{"base": tiny_base, "data": str(data), "output": str(tmp_path / "out" / "m")} | options)
+    with pytest.raises(kt.UserError) as caught:
+        kt.fit(recipe, QUIET)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_a_network_only_the_sample_goes_on(monkeypatch, photos, tmp_path, capsys):
+    import keras
+
+    def refuse(weights=None, **options):
+        if weights == "imagenet":
+            raise Exception("URL fetch failure on https://storage.googleapis.com/x/mobilenet_1_0_224_tf_no_top.h5: no")
+        return real(weights=weights, **options)
+
+    real = keras.applications.MobileNet
+    monkeypatch.setattr(keras.applications, "MobileNet", refuse)
+    own = kt.Recipe(base="mobilenet", data=str(photos), size=32, output=str(tmp_path / "own"))
+    with pytest.raises(kt.UserError, match="mobilenet_1_0_224_tf_no_top"):
+        kt.fit(own, QUIET)
+    sample = own.replace(data="digits", thaw="none", output=str(tmp_path / "sample"))
+    result = kt.fit(sample, QUIET)
+    assert result.metrics["weights"] == "random"
+    assert "RANDOM WEIGHTS" in capsys.readouterr().err
+
+
+def test_outputs_are_named_after_data_and_base():
+    assert str(run.output_folder(kt.Recipe(base="VGG16"))) == "saved_models/digits-vgg16"
+    assert str(run.output_folder(kt.Recipe(base="vgg16", data="a/photos/"))) == "saved_models/photos-vgg16"
+    assert str(run.output_folder(kt.Recipe(output="x/y"))) == "x/y"
+
+
+def test_real_weights_beat_chance_and_random_weights_on_real_photos(shared_data, tmp_path):
+    (weights,) = (shared_data / "weights").glob("mobilenet*.h5")
+    accuracies = []
+    for given in (str(weights), "random"):
+        recipe = kt.Recipe(
+            base="mobilenet", weights=given, data=str(shared_data / "flowers"), size=128, thaw="none",
+            output=str(tmp_path / "m"),
+        )  # fmt: skip
+        accuracies.append(kt.fit(recipe, QUIET).metrics["test"]["accuracy"])
+    assert accuracies[0] > 0.75
+    assert accuracies[0] > accuracies[1] + 0.2
