@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,9 +42,14 @@ def _example(text: str) -> str:
     return f"Example: python cli.py {text}"
 
 
-def _recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """One option for each field of the recipe, checked there, not here."""
+_BASE_OPTIONS = ("base", "data", "weights", "size", "resize", "seed", "pooling", "engine", "precision", "xla")
+
+
+def _recipe_options(command: Callable[..., Any], names: tuple[str, ...] = ()) -> Callable[..., Any]:
+    """One option for each field of the recipe, or for those named, checked there, not here."""
     for field in reversed(dataclasses.fields(Recipe)):
+        if names and field.name not in names:
+            continue
         shown = "/".join(str(choice) for choice in field.metadata.get("choices", ())) or "VALUE"
         note = (
             ""
@@ -75,8 +81,7 @@ def cli() -> None:
 @_debug
 def fit(as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
     """Transfer a base onto labelled images and write a version that serves."""
-    recipe = Recipe(**{name: value for name, value in options.items() if value is not None})
-    _check_base(recipe)
+    recipe = _recipe(options)
     from keras_transfer.run import fit as run
 
     result = run(recipe, Progress(quiet))
@@ -127,6 +132,28 @@ def predict(model: str, images: tuple[str, ...], as_json: bool, as_csv: bool, qu
         click.echo(tables.predictions([prediction.record() for prediction in predictions], classifier.metrics))
     if any(prediction.error for prediction in predictions):
         sys.exit(1)
+
+
+@cli.command(epilog=_example("features --base resnet50 --data photos/ -o features.npz"))
+@partial(_recipe_options, names=_BASE_OPTIONS)
+@click.option("-o", "--output", required=True, metavar="FILE", help="The .npz file to write.")
+@_json
+@_quiet
+@_debug
+def features(output: str, as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
+    """Write the feature vectors of labelled images, for a classifier of your own."""
+    file = Path(output)
+    if file.suffix != ".npz" or not file.parent.is_dir():
+        raise UsageError(f"--output must be an .npz file in a folder that exists. Received: {output!r}.")
+    recipe = _recipe(options)
+    from keras_transfer import quiet as silence
+
+    silence.import_tensorflow()
+    from keras_transfer import embedding
+
+    count, width = embedding.write(recipe, file, Progress(quiet))
+    report = {"file": output, "images": count, "features": width}
+    click.echo(json.dumps(report) if as_json else f"Wrote {output}: {count} images, {width} features each.")
 
 
 @cli.command(epilog=_example("bases --json"))
@@ -195,12 +222,14 @@ def _load(model: str) -> SavedClassifier:
     return SavedClassifier(folder)
 
 
-def _check_base(recipe: Recipe) -> None:
-    """Find a wrong base or block before TensorFlow is imported."""
+def _recipe(options: dict[str, Any]) -> Recipe:
+    """Return the recipe of the options given, its base and block checked before TensorFlow is imported."""
     from keras_transfer.bases import find
 
+    recipe = Recipe(**{name: value for name, value in options.items() if value is not None})
     if not recipe.base.endswith(".keras"):
         find(recipe.base).thawed(recipe.thaw)
+    return recipe
 
 
 def _fail(text: str, code: int) -> None:

@@ -18,7 +18,10 @@ from keras_transfer.cache import ActivationSet
 from keras_transfer.data import augment, pipeline
 from keras_transfer.data.examples import Examples
 from keras_transfer.device import Plan
+from keras_transfer.model import Network
 from keras_transfer.progress import Progress
+from keras_transfer.recipe import Recipe
+from keras_transfer.weights import Source
 
 # Throughput on two cores does not grow beyond this, and memory does.
 _FORWARD_BATCH = 16
@@ -93,6 +96,39 @@ class Extractor:
             yield [array.astype(half) if half else array for array in batch]
             self.computed += len(batch[0])
             advance(len(batch[0]))
+
+
+def extractor(
+    frozen: keras.Model,
+    boundary: str,
+    network: Network,
+    source: Source,
+    recipe: Recipe,
+    plan: Plan,
+    progress: Progress,
+) -> Extractor:
+    """Return what computes the activations of a network's frozen part, keyed by all that they depend on.
+
+    Args:
+        frozen: Pixels to activations, the embedding last.
+        boundary: Name of the block that is cut below, or `none`.
+        network: The whole.
+        source: Its base.
+        recipe: Gives pooling and resizing.
+        plan: Engine and precision.
+        progress: Hears of each pass.
+    """
+    key = {
+        "base": source.row.name,
+        "weights": weights_digest(network.base),
+        "boundary": boundary,
+        "pooling": recipe.pooling,
+        "size": network.size,
+        "resize": recipe.resize,
+        "precision": plan.precision,
+        "engine": plan.engine,
+    }
+    return Extractor(frozen, key, plan, network.size, recipe.resize, progress)
 
 
 def weights_digest(network: keras.Model) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from keras_transfer.recipe import AUTO, Recipe
 
-_LARGE = 5_000  # Training images from which epochs are fewer.
 _SMALL = 2_000  # Training images up to which training once more with the validation photos pays.
 _DIGITS_SIZE = 48  # The built-in sample's 8x8 px scans, enlarged; every base whose least size allows it.
 
@@ -26,16 +25,16 @@ def complete(recipe: Recipe, images: int, classes: int) -> Recipe:
     solver = ("lbfgs" if solved else "adam") if recipe.head_solver == AUTO else recipe.head_solver
     values: dict[str, object] = {
         "head_solver": solver,
-        "fine_tune_epochs": 20 if images <= _LARGE else 10,
-        "fine_tune_lr": 1e-3 if solver == "lbfgs" else 1e-4,
-        "label_smoothing": 0.1,
-        "patience": "none" if small else 5,
+        "fine_tune_epochs": 6,
+        "fine_tune_lr": 3e-4 if solver == "lbfgs" else 1e-4,
+        "label_smoothing": 0.0,
+        "patience": "none" if small else 3,
         "refit": "on" if small else "off",
         "views": 1,
-        "batch_size": 16 if images <= _SMALL else 32,
+        "batch_size": 32,
     }
     if solver == "adam":
-        values |= {"head_epochs": 20 if images <= _LARGE else 10, "head_lr": 1e-3}
+        values |= {"head_epochs": 20 if small else 10, "head_lr": 1e-3}
     changes = {name: value for name, value in values.items() if getattr(recipe, name) == AUTO}
     return recipe.replace(**changes)
 

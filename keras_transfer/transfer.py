@@ -48,13 +48,11 @@ def train(
         progress: Hears of everything.
         watch: Learns the seconds of each part.
     """
-    row = weights.row_of(recipe.base)
-    native, least = (row.size, row.least_size) if row else (weights.native_size(recipe.base), 1)
-    recipe = recipe.replace(size=rule.input_size(recipe, native, least))
+    recipe = with_size(recipe)
     plan = device.plan(recipe)
     with _policy(plan.policy):
         with watch.time("build"):
-            source = _load_base(recipe, progress)
+            source = load_base(recipe, progress)
             network = model.build(source.base, source.row, recipe, len(examples.classes))
             material = TwoPhase(recipe, source, network, examples, digests, plan, progress)
         phases = two_phase.run(material, watch)
@@ -62,7 +60,15 @@ def train(
     return Trained(recipe, source, served, phases, material)
 
 
-def _load_base(recipe: Recipe, progress: Progress) -> weights.Source:
+def with_size(recipe: Recipe) -> Recipe:
+    """Return the recipe with its input size: the base's own, unless it says otherwise."""
+    row = weights.row_of(recipe.base)
+    native, least = (row.size, row.least_size) if row else (weights.native_size(recipe.base), 1)
+    return recipe.replace(size=rule.input_size(recipe, native, least))
+
+
+def load_base(recipe: Recipe, progress: Progress) -> weights.Source:
+    """Load the recipe's base; without ImageNet's weights, the built-in sample goes on with random ones."""
     size = int(recipe.size)
     try:
         return weights.load(recipe.base, recipe.weights, size, recipe.seed)

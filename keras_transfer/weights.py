@@ -7,9 +7,11 @@ the base is left out.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import sys
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -118,7 +120,8 @@ def _construct(row: Base, size: int, weights: str | None) -> keras.Model:
 
 def _imagenet(row: Base, size: int) -> keras.Model:
     try:
-        return _construct(row, size, "imagenet")
+        with contextlib.redirect_stdout(sys.stderr):  # Keras reports a download where results belong.
+            return _construct(row, size, "imagenet")
     except Exception as error:  # Keras raises a bare Exception when a download fails.
         match = re.search(r"https?://\S+?/([^/\s]+\.h5)", str(error))
         if match is None:

@@ -49,7 +49,7 @@ def test_tensorflow_takes_over_when_conversion_fails(capsys, monkeypatch):
     def refuse(*args, **kwargs):
         raise RuntimeError("no such operation\nmore")
 
-    monkeypatch.setattr(openvino, "convert_model", refuse)
+    monkeypatch.setattr(openvino.Core, "compile_model", refuse)
     pixels = keras.Input((8, 8, 3))
     frozen = keras.Model(pixels, [keras.layers.GlobalAveragePooling2D()(pixels)])
     chosen = engine.start(frozen, PLAN, batches(8)[0], Progress())

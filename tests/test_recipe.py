@@ -17,21 +17,21 @@ def test_json_gives_the_recipe_back():
 
 
 def test_an_unknown_key_is_named_with_the_nearest_known_one():
-    with pytest.raises(UsageError, match="'bsae'.*'base'"):
+    with pytest.raises(UsageError, match=r"'bsae'.*'base'"):
         Recipe.from_json('{"bsae": "vgg16"}')
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"pooling": "average"}, r"--pooling must be one of 'avg', 'max', 'flatten'. Received: 'average'"),
+        ({"pooling": "average"}, r"--pooling must be one of 'avg', 'max', 'flatten'\. Received: 'average'"),
         ({"resize": "sqash"}, "Did you mean 'squash'"),
         ({"split": "70/30"}, "--split must be three"),
         ({"split": "70/20/20"}, "--split must be three"),
         ({"split": "100/0/0"}, "--split must be three"),
         ({"dense": "12,x"}, "--dense must be widths"),
         ({"dropout": 1.5}, "--dropout must be a number from 0 to 0.95"),
-        ({"size": "large"}, "--size must be a whole number of at least 16 or 'auto'"),
+        ({"size": "large"}, "--size must be a whole number of at least 16 or"),
         ({"seed": "2.5"}, "--seed must be a whole number"),
         ({"head_lr": "nan"}, "--head-lr must be a number"),
         ({"views": "frehs"}, "Did you mean 'fresh'"),

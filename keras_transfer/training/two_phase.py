@@ -186,19 +186,9 @@ class TwoPhase:
         return keras.Model(pixels, self.halves.tail(Frozen(self.halves.below)(pixels)))
 
     def _extractor(self) -> Extractor:
-        network, recipe, plan = self.network, self.recipe, self.plan
-        key = {
-            "base": self.source.row.name,
-            "weights": features.weights_digest(network.base),
-            "boundary": self.boundary if self.stored else "none",
-            "pooling": recipe.pooling,
-            "size": network.size,
-            "resize": recipe.resize,
-            "precision": plan.precision,
-            "engine": plan.engine,
-        }
-        frozen = self.halves.frozen if self.stored else cut(network, None).frozen
-        return Extractor(frozen, key, plan, network.size, recipe.resize, self.progress)
+        frozen = self.halves.frozen if self.stored else cut(self.network, None).frozen
+        boundary = self.boundary if self.stored else "none"
+        return features.extractor(frozen, boundary, self.network, self.source, self.recipe, self.plan, self.progress)
 
     def _make_room(self) -> None:
         needed = self.extractor.bytes_per_image * len(self.seen) * self.views

@@ -20,9 +20,13 @@ def test_versions_are_numbered_and_the_newest_is_found(tmp_path):
 
 
 def test_what_fails_leaves_nothing(tmp_path):
-    with pytest.raises(RuntimeError), versions.new_version(tmp_path / "deep" / "name") as beside:
-        (beside / "saved_model.pb").write_text("x")
-        raise RuntimeError
+    def fail():
+        with versions.new_version(tmp_path / "deep" / "name") as beside:
+            (beside / "saved_model.pb").write_text("x")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,0 +1,177 @@
+"""What is measured, each in a process of its own: `python -m benchmarks.contenders NAME SPEC` prints one JSON line.
+
+SPEC is JSON: `data` (a folder with train/ and test/), `base`, `weights`, `size`, `epochs`, `views`, `seed`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+Spec = dict[str, Any]
+
+
+def guide(spec: Spec) -> dict[str, Any]:
+    """The loop of https://keras.io/guides/transfer_learning/: the whole base runs on every image in every epoch."""
+    import keras
+
+    from keras_transfer import model, weights
+    from keras_transfer.bases import find
+
+    size, row = spec["size"], find(spec["base"])
+    base = weights.load(row.name, spec["weights"], size, spec["seed"]).base
+    begun = time.monotonic()
+    train, validation = keras.utils.image_dataset_from_directory(
+        f"{spec['data']}/train",
+        label_mode="int",
+        image_size=(size, size),
+        batch_size=32,
+        validation_split=0.15,
+        subset="both",
+        seed=spec["seed"],
+        verbose=False,
+    )
+    classes = len(train.class_names)
+    train, validation = train.prefetch(-1), validation.prefetch(-1)
+    base.trainable = False
+    pixels = keras.Input((size, size, 3))
+    x = base(model.preparation(row.preprocessing, (size, size, 3))(pixels), training=False)
+    x = keras.layers.Dropout(0.2)(keras.layers.GlobalAveragePooling2D()(x))
+    whole = keras.Model(pixels, keras.layers.Dense(classes)(x))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    whole.compile(keras.optimizers.Adam(1e-3), loss, metrics=["accuracy"])
+    whole.fit(train, validation_data=validation, epochs=spec["epochs"], verbose=0)
+    head_seconds = time.monotonic() - begun
+    base.trainable = True
+    block = row.thawed("auto")
+    thawed = {layer.name for layer in model.cut_tensors(base, block.boundary)[1]} if block else set()
+    for layer in base.layers:
+        layer.trainable = layer.name in thawed and not isinstance(layer, keras.layers.BatchNormalization)
+    whole.compile(keras.optimizers.Adam(1e-5), loss, metrics=["accuracy"])
+    whole.fit(train, validation_data=validation, epochs=spec["epochs"], verbose=0)
+    seconds = time.monotonic() - begun
+    test = keras.utils.image_dataset_from_directory(
+        f"{spec['data']}/test", label_mode="int", image_size=(size, size), shuffle=False, verbose=False
+    )
+    accuracy = whole.evaluate(test, verbose=0)[1]
+    return {"seconds": seconds, "phase 1": head_seconds, "phase 2": seconds - head_seconds, "accuracy": accuracy}
+
+
+def project(spec: Spec) -> dict[str, Any]:
+    """This project with the same base and epochs, its cache empty; with `repeat`, a second fit on the same data."""
+    import tempfile
+
+    import keras_transfer as kt
+    from keras_transfer import quiet
+
+    quiet.import_tensorflow()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["KERAS_TRANSFER_CACHE"] = folder
+        options: dict[str, Any] = {} if spec.get("defaults") else {"fine_tune_epochs": spec["epochs"], "refit": "off"}
+        recipe = kt.Recipe(
+            base=spec["base"],
+            data=spec["data"],
+            weights=spec["weights"],
+            size=spec["size"],
+            seed=spec["seed"],
+            views=spec.get("views", 1),
+            output=f"{folder}/model",
+            **options,
+        )
+        found = kt.fit(recipe, kt.Progress(quiet=True)).metrics
+        parts = found["seconds"]
+        names = ("data", "build", "features", "head", "fine-tune", "refit")
+        again = kt.fit(recipe.replace(fine_tune_lr=2e-4), kt.Progress(quiet=True)).metrics["seconds"]
+    return {
+        "seconds": sum(parts.get(name, 0.0) for name in names),
+        "whole command": parts["total"],
+        "phase 1": parts["features"] + parts["head"],
+        "phase 2": parts.get("fine-tune", 0.0),
+        "again until training": sum(again[name] for name in ("data", "build", "features", "head")),
+        "accuracy": found["test"]["accuracy"],
+        "engine": found["engine"],
+    }
+
+
+def floor(spec: Spec) -> dict[str, Any]:
+    """One forward pass of the base over each training and validation image, decoding included, nothing else."""
+    import keras_transfer as kt
+    from keras_transfer import device, engine, model, weights
+    from keras_transfer.data import pipeline, sources
+
+    recipe = kt.Recipe(base=spec["base"])
+    source = weights.load(spec["base"], spec["weights"], spec["size"], spec["seed"])
+    frozen = model.cut(model.build(source.base, source.row, recipe, 2), source.row.thawed("auto")).frozen
+    paths = sources.load(f"{spec['data']}/train").paths
+    batches = pipeline.images(paths, spec["size"], "crop", 16)
+    sample = next(iter(batches.as_numpy_iterator()))
+    runner = engine.start(frozen, device.plan(recipe), sample, kt.Progress(quiet=True))
+    list(runner.run([sample] * 3))
+    begun = time.monotonic()
+    for _ in runner.run(batches.as_numpy_iterator()):
+        pass
+    return {"seconds": time.monotonic() - begun, "engine": runner.name}
+
+
+def top(spec: Spec) -> dict[str, Any]:
+    """Phase 2's training steps alone, on activations that lie in memory as tensors; no validation."""
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    import keras_transfer as kt
+    from keras_transfer import model, weights
+    from keras_transfer.data import sources
+    from keras_transfer.training.phases import Descent, compile_for
+
+    source = weights.load(spec["base"], spec["weights"], spec["size"], spec["seed"])
+    count = round(0.85 * len(sources.load(f"{spec['data']}/train")))
+    classes = len(sources.load(f"{spec['data']}/train").classes)
+    tail = model.cut(model.build(source.base, source.row, kt.Recipe(), classes), source.row.thawed("auto")).tail
+    generator, size = np.random.default_rng(0), 32
+    rows = [size] * (count // size) + [count % size] * (count % size > 0)
+    shape = tail.input_shape[1:]
+    batches = [
+        (
+            tf.constant(generator.random((row, *shape), "float32")),
+            tf.constant(np.eye(classes, dtype="float32")[generator.integers(0, classes, row)]),
+        )
+        for row in rows
+    ]
+    compile_for(tail, Descent(spec["epochs"], 3e-4, 0.0, None, False), len(batches))
+    keras.utils.set_random_seed(0)
+    for x, y in (batches[0], batches[-1]):
+        tail.train_on_batch(x, y)
+    begun = time.monotonic()
+    for _ in range(spec["epochs"]):
+        for x, y in batches:
+            tail.train_on_batch(x, y)
+    return {"seconds": time.monotonic() - begun}
+
+
+CONTENDERS: dict[str, Callable[[Spec], dict[str, Any]]] = {
+    "guide": guide,
+    "project": project,
+    "floor": floor,
+    "top": top,
+}
+
+
+def main() -> None:
+    """Run one contender and print what it measured, with its peak memory (MB) and whole process time."""
+    begun = time.monotonic()
+    found = CONTENDERS[sys.argv[1]](json.loads(sys.argv[2]))
+    found["peak MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found["process"] = time.monotonic() - begun
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

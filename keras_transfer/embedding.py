@@ -1,0 +1,52 @@
+"""Feature copying: the embeddings of a source's images, for a classifier of the user's own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from keras_transfer import device, features, model, transfer
+from keras_transfer.data import audit, sources
+from keras_transfer.errors import UserError
+from keras_transfer.progress import Progress
+from keras_transfer.recipe import Recipe
+
+
+def write(recipe: Recipe, file: Path, progress: Progress) -> tuple[int, int]:
+    """Write `features` float32 `[N, D]`, `labels`, `paths` and `classes` (strings) of all images to an `.npz` file.
+
+    Args:
+        recipe: Gives base, weights, data, size, pooling, resizing, precision and engine.
+        file: Appears whole or not at all.
+        progress: Hears of the pass.
+
+    Returns:
+        N and D.
+    """
+    examples = sources.load(recipe.data)
+    digests = audit.digests(examples, progress)
+    recipe = transfer.with_size(recipe)
+    plan = device.plan(recipe)
+    source = transfer.load_base(recipe, progress)
+    network = model.build(source.base, source.row, recipe, len(examples.classes))
+    frozen = model.cut(network, None).frozen
+    stored = features.extractor(frozen, "none", network, source, recipe, plan, progress).plain(examples, digests)
+    found = features.embeddings(stored, digests)
+    names = np.asarray(examples.classes)
+    try:
+        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".writing-", suffix=".npz", delete=False) as beside:
+            np.savez(
+                beside,
+                features=found,
+                labels=names[examples.labels],
+                paths=np.asarray(list(examples.paths)),
+                classes=names,
+                weights=np.asarray(source.weights),
+            )
+        os.replace(beside.name, file)
+    except OSError as error:
+        raise UserError(f"{file} cannot be written ({error.strerror}).") from error
+    return found.shape[0], found.shape[1]

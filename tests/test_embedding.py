@@ -1,0 +1,26 @@
+import numpy as np
+
+from keras_transfer import commands
+from keras_transfer.data import sources
+
+
+def test_feature_vectors_come_with_labels_and_paths(photos, tiny_base, version, tmp_path, capsys):
+    file = tmp_path / "features.npz"
+    commands.main(["features", "--base", tiny_base, "--data", str(photos), "-o", str(file)])
+    assert "42 images, 16 features" in capsys.readouterr().out
+    found = np.load(file)
+    examples = sources.load(str(photos))
+    assert found["features"].shape == (42, 16)
+    assert list(found["paths"]) == list(examples.paths)
+    assert list(found["labels"]) == [examples.classes[label] for label in examples.labels]
+
+    import keras
+    import tensorflow as tf
+
+    from keras_transfer.data.decode import decode
+
+    base = keras.models.load_model(tiny_base, compile=False)
+    pixels = tf.cast(decode(tf.io.read_file(examples.paths[5]), 24, "crop"), tf.float32)[None]
+    expected = np.asarray(base(pixels)).mean((1, 2))[0]
+    np.testing.assert_allclose(found["features"][5], expected, rtol=1e-4, atol=1e-4)
+    assert [path.name for path in tmp_path.iterdir()] == ["features.npz"]
