@@ -134,6 +134,15 @@ def _constant_graph(frozen: keras.Model, shape: tuple[int, ...]) -> tuple[bytes,
 
     function = tf.function(call, autograph=False).get_concrete_function(tf.TensorSpec((None, *shape), tf.uint8))
     names = [tensor.name for tensor in function.outputs]
-    whole = function.graph.as_graph_def()
-    needed = tf.compat.v1.graph_util.extract_sub_graph(whole, [name.split(":")[0] for name in names])
-    return needed.SerializeToString(), names
+    graph = function.graph.as_graph_def()
+    inputs = {node.name: [name.lstrip("^").split(":")[0] for name in node.input] for node in graph.node}
+    needed, waiting = set(), [name.split(":")[0] for name in names]
+    while waiting:
+        node = waiting.pop()
+        if node not in needed:
+            needed.add(node)
+            waiting += inputs[node]
+    for index in reversed(range(len(graph.node))):
+        if graph.node[index].name not in needed:
+            del graph.node[index]
+    return graph.SerializeToString(), names

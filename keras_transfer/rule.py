@@ -28,7 +28,7 @@ def complete(recipe: Recipe, images: int, classes: int) -> Recipe:
         "fine_tune_epochs": 6,
         "fine_tune_lr": 3e-4 if solver == "lbfgs" else 1e-4,
         "label_smoothing": 0.0,
-        "patience": "none" if small else 3,
+        "patience": 3,
         "refit": "on" if small else "off",
         "views": 1,
         "batch_size": 32,

@@ -99,6 +99,7 @@ def train(
         "val_cross_entropy",
         mode="min",
         patience=descent.epochs if descent.patience is None else descent.patience,
+        baseline=before["loss"] if before is not None else None,
         restore_best_weights=True,
     )
     with progress.task("Head" if name == "head" else "Fine-tuning", descent.epochs * count) as advance:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 # Inverse strength of the L2 penalty on standardised embeddings. The useful range on 60 to 2,000 images lay within.
-STRENGTHS = tuple(float(10.0**exponent) for exponent in np.arange(-4.0, 1.01, 0.5))
+STRENGTHS = tuple(float(10.0**exponent) for exponent in np.arange(-3.0, 1.01, 1.0))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from keras_transfer import device, model, rule, weights
-from keras_transfer.data import audit, sources, splits
+from keras_transfer.data import audit, pipeline, sources, splits
 from keras_transfer.progress import Progress, Stopwatch
 from keras_transfer.recipe import Recipe
 from keras_transfer.training import two_phase
@@ -64,14 +64,22 @@ def test_the_frozen_part_stays_and_the_thawed_part_moves(photos, tiny_base):
     assert changed == {"middle_conv", "high_conv"}
 
 
+def test_a_phase_that_runs_to_its_end_leaves_its_best_epoch(photos, tiny_base):
+    one = material(photos, base=tiny_base, size=24, dense="8", head_epochs=6, head_lr=0.5, patience="none", thaw="none")
+    one.extract()
+    phase = one.fit_head(one.train)
+    assert phase.epochs == 6
+    held = pipeline.in_order(len(one.validation), 64)
+    found = one.network.head.evaluate(one._batches(one.validation, held, True), verbose=0, return_dict=True)
+    assert found["cross_entropy"] == pytest.approx(phase.validation["loss"], rel=1e-4)
+
+
 def test_phase_two_never_ends_worse_than_phase_one(photos, tiny_base):
     one = material(photos, base=tiny_base, size=24, fine_tune_epochs=2, fine_tune_lr=30.0, batch_size=4)
     phases = two_phase.run(one, Stopwatch())
     assert phases[1].best_epoch == 0
     assert phases[1].validation["loss"] == pytest.approx(phases[0].validation["loss"], abs=1e-5)
     held = [one.examples.paths[row] for row in one.validation]
-    from keras_transfer.data import pipeline
-
     pixels = next(iter(pipeline.images(held, 24, "crop", 100)))
     probabilities = np.asarray(one.network.classifier()(pixels))
     loss = -np.log(probabilities[np.arange(len(held)), one.examples.labels[one.validation]]).mean()
