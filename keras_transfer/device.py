@@ -10,8 +10,6 @@ from pathlib import Path
 from keras_transfer.errors import UsageError
 from keras_transfer.recipe import Recipe
 
-# https://www.intel.com/content/www/us/en/developer/articles/technical/intel-deep-learning-boost-new-instruction-bfloat16.html
-_CPU_BFLOAT16 = ("avx512_bf16", "amx_bf16")
 _GPU_BFLOAT16 = (8, 0)  # Ampere: https://docs.nvidia.com/cuda/ampere-tuning-guide/
 _GPU_FLOAT16 = (7, 0)  # Volta, the first with tensor cores.
 
@@ -41,9 +39,9 @@ class Plan:
 def plan(recipe: Recipe) -> Plan:
     """Choose what the recipe leaves open.
 
-    Precision: bfloat16 on GPUs that have it, float16 on those with only that, float32 elsewhere and on CPUs, where
-    accuracy comes before the factor that bfloat16 would give (docs/measurements.md). XLA: on for a GPU, off for a
-    CPU, where it measured slower. Engine: OpenVINO on a CPU when it is installed.
+    Precision: bfloat16 on GPUs that have it, float16 on those with only that, float32 elsewhere. XLA: on for a GPU,
+    off for a CPU, where it measured slower. Engine: OpenVINO on a CPU when it is installed, but for VGG, whose plain
+    convolutions TensorFlow runs as fast (docs/measurements.md).
 
     Raises:
         UsageError: OpenVINO is asked for and not installed.
@@ -59,7 +57,8 @@ def plan(recipe: Recipe) -> Plan:
         raise UsageError("--engine openvino needs the package openvino: pip install openvino.")
     engine = recipe.engine
     if engine == "auto":
-        engine = "openvino" if installed and gpu is None and _tensorflow_backend() else "tensorflow"
+        faster = installed and gpu is None and _tensorflow_backend() and "vgg" not in recipe.base.lower()
+        engine = "openvino" if faster else "tensorflow"
     xla = gpu is not None if recipe.xla == "auto" else recipe.xla == "on"
     return Plan("cpu" if gpu is None else "gpu", precision, xla, engine)
 
@@ -69,12 +68,6 @@ def processor() -> str:
     lines = _cpu_info()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def cpu_has_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 in hardware (known on Linux only)."""
-    flags = next((line.split() for line in _cpu_info() if line.startswith("flags")), [])
-    return any(flag in flags for flag in _CPU_BFLOAT16)
 
 
 def _cpu_info() -> list[str]:

@@ -11,7 +11,6 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.progress import Progress
-from keras_transfer.training.fused_adam import adam
 
 _WARM_UP = 0.1  # Share of all steps over which the learning rate rises from zero.
 
@@ -139,7 +138,7 @@ def compile_for(model: keras.Model, descent: Descent, steps: int) -> None:
         0.0, max(total - warm_up, 1), warmup_target=descent.learning_rate, warmup_steps=warm_up
     )
     model.compile(
-        adam(schedule),
+        keras.optimizers.Adam(schedule),
         keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=descent.label_smoothing),
         metrics=[
             keras.metrics.CategoricalAccuracy("accuracy"),

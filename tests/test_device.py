@@ -1,0 +1,29 @@
+import pytest
+
+from keras_transfer import device
+from keras_transfer.errors import UsageError
+from keras_transfer.recipe import Recipe
+
+
+@pytest.mark.parametrize(
+    ("capability", "precision", "xla"),
+    [(None, "float32", False), ((9, 0), "bfloat16", True), ((7, 5), "float16", True), ((6, 1), "float32", True)],
+)
+def test_precision_and_xla_follow_from_the_device(monkeypatch, capability, precision, xla):
+    monkeypatch.setattr(device, "_gpu_capability", lambda: capability)
+    plan = device.plan(Recipe(base="resnet50"))
+    assert (plan.precision, plan.xla) == (precision, xla)
+    assert plan.policy == ("float32" if precision == "float32" else f"mixed_{precision}")
+    chosen = device.plan(Recipe(base="resnet50", precision="float32", xla="off", engine="tensorflow"))
+    assert (chosen.precision, chosen.xla, chosen.engine) == ("float32", False, "tensorflow")
+
+
+def test_the_engine_follows_from_what_is_installed(monkeypatch):
+    monkeypatch.setattr(device, "_gpu_capability", lambda: None)
+    monkeypatch.setattr(device.importlib.util, "find_spec", lambda name: object())
+    assert device.plan(Recipe(base="resnet50")).engine == "openvino"
+    assert device.plan(Recipe(base="vgg16")).engine == "tensorflow"
+    monkeypatch.setattr(device.importlib.util, "find_spec", lambda name: None)
+    assert device.plan(Recipe(base="resnet50")).engine == "tensorflow"
+    with pytest.raises(UsageError, match="pip install openvino"):
+        device.plan(Recipe(engine="openvino"))
