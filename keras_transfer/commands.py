@@ -76,15 +76,16 @@ def cli() -> None:
 
 @cli.command(epilog=_example("fit --base mobilenet --data photos/ --output saved_models/photos"))
 @_recipe_options
+@click.option("--resume", is_flag=True, help="Back up after each epoch, and go on where an interrupted run left off.")
 @_json
 @_quiet
 @_debug
-def fit(as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
+def fit(resume: bool, as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
     """Transfer a base onto labelled images and write a version that serves."""
     recipe = _recipe(options)
     from keras_transfer.run import fit as run
 
-    result = run(recipe, Progress(quiet))
+    result = run(recipe, Progress(quiet), resume)
     if as_json:
         click.echo(json.dumps({"folder": str(result.folder), **result.metrics}, indent=2))
     else:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from keras_transfer import quiet, rule
 from keras_transfer.data import audit, sources, splits
+from keras_transfer.paths import cache_folder
 from keras_transfer.progress import Progress, Stopwatch
 from keras_transfer.recipe import AUTO, Recipe
 from keras_transfer.serving import versions
@@ -28,12 +32,14 @@ class Result:
     recipe: Recipe
 
 
-def fit(recipe: Recipe, progress: Progress | None = None) -> Result:
+def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) -> Result:
     """Transfer a base onto labelled images and write a version that serves.
 
     Args:
         recipe: What to do; fields at `"auto"` are chosen by `keras_transfer.rule`.
         progress: What to tell meanwhile; by default, a terminal.
+        resume: Keep each phase's weights after each epoch, and go on from those that an interrupted run of the same
+            recipe, also with `resume`, left. (Stored activations are found again in any case.)
 
     Raises:
         UserError: with one line that says what is wrong, where, and what to do. Nothing is left behind then.
@@ -51,7 +57,8 @@ def fit(recipe: Recipe, progress: Progress | None = None) -> Result:
         from keras_transfer import records, transfer
         from keras_transfer.serving import export
         from keras_transfer.serving.saved import SavedClassifier
-    trained = transfer.train(recipe, examples, digests, progress, watch)
+    backup = _backup_folder(recipe, digests) if resume else None
+    trained = transfer.train(recipe, examples, digests, progress, watch, backup)
     with versions.new_version(folder) as beside:
         with watch.time("export"):
             export.save(trained.network, examples.classes, recipe.resize, beside)
@@ -59,7 +66,10 @@ def fit(recipe: Recipe, progress: Progress | None = None) -> Result:
             test = examples.at(examples.rows("test"))
             scores = SavedClassifier(beside).measure(test.paths, test.labels, progress)
         metrics = records.write(beside / "assets.extra", trained, scores, watch)
-        return Result(versions.publish(beside), metrics, trained.recipe)
+        result = Result(versions.publish(beside), metrics, trained.recipe)
+    if backup is not None:
+        shutil.rmtree(backup, ignore_errors=True)
+    return result
 
 
 def output_folder(recipe: Recipe) -> Path:
@@ -68,3 +78,8 @@ def output_folder(recipe: Recipe) -> Path:
         return Path(recipe.output).expanduser()
     parts = [part.replace(":", "-") for part in (Path(recipe.data).resolve().name, Path(recipe.base).stem.lower())]
     return Path("saved_models") / "-".join(parts)
+
+
+def _backup_folder(recipe: Recipe, digests: Sequence[bytes]) -> Path:
+    key = hashlib.blake2b(recipe.to_json().encode() + b"".join(digests), digest_size=16).hexdigest()
+    return cache_folder() / "backups" / key

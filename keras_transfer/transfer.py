@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 
@@ -37,7 +38,12 @@ class Trained:
 
 
 def train(
-    recipe: Recipe, examples: Examples, digests: Sequence[bytes], progress: Progress, watch: Stopwatch
+    recipe: Recipe,
+    examples: Examples,
+    digests: Sequence[bytes],
+    progress: Progress,
+    watch: Stopwatch,
+    backup: Path | None = None,
 ) -> Trained:
     """Build the network of a recipe and run its phases.
 
@@ -47,6 +53,7 @@ def train(
         digests: Of each example's file.
         progress: Hears of everything.
         watch: Learns the seconds of each part.
+        backup: Folder that keeps each phase's weights after each epoch.
     """
     recipe = with_size(recipe)
     plan = device.plan(recipe)
@@ -54,7 +61,7 @@ def train(
         with watch.time("build"):
             source = load_base(recipe, progress)
             network = model.build(source.base, source.row, recipe, len(examples.classes))
-            material = TwoPhase(recipe, source, network, examples, digests, plan, progress)
+            material = TwoPhase(recipe, source, network, examples, digests, plan, progress, backup)
         phases = two_phase.run(material, watch)
     served = network if plan.precision == "float32" else _in_float32(network, source, recipe, len(examples.classes))
     return Trained(recipe, source, served, phases, material)

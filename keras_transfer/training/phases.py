@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress
 
 _WARM_UP = 0.1  # Share of all steps over which the learning rate rises from zero.
@@ -76,6 +78,7 @@ def train(
     descent: Descent,
     progress: Progress,
     keep_better: bool = False,
+    backup: Path | None = None,
 ) -> Phase:
     """Train a model of logits and leave it with the weights of its best epoch, by validation loss.
 
@@ -89,45 +92,63 @@ def train(
         descent: How.
         progress: Hears of each epoch.
         keep_better: Keep the weights from before, if no epoch has a smaller validation loss.
+        backup: Folder for the weights after each epoch; what an interrupted run left there is gone on from.
+
+    Raises:
+        UserError: the loss is no number, and there are no weights to go back to.
     """
     begun = time.monotonic()
     compile_for(model, descent, steps)
     start = [np.copy(weights) for weights in model.get_weights()] if keep_better else None
     before = _evaluate(model, validation) if keep_better and validation is not None else None
-    stopping = keras.callbacks.EarlyStopping(
+    with progress.task("Head" if name == "head" else "Fine-tuning", descent.epochs * count) as advance:
+        callbacks: list[keras.callbacks.Callback] = [
+            keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: advance(count))
+        ]
+        if backup is not None:
+            callbacks.append(keras.callbacks.BackupAndRestore(str(backup)))
+        if validation is not None:
+            callbacks.append(_stopping(descent, before))
+        fitted = model.fit(
+            batches,
+            epochs=descent.epochs,
+            steps_per_epoch=steps,
+            validation_data=validation,
+            callbacks=callbacks,
+            verbose=0,
+            shuffle=False,
+        )
+    seconds = time.monotonic() - begun
+    best, scores = (fitted.epoch[-1] + 1, {}) if validation is None else _best(fitted)
+    if before is not None and start is not None and not scores["loss"] < before["loss"]:
+        model.set_weights(start)
+        best, scores = 0, before
+    if scores and not np.isfinite(scores["loss"]):
+        raise UserError(f"The loss of the {name} phase is no number: lower its learning rate (--{name}-lr).")
+    history = [
+        {"phase": name, "epoch": epoch + 1, **{key: values[row] for key, values in fitted.history.items()}}
+        for row, epoch in enumerate(fitted.epoch)
+    ]
+    trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    rate = len(fitted.epoch) * count / max(seconds, 1e-9)
+    return Phase(name, fitted.epoch[-1] + 1, best, seconds, trainable, rate, scores, history)
+
+
+def _stopping(descent: Descent, before: dict[str, float] | None) -> keras.callbacks.EarlyStopping:
+    return keras.callbacks.EarlyStopping(
         "val_cross_entropy",
         mode="min",
         patience=descent.epochs if descent.patience is None else descent.patience,
         baseline=before["loss"] if before is not None else None,
         restore_best_weights=True,
     )
-    with progress.task("Head" if name == "head" else "Fine-tuning", descent.epochs * count) as advance:
-        told = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: advance(count))
-        fitted = model.fit(
-            batches,
-            epochs=descent.epochs,
-            steps_per_epoch=steps,
-            validation_data=validation,
-            callbacks=[told] if validation is None else [stopping, told],
-            verbose=0,
-            shuffle=False,
-        )
-    epochs = len(fitted.epoch)
-    seconds = time.monotonic() - begun
-    best, scores = epochs, {}
-    if validation is not None:
-        losses = fitted.history["val_cross_entropy"]
-        best = int(np.nanargmin(losses)) + 1 if np.isfinite(losses).any() else 0
-        scores = {"accuracy": fitted.history["val_accuracy"][best - 1], "loss": losses[best - 1]}
-        if before is not None and start is not None and (not best or not scores["loss"] < before["loss"]):
-            model.set_weights(start)
-            best, scores = 0, before
-    history = [
-        {"phase": name, "epoch": epoch + 1, **{key: values[epoch] for key, values in fitted.history.items()}}
-        for epoch in range(epochs)
-    ]
-    trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
-    return Phase(name, epochs, best, seconds, trainable, epochs * count / max(seconds, 1e-9), scores, history)
+
+
+def _best(fitted: keras.callbacks.History) -> tuple[int, dict[str, float]]:
+    """Return the epoch of the smallest validation loss, counted from 1, and its scores."""
+    losses = np.nan_to_num(fitted.history["val_cross_entropy"], nan=np.inf, posinf=np.inf)
+    row = int(np.argmin(losses))
+    return fitted.epoch[row] + 1, {"accuracy": fitted.history["val_accuracy"][row], "loss": float(losses[row])}
 
 
 def compile_for(model: keras.Model, descent: Descent, steps: int) -> None:

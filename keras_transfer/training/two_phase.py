@@ -10,13 +10,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer import cache, features
+from keras_transfer import cache, features, rule
 from keras_transfer.cache import ActivationSet
 from keras_transfer.data import augment, pipeline
 from keras_transfer.data.examples import Examples
@@ -45,6 +46,7 @@ class TwoPhase:
         digests: Of each example's file.
         plan: Precision, XLA, engine.
         progress: Hears of everything.
+        backup: Folder that keeps each phase's weights after each epoch, to go on from after an interruption.
     """
 
     recipe: Recipe
@@ -54,6 +56,7 @@ class TwoPhase:
     digests: Sequence[bytes]
     plan: Plan
     progress: Progress
+    backup: Path | None = None
     halves: Halves = field(init=False)
     extractor: Extractor = field(init=False)
     sets: list[ActivationSet] = field(init=False, default_factory=list)
@@ -94,6 +97,8 @@ class TwoPhase:
             return self._solve_head(rows, chosen.details["strength"] if chosen else None)
         if self.recipe.head_solver == "lbfgs":
             self.progress.warn("The embeddings are too large to solve the head in memory; it is trained by gradient.")
+            trained = self.recipe.replace(head_solver="adam")
+            self.recipe = rule.complete(trained, len(self.train), len(self.examples.classes))
         epochs = chosen.best_epoch if chosen else self._int("head_epochs")
         descent = Descent(epochs, float(self.recipe.head_lr), 0.0, self._patience, self.plan.xla)
         return self._descend("head", self.network.head, rows, descent, embedding=True, held_out=chosen is None)
@@ -157,7 +162,16 @@ class TwoPhase:
         batches = self._batches(rows, order, embedding, augmented=True)
         keras.utils.set_random_seed(self.recipe.seed)
         return train(
-            name, model, batches, len(rows), order.steps, validation, descent, self.progress, keep_better=name != "head"
+            name,
+            model,
+            batches,
+            len(rows),
+            order.steps,
+            validation,
+            descent,
+            self.progress,
+            keep_better=name != "head",
+            backup=self.backup / f"{name}-{len(rows)}" if self.backup else None,
         )
 
     def _batches(self, rows: np.ndarray, order: Any, embedding: bool, augmented: bool = False) -> tf.data.Dataset:

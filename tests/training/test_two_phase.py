@@ -1,9 +1,12 @@
+from contextlib import contextmanager
+
 import keras
 import numpy as np
 import pytest
 
 from keras_transfer import device, model, rule, weights
 from keras_transfer.data import audit, pipeline, sources, splits
+from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress, Stopwatch
 from keras_transfer.recipe import Recipe
 from keras_transfer.training import two_phase
@@ -170,3 +173,42 @@ def test_half_precision_stores_half_and_trains(photos, tiny_base, fresh_cache):
         keras.config.set_dtype_policy(before)
     assert [dtype.itemsize for _, dtype in one.sets[0].specs()] == [2, 2]
     assert np.isfinite(phases[1].history[0]["loss"])
+
+
+def test_embeddings_too_large_for_memory_are_trained_on(photos, tiny_base, monkeypatch, capsys):
+    monkeypatch.setattr(two_phase, "_SOLVER_BYTES", 0)
+    one = material(photos, Progress(), base=tiny_base, size=24, thaw="none", refit="on")
+    (phase,) = two_phase.run(one, Stopwatch())
+    assert "too large to solve" in capsys.readouterr().err
+    assert phase.history[-1]["loss"] < phase.history[0]["loss"]
+
+
+def test_a_loss_that_is_no_number_says_what_to_lower(photos, tiny_base):
+    one = material(photos, base=tiny_base, size=24, dense="8", head_epochs=2, head_lr=1e30, thaw="none")
+    with pytest.raises(UserError, match="--head-lr"):
+        two_phase.run(one, Stopwatch())
+
+
+def test_an_interrupted_phase_goes_on_where_it_was(photos, tiny_base, tmp_path):
+    class Interrupted(Progress):
+        epochs = 0
+
+        @contextmanager
+        def task(self, name, total, unit="images"):
+            def advance(done):
+                self.epochs += name == "Fine-tuning"
+                if self.epochs == 3 and name == "Fine-tuning":
+                    raise KeyboardInterrupt
+
+            yield advance
+
+    options = {"base": tiny_base, "size": 24, "fine_tune_epochs": 5, "patience": "none"}
+    one = material(photos, Interrupted(quiet=True), **options)
+    one.backup = tmp_path
+    with pytest.raises(KeyboardInterrupt):
+        two_phase.run(one, Stopwatch())
+    again = material(photos, **options)
+    again.backup = tmp_path
+    phase = two_phase.run(again, Stopwatch())[1]
+    assert [row["epoch"] for row in phase.history] == [3, 4, 5]
+    assert phase.epochs == 5
