@@ -46,12 +46,14 @@ def speed(markdown: str | None, bases: str, pairs: int, **options: Any) -> None:
         "| MB project | MB guide | accuracy project | accuracy guide |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
+    # Bare training steps compare with phase 2 only where both run as many epochs.
+    names = [name for name in CONTENDERS if not (name == "top" and options["defaults"])]
     for base in bases.split(","):
-        runs: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTENDERS}
+        runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
         for pair in range(pairs):
             with split_folder(options["data"], options["images"], pair) as data:
                 spec = {**options, "data": data, "base": find(base).name, "seed": pair}
-                for name in CONTENDERS:
+                for name in names:
                     runs[name].append(measure(name, spec))
                     print(base, pair, name, json.dumps(runs[name][-1]), file=sys.stderr, flush=True)
         lines.append(row(base, runs))
@@ -109,8 +111,8 @@ def measure(name: str, spec: dict[str, Any]) -> dict[str, Any]:
 def row(base: str, runs: dict[str, list[dict[str, Any]]]) -> str:
     """Return a line of the table: ratios pair by pair."""
 
-    def ratio(one: str, key: str, other: str, key_other: str = "seconds", times: float = 1.0) -> str:
-        ratios = [times * a[key] / b[key_other] for a, b in zip(runs[one], runs[other], strict=True)]
+    def ratio(one: str, key: str, other: str, key_other: str = "seconds") -> str:
+        ratios = [a[key] / b[key_other] for a, b in zip(runs[one], runs[other], strict=True)]
         return spread(ratios)
 
     def plain(name: str, key: str) -> str:
@@ -120,7 +122,7 @@ def row(base: str, runs: dict[str, list[dict[str, Any]]]) -> str:
         base,
         ratio("guide", "seconds", "project"),
         ratio("project", "phase 1", "floor"),
-        ratio("project", "phase 2", "top"),
+        ratio("project", "phase 2", "top") if "top" in runs else "-",
         ratio("project", "again until training", "project"),
         ratio("guide", "seconds", "project", "whole command"),
         plain("project", "peak MB"),

@@ -1,7 +1,7 @@
 """The measurements behind `keras_transfer/rule.py`: test accuracy of each choice, over seeds.
 
 `python -m benchmarks rule --data photos/ --weights FILE` draws, for each seed, a stratified pool of training photos
-and tests on all others. A fifteenth-in-hundred of the pool serves as validation; the columns `train` trained without
+and tests on all others. 15% of the pool serves as validation; the columns `train` trained without
 it, the columns `all` once more with it.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ import numpy as np
 from keras_transfer import device, model, weights
 from keras_transfer.data import audit, sources
 from keras_transfer.data.examples import SPLITS, Examples
+from keras_transfer.data.pipeline import in_order
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
 from keras_transfer.rule import complete
@@ -78,7 +78,7 @@ def _both(material: TwoPhase) -> dict[str, float]:
         found[f"tuned_{name}"] = test_accuracy(material)
         if chosen is None:
             chosen = head
-            held = material._batches(material.validation, pipeline_order(material, material.validation), False)
+            held = material.batches(material.validation, in_order(len(material.validation), 64))
             scores = material.halves.tail.evaluate(held, verbose=0, return_dict=True)
             found |= {"head_val_loss": head.validation["loss"], "head_val": head.validation["accuracy"]}
             found |= {"tuned_val_loss": scores["cross_entropy"], "tuned_val": scores["accuracy"]}
@@ -86,18 +86,11 @@ def _both(material: TwoPhase) -> dict[str, float]:
     return found
 
 
-def pipeline_order(material: TwoPhase, rows: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """Return rows in order, in batches."""
-    from keras_transfer.data.pipeline import in_order
-
-    return in_order(len(rows), 64)
-
-
 def test_accuracy(material: TwoPhase) -> float:
     """Return the accuracy of the network as it is on the test split, from stored activations."""
     rows = material.examples.rows("test")
     logits = material.halves.tail.predict(
-        material._batches(rows, pipeline_order(material, rows), False).map(lambda x, y: x), verbose=0
+        material.batches(rows, in_order(len(rows), 64)).map(lambda x, y: x), verbose=0
     )
     return float((logits.argmax(1) == material.examples.labels[rows]).mean())
 
@@ -117,10 +110,3 @@ def table(records: list[dict[str, Any]], keys: list[str]) -> str:
             )
         )
     return "\n".join(lines)
-
-
-def save(records: list[dict[str, Any]], file: Path) -> None:
-    """Write the records, one JSON line each."""
-    import json
-
-    file.write_text("".join(json.dumps(record) + "\n" for record in records), "utf-8")

@@ -13,7 +13,7 @@ import ml_dtypes
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer import cache, engine
+from keras_transfer import __version__, cache, engine
 from keras_transfer.cache import ActivationSet
 from keras_transfer.data import augment, pipeline
 from keras_transfer.data.examples import Examples
@@ -119,6 +119,7 @@ def extractor(
         progress: Hears of each pass.
     """
     key = {
+        "version": __version__,  # Another release may decode or preprocess otherwise.
         "base": source.row.name,
         "weights": weights_digest(network.base),
         "boundary": boundary,

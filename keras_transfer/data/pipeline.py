@@ -12,6 +12,9 @@ import tensorflow as tf
 from keras_transfer.data.decode import decode
 from keras_transfer.errors import UserError
 
+# View and rows (int64) of one batch after the other.
+Order = Iterable[tuple[int, np.ndarray]]
+
 
 def images(paths: Sequence[str], size: int, resize: str, batch_size: int) -> tf.data.Dataset:
     """Return batches of uint8 `[B, size, size, 3]`, in the order of `paths`, the last one shorter."""
@@ -48,7 +51,7 @@ def stored(
     read: Callable[[int, np.ndarray], list[np.ndarray]],
     signature: Sequence[tf.TensorSpec],
     labels: np.ndarray,
-    order: Iterable[tuple[int, np.ndarray]],
+    order: Order,
 ) -> tf.data.Dataset:
     """Return batches of stored activations and labels.
 
@@ -70,9 +73,7 @@ def stored(
     return dataset.apply(tf.data.experimental.assert_cardinality(_batches(order))).prefetch(2)
 
 
-def decoded(
-    paths: Sequence[str], labels: np.ndarray, size: int, resize: str, order: Iterable[tuple[int, np.ndarray]]
-) -> tf.data.Dataset:
+def decoded(paths: Sequence[str], labels: np.ndarray, size: int, resize: str, order: Order) -> tf.data.Dataset:
     """Return batches of freshly decoded pixels, uint8 `[B, size, size, 3]`, and labels, in the given order."""
 
     def generate() -> Iterator[np.ndarray]:
@@ -93,7 +94,7 @@ def decoded(
     return batches.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
 
 
-def _batches(order: Iterable[tuple[int, np.ndarray]]) -> int:
+def _batches(order: Order) -> int:
     return len(order) if isinstance(order, Sized) else tf.data.INFINITE_CARDINALITY
 
 

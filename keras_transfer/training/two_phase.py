@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -158,8 +157,8 @@ class TwoPhase:
         validation = None
         if held_out:
             held = pipeline.in_order(len(self.validation), 4 * size)
-            validation = self._batches(self.validation, held, embedding)
-        batches = self._batches(rows, order, embedding, augmented=True)
+            validation = self.batches(self.validation, held, embedding)
+        batches = self.batches(rows, order, embedding, augmented=True)
         keras.utils.set_random_seed(self.recipe.seed)
         return train(
             name,
@@ -174,7 +173,17 @@ class TwoPhase:
             backup=self.backup / f"{name}-{len(rows)}" if self.backup else None,
         )
 
-    def _batches(self, rows: np.ndarray, order: Any, embedding: bool, augmented: bool = False) -> tf.data.Dataset:
+    def batches(
+        self, rows: np.ndarray, order: pipeline.Order, embedding: bool = False, augmented: bool = False
+    ) -> tf.data.Dataset:
+        """Return batches of what a phase trains on, and one-hot labels.
+
+        Args:
+            rows: Of the examples.
+            order: View and positions within `rows` of each batch.
+            embedding: Give what the head takes; otherwise what the thawed part takes.
+            augmented: Augment freshly decoded pixels, where the recipe says so.
+        """
         targets = self.targets[rows]
         if self.stored or embedding:
             specs = self.sets[0].specs()

@@ -73,7 +73,7 @@ def test_a_phase_that_runs_to_its_end_leaves_its_best_epoch(photos, tiny_base):
     phase = one.fit_head(one.train)
     assert phase.epochs == 6
     held = pipeline.in_order(len(one.validation), 64)
-    found = one.network.head.evaluate(one._batches(one.validation, held, True), verbose=0, return_dict=True)
+    found = one.network.head.evaluate(one.batches(one.validation, held, True), verbose=0, return_dict=True)
     assert found["cross_entropy"] == pytest.approx(phase.validation["loss"], rel=1e-4)
 
 
