@@ -39,14 +39,15 @@ def material(photos, progress=QUIET, **options):
 )
 def test_stored_activations_train_as_the_whole_network_does(photos, base, size, thaw):
     """Losses are equal epoch by epoch to 1e-4, in float32 and without augmentation."""
-    options = {"base": base, "size": size, "thaw": thaw, "fine_tune_epochs": 3, "fine_tune_lr": 1e-4, "augment": "none"}
+    options = {"base": base, "size": size, "thaw": thaw, "fine_tune_epochs": 2, "augment": "none"}
+    options |= {"fine_tune_lr": 1e-4, "label_smoothing": 0.1, "batch_size": 16}
     histories = []
     for views in ("1", "fresh"):
         one = material(photos, views=views, engine="tensorflow", **options)
         assert one.stored == (views == "1")
         histories.append([phase.history for phase in two_phase.run(one, Stopwatch())])
     (_, stored), (_, whole) = histories
-    assert len(stored) == 3
+    assert len(stored) == 2
     for one, other in zip(stored, whole, strict=True):
         for key in ("loss", "val_loss", "cross_entropy", "val_cross_entropy"):
             assert one[key] == pytest.approx(other[key], abs=1e-4), key
@@ -184,9 +185,11 @@ def test_embeddings_too_large_for_memory_are_trained_on(photos, tiny_base, monke
 
 
 def test_a_loss_that_is_no_number_says_what_to_lower(photos, tiny_base):
-    one = material(photos, base=tiny_base, size=24, dense="8", head_epochs=1, head_lr=1e30, batch_size=4, thaw="none")
+    one = material(photos, base=tiny_base, size=24, head_epochs=1, thaw="none")
+    one.extract()
+    one.network.head.set_weights([np.full_like(value, np.nan) for value in one.network.head.get_weights()])
     with pytest.raises(UserError, match="--head-lr"):
-        two_phase.run(one, Stopwatch())
+        one.fit_head(one.train)
 
 
 def test_an_interrupted_phase_goes_on_where_it_was(photos, tiny_base, tmp_path):
