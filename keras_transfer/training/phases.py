@@ -90,7 +90,7 @@ def train(
         steps: Batches an epoch.
         validation: Inputs and targets; None trains all epochs and keeps the last weights.
         descent: How.
-        progress: Hears of each epoch.
+        progress: Hears of each batch.
         keep_better: Keep the weights from before, if no epoch has a smaller validation loss.
         backup: Folder for the weights after each epoch; what an interrupted run left there is gone on from.
 
@@ -102,8 +102,11 @@ def train(
     start = [np.copy(weights) for weights in model.get_weights()] if keep_better else None
     before = _evaluate(model, validation) if keep_better and validation is not None else None
     with progress.task("Head" if name == "head" else "Fine-tuning", descent.epochs * count) as advance:
+        share = -(-count // steps)
         callbacks: list[keras.callbacks.Callback] = [
-            keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: advance(count))
+            keras.callbacks.LambdaCallback(
+                on_train_batch_end=lambda batch, logs: advance(min(share, count - batch * share))
+            )
         ]
         if backup is not None:
             callbacks.append(keras.callbacks.BackupAndRestore(str(backup)))
