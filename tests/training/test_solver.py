@@ -50,3 +50,11 @@ def test_cross_entropy_of_known_logits():
     assert solver.cross_entropy(np.log([[0.5, 0.5], [0.9, 0.1]]), np.array([0, 1])) == pytest.approx(
         -(np.log(0.5) + np.log(0.1)) / 2
     )
+
+
+def test_tiny_embeddings_are_told_apart():
+    embeddings, labels = blobs(3)
+    head = solver.solve(embeddings * np.float32(1e-18), labels, 3, 1.0)
+    large = solver.solve(embeddings, labels, 3, 1.0)
+    answers = head.logits(embeddings * np.float32(1e-18)).argmax(1)
+    assert (answers == large.logits(embeddings).argmax(1)).mean() > 0.99
