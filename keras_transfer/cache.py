@@ -136,11 +136,6 @@ class ActivationSet:
             self._where[digest.tobytes()] = (number, row)
 
 
-def bytes_per_image(shapes: Sequence[tuple[int, ...]], itemsize: int) -> int:
-    """Return the disk that one image's activations take."""
-    return sum(int(np.prod(shape)) for shape in shapes) * itemsize
-
-
 def room(needed: int, limit: float) -> str | None:
     """Make room for `needed` bytes under `limit` GB, the least recently used shards going first.
 

@@ -13,7 +13,7 @@ import ml_dtypes
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer import __version__, cache, engine
+from keras_transfer import __version__, engine
 from keras_transfer.cache import ActivationSet
 from keras_transfer.data import augment, pipeline
 from keras_transfer.data.examples import Examples
@@ -55,8 +55,8 @@ class Extractor:
     @property
     def bytes_per_image(self) -> int:
         """Disk that one view of an image takes."""
-        shapes = [tuple(output.shape[1:]) for output in self.frozen.outputs]
-        return cache.bytes_per_image(shapes, 4 if self.plan.precision == "float32" else 2)
+        values = sum(int(np.prod(output.shape[1:])) for output in self.frozen.outputs)
+        return values * (4 if self.plan.precision == "float32" else 2)
 
     def plain(self, examples: Examples, digests: Sequence[bytes]) -> ActivationSet:
         """Return the activations of the images as they are."""

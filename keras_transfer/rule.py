@@ -1,7 +1,7 @@
 """The default recipe: what `auto` means, from the number of training images and classes.
 
-One rule in one place, in the manner of BiT's HyperRule (Kolesnikov et al. 2020). Each number was measured;
-`docs/measurements.md` says on what, over how many seeds, and with which command.
+One rule in one place, in the manner of BiT's HyperRule (Kolesnikov et al. 2020). `docs/measurements.md`
+says which numbers were measured, on what, over how many seeds, and with which command.
 """
 
 from __future__ import annotations

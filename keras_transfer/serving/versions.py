@@ -40,10 +40,7 @@ def check_writable(folder: Path) -> None:
 
 @contextmanager
 def new_version(folder: Path) -> Iterator[Path]:
-    """Yield a folder to fill, which becomes the next version when the block ends, and vanishes if it fails.
-
-    Call `finish` on it to learn the final path only afterwards: two runs may finish at once.
-    """
+    """Yield a folder to fill and then to `publish` within the block; it vanishes if the block fails."""
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
