@@ -105,12 +105,14 @@ def floor(spec: Spec) -> dict[str, Any]:
     import keras_transfer as kt
     from keras_transfer import device, engine, model, weights
     from keras_transfer.data import pipeline, sources
+    from keras_transfer.data.decode import Decoder
 
     recipe = kt.Recipe(base=spec["base"])
     source = weights.load(spec["base"], spec["weights"], spec["size"], spec["seed"])
     frozen = model.cut(model.build(source.base, source.row, recipe, 2), source.row.thawed("auto")).frozen
-    paths = sources.load(f"{spec['data']}/train").paths
-    batches = pipeline.images(paths, spec["size"], "crop", 16)
+    examples = sources.load(f"{spec['data']}/train")
+    decoder = Decoder(spec["size"], "crop", recipe.max_pixels)
+    batches = pipeline.images(examples.contents, examples.paths, decoder, 16)
     sample = next(iter(batches.as_numpy_iterator()))
     runner = engine.start(frozen, device.plan(recipe), sample, kt.Progress(quiet=True))
     list(runner.run([sample] * 3))
@@ -129,12 +131,14 @@ def top(spec: Spec) -> dict[str, Any]:
     import keras_transfer as kt
     from keras_transfer import model, weights
     from keras_transfer.data import sources
+    from keras_transfer.training.objectives import Classification
     from keras_transfer.training.phases import Descent, compile_for
 
     source = weights.load(spec["base"], spec["weights"], spec["size"], spec["seed"])
     count = round(0.85 * len(sources.load(f"{spec['data']}/train")))
     classes = len(sources.load(f"{spec['data']}/train").classes)
-    tail = model.cut(model.build(source.base, source.row, kt.Recipe(), classes), source.row.thawed("auto")).tail
+    network = model.build(source.base, source.row, kt.Recipe(), classes)
+    tail = model.cut(network, source.row.thawed("auto")).tail
     generator, size = np.random.default_rng(0), 32
     rows = [size] * (count // size) + [count % size] * (count % size > 0)
     shape = tail.input_shape[1:]
@@ -145,7 +149,7 @@ def top(spec: Spec) -> dict[str, Any]:
         )
         for row in rows
     ]
-    compile_for(tail, Descent(spec["epochs"], 3e-4, 0.0, None, False), len(batches))
+    compile_for(tail, Descent(spec["epochs"], 3e-4, 0.0, None, False, Classification(np.eye(classes))), len(batches))
     keras.utils.set_random_seed(0)
     for x, y in (batches[0], batches[-1]):
         tail.train_on_batch(x, y)

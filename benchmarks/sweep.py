@@ -21,6 +21,7 @@ from keras_transfer.data.pipeline import in_order
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
 from keras_transfer.rule import complete
+from keras_transfer.training import objectives
 from keras_transfer.training.two_phase import TwoPhase
 
 GRID = {
@@ -57,9 +58,9 @@ def measure(recipe: Recipe, a_class: int, seeds: int, grid: dict[str, tuple[Any,
         for choice in choices(grid):
             chosen = complete(recipe.replace(seed=seed, **choice), len(split.rows("train")), len(split.classes))
             source = weights.load(chosen.base, chosen.weights, int(chosen.size), seed)
-            network = model.build(source.base, source.row, chosen, len(split.classes))
-            material = TwoPhase(chosen, source, network, split, digests, device.plan(chosen), progress)
-            material.seen = np.arange(len(split))  # Test photos pass the base too; nothing is fitted on them.
+            objective = objectives.of(split)
+            network = model.build(source.base, source.row, chosen, len(split.classes), objective.output())
+            material = TwoPhase(chosen, source, network, split, digests, objective, device.plan(chosen), progress)
             material.extract()
             yield {"seed": seed, "images": a_class * len(split.classes), **choice, **_both(material)}
 
@@ -89,10 +90,7 @@ def _both(material: TwoPhase) -> dict[str, float]:
 def test_accuracy(material: TwoPhase) -> float:
     """Return the accuracy of the network as it is on the test split, from stored activations."""
     rows = material.examples.rows("test")
-    logits = material.halves.tail.predict(
-        material.batches(rows, in_order(len(rows), 64)).map(lambda x, y: x), verbose=0
-    )
-    return float((logits.argmax(1) == material.examples.labels[rows]).mean())
+    return float((material.logits(rows).argmax(1) == material.examples.labels[rows]).mean())
 
 
 def table(records: list[dict[str, Any]], keys: list[str]) -> str:

@@ -50,6 +50,9 @@ def _recipe_options(command: Callable[..., Any], names: tuple[str, ...] = ()) ->
     for field in reversed(dataclasses.fields(Recipe)):
         if names and field.name not in names:
             continue
+        if field.metadata.get("kind") == "flag":
+            command = click.option(option_name(field), field.name, is_flag=True, help=field.metadata["help"])(command)
+            continue
         shown = "/".join(str(choice) for choice in field.metadata.get("choices", ())) or "VALUE"
         note = (
             ""
@@ -133,6 +136,29 @@ def predict(model: str, images: tuple[str, ...], as_json: bool, as_csv: bool, qu
         click.echo(tables.predictions([prediction.record() for prediction in predictions], classifier.metrics))
     if any(prediction.error for prediction in predictions):
         sys.exit(1)
+
+
+_CHECK_OPTIONS = ("base", "weights", "task", "size", "group_by", "max_pixels", "allow_outside", "tfds_dir", "seed")
+
+
+@cli.command(epilog=_example("check photos/ --html check.html --base resnet50"))
+@click.argument("data")
+@click.option("--html", metavar="FILE", help="Write the report as a page with thumbnails.")
+@partial(_recipe_options, names=_CHECK_OPTIONS)
+@_json
+@_quiet
+@_debug
+def check(data: str, html: str | None, as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
+    """Say what is wrong with labelled images before training: files, duplicates, leaks and, with --base, labels."""
+    if html is not None and not Path(html).parent.is_dir():
+        raise UsageError(f"--html must be a file in a folder that exists. Received: {html!r}.")
+    recipe = _recipe({**options, "data": data})
+    from keras_transfer.checking.check import check as run
+
+    found = run(recipe, options["base"] is not None, html, Progress(quiet))
+    click.echo(json.dumps(found.record(), indent=2) if as_json else tables.check(found))
+    if html is not None and not as_json:
+        click.echo(f"Wrote {html}.")
 
 
 @cli.command(epilog=_example("features --base resnet50 --data photos/ -o features.npz"))

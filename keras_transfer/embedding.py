@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from keras_transfer import device, features, model, transfer
-from keras_transfer.data import audit, sources
+from keras_transfer.data import survey
+from keras_transfer.data.examples import CLASSIFICATION
 from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
+from keras_transfer.training import objectives
 
 
 def write(recipe: Recipe, file: Path, progress: Progress) -> tuple[int, int]:
@@ -26,22 +28,22 @@ def write(recipe: Recipe, file: Path, progress: Progress) -> tuple[int, int]:
     Returns:
         N and D.
     """
-    examples = sources.load(recipe.data)
-    digests = audit.digests(examples, progress)
     recipe = transfer.with_size(recipe)
+    found = survey.decodable(survey.survey(recipe, progress), transfer.decoder(recipe), progress)
+    examples, digests = found.examples, found.digests
     plan = device.plan(recipe)
     source = transfer.load_base(recipe, progress)
-    network = model.build(source.base, source.row, recipe, len(examples.classes))
+    network = model.build(source.base, source.row, recipe, len(examples.classes), objectives.of(examples).output())
     frozen = model.cut(network, None).frozen
     stored = features.extractor(frozen, "none", network, source, recipe, plan, progress).plain(examples, digests)
-    found = features.embeddings(stored, digests)
+    vectors = features.embeddings(stored, digests)
     names = np.asarray(examples.classes)
     try:
         with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".writing-", suffix=".npz", delete=False) as beside:
             np.savez(
                 beside,
-                features=found,
-                labels=names[examples.labels],
+                features=vectors,
+                labels=names[examples.labels] if examples.task == CLASSIFICATION else examples.labels,
                 paths=np.asarray(list(examples.paths)),
                 classes=names,
                 weights=np.asarray(source.weights),
@@ -49,4 +51,4 @@ def write(recipe: Recipe, file: Path, progress: Progress) -> tuple[int, int]:
         os.replace(beside.name, file)
     except OSError as error:
         raise UserError(f"{file} cannot be written ({error.strerror}).") from error
-    return found.shape[0], found.shape[1]
+    return vectors.shape[0], vectors.shape[1]

@@ -16,6 +16,7 @@ import tensorflow as tf
 from keras_transfer import __version__, engine
 from keras_transfer.cache import ActivationSet
 from keras_transfer.data import augment, pipeline
+from keras_transfer.data.decode import Decoder
 from keras_transfer.data.examples import Examples
 from keras_transfer.device import Plan
 from keras_transfer.model import Network
@@ -35,8 +36,7 @@ class Extractor:
         frozen: Pixels to a list of tensors, the embedding last.
         key: What the activations depend on besides the images.
         plan: Engine and precision.
-        size: Input side, px.
-        resize: How a photo becomes a square.
+        decoder: How files become pixels.
         progress: Hears of each pass.
         engine_name: What ran the last pass, empty while all was found stored.
         computed: Images that passed the network.
@@ -45,8 +45,7 @@ class Extractor:
     frozen: keras.Model
     key: dict[str, Any]
     plan: Plan
-    size: int
-    resize: str
+    decoder: Decoder
     progress: Progress
     engine_name: str = ""
     computed: int = 0
@@ -62,9 +61,9 @@ class Extractor:
         """Return the activations of the images as they are."""
         stored = ActivationSet({**self.key, "view": "plain"})
         missing = stored.missing(digests)
-        paths = [examples.paths[row] for row in missing]
-        batches = pipeline.images(paths, self.size, self.resize, _FORWARD_BATCH)
-        self._pass("Features", stored, [digests[row] for row in missing], pipeline.checked(batches, paths))
+        names = [examples.paths[row] for row in missing]
+        batches = pipeline.images(examples.contents, names, self.decoder, _FORWARD_BATCH)
+        self._pass("Features", stored, [digests[row] for row in missing], pipeline.checked(batches))
         return stored
 
     def view(self, number: int, seed: int, flip: bool, examples: Examples, digests: Sequence[bytes]) -> ActivationSet:
@@ -74,10 +73,10 @@ class Extractor:
         everything = hashlib.blake2b(b"".join(digests), digest_size=16).hexdigest()
         stored = ActivationSet({**self.key, "view": number, "seed": seed, "flip": flip, "images": everything})
         if stored.missing(digests):
-            batches = pipeline.images(examples.paths, self.size, self.resize, _FORWARD_BATCH)
+            batches = pipeline.images(examples.contents, examples.paths, self.decoder, _FORWARD_BATCH)
             layers = augment.augmenter(seed * 1000 + number * 10, flip)
             changed = batches.map(lambda pixels: augment.change(layers, pixels), num_parallel_calls=1).prefetch(2)
-            self._pass(f"View {number}", stored, digests, pipeline.checked(changed, examples.paths))
+            self._pass(f"View {number}", stored, digests, pipeline.checked(changed))
         return stored
 
     def _pass(self, name: str, stored: ActivationSet, digests: Sequence[bytes], batches: Iterator[np.ndarray]) -> None:
@@ -129,7 +128,8 @@ def extractor(
         "precision": plan.precision,
         "engine": plan.engine,
     }
-    return Extractor(frozen, key, plan, network.size, recipe.resize, progress)
+    decoder = Decoder(network.size, recipe.resize, recipe.max_pixels)
+    return Extractor(frozen, key, plan, decoder, progress)
 
 
 def weights_digest(network: keras.Model) -> str:

@@ -32,12 +32,14 @@ class Network:
         base: To a feature map `[N, h, w, C]`.
         pool: To an embedding `[N, D]`.
         head: To logits `[N, K]`.
+        output: To what is served: probabilities, or numbers in the user's units.
     """
 
     prepare: keras.Model
     base: keras.Model
     pool: keras.Layer
     head: keras.Model
+    output: keras.Layer
 
     @property
     def size(self) -> int:
@@ -45,10 +47,11 @@ class Network:
         return int(self.base.input_shape[1])
 
     def classifier(self) -> keras.Model:
-        """Return the whole: float pixels `[N, H, W, 3]` in 0..255 to probabilities, float32 `[N, K]`."""
+        """Return the whole: float pixels `[N, H, W, 3]` in 0..255 to probabilities (or numbers), float32
+        `[N, K]`.
+        """
         pixels = keras.Input(self.base.input_shape[1:], name="images")
-        logits = self.head(self.pool(self.base(self.prepare(pixels))))
-        return keras.Model(pixels, keras.layers.Activation("softmax", dtype="float32", name="probabilities")(logits))
+        return keras.Model(pixels, self.output(self.head(self.pool(self.base(self.prepare(pixels))))))
 
     def embedder(self) -> keras.Model:
         """Return the part below the head: pixels to embedding `[N, D]`."""
@@ -71,7 +74,7 @@ class Halves:
     tail: keras.Model
 
 
-def build(base: keras.Model, row: Base, recipe: Recipe, classes: int) -> Network:
+def build(base: keras.Model, row: Base, recipe: Recipe, classes: int, output: keras.Layer | None = None) -> Network:
     """Put preprocessing and a new head around a base.
 
     Args:
@@ -79,6 +82,7 @@ def build(base: keras.Model, row: Base, recipe: Recipe, classes: int) -> Network
         row: Its row of the table.
         recipe: Gives pooling, dense widths, dropout and L2.
         classes: Width of the output.
+        output: From logits to what is served; None is a softmax.
     """
     freeze_statistics(base)
     pool = _pooling(recipe.pooling)
@@ -93,7 +97,9 @@ def build(base: keras.Model, row: Base, recipe: Recipe, classes: int) -> Network
         x = keras.layers.Dropout(recipe.dropout, seed=recipe.seed + len(recipe.dense))(x)
     logits = keras.layers.Dense(classes, kernel_regularizer=penalty, dtype="float32", name="logits")(x)
     head = keras.Model(embedding, logits, name="head")
-    return Network(preparation(row.preprocessing, base.input_shape[1:]), base, pool, head)
+    return Network(
+        preparation(row.preprocessing, base.input_shape[1:]), base, pool, head, output or keras.layers.Softmax()
+    )
 
 
 def freeze_statistics(base: keras.Model) -> None:

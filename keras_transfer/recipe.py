@@ -38,12 +38,21 @@ class Recipe:
     """
 
     base: str = _option("vgg16", "Base to transfer: a name from `bases`, or a .keras feature extractor.")
-    data: str = _option("digits", "Class folders, train/val/test folders, or 'digits' (built in).")
+    data: str = _option("digits", "Folder of class folders, CSV, .npz or TFRecord files, tfds:NAME, or 'digits'.")
+    task: str = _option(AUTO, "What labels are.", **_words(AUTO, "classification", "multi-label", "regression"))
+    group_by: str = _option("", "CSV column whose equal cells stay in one split.", kind="text")
+    group_duplicates: bool = _option(False, "Keep near duplicates in one split.", kind="flag")
+    strict: bool = _option(False, "Stop at a file that cannot be decoded, instead of leaving it out.", kind="flag")
+    max_pixels: int = _option(100_000_000, "Largest picture that is decoded, width times height.", kind="int", low=1)
+    allow_outside: bool = _option(False, "Let a CSV name files outside of its folder.", kind="flag")
+    tfds_dir: str = _option("", "Folder of data sets that tensorflow-datasets has prepared.", kind="text")
     weights: str = _option("imagenet", "'imagenet', 'random', a weights file, or an earlier run.")
     output: str = _option(AUTO, "Where versions go. [default: saved_models/DATA-BASE]")
     size: int | str = _option(AUTO, "Side of the input image in pixels.", kind="int", low=16)
     resize: str = _option("crop", "How a photo becomes a square.", **_words("crop", "squash", "pad"))
     split: tuple[float, float, float] | str = _option("70/15/15", "Train/validation/test shares.", kind="split")
+    folds: int | str = _option("none", "Also cross-validate in so many folds.", kind="int", low=3, also="none")
+    class_weights: str = _option("none", "Weigh rare classes more in training.", **_words("none", "balanced"))
     seed: int = _option(0, "Seed of splits, weights, order and augmentation.", kind="int", low=0)
     pooling: str = _option("avg", "From feature map to vector.", **_words("avg", "max", "flatten"))
     dense: tuple[int, ...] | str = _option("", "Hidden Dense layers of the head, as 256,128.", kind="widths")
@@ -122,6 +131,12 @@ def _parse(field: dataclasses.Field[Any], value: Any) -> Any:
         if not str(value).strip():
             raise UsageError(f"{option_name(field)} must not be empty.")
         return str(value)
+    if kind == "text":
+        return str(value)
+    if kind == "flag":
+        if not isinstance(value, bool):
+            raise UsageError(f"{option_name(field)} must be True or False. Received: {value!r}.")
+        return value
     if kind == "split":
         return _parse_split(value)
     if kind == "widths":

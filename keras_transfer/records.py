@@ -13,20 +13,25 @@ from typing import Any
 import numpy as np
 
 from keras_transfer import device
+from keras_transfer.data.survey import Survey
 from keras_transfer.progress import Stopwatch
 from keras_transfer.transfer import Trained
 
 _PACKAGES = ("keras-transfer", "tensorflow", "keras", "numpy", "scikit-learn", "openvino")
 
 
-def write(folder: Path, trained: Trained, test: dict[str, Any], watch: Stopwatch) -> dict[str, Any]:
+def write(
+    folder: Path, found: Survey, trained: Trained, test: dict[str, Any], watch: Stopwatch, **more: Any
+) -> dict[str, Any]:
     """Write the records of a run into a new folder and return its metrics.
 
     Args:
         folder: Made here: `assets.extra` of a version.
+        found: The data.
         trained: What was trained, and how.
         test: Metrics on the test split.
         watch: Seconds of each part so far.
+        more: Further blocks of the metrics.
     """
     folder.mkdir()
     with watch.time("export"):
@@ -36,13 +41,14 @@ def write(folder: Path, trained: Trained, test: dict[str, Any], watch: Stopwatch
     (folder / "environment.json").write_text(json.dumps(environment(), indent=2), "utf-8")
     (folder / "labels.txt").write_text("".join(f"{name}\n" for name in material.examples.classes), "utf-8")
     material.examples.write_csv(folder / "splits.csv", material.digests)
+    found.write_rejected(folder / "rejected.csv")
     _write_history(folder / "history.csv", [row for phase in trained.phases for row in phase.history])
-    report = metrics(trained, test, watch)
+    report = metrics(found, trained, test, watch) | more
     (folder / "metrics.json").write_text(json.dumps(report, indent=2), "utf-8")
     return report
 
 
-def metrics(trained: Trained, test: dict[str, Any], watch: Stopwatch) -> dict[str, Any]:
+def metrics(found: Survey, trained: Trained, test: dict[str, Any], watch: Stopwatch) -> dict[str, Any]:
     """Return what `metrics.json` holds; its keys are stable."""
     recipe, material = trained.recipe, trained.material
     examples, extractor = material.examples, material.extractor
@@ -51,8 +57,9 @@ def metrics(trained: Trained, test: dict[str, Any], watch: Stopwatch) -> dict[st
         "base": trained.source.row.name,
         "weights": trained.source.weights,
         "method": "two-phase",
+        "task": examples.task,
         "seed": recipe.seed,
-        "data": {"source": recipe.data, "classes": list(examples.classes), **counts},
+        "data": {"source": recipe.data, "classes": list(examples.classes), **counts, "rejected": len(found.rejected)},
         "size": int(recipe.size),
         "thawed": material.boundary,
         "engine": extractor.engine_name or "cache",

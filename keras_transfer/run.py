@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_transfer import quiet, rule
-from keras_transfer.data import audit, sources, splits
+from keras_transfer.data import audit, survey
 from keras_transfer.paths import cache_folder
 from keras_transfer.progress import Progress, Stopwatch
 from keras_transfer.recipe import AUTO, Recipe
@@ -48,24 +49,33 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
     folder = output_folder(recipe)
     versions.check_writable(folder)
     with watch.time("data"):
-        examples = splits.assign(sources.load(recipe.data), recipe.shares, recipe.seed)
-        digests = audit.digests(examples, progress)
-    recipe = rule.complete(recipe, len(examples.rows("train")), len(examples.classes))
+        found = survey.survey(recipe, progress)
     with watch.time("import"):
         quiet.import_tensorflow()
         # Only now, so that everything wrong with options and data is said before TensorFlow's seconds are spent.
         from keras_transfer import records, transfer
+        from keras_transfer.evaluation import folds
         from keras_transfer.serving import export
         from keras_transfer.serving.saved import SavedClassifier
+    with watch.time("data"):
+        recipe = transfer.with_size(recipe)
+        found = survey.decodable(found, transfer.decoder(recipe), progress)
+    if found.rejected:
+        progress.warn(f"{len(found.rejected)} images are left out: {audit.listed(found.rejected)}.")
+    examples, digests = found.examples, found.digests
+    recipe = rule.complete(recipe, len(examples.rows("train")), len(examples.classes))
     backup = _backup_folder(recipe, digests) if resume else None
+    crossed = {}
+    if recipe.folds != "none":
+        with watch.time("folds"):
+            crossed = {"folds": folds.measure(recipe, examples, digests, progress)}
     trained = transfer.train(recipe, examples, digests, progress, watch, backup)
     with versions.new_version(folder) as beside:
         with watch.time("export"):
-            export.save(trained.network, examples.classes, recipe.resize, beside)
+            export.save(trained.network, trained.recipe, examples, beside)
         with watch.time("test"):
-            test = examples.at(examples.rows("test"))
-            scores = SavedClassifier(beside).measure(test.paths, test.labels, progress)
-        metrics = records.write(beside / "assets.extra", trained, scores, watch)
+            scores = SavedClassifier(beside).measure(examples.at(examples.rows("test")), progress)
+        metrics = records.write(beside / "assets.extra", found, trained, scores, watch, **crossed)
         result = Result(versions.publish(beside), metrics, trained.recipe)
     if backup is not None:
         shutil.rmtree(backup, ignore_errors=True)
@@ -76,8 +86,13 @@ def output_folder(recipe: Recipe) -> Path:
     """Return where the versions of a recipe go."""
     if recipe.output != AUTO:
         return Path(recipe.output).expanduser()
-    parts = [part.replace(":", "-") for part in (Path(recipe.data).resolve().name, Path(recipe.base).stem.lower())]
+    data = recipe.data if ":" in recipe.data else Path(recipe.data).resolve()
+    parts = [re.sub(r"[^\w.-]+", "-", str(part)) for part in (_stem(Path(data)), Path(recipe.base).stem.lower())]
     return Path("saved_models") / "-".join(parts)
+
+
+def _stem(data: Path) -> str:
+    return data.stem if data.is_file() else data.name
 
 
 def _backup_folder(recipe: Recipe, digests: Sequence[bytes]) -> Path:

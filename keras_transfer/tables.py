@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_transfer.bases import Base
 from keras_transfer.recipe import Recipe
+
+if TYPE_CHECKING:
+    from keras_transfer.checking.findings import Findings, Warned
 
 _RANDOM = "Random weights: these numbers show that everything works, not what transfer gains."
 
@@ -19,11 +23,12 @@ def run(metrics: dict[str, Any], recipe: Recipe, folder: str) -> str:
     lines = [
         f"{metrics['base']}, weights {metrics['weights']}, {metrics['size']} px, engine {metrics['engine']}, "
         f"{metrics['precision']}, seed {metrics['seed']}",
-        f"{data['source']}: {len(data['classes'])} classes, {counts} images to train / validate / test",
+        f"{data['source']}: {_asked(metrics)}, {counts} images to train / validate / test{_left_out(data)}",
         "By rule: " + ", ".join(_choices(metrics, recipe)),
         "",
     ]
-    rows = [("phase", "epochs", "best", "weights trained", "seconds", "val. accuracy", "val. loss")]
+    score = next(name for name in metrics["phases"][0]["validation"] if name != "loss")
+    rows = [("phase", "epochs", "best", "weights trained", "seconds", f"val. {score}", "val. loss")]
     for phase in metrics["phases"]:
         best = "before" if phase["best_epoch"] == 0 else str(phase["best_epoch"])
         scores = phase["validation"]
@@ -34,20 +39,25 @@ def run(metrics: dict[str, Any], recipe: Recipe, folder: str) -> str:
                 best,
                 f"{phase['trainable_parameters']:,}",
                 f"{phase['seconds']:.1f}",
-                f"{scores['accuracy']:.3f}",
+                f"{scores[score]:.3f}",
                 f"{scores['loss']:.3f}",
             )
         )
     lines += _aligned(rows)
     if metrics["phases"][-1]["best_epoch"] == 0:
         lines.append("Phase 2 did not beat phase 1 on validation: phase 1's weights are exported.")
-    lines += ["", *_scores(test), f"Wrote {folder} in {metrics['seconds']['total']:.0f} s."]
+    lines += [
+        "",
+        *_scores(test),
+        *_folds(metrics.get("folds")),
+        f"Wrote {folder} in {metrics['seconds']['total']:.0f} s.",
+    ]
     return "\n".join(lines + _warnings(metrics))
 
 
 def evaluation(report: dict[str, Any], metrics: dict[str, Any], source: str) -> str:
     """What `evaluate` says."""
-    head = f"{source}: {report['images']} images"
+    head = f"{source}: {report['images']} images{_left_out({'rejected': len(report['rejected'])})}"
     if report["excluded_as_seen"]:
         head += f" ({report['excluded_as_seen']} that training saw are left out)"
     return "\n".join([head, *_scores(report), *_warnings(metrics)])
@@ -55,12 +65,72 @@ def evaluation(report: dict[str, Any], metrics: dict[str, Any], source: str) -> 
 
 def predictions(records: Sequence[dict[str, Any]], metrics: dict[str, Any]) -> str:
     """What `predict` says."""
-    rows = [("path", "label", "confidence")]
-    rows += [
-        (record["path"], record.get("label", "-"), record.get("error") or f"{record['confidence']:.3f}")
-        for record in records
-    ]
+    if any("value" in record for record in records):
+        rows: list[tuple[str, ...]] = [("path", "value")]
+        rows += [(record["path"], record.get("error") or f"{record['value']:.6g}") for record in records]
+    else:
+        rows = [("path", "label", "confidence")]
+        rows += [
+            (record["path"], record.get("label", "-"), record.get("error") or f"{record['confidence']:.3f}")
+            for record in records
+        ]
     return "\n".join(_aligned(rows) + _warnings(metrics))
+
+
+_MOST_FINDINGS = 8  # Of a kind, in the terminal.
+
+
+def check(found: Findings) -> str:
+    """What `check` says."""
+    from keras_transfer.checking.findings import KINDS
+
+    splits = list(found.splits)
+    lines = [f"{found.source}: {found.files:,} images, {len(found.rejected):,} cannot be used"]
+    if found.classes:
+        rows = [("class", "images", *splits)]
+        rows += [
+            (name, str(count), *(str(found.splits[split].get(name, 0)) for split in splits))
+            for name, count in found.classes.items()
+        ]
+        lines += ["", *_aligned(rows)]
+    if found.rejected:
+        lines += [
+            "",
+            "Cannot be used:",
+            *_first([f"  {_short(found, path)} {reason}" for path, reason in found.rejected]),
+        ]
+    for kind, meaning in KINDS.items():
+        of_kind = [one for one in found.warnings if one.kind == kind]
+        if of_kind:
+            lines += [
+                "",
+                f"{kind} ({len(of_kind)}): {meaning}",
+                *_first([f"  {_finding(found, one)}" for one in of_kind]),
+            ]
+    low, middle, high = found.sizes["short_side"]
+    lines += [
+        "",
+        f"Short sides of {low:.0f} to {high:.0f} px, median {middle:.0f}: --size {found.advised_size} advised.",
+    ]
+    if not found.labels_checked:
+        lines.append("Labels were not checked: --base names a network to check them with.")
+    return "\n".join(lines)
+
+
+def _short(found: Findings, path: str) -> str:
+    return os.path.relpath(path, found.root)
+
+
+def _finding(found: Findings, one: Warned) -> str:
+    shown = ", ".join(_short(found, path) for path in one.paths[:3]) + (
+        f" and {len(one.paths) - 3} more" if len(one.paths) > 3 else ""
+    )
+    return f"{shown}: {one.detail}" if shown else one.detail
+
+
+def _first(lines: list[str]) -> list[str]:
+    rest = len(lines) - _MOST_FINDINGS
+    return lines if rest <= 0 else [*lines[:_MOST_FINDINGS], f"  and {rest} more (--json and --html show all)"]
 
 
 def bases(rows: Iterable[Base]) -> str:
@@ -112,7 +182,39 @@ def _choices(metrics: dict[str, Any], recipe: Recipe) -> list[str]:
     ]
 
 
+def _asked(metrics: dict[str, Any]) -> str:
+    if metrics.get("task") == "regression":
+        return f"regression of {metrics['data']['classes'][0]!r}"
+    return f"{len(metrics['data']['classes'])} classes{', several an image' * (metrics.get('task') == 'multi-label')}"
+
+
+def _left_out(data: dict[str, Any]) -> str:
+    return f"; {data['rejected']} left out" if data.get("rejected") else ""
+
+
+def _folds(folds: dict[str, Any] | None) -> list[str]:
+    if folds is None:
+        return []
+    name = next(name for name in ("accuracy", "r2") if name in folds["mean"])
+    mean, spread = folds["mean"][name], folds["standard_deviation"][name]
+    each = ", ".join(f"{report[name]:.3f}" for report in folds["each"])
+    return [f"{folds['count']} folds: test {name} {mean:.3f}, standard deviation {spread:.3f} ({each})."]
+
+
 def _scores(report: dict[str, Any]) -> list[str]:
+    if "root_mean_squared_error" in report:
+        return [
+            f"Test mean absolute error {report['mean_absolute_error']:.4g}, root mean squared error "
+            f"{report['root_mean_squared_error']:.4g}, R2 {report['r2']:.3f} ({report['images']} images)."
+        ]
+    if "exact_match" in report:
+        low, high = report["exact_match_interval"]
+        return [
+            f"Test mean average precision {report['mean_average_precision']:.3f}, macro F1 {report['macro_f1']:.3f}, "
+            f"micro F1 {report['micro_f1']:.3f},",
+            f"every label right {report['exact_match']:.3f} (95% interval {low:.3f} to {high:.3f}, "
+            f"{report['images']} images), loss {report['loss']:.3f}.",
+        ]
     low, high = report["accuracy_interval"]
     return [
         f"Test accuracy {report['accuracy']:.3f} (95% interval {low:.3f} to {high:.3f}, {report['images']} images), "

@@ -10,10 +10,11 @@ from pathlib import Path
 import keras
 
 from keras_transfer import device, model, rule, weights
+from keras_transfer.data.decode import Decoder
 from keras_transfer.data.examples import Examples
 from keras_transfer.progress import Progress, Stopwatch
 from keras_transfer.recipe import Recipe
-from keras_transfer.training import two_phase
+from keras_transfer.training import objectives, two_phase
 from keras_transfer.training.phases import Phase
 from keras_transfer.training.two_phase import TwoPhase
 
@@ -48,20 +49,20 @@ def train(
     """Build the network of a recipe and run its phases.
 
     Args:
-        recipe: Complete but for the size.
+        recipe: Complete.
         examples: With splits.
         digests: Of each example's file.
         progress: Hears of everything.
         watch: Learns the seconds of each part.
         backup: Folder that keeps each phase's weights after each epoch.
     """
-    recipe = with_size(recipe)
     plan = device.plan(recipe)
     with _policy(plan.policy):
         with watch.time("build"):
             source = load_base(recipe, progress)
-            network = model.build(source.base, source.row, recipe, len(examples.classes))
-            material = TwoPhase(recipe, source, network, examples, digests, plan, progress, backup)
+            objective = objectives.of(examples)
+            network = model.build(source.base, source.row, recipe, len(examples.classes), objective.output())
+            material = TwoPhase(recipe, source, network, examples, digests, objective, plan, progress, backup)
         phases = two_phase.run(material, watch)
     served = network if plan.precision == "float32" else _in_float32(network, source, recipe, len(examples.classes))
     return Trained(recipe, source, served, phases, material)
@@ -72,6 +73,11 @@ def with_size(recipe: Recipe) -> Recipe:
     row = weights.row_of(recipe.base)
     native, least = (row.size, row.least_size) if row else (weights.native_size(recipe.base), 1)
     return recipe.replace(size=rule.input_size(recipe, native, least))
+
+
+def decoder(recipe: Recipe) -> Decoder:
+    """Return how the files of a recipe, whose size is chosen, become pixels."""
+    return Decoder(int(recipe.size), recipe.resize, recipe.max_pixels)
 
 
 def load_base(recipe: Recipe, progress: Progress) -> weights.Source:
@@ -102,6 +108,6 @@ def _policy(name: str) -> Iterator[None]:
 def _in_float32(network: model.Network, source: weights.Source, recipe: Recipe, classes: int) -> model.Network:
     """Return the network as it is served: trained weights are float32 in any precision, its arithmetic was not."""
     rebuilt = weights.load(recipe.base, "random", network.size, recipe.seed)
-    served = model.build(rebuilt.base, source.row, recipe, classes)
+    served = model.build(rebuilt.base, source.row, recipe, classes, network.output)
     served.classifier().set_weights(network.classifier().get_weights())
     return served

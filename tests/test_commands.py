@@ -52,7 +52,7 @@ def test_every_command_has_help_with_an_example_that_parses(name):
         (("fit", "--base", "vg16"), "Did you mean 'vgg16'"),
         (("fit", "--thaw", "blok5"), "Did you mean 'block5'"),
         (("fit", "--pooling", "sum"), "--pooling must be one of"),
-        (("fit", "--data", "/none"), "there is no folder"),
+        (("fit", "--data", "/none"), "there is no"),
         (("fit", "--no-such"), "No such option"),
         (("fits",), "Did you mean 'fit'"),
         (("evaluate", "/none"), "There is no model"),

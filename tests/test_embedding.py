@@ -17,10 +17,10 @@ def test_feature_vectors_come_with_labels_and_paths(photos, tiny_base, version, 
     import keras
     import tensorflow as tf
 
-    from keras_transfer.data.decode import decode
+    from keras_transfer.data.decode import Decoder
 
     base = keras.models.load_model(tiny_base, compile=False)
-    pixels = tf.cast(decode(tf.io.read_file(examples.paths[5]), 24, "crop"), tf.float32)[None]
+    pixels = tf.cast(Decoder(24, "crop", 10**8)(tf.io.read_file(examples.paths[5])), tf.float32)[None]
     expected = np.asarray(base(pixels)).mean((1, 2))[0]
     np.testing.assert_allclose(found["features"][5], expected, rtol=1e-4, atol=1e-4)
     assert [path.name for path in tmp_path.iterdir()] == ["features.npz"]

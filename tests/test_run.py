@@ -53,6 +53,7 @@ def test_work_that_fails_leaves_nothing_behind(tiny_base, tmp_path, fault):
     if fault == "weights":
         (tmp_path / "w.h5").write_bytes(b"junk")
     options = {"base": "mobilenet", "size": 32, "weights": str(tmp_path / "w.h5")} if fault == "weights" else {}
+    options["strict"] = fault in ("junk", "cut off")
     recipe = kt.Recipe(**{"base": tiny_base, "data": str(data), "output": str(tmp_path / "out" / "m")} | options)
     with pytest.raises(kt.UserError) as caught:
         kt.fit(recipe, QUIET)

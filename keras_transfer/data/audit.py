@@ -1,54 +1,122 @@
-"""A quick look at every file before any time is spent on training."""
+"""What training must not meet, found before any time is spent on it: files that cannot be decoded."""
 
 from __future__ import annotations
 
 import hashlib
+import io
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from os import PathLike
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
+
+from keras_transfer.data import formats
+from keras_transfer.data.contents import Contents
 from keras_transfer.data.examples import Examples
 from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress
 
-# First bytes of the formats that TensorFlow decodes, in training and in the served graph alike.
-_FORMATS = ((b"\xff\xd8\xff", "JPEG"), (b"\x89PNG\r\n\x1a\n", "PNG"), (b"GIF8", "GIF"), (b"BM", "BMP"))
-READABLE = ", ".join(name for _, name in _FORMATS)
+if TYPE_CHECKING:
+    from keras_transfer.data.decode import Decoder
+
+_HEAD = 16
 
 
-def image_format(head: bytes) -> str | None:
-    """Return the format that the first bytes of a file announce, or None if it is not one that can be read."""
-    return next((name for magic, name in _FORMATS if head.startswith(magic)), None)
+def read(examples: Examples, progress: Progress) -> tuple[list[bytes], dict[int, str]]:
+    """Read every image once.
 
+    Returns:
+        The 16-byte BLAKE2b digest of each one's bytes, in order, and by position why an image cannot be one that this
+        program reads, as far as its first bytes tell.
+    """
 
-def fault(path: str | PathLike[str]) -> str | None:
-    """Return why a file cannot be an image that this program reads, or None."""
-    try:
-        with open(path, "rb") as stream:
-            head = stream.read(16)
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
-    if not head:
-        return "is empty"
-    return None if image_format(head) else f"is no image of a kind that can be read ({READABLE})"
+    def one(name: str) -> tuple[bytes, str | None]:
+        try:
+            content = examples.contents.read(name)
+        except OSError as error:
+            return b"\0" * 16, f"cannot be read ({error.strerror or error})"
+        return hashlib.blake2b(content, digest_size=16).digest(), formats.fault(content[:_HEAD])
+
+    digests, faults = [], {}
+    with ThreadPoolExecutor(max_workers=8) as pool, progress.task("Reading files", len(examples), "files") as advance:
+        for row, (digest, fault) in enumerate(pool.map(one, examples.paths, chunksize=64)):
+            digests.append(digest)
+            if fault is not None:
+                faults[row] = fault
+            advance(1)
+    return digests, faults
 
 
 def digests(examples: Examples, progress: Progress) -> list[bytes]:
-    """Read every file once and return its 16-byte BLAKE2b digest, in order.
+    """Return the digests of `read`.
 
     Raises:
-        UserError: naming the first file that is no image.
+        UserError: naming the first image that cannot be one that this program reads.
     """
+    found, faults = read(examples, progress)
+    for row, fault in faults.items():
+        raise UserError(f"{examples.paths[row]} {fault}. Remove or replace it.")
+    return found
 
-    def read(path: str) -> bytes:
-        content = Path(path).read_bytes() if (reason := fault(path)) is None else b""
-        if reason is not None:
-            raise UserError(f"{path} {reason}. Remove or replace it.")
-        return hashlib.blake2b(content, digest_size=16).digest()
+
+def undecodable(examples: Examples, decoder: Decoder, progress: Progress) -> dict[int, str]:
+    """Decode every image and return by position why some cannot be."""
+    from keras_transfer.data import pipeline
+
+    good = set()
+    with progress.task("Checking files", len(examples), "files") as advance:
+        for row, _ in pipeline.decodable(examples.contents, examples.paths, decoder):
+            good.add(row)
+            advance(1)
+    bad = [row for row in range(len(examples)) if row not in good]
+    return {row: reason(examples.contents, examples.paths[row], decoder.max_pixels) for row in bad}
+
+
+def hashes(examples: Examples, decoder: Decoder, progress: Progress) -> np.ndarray:
+    """Return the perceptual hash of every image, bool `[N, 256]`; all of them can be decoded."""
+    from keras_transfer.data import duplicates, pipeline
 
     found = []
-    with ThreadPoolExecutor(max_workers=8) as pool, progress.task("Reading files", len(examples), "files") as advance:
-        for digest in pool.map(read, examples.paths, chunksize=64):
-            found.append(digest)
+    with progress.task("Hashing images", len(examples)) as advance:
+        for _, pixels in pipeline.decodable(examples.contents, examples.paths, decoder):
+            found.append(duplicates.perceptual_hash(pixels))
             advance(1)
-    return found
+    return np.asarray(found)
+
+
+def reason(contents: Contents, name: str, max_pixels: int) -> str:
+    """Return why an image that the decoder refused cannot be decoded."""
+    try:
+        return reason_of(contents.read(name), max_pixels)
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+
+
+def reason_of(content: bytes, max_pixels: int) -> str:
+    """Return why the decoder refused these bytes."""
+    fault = formats.fault(content[:_HEAD])
+    if fault is not None:
+        return fault
+    area = _announced_pixels(content)
+    if area is not None and area > max_pixels:
+        return f"has {area:,} pixels, more than --max-pixels {max_pixels:,}"
+    return formats.DAMAGED
+
+
+def _announced_pixels(content: bytes) -> int | None:
+    from PIL import Image, UnidentifiedImageError
+
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # The limit here is the user's.
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return image.width * image.height
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        return None
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def listed(rejected: Sequence[tuple[str, str]], most: int = 3) -> str:
+    """Return the first rejected files with their reasons, for a message."""
+    shown = "; ".join(f"{name} {why}" for name, why in rejected[:most])
+    return shown + (f"; and {len(rejected) - most} more" if len(rejected) > most else "")

@@ -3,8 +3,10 @@
 Only operations of plain TensorFlow are used, so that the same function runs inside tf.data and inside an
 exported SavedModel:
 
-1. The first frame is decoded to RGB. A JPEG more than twice the wanted size is decoded at 1/2, 1/4 or 1/8
-   by libjpeg's scaled DCT, the smallest that is still at least as large as wanted.
+1. The first frame is decoded to RGB, as a person sees it: palettes and CMYK converted, 16 bits scaled to 8, what is
+   transparent composed on white. A JPEG more than twice the wanted size is decoded at 1/2, 1/4 or 1/8 by libjpeg's
+   scaled DCT, the smallest that is still at least as large as wanted. A file of more than `max_pixels` is refused
+   from its header, before memory is taken.
 2. `crop` takes the largest centred square, `squash` the whole picture, `pad` the whole picture on black.
 3. It is resized to `size` x `size` by bilinear interpolation, antialiased where it shrinks to half or less, and
    rounded to uint8.
@@ -13,7 +15,13 @@ exported SavedModel:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cache, partial
+
 import tensorflow as tf
+
+from keras_transfer.data import bmp, gif
+from keras_transfer.data.formats import FORMATS
 
 _EXIF_BYTES = 65_536  # An EXIF block is one JPEG segment, whose length field has 16 bits.
 _EXIF_MARK = b"Exif\x00\x00"
@@ -21,20 +29,68 @@ _ORIENTATION_TAG = 0x0112  # EXIF 2.3, section 4.6.4.
 _MOST_TAGS = 512
 
 
-def decode(content: tf.Tensor, size: int, resize: str) -> tf.Tensor:
-    """Return uint8 `[size, size, 3]` from the bytes (a scalar string) of a JPEG, PNG, BMP or GIF file."""
-    image = _decode_frame(content, size)
+@dataclass(frozen=True)
+class Decoder:
+    """The rule by which files become pixels.
+
+    Attributes:
+        size: Side of the result, px.
+        resize: `crop`, `squash` or `pad`.
+        max_pixels: Largest picture that is decoded, width times height.
+    """
+
+    size: int
+    resize: str
+    max_pixels: int
+
+    def __call__(self, content: tf.Tensor) -> tf.Tensor:
+        """Return uint8 `[size, size, 3]` from the bytes (a scalar string) of a JPEG, PNG, GIF or BMP file.
+
+        Raises:
+            tensorflow.errors.InvalidArgumentError: when it runs on a file that cannot be decoded.
+        """
+        return _traced(self)(content)
+
+
+@cache
+def _traced(decoder: Decoder) -> tf.types.experimental.PolymorphicFunction:
+    """Tracing takes a second, and one run decodes in several places."""
+    return tf.function(partial(_decode, decoder), [tf.TensorSpec((), tf.string)], autograph=False)
+
+
+def _decode(decoder: Decoder, content: tf.Tensor) -> tf.Tensor:
+    image = _frame(decoder, content)
     shape = tf.shape(image)
-    if resize == "crop":
+    if decoder.resize == "crop":
         side = tf.minimum(shape[0], shape[1])
         top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
         image = image[top : top + side, left : left + side]
-    elif resize == "pad":
+    elif decoder.resize == "pad":
         side = tf.maximum(shape[0], shape[1])
         top, left = (side - shape[0]) // 2, (side - shape[1]) // 2
         image = tf.image.pad_to_bounding_box(image, top, left, side, side)
-    pixels = tf.cast(tf.round(tf.clip_by_value(_resize(image, size), 0, 255)), tf.uint8)
-    return _stand_upright(tf.ensure_shape(pixels, (size, size, 3)), orientation(content))
+    pixels = tf.cast(tf.round(tf.clip_by_value(_resize(image, decoder.size), 0, 255)), tf.uint8)
+    return _stand_upright(tf.ensure_shape(pixels, (decoder.size, decoder.size, 3)), orientation(content))
+
+
+def _frame(decoder: Decoder, content: tf.Tensor) -> tf.Tensor:
+    limit = tf.constant(decoder.max_pixels, tf.float64)
+    image = tf.cond(
+        tf.io.is_jpeg(content), lambda: _jpeg(content, decoder.size, limit), lambda: _other_than_jpeg(content, limit)
+    )
+    image.set_shape((None, None, 3))
+    return image
+
+
+def kind_of(content: tf.Tensor) -> tf.Tensor:
+    """Return the position in `FORMATS` of the format that the first bytes announce, one beyond it if none is.
+
+    Args:
+        content: Strings of any shape.
+    """
+    starts = [tf.equal(tf.strings.substr(content, 0, len(magic)), magic) for magic, _ in FORMATS]
+    starts.append(tf.ones_like(starts[0]))
+    return tf.argmax(tf.cast(tf.stack(starts, -1), tf.int32), axis=-1, output_type=tf.int32)
 
 
 def orientation(content: tf.Tensor) -> tf.Tensor:
@@ -65,23 +121,56 @@ def _tiff_orientation(data: tf.Tensor) -> tf.Tensor:
     return tf.where((value >= 1) & (value <= 8), value, 1)
 
 
-def _decode_frame(content: tf.Tensor, size: int) -> tf.Tensor:
-    def whole() -> tf.Tensor:
-        return tf.io.decode_image(content, channels=3, expand_animations=False)
+def _jpeg(content: tf.Tensor, size: int, limit: tf.Tensor) -> tf.Tensor:
+    shape = tf.image.extract_jpeg_shape(content)[:2]
 
     def scaled(ratio: int) -> tf.Tensor:
         return tf.io.decode_jpeg(content, channels=3, ratio=ratio)
 
-    def branch() -> tf.Tensor:
-        shape = tf.image.extract_jpeg_shape(content)
-        times = tf.minimum(shape[0], shape[1]) // size
-        return 1 + tf.reduce_sum(tf.cast(times >= tf.constant([2, 4, 8]), tf.int32))
+    times = tf.reduce_min(_allowed(shape, limit)) // size
+    chosen = tf.reduce_sum(tf.cast(times >= tf.constant([2, 4, 8]), tf.int32))
+    return tf.switch_case(chosen, [lambda ratio=ratio: scaled(ratio) for ratio in (1, 2, 4, 8)])
 
-    chosen = tf.cond(tf.io.is_jpeg(content), branch, lambda: tf.constant(0))
-    branches = [whole, *(lambda ratio=ratio: scaled(ratio) for ratio in (1, 2, 4, 8))]
-    image = tf.switch_case(chosen, branches)
-    image.set_shape((None, None, 3))
-    return image
+
+def _allowed(shape: tf.Tensor, limit: tf.Tensor) -> tf.Tensor:
+    """Return height and width, int32 `[2]`, once they are known not to be too large."""
+    # As float64, for a bomb's header may announce more than 2^63 pixels.
+    area = tf.reduce_prod(tf.cast(tf.abs(shape), tf.float64))
+    with tf.control_dependencies([tf.debugging.Assert(area <= limit, ["more pixels than allowed"])]):
+        return tf.identity(shape)
+
+
+# One operation in the graph around it: TensorFlow visits the operations of every branch for every picture, and these
+# hundreds would double the time of a JPEG.
+@partial(
+    tf.function,
+    input_signature=[tf.TensorSpec((), tf.string), tf.TensorSpec((), tf.float64)],
+    autograph=False,
+    experimental_attributes={"_noinline": True},
+)
+def _other_than_jpeg(content: tf.Tensor, limit: tf.Tensor) -> tf.Tensor:
+    def first_frame() -> tf.Tensor:
+        return tf.cast(tf.io.decode_raw(tf.strings.substr(content, 6, 4), tf.uint16), tf.int32)
+
+    def png() -> tf.Tensor:
+        return tf.io.decode_raw(tf.strings.substr(content, 16, 8), tf.int32, little_endian=False)
+
+    kind = kind_of(content) - 1
+    known = tf.debugging.Assert((kind >= 0) & (kind < 3), ["no image of a kind that can be read"])
+    with tf.control_dependencies([known]):
+        shape = tf.switch_case(kind, [png, first_frame, lambda: tf.stack(bmp.size(content))])
+    with tf.control_dependencies([_allowed(shape, limit)]):
+        return tf.switch_case(kind, [lambda: _png(content), lambda: gif.decode(content), lambda: bmp.decode(content)])
+
+
+def _png(content: tf.Tensor) -> tf.Tensor:
+    image = tf.io.decode_png(content, channels=4)
+    image = tf.ensure_shape(image, (None, None, 4))
+    depth = tf.cast(tf.reshape(tf.io.decode_raw(tf.strings.substr(content, 24, 1), tf.uint8), ()), tf.int32)
+    # TensorFlow 2.18 to 2.21 fills the opacity of a picture that has none with the largest value of its bit depth.
+    filling = tf.cast(tf.bitwise.left_shift(1, tf.minimum(depth, 8)) - 1, tf.uint8)
+    opaque = tf.reduce_all(tf.equal(image[..., 3], 255)) | tf.reduce_all(tf.equal(image[..., 3], filling))
+    return tf.cond(opaque, lambda: image[..., :3], lambda: bmp.on_white(image[..., :3], image[..., 3:]))
 
 
 def _resize(image: tf.Tensor, size: int) -> tf.Tensor:

@@ -5,13 +5,26 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from keras_transfer.data.contents import Contents, Files
+
 SPLITS = ("train", "validation", "test")
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
 UNASSIGNED = -1
+CLASSIFICATION, MULTI_LABEL, REGRESSION = TASKS = ("classification", "multi-label", "regression")
 
 
 @dataclass(frozen=True)
@@ -21,10 +34,14 @@ class Examples:
     Attributes:
         source: What the user called them.
         root: Folder that the paths lie below.
-        paths: File of each image.
-        labels: int32 `[N]`, an index into `classes`.
+        paths: Name of each image: its file, or what `contents` reads.
+        labels: int32 `[N]`, an index into `classes`; multi-label, float32 `[N, K]` of 0 and 1; regression, float32
+            `[N, 1]`.
         splits: int8 `[N]`, an index into `SPLITS`, or -1 before the split is drawn.
-        classes: Names of the classes, sorted.
+        classes: Names of the classes, sorted; regression, the name of the target.
+        task: One of `TASKS`.
+        contents: Reads the images.
+        groups: int64 `[N]`, equal for images that must stay on one side of the split; None without such groups.
     """
 
     source: str
@@ -33,6 +50,9 @@ class Examples:
     labels: np.ndarray
     splits: np.ndarray
     classes: tuple[str, ...]
+    task: str = CLASSIFICATION
+    contents: Contents = field(default_factory=Files)
+    groups: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -44,23 +64,40 @@ class Examples:
     def at(self, rows: np.ndarray) -> Examples:
         """Return the examples at some positions, in that order."""
         return replace(
-            self, paths=[self.paths[row] for row in rows], labels=self.labels[rows], splits=self.splits[rows]
+            self,
+            paths=[self.paths[row] for row in rows],
+            labels=self.labels[rows],
+            splits=self.splits[rows],
+            groups=None if self.groups is None else self.groups[rows],
         )
 
-    def one_hot(self) -> np.ndarray:
-        """Return the labels as float32 `[N, K]`."""
-        return np.eye(len(self.classes), dtype="float32")[self.labels]
+    def targets(self) -> np.ndarray:
+        """Return the labels as a network learns them, float32 `[N, K]`: one-hot for classification."""
+        if self.task == CLASSIFICATION:
+            return np.eye(len(self.classes), dtype="float32")[self.labels]
+        return self.labels
+
+    def label_text(self, row: int) -> str:
+        """Return the label of an example as a CSV file has it."""
+        if self.task == CLASSIFICATION:
+            return self.classes[self.labels[row]]
+        if self.task == MULTI_LABEL:
+            return "|".join(self.classes[k] for k in np.flatnonzero(self.labels[row]))
+        return f"{self.labels[row, 0]:.9g}"
 
     def write_csv(self, file: Path, digests: Sequence[bytes]) -> None:
-        """Write `path,label,split,digest`, one row an image: the path relative to `root`, the BLAKE2b digest of the
-        file.
+        """Write `path,label,split,digest`, one row an image: the path relative to `root`, the BLAKE2b digest of its
+        bytes.
         """
         with file.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream)
             writer.writerow(("path", "label", "split", "digest"))
-            for path, label, split, digest in zip(self.paths, self.labels, self.splits, digests, strict=True):
-                name = Path(os.path.relpath(path, self.root)).as_posix()
-                writer.writerow((name, self.classes[label], SPLITS[split], digest.hex()))
+            for row, (path, split, digest) in enumerate(zip(self.paths, self.splits, digests, strict=True)):
+                writer.writerow((self.short(path), self.label_text(row), SPLITS[split], digest.hex()))
+
+    def short(self, path: str) -> str:
+        """Return the name of an image relative to `root`."""
+        return Path(os.path.relpath(path, self.root)).as_posix()
 
 
 def training_digests(file: Path) -> set[bytes]:

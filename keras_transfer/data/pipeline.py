@@ -9,89 +9,111 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.data.decode import decode
+from keras_transfer.data.contents import Contents, Files
+from keras_transfer.data.decode import Decoder
+from keras_transfer.data.examples import Examples
 from keras_transfer.errors import UserError
 
 # View and rows (int64) of one batch after the other.
 Order = Iterable[tuple[int, np.ndarray]]
 
 
-def images(paths: Sequence[str], size: int, resize: str, batch_size: int) -> tf.data.Dataset:
-    """Return batches of uint8 `[B, size, size, 3]`, in the order of `paths`, the last one shorter."""
-    return (
-        tf.data.Dataset.from_tensor_slices(tf.constant(list(paths), tf.string))
-        .map(
-            lambda path: decode(tf.io.read_file(path), size, resize),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-        .batch(batch_size)
-        .prefetch(tf.data.AUTOTUNE)
-    )
+def encoded(contents: Contents, names: Sequence[str]) -> tf.data.Dataset:
+    """Return the bytes of each image, a scalar string, in order."""
+    dataset = tf.data.Dataset.from_tensor_slices(tf.constant(list(names), tf.string))
+    return dataset.map(reader(contents), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
-def checked(batches: tf.data.Dataset, paths: Sequence[str]) -> Iterator[np.ndarray]:
-    """Yield the batches of `images(paths, ...)` as arrays, and name the file at which decoding fails."""
+def reader(contents: Contents) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Return what turns the name of an image into its bytes, both scalar strings: without Python for files."""
+    if isinstance(contents, Files):
+        return tf.io.read_file
+
+    def read(name: tf.Tensor) -> tf.Tensor:
+        content = tf.numpy_function(lambda name: contents.read(name.decode()), [name], tf.string)
+        return tf.ensure_shape(content, ())
+
+    return read
+
+
+def images(contents: Contents, names: Sequence[str], decoder: Decoder, batch_size: int) -> tf.data.Dataset:
+    """Return batches of uint8 `[B, size, size, 3]`, in the order of `names`, the last one shorter."""
+    dataset = encoded(contents, names).map(decoder, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def decodable(contents: Contents, names: Sequence[str], decoder: Decoder) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield position and pixels, uint8 `[size, size, 3]`, of those images that can be decoded, in order."""
+    read = reader(contents)
+    dataset = tf.data.Dataset.from_tensor_slices(tf.constant(list(names), tf.string)).enumerate()
+    dataset = dataset.map(lambda row, name: (row, decoder(read(name))), num_parallel_calls=tf.data.AUTOTUNE)
+    for row, pixels in dataset.ignore_errors().prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
+        yield int(row), pixels
+
+
+def checked(batches: tf.data.Dataset) -> Iterator[np.ndarray]:
+    """Yield the batches of `images` as arrays."""
     try:
         yield from batches.as_numpy_iterator()
-    except tf.errors.InvalidArgumentError as error:
-        raise UserError(_name_undecodable(paths)) from error
-
-
-def _name_undecodable(paths: Sequence[str]) -> str:
-    for path in paths:
-        try:
-            decode(tf.io.read_file(path), 8, "squash")
-        except tf.errors.InvalidArgumentError:
-            return f"{path} cannot be decoded: it is damaged or cut off. Remove or replace it."
-    return "An image could not be decoded, though each can be by itself. Is the folder changing meanwhile?"
+    except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
+        raise UserError(
+            "An image can no longer be decoded, though all could be when they were checked. Is the data changing?"
+        ) from error
 
 
 def stored(
     read: Callable[[int, np.ndarray], list[np.ndarray]],
     signature: Sequence[tf.TensorSpec],
-    labels: np.ndarray,
+    targets: Sequence[np.ndarray],
     order: Order,
 ) -> tf.data.Dataset:
-    """Return batches of stored activations and labels.
+    """Return batches of stored activations and targets.
 
     Args:
         read: Gives the stored tensors of a view and rows (int64 `[B]`).
         signature: Of each tensor, batch included.
-        labels: float32 `[N, K]`.
+        targets: What comes with each batch, one row an image: float32 `[N, K]`, and weights `[N]` if there are any.
         order: View and rows of each batch.
     """
 
-    def generate() -> Iterator[tuple[Any, np.ndarray]]:
+    def generate() -> Iterator[tuple[Any, ...]]:
         for view, rows in order:
             tensors = read(view, rows)
-            yield tensors[0] if len(tensors) == 1 else tuple(tensors), labels[rows]
+            yield tensors[0] if len(tensors) == 1 else tuple(tensors), *(values[rows] for values in targets)
 
     inputs = signature[0] if len(signature) == 1 else tuple(signature)
-    targets = tf.TensorSpec((None, *labels.shape[1:]), labels.dtype)
-    dataset = tf.data.Dataset.from_generator(generate, output_signature=(inputs, targets))
+    specs = [tf.TensorSpec((None, *values.shape[1:]), values.dtype) for values in targets]
+    dataset = tf.data.Dataset.from_generator(generate, output_signature=(inputs, *specs))
     return dataset.apply(tf.data.experimental.assert_cardinality(_batches(order))).prefetch(2)
 
 
-def decoded(paths: Sequence[str], labels: np.ndarray, size: int, resize: str, order: Order) -> tf.data.Dataset:
-    """Return batches of freshly decoded pixels, uint8 `[B, size, size, 3]`, and labels, in the given order."""
+def decoded(examples: Examples, targets: Sequence[np.ndarray], decoder: Decoder, order: Order) -> tf.data.Dataset:
+    """Return batches of freshly decoded pixels, uint8 `[B, size, size, 3]`, and targets, in the given order.
+
+    Args:
+        examples: Which images.
+        targets: What comes with each batch, one row an image.
+        decoder: How files become pixels.
+        order: Positions within `examples` of each batch.
+    """
 
     def generate() -> Iterator[np.ndarray]:
         for _, rows in order:
             yield rows
 
-    def read(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        pixels = tf.map_fn(
-            lambda path: decode(tf.io.read_file(path), size, resize),
-            tf.gather(names, rows),
-            fn_output_signature=tf.uint8,
-        )
-        return tf.ensure_shape(pixels, (None, size, size, 3)), tf.gather(targets, rows)
+    def one(name: tf.Tensor) -> tf.Tensor:
+        return decoder(read(name))
 
-    names, targets = tf.constant(list(paths), tf.string), tf.constant(labels)
+    def batch(rows: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        pixels = tf.map_fn(one, tf.gather(names, rows), fn_output_signature=tf.uint8)
+        pixels = tf.ensure_shape(pixels, (None, decoder.size, decoder.size, 3))
+        return pixels, *(tf.gather(table, rows) for table in tables)
+
+    read, names = reader(examples.contents), tf.constant(list(examples.paths), tf.string)
+    tables = [tf.constant(values) for values in targets]
     batches = tf.data.Dataset.from_generator(generate, output_signature=tf.TensorSpec((None,), tf.int64))
     batches = batches.apply(tf.data.experimental.assert_cardinality(_batches(order)))
-    return batches.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
+    return batches.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
 
 
 def _batches(order: Order) -> int:

@@ -1,4 +1,4 @@
-"""Where labelled images come from: class folders, split folders, and the built-in digits."""
+"""Where labelled images come from: folders, CSV files, records, arrays, tensorflow-datasets, the built-in digits."""
 
 from __future__ import annotations
 
@@ -11,46 +11,65 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_transfer.data.examples import SPLITS, UNASSIGNED, Examples
+from keras_transfer.data import arrays, records, table
+from keras_transfer.data.examples import REGRESSION, SPLIT_NAMES, SPLITS, UNASSIGNED, Examples
 from keras_transfer.errors import UsageError, UserError
 from keras_transfer.paths import cache_folder
+from keras_transfer.recipe import AUTO, Recipe
 
-_SPLIT_FOLDERS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "validation": "validation",
-    "test": "test",
-}
 _NOT_DATA = {"thumbs.db", "desktop.ini"}
+_TABLES = (".csv", ".tsv")
 
 
-def load(source: str) -> Examples:
+def load(source: str, recipe: Recipe | None = None) -> Examples:
     """List the labelled images of a source, unsplit unless the source itself is split.
 
     Args:
         source: A folder with one sub-folder per class; a folder with `train/` and, if there are any, `val/` (or
-            `validation/`) and `test/` of such folders; or `digits`.
+            `validation/`) and `test/` of such folders; a CSV file (`keras_transfer.data.table`); TFRecord shards as
+            a folder, file or glob, or `tfds:NAME[:CONFIG]` (`keras_transfer.data.records`); an `.npz` file
+            (`keras_transfer.data.arrays`); or `digits`.
+        recipe: Gives the task, the column to group by, and where data may lie.
 
     Raises:
-        UsageError: there is no such folder.
-        UserError: the folder holds no classes, one class, or a class without images.
+        UsageError: there is no such source.
+        UserError: it holds no classes, one class, or a class without images.
     """
+    recipe = recipe or Recipe(data=source)
     if source == "digits":
-        return _from_folder(_digits_folder(), source)
-    folder = Path(source).expanduser()
-    if not folder.exists():
-        raise UsageError(f"--data: there is no folder {source!r}. Give a folder with one sub-folder per class.")
-    if not folder.is_dir():
-        raise UsageError(f"--data: {source!r} is a file. Give a folder with one sub-folder per class.")
-    return _from_folder(folder, source)
+        examples = _from_folder(_digits_folder(), source)
+    elif source.startswith("tfds:"):
+        examples = records.load_tfds(source, recipe.tfds_dir)
+    elif shards := records.shards_of(source):
+        examples = records.load(shards, source)
+    else:
+        examples = _from_path(source, recipe)
+    if recipe.task not in (AUTO, examples.task):
+        needs = "a CSV file with a numeric column" if recipe.task == REGRESSION else "a CSV file with several labels"
+        raise UsageError(f"--task {recipe.task} needs {needs}. {source} is for {examples.task}.")
+    if recipe.group_by and examples.groups is None:
+        raise UsageError(f"--group-by needs a CSV file with that column; {source} is none.")
+    return examples
+
+
+def _from_path(source: str, recipe: Recipe) -> Examples:
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise UsageError(f"--data: there is no {source!r}. Give a folder with one sub-folder per class, or a CSV file.")
+    if path.is_dir():
+        return _from_folder(path, source)
+    if path.suffix.lower() in _TABLES:
+        return table.load(path, source, recipe.task, recipe.group_by, recipe.allow_outside)
+    if path.suffix.lower() == ".npz":
+        return arrays.load(path, source)
+    raise UsageError(f"--data: {source!r} is neither a folder nor a .csv, .npz or .tfrecord file.")
 
 
 def _from_folder(folder: Path, source: str) -> Examples:
     children = _sub_folders(folder)
-    splits = {_SPLIT_FOLDERS[child.name.lower()]: child for child in children if child.name.lower() in _SPLIT_FOLDERS}
+    splits = {SPLIT_NAMES[child.name.lower()]: child for child in children if child.name.lower() in SPLIT_NAMES}
     if "train" in splits:
-        stray = [child.name for child in children if child.name.lower() not in _SPLIT_FOLDERS]
+        stray = [child.name for child in children if child.name.lower() not in SPLIT_NAMES]
         if stray:
             raise UserError(
                 f"{source}: {stray[0]!r} stands beside train/. Move it away, or into train/ if it is a class."
@@ -81,7 +100,7 @@ def _list_parts(parts: list[tuple[Path, int]], classes: tuple[str, ...], source:
             paths += files
             labels += [classes.index(child.name)] * len(files)
             assigned += [split] * len(files)
-    root = parts[0][0] if len(parts) == 1 else parts[0][0].parent
+    root = parts[0][0] if parts[0][1] == UNASSIGNED else parts[0][0].parent
     return Examples(source, root, paths, np.asarray(labels, "int32"), np.asarray(assigned, "int8"), classes)
 
 

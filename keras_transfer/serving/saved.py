@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,15 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.data import audit, sources
-from keras_transfer.data.examples import training_digests
+from keras_transfer.data.examples import CLASSIFICATION, REGRESSION, Examples, training_digests
 from keras_transfer.errors import UserError
 from keras_transfer.evaluation import metrics
 from keras_transfer.progress import Progress
+from keras_transfer.recipe import Recipe
 from keras_transfer.serving import versions
 
 _BATCH = 16
+_OUTPUT = {REGRESSION: "value"}
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,10 @@ class Prediction:
 
     Attributes:
         path: Of the file.
-        label: The most probable class.
-        confidence: Its probability.
+        label: The most probable class; of several, those of a half and more, separated by `|`.
+        confidence: The largest probability.
         probabilities: Of each class.
+        value: The number that a regression predicts.
         error: Why the file could not be read; then there is no answer.
     """
 
@@ -38,6 +41,7 @@ class Prediction:
     label: str | None = None
     confidence: float | None = None
     probabilities: dict[str, float] | None = None
+    value: float | None = None
     error: str | None = None
 
     def record(self) -> dict[str, Any]:
@@ -55,6 +59,7 @@ class SavedClassifier:
         folder: Of the version.
         classes: Labels, in the order of the probabilities.
         metrics: What `metrics.json` says of it, empty in a version that is being written.
+        recipe: Of the run that made it; None in a version that is being written.
 
     Raises:
         UsageError: there is no such model.
@@ -69,16 +74,20 @@ class SavedClassifier:
             self.classes = tuple((self.folder / "assets" / "labels.txt").read_text("utf-8").splitlines())
         except (OSError, KeyError, ValueError, tf.errors.OpError) as error:
             raise UserError(f"{self.folder} cannot be loaded as a model of this program ({error}).") from error
-        file = self.folder / "assets.extra" / "metrics.json"
-        self.metrics: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+        extra = self.folder / "assets.extra"
+        known = (extra / "metrics.json").is_file()
+        self.metrics: dict[str, Any] = json.loads((extra / "metrics.json").read_text("utf-8")) if known else {}
+        self.recipe = Recipe.from_json(extra / "recipe.json") if known else None
 
-    def probabilities(self, contents: Sequence[bytes]) -> np.ndarray:
-        """Return probabilities, float32 `[N, K]`, of the bytes of N image files.
+    def answer(self, contents: Sequence[bytes]) -> dict[str, np.ndarray]:
+        """Return the outputs of `serving_default`, each with N rows, for the bytes of N image files.
 
-        Raises:
-            tensorflow.errors.InvalidArgumentError: one of them cannot be decoded.
+        A file that cannot be decoded has an `error`, and NaN for numbers.
         """
-        return self._serve(image_bytes=tf.constant(list(contents), tf.string))["probabilities"].numpy()
+        # One file alone fails as a whole; given twice, it is told what is wrong with it.
+        asked = list(contents) * (2 if len(contents) == 1 else 1)
+        found = self._serve(image_bytes=tf.constant(asked, tf.string))
+        return {name: values.numpy()[: len(contents)] for name, values in found.items()}
 
     def predict(self, files: Sequence[str | Path], progress: Progress | None = None) -> list[Prediction]:
         """Return a prediction, or the reason why there is none, for each file, in order."""
@@ -98,71 +107,96 @@ class SavedClassifier:
             UserError: training saw all of them, an image cannot be read, or a class is unknown to the model.
         """
         progress = progress or Progress(quiet=True)
-        examples = sources.load(data)
-        unknown = [name for name in examples.classes if name not in self.classes]
-        if unknown:
-            raise UserError(f"{data}: class {unknown[0]!r} is none of the model's: {', '.join(self.classes)}.")
+        recipe = (self.recipe or Recipe()).replace(data=data)
+        examples = self._in_own_classes(sources.load(data, recipe))
+        digests, faults = audit.read(examples, progress)
         seen = training_digests(self.folder / "assets.extra" / "splits.csv")
-        rows = [row for row, digest in enumerate(audit.digests(examples, progress)) if digest not in seen]
+        rows = [row for row, digest in enumerate(digests) if digest not in seen and row not in faults]
         if not rows:
             raise UserError(f"{data}: the model was trained on every image there. Give images that it has not seen.")
-        labels = [self.classes.index(examples.classes[label]) for label in examples.labels[rows]]
-        report = self.measure([examples.paths[row] for row in rows], np.asarray(labels), progress)
-        return report | {"excluded_as_seen": len(examples) - len(rows)}
+        report = self.measure(examples.at(np.asarray(rows)), progress)
+        report["rejected"] += [{"path": examples.paths[row], "reason": why} for row, why in faults.items()]
+        return report | {"excluded_as_seen": len(examples) - len(rows) - len(faults)}
 
-    def measure(self, paths: Sequence[str], labels: np.ndarray, progress: Progress) -> dict[str, Any]:
-        """Return the metrics on labelled files, from their bytes.
+    def measure(self, examples: Examples, progress: Progress) -> dict[str, Any]:
+        """Return the metrics on labelled images, from their bytes; those that cannot be decoded are listed in
+        `rejected`.
 
         Raises:
-            UserError: naming the first file that cannot be decoded.
+            UserError: none can be decoded.
         """
-        predictions = self.predict(paths, progress)
-        for prediction in predictions:
-            if prediction.probabilities is None:
-                raise UserError(f"{prediction.path} {prediction.error}. Remove or replace it.")
-        probabilities = [list((prediction.probabilities or {}).values()) for prediction in predictions]
-        return metrics.classification(np.asarray(probabilities, "float32"), labels)
+        good, answers, rejected = [], [], []
+        with progress.task("Testing", len(examples)) as advance:
+            for start in range(0, len(examples), _BATCH):
+                names = examples.paths[start : start + _BATCH]
+                found = self.answer([examples.contents.read(name) for name in names])
+                for row, error in enumerate(found["error"]):
+                    if error:
+                        why = audit.reason(examples.contents, names[row], self._max_pixels)
+                        rejected.append({"path": names[row], "reason": why})
+                    else:
+                        good.append(start + row)
+                        answers.append(np.atleast_1d(found[_OUTPUT.get(examples.task, "probabilities")][row]))
+                advance(len(names))
+        if not good:
+            raise UserError(
+                f"{examples.source}: no image can be decoded. {rejected[0]['path']} {rejected[0]['reason']}."
+            )
+        report = metrics.report(examples.task, np.asarray(answers), examples.labels[good])
+        return report | {"rejected": rejected}
+
+    @property
+    def _max_pixels(self) -> int:
+        return (self.recipe or Recipe()).max_pixels
+
+    def _in_own_classes(self, examples: Examples) -> Examples:
+        """Return the examples with labels that are positions in the model's classes."""
+        task = self.metrics.get("task", CLASSIFICATION)
+        if examples.task != task:
+            raise UserError(f"{examples.source} is for {examples.task}, the model for {task}.")
+        if task == REGRESSION:
+            return examples
+        unknown = [name for name in examples.classes if name not in self.classes]
+        if unknown:
+            known = ", ".join(self.classes)
+            raise UserError(f"{examples.source}: class {unknown[0]!r} is none of the model's: {known}.")
+        places = np.asarray([self.classes.index(name) for name in examples.classes])
+        if task == CLASSIFICATION:
+            return replace(examples, labels=places[examples.labels], classes=self.classes)
+        labels = np.zeros((len(examples), len(self.classes)), "float32")
+        labels[:, places] = examples.labels
+        return replace(examples, labels=labels, classes=self.classes)
 
     def _predict_batch(self, names: list[str]) -> list[Prediction]:
-        faults = [audit.fault(name) for name in names]
-        good = [name for name, reason in zip(names, faults, strict=True) if reason is None]
-        answers = iter(self._answers(good))
-        return [
-            Prediction(name, error=reason) if reason else next(answers)
-            for name, reason in zip(names, faults, strict=True)
-        ]
+        contents: dict[str, bytes] = {}
+        faults: dict[str, str] = {}
+        for name in names:
+            try:
+                contents[name] = Path(name).read_bytes()
+            except OSError as error:
+                faults[name] = f"cannot be read ({error.strerror})"
+        found = self.answer(list(contents.values())) if contents else {}
+        answered = {name: self._prediction(name, contents[name], found, row) for row, name in enumerate(contents)}
+        return [answered[name] if name in answered else Prediction(name, error=faults[name]) for name in names]
 
-    def _answers(self, names: list[str]) -> Iterator[Prediction]:
-        if not names:
-            return
-        contents = [Path(name).read_bytes() for name in names]
-        try:
-            rows = list(self.probabilities(contents))
-        except tf.errors.InvalidArgumentError:
-            if len(names) == 1:
-                yield Prediction(names[0], error="cannot be decoded: it is damaged or cut off")
-                return
-            for name in names:
-                yield from self._answers([name])
-            return
-        for name, row in zip(names, rows, strict=True):
-            best = int(row.argmax())
-            shares = {label: float(share) for label, share in zip(self.classes, row, strict=True)}
-            yield Prediction(name, self.classes[best], float(row[best]), shares)
+    def _prediction(self, name: str, content: bytes, found: dict[str, np.ndarray], row: int) -> Prediction:
+        if found["error"][row]:
+            return Prediction(name, error=audit.reason_of(content, self._max_pixels))
+        if "value" in found:
+            return Prediction(name, value=float(found["value"][row]))
+        probabilities = found["probabilities"][row]
+        shares = {label: float(share) for label, share in zip(self.classes, probabilities, strict=True)}
+        return Prediction(name, found["label"][row].decode(), float(found["confidence"][row]), shares)
 
 
 def write_predictions(predictions: Sequence[Prediction], classes: Sequence[str], stream: Any) -> None:
-    """Write predictions as CSV: path, label, confidence, one column a class, error."""
+    """Write predictions as CSV: path, label, confidence, one column a class (or path, value), error."""
     writer = csv.writer(stream)
-    writer.writerow(("path", "label", "confidence", *classes, "error"))
+    numbers = any(found.value is not None for found in predictions)
+    answers = ("value",) if numbers else ("label", "confidence", *classes)
+    writer.writerow(("path", *answers, "error"))
     for found in predictions:
         shares = found.probabilities or {}
-        writer.writerow(
-            (
-                found.path,
-                found.label or "",
-                found.confidence,
-                *(shares.get(name) for name in classes),
-                found.error or "",
-            )
-        )
+        plain = {"label": found.label, "confidence": found.confidence, "value": found.value}
+        cells = [shares.get(name) if name in shares else plain.get(name) for name in answers]
+        writer.writerow((found.path, *("" if cell is None else cell for cell in cells), found.error or ""))

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress
+from keras_transfer.training.objectives import Objective
 
 _WARM_UP = 0.1  # Share of all steps over which the learning rate rises from zero.
 
@@ -28,7 +29,8 @@ class Phase:
         seconds: Wall time.
         trainable_parameters: Weights that could change.
         images_per_second: Training images a second, validation included.
-        validation: `accuracy` and `loss` (cross-entropy, nats) on the validation split.
+        validation: Score (`accuracy`, or `r2`) and `loss` (cross-entropy, nats, or squared error) on the validation
+            split.
         history: One record an epoch.
         details: What else a phase wants to record.
     """
@@ -59,6 +61,7 @@ class Descent:
         label_smoothing: Share of the target spread over all classes (Szegedy et al. 2016).
         patience: Epochs without a better validation loss before stopping; None runs all.
         xla: Compile the training step.
+        objective: What to learn.
     """
 
     epochs: int
@@ -66,6 +69,7 @@ class Descent:
     label_smoothing: float
     patience: int | None
     xla: bool
+    objective: Objective
 
 
 def train(
@@ -85,7 +89,7 @@ def train(
     Args:
         name: Of the phase.
         model: Inputs to logits `[N, K]`.
-        batches: Inputs and one-hot targets of all epochs, one after the other.
+        batches: Inputs and targets (and weights of the images) of all epochs, one after the other.
         count: Training images an epoch.
         steps: Batches an epoch.
         validation: Inputs and targets; None trains all epochs and keeps the last weights.
@@ -100,7 +104,7 @@ def train(
     begun = time.monotonic()
     compile_for(model, descent, steps)
     start = [np.copy(weights) for weights in model.get_weights()] if keep_better else None
-    before = _evaluate(model, validation) if keep_better and validation is not None else None
+    before = _evaluate(model, validation, descent.objective) if keep_better and validation is not None else None
     with progress.task("Head" if name == "head" else "Fine-tuning", descent.epochs * count) as advance:
         share = -(-count // steps)
         callbacks: list[keras.callbacks.Callback] = [
@@ -122,7 +126,7 @@ def train(
             shuffle=False,
         )
     seconds = time.monotonic() - begun
-    best, scores = (fitted.epoch[-1] + 1, {}) if validation is None else _best(fitted)
+    best, scores = (fitted.epoch[-1] + 1, {}) if validation is None else _best(fitted, descent.objective)
     if before is not None and start is not None and not scores["loss"] < before["loss"]:
         model.set_weights(start)
         best, scores = 0, before
@@ -139,7 +143,7 @@ def train(
 
 def _stopping(descent: Descent, before: dict[str, float] | None) -> keras.callbacks.EarlyStopping:
     return keras.callbacks.EarlyStopping(
-        "val_cross_entropy",
+        f"val_{descent.objective.criterion}",
         mode="min",
         patience=descent.epochs if descent.patience is None else descent.patience,
         baseline=before["loss"] if before is not None else None,
@@ -147,11 +151,12 @@ def _stopping(descent: Descent, before: dict[str, float] | None) -> keras.callba
     )
 
 
-def _best(fitted: keras.callbacks.History) -> tuple[int, dict[str, float]]:
+def _best(fitted: keras.callbacks.History, objective: Objective) -> tuple[int, dict[str, float]]:
     """Return the epoch of the smallest validation loss, counted from 1, and its scores."""
-    losses = np.nan_to_num(fitted.history["val_cross_entropy"], nan=np.inf, posinf=np.inf)
+    losses = np.nan_to_num(fitted.history[f"val_{objective.criterion}"], nan=np.inf, posinf=np.inf)
     row = int(np.argmin(losses))
-    return fitted.epoch[row] + 1, {"accuracy": fitted.history["val_accuracy"][row], "loss": float(losses[row])}
+    score = float(fitted.history[f"val_{objective.score}"][row])
+    return fitted.epoch[row] + 1, {objective.score: score, "loss": float(losses[row])}
 
 
 def compile_for(model: keras.Model, descent: Descent, steps: int) -> None:
@@ -163,15 +168,12 @@ def compile_for(model: keras.Model, descent: Descent, steps: int) -> None:
     )
     model.compile(
         keras.optimizers.Adam(schedule),
-        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=descent.label_smoothing),
-        metrics=[
-            keras.metrics.CategoricalAccuracy("accuracy"),
-            keras.metrics.CategoricalCrossentropy("cross_entropy", from_logits=True),
-        ],
+        descent.objective.loss(descent.label_smoothing),
+        metrics=descent.objective.metrics(),
         jit_compile=descent.xla,
     )
 
 
-def _evaluate(model: keras.Model, validation: tf.data.Dataset) -> dict[str, float]:
+def _evaluate(model: keras.Model, validation: tf.data.Dataset, objective: Objective) -> dict[str, float]:
     found = model.evaluate(validation, verbose=0, return_dict=True)
-    return {"accuracy": found["accuracy"], "loss": found["cross_entropy"]}
+    return {objective.score: float(found[objective.score]), "loss": float(found[objective.criterion])}

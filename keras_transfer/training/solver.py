@@ -1,4 +1,4 @@
-"""Phase 1 of a linear head is convex: it is solved, not trained."""
+"""Phase 1 of a linear head is convex: it is solved by scikit-learn, on standardised embeddings, not trained."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import numpy as np
 # Inverse strength of the L2 penalty on standardised embeddings. The useful range on 60 to 2,000 images lay within.
 STRENGTHS = tuple(float(10.0**exponent) for exponent in np.arange(-3.0, 1.01, 1.0))
 _LEAST_DEVIATION = 1e-24  # Below it, a folded kernel would leave float32's range.
+_ITERATIONS = 300
 
 
 @dataclass(frozen=True)
 class LinearHead:
-    """A solved softmax layer.
+    """A solved layer of logits.
 
     Attributes:
         kernel: float32 `[D, K]`.
         bias: float32 `[K]`.
-        strength: The inverse L2 penalty `C` that was used.
+        strength: The inverse L2 penalty that was used.
         iterations: Of the solver.
     """
 
@@ -33,46 +34,77 @@ class LinearHead:
         return embeddings @ self.kernel + self.bias
 
 
-def solve(embeddings: np.ndarray, labels: np.ndarray, classes: int, strength: float) -> LinearHead:
-    """Fit multinomial logistic regression by L-BFGS (scikit-learn's), on standardised embeddings.
+def softmax(
+    embeddings: np.ndarray, labels: np.ndarray, classes: int, strength: float, weights: np.ndarray | None = None
+) -> LinearHead:
+    """Fit multinomial logistic regression by L-BFGS.
 
     Args:
         embeddings: float32 `[N, D]`.
         labels: int `[N]`.
         classes: K, of which every one must occur.
         strength: Inverse of the L2 penalty.
+        weights: float `[N]`, how much each image counts; None counts all the same.
 
     Returns:
         The head for embeddings as they are: the standardisation is folded into its kernel and bias.
     """
+    standard, mean, scale = _standardised(embeddings)
+    kernel, bias, iterations = _logistic(standard, labels, strength, weights)
+    if classes == 2:
+        kernel, bias = np.hstack([-kernel / 2, kernel / 2]), np.concatenate([-bias / 2, bias / 2])
+    return _folded(kernel, bias, mean, scale, strength, iterations)
+
+
+def sigmoids(embeddings: np.ndarray, targets: np.ndarray, strength: float) -> LinearHead:
+    """Fit one binary logistic regression a class to targets, float32 `[N, K]` of 0 and 1.
+
+    A class that all images have, or none, gets its smoothed frequency, `(n + 1/2) / (N + 1)`, as a constant.
+    """
+    standard, mean, scale = _standardised(embeddings)
+    kernel, bias = np.zeros((embeddings.shape[1], targets.shape[1])), np.zeros(targets.shape[1])
+    most = 0
+    for k, column in enumerate(targets.T):
+        if column.min() == column.max():
+            share = (column.sum() + 0.5) / (len(column) + 1)
+            bias[k] = np.log(share / (1 - share))
+            continue
+        one, bias[k : k + 1], iterations = _logistic(standard, column, strength, None)
+        kernel[:, k], most = one[:, 0], max(most, iterations)
+    return _folded(kernel, bias, mean, scale, strength, most)
+
+
+def ridge(embeddings: np.ndarray, targets: np.ndarray, strength: float) -> LinearHead:
+    """Fit ridge regression to targets, float32 `[N, K]`."""
+    from sklearn.linear_model import Ridge
+
+    standard, mean, scale = _standardised(embeddings)
+    fitted = Ridge(alpha=1 / strength).fit(standard, targets)
+    kernel = fitted.coef_.reshape(targets.shape[1], -1).T
+    return _folded(kernel, np.atleast_1d(fitted.intercept_), mean, scale, strength, 1)
+
+
+def _logistic(
+    standard: np.ndarray, labels: np.ndarray, strength: float, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, int]:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fitted = LogisticRegression(C=strength, max_iter=_ITERATIONS).fit(standard, labels, weights)
+    return fitted.coef_.T, fitted.intercept_, int(fitted.n_iter_[0])
+
+
+def _standardised(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     mean, deviation = embeddings.mean(0), embeddings.std(0)
     # Untrained depthwise networks give embeddings of 1e-15 and less, which tell classes apart all the same.
     scale = np.where(deviation > 1e-6 * max(float(deviation.max()), _LEAST_DEVIATION), deviation, np.inf)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = LogisticRegression(C=strength, max_iter=300).fit((embeddings - mean) / scale, labels)
-    kernel, bias = fitted.coef_.T, fitted.intercept_
-    if classes == 2:
-        kernel, bias = np.hstack([-kernel / 2, kernel / 2]), np.concatenate([-bias / 2, bias / 2])
-    kernel = kernel / scale[:, None]
-    return LinearHead(
-        kernel.astype("float32"), (bias - mean @ kernel).astype("float32"), strength, int(fitted.n_iter_[0])
-    )
+    return (embeddings - mean) / scale, mean, scale
 
 
-def solve_validated(
-    embeddings: np.ndarray, labels: np.ndarray, held_embeddings: np.ndarray, held_labels: np.ndarray, classes: int
+def _folded(
+    kernel: np.ndarray, bias: np.ndarray, mean: np.ndarray, scale: np.ndarray, strength: float, iterations: int
 ) -> LinearHead:
-    """Solve for each of `STRENGTHS` and return the head of least cross-entropy on held-out embeddings."""
-    heads = [solve(embeddings, labels, classes, strength) for strength in STRENGTHS]
-    return min(heads, key=lambda head: cross_entropy(head.logits(held_embeddings), held_labels))
-
-
-def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean negative log-likelihood of int labels `[N]` under logits `[N, K]`, in nats."""
-    from scipy.special import log_softmax
-
-    return float(-log_softmax(logits.astype("float64"), axis=1)[np.arange(len(labels)), labels].mean())
+    kernel = kernel / scale[:, None]
+    return LinearHead(kernel.astype("float32"), (bias - mean @ kernel).astype("float32"), strength, iterations)

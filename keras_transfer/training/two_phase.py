@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -25,7 +26,8 @@ from keras_transfer.features import Extractor
 from keras_transfer.model import Frozen, Halves, Network, cut
 from keras_transfer.progress import Progress, Stopwatch
 from keras_transfer.recipe import Recipe
-from keras_transfer.training import solver
+from keras_transfer.training import objectives
+from keras_transfer.training.objectives import Objective
 from keras_transfer.training.phases import Descent, Phase, train
 from keras_transfer.weights import Source
 
@@ -43,6 +45,7 @@ class TwoPhase:
         network: Trained in place.
         examples: With splits.
         digests: Of each example's file.
+        objective: What to learn.
         plan: Precision, XLA, engine.
         progress: Hears of everything.
         backup: Folder that keeps each phase's weights after each epoch, to go on from after an interruption.
@@ -53,6 +56,7 @@ class TwoPhase:
     network: Network
     examples: Examples
     digests: Sequence[bytes]
+    objective: Objective
     plan: Plan
     progress: Progress
     backup: Path | None = None
@@ -65,7 +69,6 @@ class TwoPhase:
         self.train = self.examples.rows("train")
         self.validation = self.examples.rows("validation")
         self.seen = np.concatenate([self.train, self.validation])
-        self.targets = self.examples.one_hot()
         block = self.source.row.thawed(self.recipe.thaw) if self.recipe.fine_tune_epochs else None
         self.thaws = block is not None
         self.boundary = block.name if block else "none"
@@ -99,7 +102,7 @@ class TwoPhase:
             trained = self.recipe.replace(head_solver="adam")
             self.recipe = rule.complete(trained, len(self.train), len(self.examples.classes))
         epochs = chosen.best_epoch if chosen else self._int("head_epochs")
-        descent = Descent(epochs, float(self.recipe.head_lr), 0.0, self._patience, self.plan.xla)
+        descent = Descent(epochs, float(self.recipe.head_lr), 0.0, self._patience, self.plan.xla, self.objective)
         return self._descend("head", self.network.head, rows, descent, embedding=True, held_out=chosen is None)
 
     def fine_tune(self, rows: np.ndarray, epochs: int, held_out: bool = True) -> Phase:
@@ -117,27 +120,28 @@ class TwoPhase:
             float(recipe.label_smoothing),
             self._patience,
             self.plan.xla,
+            self.objective,
         )
         return self._descend("fine-tune", self._trainable(), rows, descent, held_out=held_out)
 
     def _solve_head(self, rows: np.ndarray, strength: float | None) -> Phase:
         begun = time.monotonic()
-        classes, labels = len(self.examples.classes), self.examples.labels
-        train = np.concatenate([self._embeddings(rows, view) for view in range(self.views)])
-        targets = np.tile(labels[rows], self.views)
-        held = self._embeddings(self.validation, 0)
-        if strength is None:
-            head = solver.solve_validated(train, targets, held, labels[self.validation], classes)
-        else:
-            head = solver.solve(train, targets, classes, strength)
-        self.network.head.get_layer("logits").set_weights([head.kernel, head.bias])
-        logits = head.logits(held)
-        scores = {
-            "accuracy": float((logits.argmax(1) == labels[self.validation]).mean()),
-            "loss": solver.cross_entropy(logits, labels[self.validation]),
+        embeddings = np.concatenate([self._embeddings(rows, view) for view in range(self.views)])
+        targets, *weights = (np.tile(table, (self.views,) + (1,) * (table.ndim - 1)) for table in self._targets(rows))
+        train: dict[str, Any] = {
+            "embeddings": embeddings,
+            "targets": targets,
+            "weights": weights[0] if weights else None,
         }
+        held, held_targets = self._embeddings(self.validation, 0), self.objective.targets[self.validation]
+        if strength is None:
+            head = objectives.solve_validated(self.objective, train, held, held_targets)
+        else:
+            head = self.objective.solve(**train, strength=strength)
+        self.network.head.get_layer("logits").set_weights([head.kernel, head.bias])
+        scores = self.objective.judge(head.logits(held), held_targets)
         seconds = time.monotonic() - begun
-        rate = len(train) / max(seconds, 1e-9)
+        rate = len(embeddings) / max(seconds, 1e-9)
         history = [{"phase": "head", "epoch": head.iterations, **{f"val_{key}": scores[key] for key in scores}}]
         details = {"solver": "lbfgs", "strength": head.strength}
         count = head.kernel.size + head.bias.size
@@ -176,15 +180,15 @@ class TwoPhase:
     def batches(
         self, rows: np.ndarray, order: pipeline.Order, embedding: bool = False, augmented: bool = False
     ) -> tf.data.Dataset:
-        """Return batches of what a phase trains on, and one-hot labels.
+        """Return batches of what a phase trains on, their targets and, for training, the weights of the images.
 
         Args:
             rows: Of the examples.
             order: View and positions within `rows` of each batch.
             embedding: Give what the head takes; otherwise what the thawed part takes.
-            augmented: Augment freshly decoded pixels, where the recipe says so.
+            augmented: For training: weigh images, and augment freshly decoded pixels, where the recipe says so.
         """
-        targets = self.targets[rows]
+        targets = self._targets(rows) if augmented else [self.objective.targets[rows]]
         if self.stored or embedding:
             specs = self.sets[0].specs()
             signature = features.boundary_signature(self.sets[0])
@@ -195,12 +199,30 @@ class TwoPhase:
             digests = [self.digests[row] for row in rows]
             read = partial(_read, self.sets, digests, tensors)
             return pipeline.stored(read, signature, targets, order)
-        paths = [self.examples.paths[row] for row in rows]
-        batches = pipeline.decoded(paths, targets, self.network.size, self.recipe.resize, order)
+        batches = pipeline.decoded(self.examples.at(rows), targets, self.extractor.decoder, order)
         if augmented and self.recipe.views == "fresh" and self.recipe.augment != "none":
             layers = augment.augmenter(self.recipe.seed, self._flip)
-            batches = batches.map(lambda x, y: (augment.change(layers, x), y), num_parallel_calls=1).prefetch(2)
+            batches = batches.map(lambda x, *y: (augment.change(layers, x), *y), num_parallel_calls=1).prefetch(2)
         return batches
+
+    def logits(self, rows: np.ndarray) -> np.ndarray:
+        """Return the network's logits, float32 `[N, K]`, for some rows, test images among them."""
+        order = pipeline.in_order(len(rows), 4 * self._int("batch_size"))
+        if self.stored:
+            digests = [self.digests[row] for row in rows]
+            found = self.extractor.plain(self.examples.at(rows), digests)
+            signature = features.boundary_signature(found)
+            read = partial(_read, [found], digests, list(range(len(signature))))
+            batches = pipeline.stored(read, signature, [], order)
+        else:
+            batches = pipeline.decoded(self.examples.at(rows), [], self.extractor.decoder, order)
+        model = self._trainable()
+        return np.concatenate([keras.ops.convert_to_numpy(model.predict_on_batch(x)) for (x,) in batches])
+
+    def _targets(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Return what training compares with: targets and, where classes are weighed, the images' weights."""
+        targets = self.objective.targets[rows]
+        return [targets, objectives.class_weights(targets)] if self.recipe.class_weights == "balanced" else [targets]
 
     def _trainable(self) -> keras.Model:
         if self.stored:

@@ -6,7 +6,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from keras_transfer.data.decode import decode, orientation
+from keras_transfer.data.decode import Decoder, orientation
+
+MOST = 10**8
 
 
 def encoded(image, kind, **options):
@@ -28,7 +30,7 @@ def quarters(width=64, height=64):
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "GIF"])
 def test_formats(kind):
     options = {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
-    found = decode(tf.constant(encoded(quarters(), kind, **options)), 64, "crop")
+    found = Decoder(64, "crop", MOST)(tf.constant(encoded(quarters(), kind, **options)))
     assert (found.dtype, found.shape) == (tf.uint8, (64, 64, 3))
     assert np.abs(found.numpy().astype(int) - np.asarray(quarters())).max() <= 12
 
@@ -41,7 +43,7 @@ def test_the_exif_orientation_is_applied(value):
     assert int(orientation(tf.constant(content))) == value
     upright = ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("RGB")
     expected = np.asarray(upright.resize((32, 32), Image.BILINEAR)).astype(int)
-    found = decode(tf.constant(content), 32, "squash").numpy().astype(int)
+    found = Decoder(32, "squash", MOST)(tf.constant(content)).numpy().astype(int)
     assert np.abs(found - expected).mean() < 8
 
 
@@ -54,7 +56,7 @@ def test_the_orientation_of_what_has_none_is_upright(broken):
 
 def test_crop_squash_and_pad():
     content = tf.constant(encoded(quarters(128, 64), "PNG"))
-    crop, squash, pad = (decode(content, 64, rule).numpy() for rule in ("crop", "squash", "pad"))
+    crop, squash, pad = (Decoder(64, rule, MOST)(content).numpy() for rule in ("crop", "squash", "pad"))
     np.testing.assert_array_equal(crop[10, 10], (250, 0, 0))
     np.testing.assert_array_equal(crop, np.asarray(quarters(128, 64))[:, 32:96])
     np.testing.assert_array_equal(squash[5, 5], (250, 0, 0))
@@ -66,7 +68,7 @@ def test_a_large_picture_shrinks_without_aliasing():
     """A fine checkerboard is grey from afar; point samples of it would be black or white."""
     board = (np.indices((512, 512)).sum(0) % 2 * 255).astype("uint8")
     for kind in ("PNG", "JPEG"):
-        found = decode(tf.constant(encoded(Image.fromarray(board), kind)), 64, "crop").numpy()
+        found = Decoder(64, "crop", MOST)(tf.constant(encoded(Image.fromarray(board), kind))).numpy()
         assert found.std() < 20
         assert abs(float(found.mean()) - 127) < 10
 

@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -57,3 +58,41 @@ def test_the_record_tells_what_training_saw(tmp_path):
     assert {row["split"] for row in rows} == {"train", "validation", "test"}
     seen = training_digests(tmp_path / "splits.csv")
     assert seen == {digest for digest, number in zip(digests, split.splits, strict=True) if number != 2}
+
+
+def test_groups_stay_together_and_the_shares_nearly_hold():
+    one = examples([60, 60])
+    groups = np.arange(120) // 4
+    grouped = splits.assign(replace(one, groups=groups), (70, 15, 15), 0)
+    for group in np.unique(groups):
+        assert len(set(grouped.splits[groups == group])) == 1
+    for label in (0, 1):
+        counts = np.bincount(grouped.splits[grouped.labels == label], minlength=3)
+        np.testing.assert_allclose(counts, [42, 9, 9], atol=4)
+        assert counts.min() > 0
+
+
+def test_two_groups_are_too_few_for_three_splits():
+    one = examples([12, 12])
+    groups = np.concatenate([np.arange(12) // 6, 100 + np.arange(12)])
+    with pytest.raises(UserError, match=r"class 'a' has 12 images in 2 groups .* too few for 3 splits"):
+        splits.assign(replace(one, groups=groups), (70, 15, 15), 0)
+
+
+def test_each_fold_tests_every_image_once():
+    found = list(splits.folds(examples([20, 11]), 4, 0))
+    tested = np.sum([fold.splits == 2 for fold in found], axis=0)
+    assert (tested == 1).all()
+    for fold in found:
+        assert set(fold.splits) == {0, 1, 2}
+        for label in (0, 1):
+            assert set(fold.splits[fold.labels == label]) == {0, 1, 2}
+
+
+def test_numbers_are_dealt_out_by_their_quantiles():
+    values = np.random.default_rng(0).normal(size=(200, 1)).astype("float32")
+    one = replace(examples([200]), labels=values, classes=("target",), task="regression")
+    split = splits.assign(one, (70, 15, 15), 0)
+    means = [values[split.splits == k].mean() for k in range(3)]
+    assert np.ptp(means) < 0.35
+    assert np.bincount(split.splits).tolist() == pytest.approx([140, 30, 30], abs=3)

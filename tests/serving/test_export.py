@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transfer.data.pipeline import decode
+from keras_transfer.data.decode import Decoder
 from keras_transfer.data.sources import load
+
+DECODER = Decoder(24, "crop", 10**8)
 
 FRESH = """
 import glob, json, sys
@@ -18,8 +20,8 @@ graph = tf.saved_model.load(sys.argv[1])
 contents = [open(path, "rb").read() for path in sorted(glob.glob(sys.argv[2] + "/*/*"))]
 found = graph.signatures["serving_default"](image_bytes=tf.constant(contents))
 assert sys.modules["keras"] is None and "keras_transfer" not in sys.modules
-print(json.dumps({key: value.numpy().tolist() for key, value in found.items() if key != "label"}
-      | {"label": [name.decode() for name in found["label"].numpy()]}))
+words = {key: [word.decode() for word in found.pop(key).numpy()] for key in ("label", "error")}
+print(json.dumps({key: value.numpy().tolist() for key, value in found.items()} | words))
 """
 
 
@@ -34,7 +36,7 @@ def test_a_process_without_keras_gives_what_training_saw(version, photos):
     found = json.loads(done.stdout)
     model = keras.models.load_model(version.folder / "assets.extra" / "model.keras", compile=False)
     paths = sorted(load(str(photos)).paths)
-    pixels = np.stack([decode(tf.io.read_file(path), 24, "crop") for path in paths])
+    pixels = np.stack([DECODER(tf.io.read_file(path)) for path in paths])
     expected = model.predict(pixels.astype("float32"), verbose=0)
     np.testing.assert_allclose(found["probabilities"], expected, atol=1e-5)
     np.testing.assert_allclose(found["confidence"], expected.max(1), atol=1e-5)
@@ -51,8 +53,9 @@ def test_the_signatures_are_as_documented(version, photos):
         "probabilities": (tf.float32, (1, 3)),
         "label": (tf.string, (1,)),
         "confidence": (tf.float32, (1,)),
+        "error": (tf.string, (1,)),
     }
-    pixels = tf.cast(decode(content, 24, "crop"), tf.float32)[None]
+    pixels = tf.cast(DECODER(content), tf.float32)[None]
     direct = graph.signatures["images"](images=pixels)
     np.testing.assert_allclose(direct["probabilities"], served["probabilities"], atol=1e-6)
     assert graph.signatures["features"](image_bytes=content[None])["embedding"].shape == (1, 16)
@@ -85,5 +88,5 @@ def test_only_operations_of_plain_tensorflow_are_in_the_graph(version):
 def test_batches_of_any_size_give_the_same_answers(version, photos, batch):
     classifier = __import__("keras_transfer").load(version.folder)
     contents = [Path(path).read_bytes() for path in load(str(photos)).paths[:17]]
-    one_by_one = np.concatenate([classifier.probabilities([content]) for content in contents[:batch]])
-    np.testing.assert_allclose(classifier.probabilities(contents[:batch]), one_by_one, atol=1e-5)
+    one_by_one = np.concatenate([classifier.answer([content])["probabilities"] for content in contents[:batch]])
+    np.testing.assert_allclose(classifier.answer(contents[:batch])["probabilities"], one_by_one, atol=1e-5)

@@ -18,7 +18,7 @@ def test_the_folded_head_answers_as_the_solver_does(classes):
     from sklearn.preprocessing import StandardScaler
 
     embeddings, labels = blobs(classes)
-    head = solver.solve(embeddings, labels, classes, 0.1)
+    head = solver.softmax(embeddings, labels, classes, 0.1)
     reference = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300)).fit(embeddings, labels)
     expected = reference.predict_log_proba(embeddings)
     logits = head.logits(embeddings)
@@ -29,32 +29,14 @@ def test_the_folded_head_answers_as_the_solver_does(classes):
 def test_a_dead_feature_does_no_harm():
     embeddings, labels = blobs(3)
     embeddings[:, 1] = 7.0
-    head = solver.solve(embeddings, labels, 3, 1.0)
+    head = solver.softmax(embeddings, labels, 3, 1.0)
     assert np.isfinite(head.kernel).all()
     assert (head.kernel[1] == 0).all()
 
 
-def test_the_strength_is_chosen_on_the_held_out_images():
-    embeddings, labels = blobs(3, each=12, width=40)
-    held, held_labels = blobs(3, each=200, width=40, seed=1)
-    chosen = solver.solve_validated(embeddings, labels, held, held_labels, 3)
-    losses = {
-        strength: solver.cross_entropy(solver.solve(embeddings, labels, 3, strength).logits(held), held_labels)
-        for strength in solver.STRENGTHS
-    }
-    assert chosen.strength == min(losses, key=losses.get)
-    assert len({round(loss, 3) for loss in losses.values()}) > 3
-
-
-def test_cross_entropy_of_known_logits():
-    assert solver.cross_entropy(np.log([[0.5, 0.5], [0.9, 0.1]]), np.array([0, 1])) == pytest.approx(
-        -(np.log(0.5) + np.log(0.1)) / 2
-    )
-
-
 def test_tiny_embeddings_are_told_apart():
     embeddings, labels = blobs(3)
-    head = solver.solve(embeddings * np.float32(1e-18), labels, 3, 1.0)
-    large = solver.solve(embeddings, labels, 3, 1.0)
+    head = solver.softmax(embeddings * np.float32(1e-18), labels, 3, 1.0)
+    large = solver.softmax(embeddings, labels, 3, 1.0)
     answers = head.logits(embeddings * np.float32(1e-18)).argmax(1)
     assert (answers == large.logits(embeddings).argmax(1)).mean() > 0.99

@@ -9,7 +9,7 @@ from keras_transfer.data import audit, pipeline, sources, splits
 from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress, Stopwatch
 from keras_transfer.recipe import Recipe
-from keras_transfer.training import two_phase
+from keras_transfer.training import objectives, two_phase
 from keras_transfer.training.two_phase import TwoPhase
 
 QUIET = Progress(quiet=True)
@@ -21,9 +21,10 @@ def material(photos, progress=QUIET, **options):
     examples = splits.assign(sources.load(recipe.data), recipe.shares, recipe.seed)
     recipe = rule.complete(recipe, len(examples.rows("train")), len(examples.classes))
     source = weights.load(recipe.base, recipe.weights, int(recipe.size), recipe.seed)
-    network = model.build(source.base, source.row, recipe, len(examples.classes))
+    objective = objectives.of(examples)
+    network = model.build(source.base, source.row, recipe, len(examples.classes), objective.output())
     digests = audit.digests(examples, QUIET)
-    return TwoPhase(recipe, source, network, examples, digests, device.plan(recipe), progress)
+    return TwoPhase(recipe, source, network, examples, digests, objective, device.plan(recipe), progress)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_phase_two_never_ends_worse_than_phase_one(photos, tiny_base):
     assert phases[1].best_epoch == 0
     assert phases[1].validation["loss"] == pytest.approx(phases[0].validation["loss"], abs=1e-5)
     held = [one.examples.paths[row] for row in one.validation]
-    pixels = next(iter(pipeline.images(held, 24, "crop", 100)))
+    pixels = next(iter(pipeline.images(one.examples.contents, held, one.extractor.decoder, 100)))
     probabilities = np.asarray(one.network.classifier()(pixels))
     loss = -np.log(probabilities[np.arange(len(held)), one.examples.labels[one.validation]]).mean()
     assert loss == pytest.approx(phases[0].validation["loss"], abs=1e-4)

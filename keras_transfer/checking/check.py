@@ -1,0 +1,50 @@
+"""What is wrong with a data set: `check` lists it, reads it, looks at every picture, and reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from keras_transfer import quiet
+from keras_transfer.checking import facts, findings, page
+from keras_transfer.checking.findings import Findings
+from keras_transfer.data import sources
+from keras_transfer.data.examples import CLASSIFICATION
+from keras_transfer.errors import UserError
+from keras_transfer.progress import Progress
+from keras_transfer.recipe import Recipe
+
+
+def check(
+    recipe: Recipe, labels: bool = False, html: str | Path | None = None, progress: Progress | None = None
+) -> Findings:
+    """Look a data set over before training on it.
+
+    Args:
+        recipe: Gives data, task and limits; with `labels`, also the base, its weights and size.
+        labels: Look for suspicious labels too, with the features of the recipe's base.
+        html: Where to write a page with thumbnails; it appears whole or not at all.
+        progress: What to tell meanwhile; by default, a terminal.
+
+    Raises:
+        UserError: there is nothing to check, or the page cannot be written.
+    """
+    progress = progress or Progress()
+    examples = sources.load(recipe.data, recipe)
+    if not len(examples):
+        raise UserError(f"{recipe.data} lists no images.")
+    quiet.import_tensorflow()
+    from keras_transfer.data.decode import Decoder
+
+    found = facts.gather(examples, Decoder(facts.GLANCE, "squash", recipe.max_pixels), progress)
+    suspects = None
+    if labels and examples.task == CLASSIFICATION:
+        from keras_transfer.checking.labels import suspects as look
+
+        suspects = look(examples, found, recipe, progress)
+    report = findings.collect(examples, found, suspects)
+    if html is not None:
+        try:
+            page.write(report, examples, Decoder(page.THUMBNAIL, "pad", recipe.max_pixels), Path(html))
+        except OSError as error:
+            raise UserError(f"{html} cannot be written ({error.strerror}).") from error
+    return report

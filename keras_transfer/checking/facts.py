@@ -1,0 +1,147 @@
+"""What the header of an image says of it, and what its pixels say at a glance."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_transfer.data import audit, duplicates, formats
+from keras_transfer.data.examples import Examples
+from keras_transfer.progress import Progress
+
+if TYPE_CHECKING:
+    from keras_transfer.data.decode import Decoder
+
+_EXTENSIONS = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".jfif": "JPEG",
+    ".png": "PNG",
+    ".gif": "GIF",
+    ".bmp": "BMP",
+    ".dib": "BMP",
+    ".webp": "WebP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
+_TINY, _HUGE = 32, 40_000_000  # Short side, px; width times height.
+_CONSTANT = 3.0  # Standard deviation of a picture's grey levels, 0..255.
+_ORIENTATION = 0x0112
+GLANCE = 64  # Side at which pictures are looked at, px.
+
+
+@dataclass
+class Facts:
+    """One image.
+
+    Attributes:
+        path: Its name.
+        digest: BLAKE2b of its bytes, 16 bytes.
+        fault: Why it cannot be used, or None.
+        width: As stored, px; 0 if its header cannot be read.
+        height: As stored, px.
+        notes: Kind and detail of what is unusual about it.
+        hash: Perceptual hash, bool `[256]`; None if it cannot be decoded.
+    """
+
+    path: str
+    digest: bytes
+    fault: str | None
+    width: int = 0
+    height: int = 0
+    notes: list[tuple[str, str]] = field(default_factory=list)
+    hash: np.ndarray | None = None
+
+
+def gather(examples: Examples, decoder: Decoder, progress: Progress) -> list[Facts]:
+    """Return the facts of every image: each is read, and decoded as training and serving would.
+
+    Args:
+        examples: Whose images.
+        decoder: To `GLANCE` px, with the limit of pixels.
+        progress: Hears of both passes.
+    """
+    found: list[Facts] = []
+    with ThreadPoolExecutor(max_workers=8) as pool, progress.task("Reading files", len(examples), "files") as advance:
+        for facts in pool.map(lambda name: _read(examples, name), examples.paths, chunksize=64):
+            found.append(facts)
+            advance(1)
+    whole = [row for row, facts in enumerate(found) if facts.fault is None]
+    _look(examples, decoder, found, whole, progress)
+    for row in whole:
+        if found[row].hash is None:
+            found[row].fault = audit.reason(examples.contents, found[row].path, decoder.max_pixels)
+    return found
+
+
+def _read(examples: Examples, name: str) -> Facts:
+    try:
+        content = examples.contents.read(name)
+    except OSError as error:
+        return Facts(name, b"", f"cannot be read ({error.strerror or error})")
+    facts = Facts(name, hashlib.blake2b(content, digest_size=16).digest(), formats.fault(content[:16]))
+    kind = formats.image_format(content[:16])
+    promised = _EXTENSIONS.get(os.path.splitext(name)[1].lower())
+    if kind and promised and kind != promised:
+        facts.notes.append(("misnamed", f"is a {kind} file with the extension of a {promised} file"))
+    if kind:
+        _inspect(content, facts)
+    return facts
+
+
+def _inspect(content: bytes, facts: Facts) -> None:
+    """Take from the header what Pillow can read of it, without decoding."""
+    from PIL import Image
+
+    notes = facts.notes
+    try:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(content)) as image:
+            warnings.simplefilter("ignore")
+            facts.width, facts.height = image.size
+            frames = int(getattr(image, "n_frames", 1)) if image.format in ("GIF", "PNG") else 1
+            mode, orientation = image.mode, int(image.getexif().get(_ORIENTATION, 1) or 1)
+            deep = "16" in mode or mode == "I" or (image.format == "PNG" and content[24:25] == b"\x10")
+            transparent = "A" in mode or "transparency" in image.info
+    except Exception:  # Pillow meets anything here; whether the image is used is decided by decoding it.
+        return
+    if frames > 1:
+        notes.append(("animated", f"has {frames} frames; the first is used"))
+    if mode == "CMYK":
+        notes.append(("cmyk", "is in CMYK colours, converted to RGB without a colour profile"))
+    if deep:
+        notes.append(("16-bit", "has 16 bits a channel, of which the upper 8 are used"))
+    if mode == "P":
+        notes.append(("palette", "has a palette, which is applied"))
+    if transparent:
+        notes.append(("alpha", "has transparent parts, which are composed on white"))
+    if 2 <= orientation <= 8 and image.format in ("JPEG", "MPO"):
+        notes.append(("orientation", f"is stored turned (EXIF orientation {orientation}), and stood upright"))
+    if min(image.size) < _TINY:
+        notes.append(("tiny", f"is {facts.width} x {facts.height} px"))
+    if facts.width * facts.height > _HUGE:
+        notes.append(("huge", f"is {facts.width} x {facts.height} px"))
+
+
+def _look(
+    examples: Examples, decoder: Decoder, found: Sequence[Facts], rows: Sequence[int], progress: Progress
+) -> None:
+    from keras_transfer.data import pipeline
+
+    names = [examples.paths[row] for row in rows]
+    with progress.task("Decoding", len(rows)) as advance:
+        for position, pixels in pipeline.decodable(examples.contents, names, decoder):
+            facts = found[rows[position]]
+            facts.hash = duplicates.perceptual_hash(pixels)
+            spread = float(pixels.mean(-1).std())
+            if spread < _CONSTANT:
+                facts.notes.append(("near-constant", f"is of nearly one colour (standard deviation {spread:.1f})"))
+            advance(1)

@@ -1,0 +1,101 @@
+"""Where the bytes of an image come from: a file, a record of a shard, or a row of an array.
+
+Every source names its images by strings, and one object, shared by all of them, turns a name into the bytes of an
+encoded image. So one pipeline serves all sources, and nothing is copied.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Contents(Protocol):
+    """Turns the name of an image into the bytes of its encoded file."""
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes; raise OSError where there are none."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """Names are paths of image files."""
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of the file."""
+        return Path(name).read_bytes()
+
+
+@dataclass(frozen=True)
+class Records:
+    """Names are `SHARD@OFFSET`, the byte at which a record of a TFRecord file begins; records are
+    `tf.train.Example` messages.
+
+    Attributes:
+        key: The feature that holds the encoded image.
+    """
+
+    key: str
+
+    def read(self, name: str) -> bytes:
+        """Return the encoded image of the record."""
+        shard, _, offset = name.rpartition("@")
+        with open(shard, "rb") as stream:
+            stream.seek(int(offset))
+            # https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
+            (length,) = struct.unpack("<Q", stream.read(8))
+            stream.seek(4, 1)
+            return image_in(stream.read(length), self.key)
+
+
+@dataclass(frozen=True)
+class ArrayRecords:
+    """Names are `SHARD@NUMBER` of an ArrayRecord file, as tensorflow-datasets writes on request."""
+
+    key: str
+
+    def read(self, name: str) -> bytes:
+        """Return the encoded image of the record."""
+        shard, _, number = name.rpartition("@")
+        return image_in(_array_records(shard).read([int(number)])[0], self.key)
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Names are `ARRAY[ROW]`; pixels are encoded, without loss, when they are read.
+
+    Attributes:
+        arrays: uint8 `[N, H, W, 3]` or `[N, H, W]` by name.
+    """
+
+    arrays: Mapping[str, np.ndarray]
+
+    def read(self, name: str) -> bytes:
+        """Return the row as a PNG file."""
+        from PIL import Image
+
+        array, _, row = name.rstrip("]").rpartition("[")
+        stream = io.BytesIO()
+        Image.fromarray(self.arrays[array][int(row)]).save(stream, "PNG", compress_level=1)
+        return stream.getvalue()
+
+
+def image_in(record: bytes, key: str) -> bytes:
+    """Return the bytes feature `key` of a serialised `tf.train.Example`."""
+    from tensorflow.train import Example
+
+    return Example.FromString(record).features.feature[key].bytes_list.value[0]
+
+
+@functools.lru_cache(maxsize=64)
+def _array_records(shard: str) -> Any:
+    from array_record.python.array_record_module import ArrayRecordReader
+
+    return ArrayRecordReader(shard)

@@ -1,0 +1,159 @@
+import json
+import random
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance, ImageOps
+
+from keras_transfer import commands
+from keras_transfer.checking.check import check
+from keras_transfer.checking.labels import suspicious
+from keras_transfer.progress import Progress
+from keras_transfer.recipe import Recipe
+from tests.conftest import write_photos
+
+QUIET = Progress(quiet=True)
+
+
+def kinds(found, kind):
+    return [sorted(path.rsplit("/", 2)[-2] + "/" + path.rsplit("/", 1)[-1] for path in one.paths)
+            for one in found.warnings if one.kind == kind]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def seeded(tmp_path_factory):
+    """A folder in which one of everything is wrong."""
+    data = write_photos(tmp_path_factory.mktemp("data") / "photos", each=12)
+    red, blue, green = (data / name for name in ("red", "blue", "green"))
+    shutil.copy(red / "00.jpg", red / "twin.jpg")
+    shutil.copy(red / "03.jpg", blue / "wrong.jpg")
+    (green / "cut.jpg").write_bytes((green / "00.jpg").read_bytes()[:200])
+    (green / "empty.png").touch()
+    (green / "note.jpg").write_text("hello")
+    shutil.copy(blue / "01.png", blue / "misnamed.jpg")
+    (blue / "misnamed.jpg").write_bytes(png_of(blue / "04.png"))
+    Image.new("RGB", (64, 64), (9, 9, 9)).save(green / "flat.png")
+    Image.new("CMYK", (64, 64)).save(green / "press.jpg")
+    Image.fromarray(np.random.default_rng(5).integers(0, 65536, (40, 40)).astype("uint16")).save(green / "deep.png")
+    Image.open(red / "06.jpg").convert("RGBA").save(red / "clear.png")
+    frames = [Image.open(red / f"{n:02d}.png").convert("P") for n in (1, 4)]
+    frames[0].save(red / "moving.gif", save_all=True, append_images=frames[1:])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.open(blue / "09.jpg").rotate(90, expand=True).save(blue / "turned.jpg", exif=exif)
+    Image.new("RGB", (20, 90), (200, 9, 9)).save(red / "tiny.png")
+    return data
+
+
+def png_of(file):
+    import io
+
+    stream = io.BytesIO()
+    ImageEnhance.Contrast(Image.open(file)).enhance(0.3).rotate(90).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_everything_seeded_is_found(seeded):
+    found = check(Recipe(data=str(seeded)), progress=QUIET)
+    assert found.files == 36 + 13
+    rejected = {path.rsplit("/", 1)[-1]: reason for path, reason in found.rejected}
+    assert set(rejected) == {"cut.jpg", "empty.png", "note.jpg"}
+    assert rejected["empty.png"] == "is empty"
+    assert sorted(kinds(found, "duplicate")) == [["blue/wrong.jpg", "red/03.jpg"], ["red/00.jpg", "red/twin.jpg"]]
+    assert kinds(found, "label-conflict") == [["blue/wrong.jpg", "red/03.jpg"]]
+    near = sorted(kinds(found, "near-duplicate"))
+    assert near == [
+        ["blue/09.jpg", "blue/turned.jpg"],
+        ["red/01.png", "red/moving.gif"],
+        ["red/06.jpg", "red/clear.png"],
+    ]
+    assert kinds(found, "misnamed") == [["blue/misnamed.jpg"]]
+    assert ["green/flat.png"] in kinds(found, "near-constant")
+    assert kinds(found, "cmyk") == [["green/press.jpg"]]
+    assert kinds(found, "16-bit") == [["green/deep.png"]]
+    assert kinds(found, "alpha") == [["red/clear.png"]]
+    assert kinds(found, "animated") == [["red/moving.gif"]]
+    assert kinds(found, "orientation") == [["blue/turned.jpg"]]
+    assert kinds(found, "tiny") == [["red/tiny.png"]]
+    assert not kinds(found, "leak")
+    assert found.classes == {"blue": 15, "green": 15, "red": 16}
+
+
+def test_the_command_prints_json_and_writes_a_page(seeded, tmp_path, capsys):
+    page = tmp_path / "report.html"
+    commands.main(["check", str(seeded), "--json", "--html", str(page)])
+    report = json.loads(capsys.readouterr().out)
+    assert {"files", "classes", "rejected", "warnings"} <= set(report)
+    assert {"path", "reason"} == set(report["rejected"][0])
+    assert {"kind", "paths", "detail"} == set(report["warnings"][0])
+    text = page.read_text("utf-8")
+    assert "label-conflict (1)" in text
+    assert text.count("data:image/jpeg;base64,") >= 10
+    assert "http" not in text
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    commands.main(["check", str(seeded)])
+    assert "Cannot be used:" in capsys.readouterr().out
+
+
+def test_what_leaks_between_splits_is_found_and_nothing_else(shared_data, tmp_path):
+    """Real photos, of which some stand in the other split too: made smaller, brighter, mirrored, turned."""
+    generator = random.Random(0)
+    files = sorted((shared_data / "flowers").glob("*/*.jpg"))
+    picked = generator.sample(files, 150)
+    train, test, copied = picked[:100], picked[100:], picked[:20]
+    for split, chosen in (("train", train), ("test", test)):
+        for name in {file.parent.name for file in files}:
+            (tmp_path / split / name).mkdir(parents=True, exist_ok=True)
+        for file in chosen:
+            (tmp_path / split / file.parent.name / file.name).symlink_to(file)
+    changes = [
+        lambda image: image.resize((image.width // 2, image.height // 2)),
+        lambda image: ImageEnhance.Brightness(image).enhance(1.2),
+        ImageOps.mirror,
+        lambda image: image.rotate(2, Image.BILINEAR),
+    ]
+    planted = set()
+    for number, file in enumerate(copied):
+        image = changes[number % 4](Image.open(file).convert("RGB"))
+        image.save(tmp_path / "test" / file.parent.name / f"copy{number}.jpg", quality=70)
+        planted.add((f"copy{number}.jpg", file.name))
+    found = check(Recipe(data=str(tmp_path)), progress=QUIET)
+    pairs = {
+        tuple(sorted(path.rsplit("/", 1)[-1] for path in one.paths)) for one in found.warnings if one.kind == "leak"
+    }
+    assert pairs == {tuple(sorted(pair)) for pair in planted}
+    assert len(kinds(found, "near-duplicate")) == len(planted)
+    assert not kinds(found, "duplicate")
+    assert not found.rejected
+
+
+def test_a_label_is_suspected_where_another_is_by_far_likelier():
+    labels = np.repeat([0, 1], 50)
+    probabilities = np.where(labels[:, None] == [0, 1], 0.95, 0.05)
+    probabilities[7] = [0.001, 0.999]
+    probabilities[60] = [0.6, 0.4]
+    probabilities[70] = [0.99, 0.01]
+    assert suspicious(probabilities, labels) == [7, 70]
+
+
+def test_wrong_labels_among_real_photos(shared_data, tmp_path):
+    """Labels that were changed are found; of the others, few are suspected."""
+    (weights,) = (shared_data / "weights").glob("mobilenet*.h5")
+    generator = random.Random(1)
+    files = sorted((shared_data / "flowers").glob("*/*.jpg"))
+    names = sorted({file.parent.name for file in files})
+    wrong = set(generator.sample(files, 12))
+    rows = ["path,label"]
+    for file in files:
+        label = file.parent.name
+        if file in wrong:
+            label = generator.choice([name for name in names if name != label])
+        rows.append(f"{file},{label}")
+    table = tmp_path / "flowers.csv"
+    table.write_text("\n".join(rows))
+    recipe = Recipe(data=str(table), base="mobilenet", weights=str(weights), allow_outside=True)
+    found = check(recipe, labels=True, progress=QUIET)
+    suspected = {one.paths[0] for one in found.warnings if one.kind == "suspicious-label"}
+    assert len(suspected & {str(file) for file in wrong}) >= 8
+    assert len(suspected - {str(file) for file in wrong}) <= 15

@@ -1,0 +1,56 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_transfer.data import sources
+from keras_transfer.errors import UserError
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (6, 9, 7, 3), "uint8")
+
+
+def test_rows_are_read_without_loss(tmp_path):
+    np.savez(tmp_path / "d.npz", x=PIXELS, y=np.array([0, 1, 2, 0, 1, 2]), classes=np.array(["a", "b", "c"]))
+    examples = sources.load(str(tmp_path / "d.npz"))
+    assert examples.classes == ("a", "b", "c")
+    for name, pixels in zip(examples.paths, PIXELS, strict=True):
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(examples.contents.read(name)))), pixels)
+
+
+def test_the_layouts_of_keras_datasets_and_medmnist(tmp_path):
+    grey = PIXELS[..., 0]
+    np.savez(tmp_path / "k.npz", x_train=grey, y_train=np.arange(6) % 2, x_test=grey[:4], y_test=np.arange(4) % 2)
+    np.savez(
+        tmp_path / "m.npz", train_images=grey[..., None] / 255.0, train_labels=np.arange(6)[:, None] % 2,
+        val_images=grey[:2] / 255.0, val_labels=np.arange(2),
+        test_images=grey[:4] / 255.0, test_labels=np.arange(4) % 2,
+    )  # fmt: skip
+    for name, counts in (("k", [6, 0, 4]), ("m", [6, 2, 4])):
+        examples = sources.load(str(tmp_path / f"{name}.npz"))
+        assert examples.classes == ("0", "1")
+        assert [len(examples.rows(split)) for split in ("train", "validation", "test")] == counts
+        content = examples.contents.read(examples.paths[0])
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content))), grey[0])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"a": PIXELS}, "needs arrays x and y.*It has a"),
+        ({"x": PIXELS[0, 0], "y": np.zeros(9)}, r"x must be \[N, H, W, 3\] or \[N, H, W\]\. Received: \[7, 3\]"),
+        ({"x": PIXELS, "y": np.arange(5)}, "y must have one label for each of 6 images"),
+        ({"x": PIXELS - 300.0, "y": np.arange(6)}, "x must hold 0..255"),
+        ({"x": PIXELS, "y": np.zeros(6)}, "every label is the same"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_named(tmp_path, arrays, words):
+    np.savez(tmp_path / "d.npz", **arrays)
+    with pytest.raises(UserError, match=words):
+        sources.load(str(tmp_path / "d.npz"))
+
+
+def test_a_file_that_is_no_archive(tmp_path):
+    (tmp_path / "d.npz").write_bytes(b"junk")
+    with pytest.raises(UserError, match=r"cannot be read as an \.npz file"):
+        sources.load(str(tmp_path / "d.npz"))

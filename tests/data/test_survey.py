@@ -1,0 +1,102 @@
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_transfer.data.decode import Decoder
+from keras_transfer.data.survey import decodable, survey
+from keras_transfer.errors import UserError
+from keras_transfer.progress import Progress
+from keras_transfer.recipe import Recipe
+from tests.conftest import write_photos
+
+QUIET = Progress(quiet=True)
+DECODER = Decoder(32, "squash", 10**8)
+
+
+def surveyed(data, **options):
+    return decodable(survey(Recipe(data=str(data), **options), QUIET), DECODER, QUIET)
+
+
+def names(pairs):
+    return [path.rsplit("/", 1)[-1] for path, _ in pairs]
+
+
+def test_what_cannot_be_decoded_is_left_out_and_listed(tmp_path):
+    data = write_photos(tmp_path / "data")
+    cut = data / "green" / "00.jpg"
+    cut.write_bytes(cut.read_bytes()[:200])
+    (data / "red" / "note.txt").write_text("hello")
+    found = surveyed(data)
+    assert sorted(names(found.rejected)) == ["00.jpg", "note.txt"]
+    assert len(found.examples) == 41 == len(found.digests)
+    assert not {path for path, _ in found.rejected} & set(found.examples.paths)
+    assert (np.bincount(found.examples.splits) > 0).all()
+    found.write_rejected(tmp_path / "rejected.csv")
+    assert (tmp_path / "rejected.csv").read_text().splitlines()[0] == "path,reason"
+    with pytest.raises(UserError, match=r"note\.txt is no image.*without --strict"):
+        surveyed(data, strict=True)
+
+
+def test_more_than_a_tenth_stops_the_run(tmp_path):
+    data = write_photos(tmp_path / "data")
+    for number in range(6):
+        (data / "red" / f"note{number}.txt").write_text("hello")
+    with pytest.raises(UserError, match="6 of 48 images cannot be used, more than a tenth"):
+        surveyed(data)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_exact_duplicates_stay_on_one_side(tmp_path, seed):
+    data = write_photos(tmp_path / "data")
+    for number in range(0, 12, 3):
+        for copy in range(2):
+            shutil.copy(data / "red" / f"{number:02d}.jpg", data / "red" / f"copy{number}-{copy}.jpg")
+    found = surveyed(data, seed=seed)
+    sides = {}
+    for digest, split in zip(found.digests, found.examples.splits, strict=True):
+        assert sides.setdefault(digest, split) == split
+    assert len(found.examples) == 50
+
+
+def test_near_duplicates_stay_on_one_side_where_asked(tmp_path):
+    data = tmp_path / "data"
+    generator = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (data / name).mkdir(parents=True)
+        for number in range(8):
+            coarse = Image.fromarray(generator.integers(0, 256, (6, 6, 3)).astype("uint8")).resize((120, 120))
+            for copy, quality in enumerate((95, 90, 80)):
+                coarse.save(data / name / f"{number}-{copy}.jpg", quality=quality)
+    found = surveyed(data, group_duplicates=True)
+    sides = {}
+    for path, split in zip(found.examples.paths, found.examples.splits, strict=True):
+        assert sides.setdefault(path.rsplit("-", 1)[0], split) == split
+    assert set(found.examples.splits) == {0, 1, 2}
+    plain = surveyed(data)
+    apart = {}
+    for path, split in zip(plain.examples.paths, plain.examples.splits, strict=True):
+        apart.setdefault(path.rsplit("-", 1)[0], set()).add(split)
+    assert max(map(len, apart.values())) > 1
+
+
+def test_a_given_test_split_loses_what_training_has(tmp_path):
+    data = tmp_path / "data"
+    write_photos(data / "train", 8)
+    write_photos(data / "test", 4, seed=50)
+    shutil.copy(data / "train" / "red" / "00.jpg", data / "test" / "red" / "leak.jpg")
+    found = surveyed(data)
+    ((path, why),) = found.rejected
+    assert path.endswith("test/red/leak.jpg")
+    assert "is in the train split too" in why or "is in the validation split too" in why
+    assert len(found.examples.rows("test")) == 12
+
+
+def test_a_class_without_a_picture_left_is_named(tmp_path):
+    data = write_photos(tmp_path / "data", 20)
+    shutil.rmtree(data / "red")
+    (data / "red").mkdir()
+    (data / "red" / "x.jpg").write_text("hello")
+    with pytest.raises(UserError, match="class 'red' has no image"):
+        surveyed(data)

@@ -1,0 +1,86 @@
+"""Every task, from its table to what is served."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_transfer as kt
+from keras_transfer import commands
+
+QUIET = kt.Progress(quiet=True)
+
+
+def write_table(folder, header, row):
+    """Pictures whose brightness and colour tell everything that is asked about them."""
+    generator = np.random.default_rng(0)
+    lines = [header]
+    for number in range(72):
+        red, light = bool(generator.integers(2)), float(generator.uniform(20, 180))
+        pixels = np.clip(light + generator.normal(0, 6, (32, 32, 3)) + np.array([60 if red else 0, 0, 0]), 0, 255)
+        Image.fromarray(pixels.astype("uint8")).save(folder / f"{number}.png")
+        lines.append(f"{number}.png,{row(red, light, number)}")
+    (folder / "table.csv").write_text("\n".join(lines))
+    return str(folder / "table.csv")
+
+
+def fitted(data, tiny_base, tmp_path, **options):
+    recipe = kt.Recipe(
+        base=tiny_base, data=data, output=str(tmp_path / "m"), thaw="middle_conv", fine_tune_epochs=2, **options
+    )
+    return kt.fit(recipe, QUIET)
+
+
+def test_several_labels_an_image(tmp_path, tiny_base, capsys):
+    data = write_table(
+        tmp_path, "path,labels", lambda red, light, _: "|".join(["red"] * red + ["bright"] * (light > 100))
+    )
+    result = fitted(data, tiny_base, tmp_path)
+    assert result.metrics["task"] == "multi-label"
+    assert result.metrics["test"]["macro_f1"] > 0.7
+    assert {"mean_average_precision", "exact_match", "micro_f1"} <= set(result.metrics["test"])
+    model = kt.load(result.folder)
+    found = model.predict([str(tmp_path / f"{number}.png") for number in range(8)])
+    for prediction in found:
+        sure = [name for name, share in prediction.probabilities.items() if share >= 0.5]
+        assert prediction.label == "|".join(sure)
+    again = model.evaluate(data)
+    assert again["macro_f1"] == pytest.approx(result.metrics["test"]["macro_f1"])
+    commands.main(["evaluate", str(result.folder), "--quiet"])
+    assert "mean average precision" in capsys.readouterr().out
+
+
+def test_numbers(tmp_path, tiny_base, capsys):
+    data = write_table(tmp_path, "path,lumens", lambda red, light, _: f"{1000 + 50 * light:.1f}")
+    data_file = tmp_path / "table.csv"
+    data_file.write_text(data_file.read_text().replace("lumens", "target"))
+    result = fitted(data, tiny_base, tmp_path, task="regression")
+    test = result.metrics["test"]
+    assert test["r2"] > 0.8
+    assert test["mean_absolute_error"] < 800
+    assert test["root_mean_squared_error"] == pytest.approx(test["loss"] ** 0.5)
+    commands.main(["predict", str(result.folder), str(tmp_path / "0.png"), "--json"])
+    (prediction,) = json.loads(capsys.readouterr().out)["predictions"]
+    truth = float(data_file.read_text().splitlines()[1].split(",")[1])
+    assert abs(prediction["value"] - truth) < 4000
+    commands.main(["predict", str(result.folder), str(tmp_path / "0.png")])
+    assert "value" in capsys.readouterr().out
+
+
+def test_folds_report_mean_and_spread(tmp_path, tiny_base):
+    data = write_table(tmp_path, "path,label,scene", lambda red, _, number: f"{'red' if red else 'grey'},{number // 3}")
+    result = fitted(data, tiny_base, tmp_path, folds=3, group_by="scene", class_weights="balanced")
+    folds = result.metrics["folds"]
+    each = [report["accuracy"] for report in folds["each"]]
+    assert (folds["count"], len(each)) == (3, 3)
+    assert folds["mean"]["accuracy"] == pytest.approx(np.mean(each))
+    assert folds["standard_deviation"]["accuracy"] == pytest.approx(np.std(each, ddof=1))
+    assert sum(report["images"] for report in folds["each"]) == 72
+    assert folds["mean"]["accuracy"] > 0.8
+
+
+def test_weights_need_classes(tmp_path, tiny_base):
+    data = write_table(tmp_path, "path,target", lambda red, light, _: f"{light:.1f}")
+    with pytest.raises(kt.UsageError, match="--class-weights"):
+        fitted(data, tiny_base, tmp_path, task="regression", class_weights="balanced")
