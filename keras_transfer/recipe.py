@@ -48,6 +48,7 @@ class Recipe:
     tfds_dir: str = _option("", "Folder of data sets that tensorflow-datasets has prepared.", kind="text")
     weights: str = _option("imagenet", "'imagenet', 'random', a weights file, or an earlier run.")
     output: str = _option(AUTO, "Where versions go. [default: saved_models/DATA-BASE]")
+    keep: int | str = _option("all", "Versions of the model to keep; older ones go.", kind="int", low=1, also="all")
     size: int | str = _option(AUTO, "Side of the input image in pixels.", kind="int", low=16)
     resize: str = _option("crop", "How a photo becomes a square.", **_words("crop", "squash", "pad"))
     split: tuple[float, float, float] | str = _option("70/15/15", "Train/validation/test shares.", kind="split")

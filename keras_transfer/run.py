@@ -55,7 +55,7 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
         # Only now, so that everything wrong with options and data is said before TensorFlow's seconds are spent.
         from keras_transfer import records, transfer
         from keras_transfer.evaluation import folds
-        from keras_transfer.serving import export
+        from keras_transfer.serving import card, export, warmup
         from keras_transfer.serving.saved import SavedClassifier
     with watch.time("data"):
         recipe = transfer.with_size(recipe)
@@ -74,9 +74,14 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
         with watch.time("export"):
             export.save(trained.network, trained.recipe, examples, beside)
         with watch.time("test"):
-            scores = SavedClassifier(beside).measure(examples.at(examples.rows("test")), progress)
+            test = examples.at(examples.rows("test"))
+            scores = SavedClassifier(beside).measure(test, progress)
         metrics = records.write(beside / "assets.extra", found, trained, scores, watch, **crossed)
+        warmup.write(beside / "assets.extra" / warmup.FILE, found.samples(), folder.name)
+        (beside / "assets.extra" / "README.md").write_text(card.text(metrics, trained.recipe, folder.name), "utf-8")
         result = Result(versions.publish(beside), metrics, trained.recipe)
+    if recipe.keep != "all":
+        versions.prune(folder, int(recipe.keep))
     if backup is not None:
         shutil.rmtree(backup, ignore_errors=True)
     return result

@@ -12,6 +12,8 @@ from keras_transfer.recipe import Recipe
 
 if TYPE_CHECKING:
     from keras_transfer.checking.findings import Findings, Warned
+    from keras_transfer.serving.convert import Exported
+    from keras_transfer.serving.versions import Version
 
 _RANDOM = "Random weights: these numbers show that everything works, not what transfer gains."
 
@@ -131,6 +133,29 @@ def _finding(found: Findings, one: Warned) -> str:
 def _first(lines: list[str]) -> list[str]:
     rest = len(lines) - _MOST_FINDINGS
     return lines if rest <= 0 else [*lines[:_MOST_FINDINGS], f"  and {rest} more (--json and --html show all)"]
+
+
+def exported(report: Exported) -> str:
+    """What `export` says."""
+    same = "" if report.agreement is None else f"the same answer on {report.agreement:.1%}, "
+    return (
+        f"Wrote {report.file}, {report.format} {report.precision}, {report.bytes / 1e6:.1f} MB.\n"
+        f"Compared with the SavedModel on {report.images} test images: {same}"
+        f"largest difference {report.largest_difference:.2g}."
+    )
+
+
+def models(versions: Sequence[Version]) -> str:
+    """What `models` says."""
+    if not versions:
+        return "There are no models."
+    rows = [("model", "version", "base", "weights", "test", "score", "MB", "written")]
+    for one in versions:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.modified))
+        name, score = one.score
+        size = f"{one.bytes / 1e6:.1f}"
+        rows.append((one.model, str(one.version), one.base, one.weights, name, f"{score:.3f}", size, when))
+    return "\n".join(_aligned(rows))
 
 
 def bases(rows: Iterable[Base]) -> str:

@@ -22,7 +22,7 @@ _SIZES = (96, 128, 160, 192, 224, 256, 299, 384, 512)
 KINDS = {
     "leak": "the same picture in two splits: the test would be on what was learned",
     "label-conflict": "the same picture under different labels",
-    "suspicious-label": "a network trained on the other pictures is sure of another label",
+    "suspicious-label": "a network trained on the other pictures takes it for something else",
     "duplicate": "files of equal bytes",
     "near-duplicate": "pictures that hardly differ",
     "imbalance": "classes of very different sizes",

@@ -42,6 +42,11 @@ class Survey:
     rejected: Sequence[tuple[str, str]]
     listed: Examples
 
+    def samples(self, most: int = 4) -> list[bytes]:
+        """Return the bytes of a few training images."""
+        examples = self.examples
+        return [examples.contents.read(examples.paths[row]) for row in examples.rows("train")[:most]]
+
     def write_rejected(self, file: Path) -> None:
         """Write `path,reason`, one row an image left out, if there are any."""
         if self.rejected:

@@ -70,7 +70,7 @@ class SavedClassifier:
         self.folder = versions.newest(model)
         try:
             self._graph = tf.saved_model.load(str(self.folder))
-            self._serve = self._graph.signatures["serving_default"]
+            self._graph.signatures["serving_default"]
             self.classes = tuple((self.folder / "assets" / "labels.txt").read_text("utf-8").splitlines())
         except (OSError, KeyError, ValueError, tf.errors.OpError) as error:
             raise UserError(f"{self.folder} cannot be loaded as a model of this program ({error}).") from error
@@ -84,10 +84,27 @@ class SavedClassifier:
 
         A file that cannot be decoded has an `error`, and NaN for numbers.
         """
-        # One file alone fails as a whole; given twice, it is told what is wrong with it.
-        asked = list(contents) * (2 if len(contents) == 1 else 1)
-        found = self._serve(image_bytes=tf.constant(asked, tf.string))
-        return {name: values.numpy()[: len(contents)] for name, values in found.items()}
+        return self.run("serving_default", contents)
+
+    def run(self, signature: str, rows: Sequence[Any]) -> dict[str, np.ndarray]:
+        """Return the outputs of a signature for rows of its input: bytes of files, or pixels `[H, W, 3]`."""
+        call = self._graph.signatures[signature]
+        if signature == "images":
+            found = call(images=tf.constant(np.asarray(rows, "float32")))
+        else:
+            try:
+                found = call(image_bytes=tf.constant(list(rows), tf.string))
+            except tf.errors.InvalidArgumentError:
+                if len(rows) > 1:
+                    raise
+                # One file alone fails as a whole; given twice, it gets the row that says so.
+                found = call(image_bytes=tf.constant([*rows, *rows], tf.string))
+        return {name: values.numpy()[: len(rows)] for name, values in found.items()}
+
+    @property
+    def size(self) -> int:
+        """Side of the pictures that the signature `images` takes, px."""
+        return int(self._graph.signatures["images"].structured_input_signature[1]["images"].shape[1])
 
     def predict(self, files: Sequence[str | Path], progress: Progress | None = None) -> list[Prediction]:
         """Return a prediction, or the reason why there is none, for each file, in order."""
@@ -132,7 +149,7 @@ class SavedClassifier:
                 found = self.answer([examples.contents.read(name) for name in names])
                 for row, error in enumerate(found["error"]):
                     if error:
-                        why = audit.reason(examples.contents, names[row], self._max_pixels)
+                        why = audit.reason(examples.contents, names[row], self.max_pixels)
                         rejected.append({"path": names[row], "reason": why})
                     else:
                         good.append(start + row)
@@ -146,7 +163,8 @@ class SavedClassifier:
         return report | {"rejected": rejected}
 
     @property
-    def _max_pixels(self) -> int:
+    def max_pixels(self) -> int:
+        """Largest picture that the graph decodes, width times height."""
         return (self.recipe or Recipe()).max_pixels
 
     def _in_own_classes(self, examples: Examples) -> Examples:
@@ -181,7 +199,7 @@ class SavedClassifier:
 
     def _prediction(self, name: str, content: bytes, found: dict[str, np.ndarray], row: int) -> Prediction:
         if found["error"][row]:
-            return Prediction(name, error=audit.reason_of(content, self._max_pixels))
+            return Prediction(name, error=audit.reason_of(content, self.max_pixels))
         if "value" in found:
             return Prediction(name, value=float(found["value"][row]))
         probabilities = found["probabilities"][row]

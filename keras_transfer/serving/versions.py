@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from keras_transfer.errors import UsageError, UserError
@@ -76,3 +78,68 @@ def _versions(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return [child for child in folder.iterdir() if child.name.isdigit() and (child / "saved_model.pb").is_file()]
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a model, as `models` lists it.
+
+    Attributes:
+        model: Folder of the model.
+        version: Its number.
+        base: What was transferred.
+        weights: Where the base's weights came from.
+        score: Name of the metric and its value on the test split.
+        bytes: Of all its files.
+        modified: When it was written, seconds since 1970.
+    """
+
+    model: str
+    version: int
+    base: str
+    weights: str
+    score: tuple[str, float]
+    bytes: int
+    modified: float
+
+
+def listing(root: str | Path) -> list[Version]:
+    """Return the versions of the models in a folder (or of the model that it is), by name and number.
+
+    Raises:
+        UsageError: there is no such folder.
+    """
+    folder = Path(root).expanduser()
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder {str(root)!r}.")
+    models = [folder] if _versions(folder) else sorted(child for child in folder.iterdir() if _versions(child))
+    return [
+        _described(version)
+        for model in models
+        for version in sorted(_versions(model), key=lambda version: int(version.name))
+    ]
+
+
+def _described(version: Path) -> Version:
+    file = version / "assets.extra" / "metrics.json"
+    metrics = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    test = metrics.get("test", {})
+    score = next(((name, float(test[name])) for name in ("accuracy", "r2") if name in test), ("", float("nan")))
+    size = sum(path.stat().st_size for path in version.rglob("*") if path.is_file())
+    base, weights = metrics.get("base", "?"), metrics.get("weights", "?")
+    modified = (version / "saved_model.pb").stat().st_mtime
+    return Version(str(version.parent), int(version.name), base, weights, score, size, modified)
+
+
+def prune(folder: Path, keep: int) -> list[Path]:
+    """Delete all but the newest `keep` versions of a model, and return those deleted.
+
+    A version vanishes by one rename, so that a server never finds half of one. Folders that are no whole versions
+    are left alone.
+    """
+    old = sorted(_versions(folder), key=lambda version: int(version.name))[: -max(keep, 1)]
+    for version in old:
+        beside = version.with_name(f".deleting-{version.name}")
+        version.rename(beside)
+        shutil.rmtree(beside)
+    return old

@@ -1,4 +1,6 @@
+import shutil
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -43,3 +45,31 @@ def test_a_folder_that_cannot_be_is_a_usage_error(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(UsageError, match="is a file"):
         versions.check_writable(tmp_path / "file" / "name")
+
+
+def test_models_are_listed_with_what_they_are(version, tmp_path):
+    shutil.copytree(version.folder, tmp_path / "colours" / "2")
+    shutil.copytree(version.folder, tmp_path / "colours" / "10")
+    (tmp_path / "no-model").mkdir()
+    found = versions.listing(tmp_path)
+    assert [(Path(one.model).name, one.version) for one in found] == [("colours", 2), ("colours", 10)]
+    assert found == versions.listing(tmp_path / "colours")
+    assert found[0].score == ("accuracy", version.metrics["test"]["accuracy"])
+    assert found[0].bytes > 10_000
+
+
+def test_old_versions_go_and_what_is_no_version_stays(version, tmp_path):
+    for number in (1, 2, 9, 10):
+        shutil.copytree(version.folder, tmp_path / str(number))
+    (tmp_path / "7").mkdir()
+    assert [path.name for path in versions.prune(tmp_path, 2)] == ["1", "2"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["10", "7", "9"]
+    assert versions.prune(tmp_path, 5) == []
+
+
+def test_the_card_says_what_was_measured(version):
+    card = (version.folder / "assets.extra" / "README.md").read_text("utf-8")
+    test = version.metrics["test"]
+    assert f"| accuracy | {test['accuracy']:.4g} ({test['accuracy_interval'][0]:.3f} to" in card
+    assert "blue, green, red" in card
+    assert "`splits.csv`" in card

@@ -1,0 +1,115 @@
+"""Dynamic batching: requests that wait at the same time pass the graph together."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+Outputs = dict[str, np.ndarray]
+
+
+class Full(Exception):
+    """More rows wait than the queue may hold."""
+
+
+@dataclass
+class _Waiting:
+    key: str
+    rows: Sequence[Any]
+    future: Future[Outputs] = field(default_factory=Future)
+
+
+class Batcher:
+    """Gathers rows of the same signature into batches, and gives each request its part of the answer.
+
+    Args:
+        run: Signature and rows to outputs, one row each. It is called by one thread at a time.
+        largest: Rows a batch.
+        patience: Seconds that the first row of a batch waits for others.
+        room: Rows that may wait; a request that would exceed it is refused.
+    """
+
+    def __init__(
+        self, run: Callable[[str, list[Any]], Outputs], largest: int = 32, patience: float = 0.005, room: int = 512
+    ) -> None:
+        self._run, self._largest, self._patience, self._room = run, largest, patience, room
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._rows = 0
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._work, daemon=True, name="batcher")
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Rows that wait or are being answered."""
+        return self._rows
+
+    def submit(self, key: str, rows: Sequence[Any]) -> Future[Outputs]:
+        """Return the future outputs of a request; raise `Full` if there is no room for its rows."""
+        with self._lock:
+            if self._rows and self._rows + len(rows) > self._room:
+                raise Full
+            self._rows += len(rows)
+        request = _Waiting(key, rows)
+        self._queue.put(request)
+        return request.future
+
+    def close(self) -> None:
+        """Answer what waits, and stop."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        held: _Waiting | None = None
+        open_ = True
+        while open_ or held is not None:
+            first = held or self._queue.get()
+            held = None
+            if first is None:
+                return
+            batch, count = [first], len(first.rows)
+            until = time.monotonic() + self._patience
+            while count < self._largest and open_:
+                try:
+                    # What waits already is taken even when time is up.
+                    following = self._queue.get(timeout=max(until - time.monotonic(), 0.0))
+                except queue.Empty:
+                    break
+                if following is None:
+                    open_ = False
+                elif following.key != first.key or count + len(following.rows) > self._largest:
+                    held = following
+                    break
+                else:
+                    batch.append(following)
+                    count += len(following.rows)
+            self._answer(batch)
+
+    def _answer(self, batch: list[_Waiting]) -> None:
+        rows = [row for request in batch for row in request.rows]
+        try:
+            # A request larger than a batch passes in parts.
+            parts = [
+                self._run(batch[0].key, rows[start : start + self._largest])
+                for start in range(0, len(rows), self._largest)
+            ]
+            outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+            start = 0
+            for request in batch:
+                end = start + len(request.rows)
+                request.future.set_result({name: values[start:end] for name, values in outputs.items()})
+                start = end
+        except Exception as error:  # Whatever it is, the clients are told, and the next batch is answered.
+            for request in batch:
+                if not request.future.done():
+                    request.future.set_exception(error)
+        finally:
+            with self._lock:
+                self._rows -= len(rows)

@@ -1,0 +1,85 @@
+"""The model card of a version, written from the run itself: https://arxiv.org/abs/1810.03993."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras_transfer.bases import licence
+from keras_transfer.recipe import Recipe
+
+_SHOWN = 12  # Classes named in the card; all are in labels.txt.
+
+
+def text(metrics: dict[str, Any], recipe: Recipe, name: str) -> str:
+    """Return the card, in Markdown.
+
+    Args:
+        metrics: As in `metrics.json`.
+        recipe: Complete.
+        name: Of the model.
+    """
+    data = metrics["data"]
+    classes = ", ".join(data["classes"][:_SHOWN]) + (", ..." if len(data["classes"]) > _SHOWN else "")
+    random, side = metrics["weights"] == "random", metrics["size"]
+    lines = [
+        f"# {name}",
+        "",
+        f"A model for {metrics['task']} of images, transferred from `{metrics['base']}` "
+        f"(weights: {metrics['weights']}) by keras_transfer.",
+        *(["", "**The base's weights were random: this model shows that everything works, no more.**"] * random),
+        "",
+        "## Data",
+        "",
+        f"- Source: `{data['source']}`, {len(data['classes'])} classes: {classes}",
+        f"- {data['train']} images to train, {data['validation']} to validate, {data['test']} to test; "
+        f"{data['rejected']} left out; seed {metrics['seed']}. `splits.csv` lists them with digests of their bytes.",
+        "- Images of equal bytes are in one split.",
+        "",
+        "## Measured",
+        "",
+        f"On the {data['test']} test images, which training and selection did not see, through the exported graph:",
+        "",
+        "| metric | value |",
+        "|---|---|",
+        *_rows(metrics["test"]),
+        "",
+        f"On {metrics['machine']}. Intervals are 95% Wilson intervals over images; they say nothing of images from "
+        "elsewhere.",
+        "",
+        "## Use",
+        "",
+        f"For images like those it was trained on: {classes}. It gives one of these answers to any picture, also to "
+        "one that shows none of them. Measure it on your own images before you rely on it, and do not let it decide "
+        "alone on what matters to people.",
+        "",
+        "## How to call it",
+        "",
+        "```",
+        f'curl -d \'{{"instances": [{{"b64": "..."}}]}}\' http://localhost:8501/v1/models/{name}:predict',
+        "```",
+        "",
+        f"`serving_default` takes the bytes of JPEG, PNG, GIF and BMP files of up to {recipe.max_pixels:,} pixels; "
+        f"`images` takes pixels 0..255, `[N, {side}, {side}, 3]`; `features` gives the embedding.",
+        "",
+        "## Licence of the base's weights",
+        "",
+        licence(metrics["base"]) if metrics["weights"] == "imagenet" else _own_weights(metrics),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _rows(test: dict[str, Any]) -> list[str]:
+    found = []
+    for name, value in test.items():
+        if isinstance(value, float):
+            interval = test.get(f"{name}_interval")
+            about = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
+            found.append(f"| {name.replace('_', ' ')} | {value:.4g}{about} |")
+    return found
+
+
+def _own_weights(metrics: dict[str, Any]) -> str:
+    if metrics["weights"] == "random":
+        return "None: the weights were drawn at random."
+    return f"The weights came from `{metrics['weights']}`; see there."

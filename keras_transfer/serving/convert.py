@@ -1,0 +1,235 @@
+"""Other forms of a model: LiteRT, ONNX, OpenVINO and Keras files, each compared with the SavedModel on real images."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_transfer.data import sources
+from keras_transfer.errors import UsageError, UserError
+from keras_transfer.progress import Progress
+from keras_transfer.recipe import Recipe
+from keras_transfer.serving.saved import SavedClassifier
+from keras_transfer.transfer import decoder
+
+FORMATS = ("litert", "onnx", "openvino", "keras")
+PRECISIONS = {
+    "litert": ("float32", "float16", "int8"),
+    "onnx": ("float32", "int8"),
+    "openvino": ("float32", "float16"),
+    "keras": ("float32",),
+}
+_SUFFIX = {"litert": ".tflite", "onnx": ".onnx", "openvino": ".xml", "keras": ".keras"}
+_SAMPLES = 64  # Images of the training split that int8 is calibrated on.
+_COMPARED = 32  # Images of the test split on which forms are compared.
+
+Predict = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written.
+
+    Attributes:
+        file: Where.
+        format: One of `FORMATS`.
+        precision: Of its weights and, with int8, of its arithmetic.
+        bytes: Its size.
+        images: How many images it was compared on.
+        agreement: Share of them with the same answer; None for regression.
+        largest_difference: Of any probability, or number, on any of them.
+    """
+
+    file: str
+    format: str
+    precision: str
+    bytes: int
+    images: int
+    agreement: float | None
+    largest_difference: float
+
+
+def export(model: str, kind: str, precision: str, output: Path | None, progress: Progress) -> Exported:
+    """Write a model in another form, and compare it with the SavedModel.
+
+    Args:
+        model: As `SavedClassifier` takes it.
+        kind: One of `FORMATS`.
+        precision: One of `PRECISIONS[kind]`.
+        output: The file; None puts it beside the version's graph, in `assets.extra/exports`.
+        progress: Hears of the steps.
+
+    Raises:
+        UsageError: the format has no such precision, or its package is missing.
+        UserError: the run's images are gone, or conversion fails.
+    """
+    if precision not in PRECISIONS[kind]:
+        raise UsageError(f"--format {kind} has the precisions {', '.join(PRECISIONS[kind])}. Received: {precision!r}.")
+    classifier = SavedClassifier(model)
+    folder = classifier.folder / "assets.extra" / "exports"
+    file = output or folder / f"model-{precision}{_SUFFIX[kind]}"
+    if file.suffix != _SUFFIX[kind]:
+        raise UsageError(f"--output must end in {_SUFFIX[kind]}. Received: {str(file)!r}.")
+    images = _Images(classifier)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    progress.say(f"Converting to {kind}, {precision}")
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".writing-") as beside:
+        made = Path(beside) / file.name
+        try:
+            predict = _WRITERS[kind](classifier, precision, images, made)
+        except ImportError as error:
+            raise UsageError(f"--format {kind} needs a package more: pip install {_PACKAGES[kind]}.") from error
+        pixels = np.stack(list(images.of("test", _COMPARED)))
+        report = _compare(classifier, kind, precision, file, made, predict(pixels), pixels)
+        for part in sorted(Path(beside).iterdir(), reverse=True):
+            shutil.move(part, file.with_suffix(part.suffix))
+    if output is None:
+        (folder / f"{file.name}.json").write_text(json.dumps(report.__dict__, indent=2), "utf-8")
+    return report
+
+
+def _compare(
+    classifier: SavedClassifier,
+    kind: str,
+    precision: str,
+    file: Path,
+    made: Path,
+    found: np.ndarray,
+    pixels: np.ndarray,
+) -> Exported:
+    expected = classifier.run("images", list(pixels))
+    name = "value" if "value" in expected else "probabilities"
+    truth = expected[name].reshape(len(pixels), -1)
+    found = found.reshape(len(pixels), -1)
+    agreement = None if name == "value" else float((found.argmax(1) == truth.argmax(1)).mean())
+    size = sum(part.stat().st_size for part in made.parent.iterdir())
+    difference = float(np.abs(found - truth).max())
+    return Exported(str(file), kind, precision, size, len(pixels), agreement, difference)
+
+
+class _Images:
+    """Real images of the run, as pixels, float32 `[H, W, 3]` in 0..255, by the split that they were in."""
+
+    def __init__(self, classifier: SavedClassifier) -> None:
+        recipe = classifier.recipe or Recipe()
+        examples = sources.load(recipe.data, recipe)
+        splits = classifier.folder / "assets.extra" / "splits.csv"
+        with splits.open(newline="", encoding="utf-8") as stream:
+            self._splits = {row["path"]: row["split"] for row in csv.DictReader(stream)}
+        self._examples, self._decoder = examples, decoder(recipe)
+
+    def of(self, split: str, most: int) -> Iterator[np.ndarray]:
+        """Yield pixels of up to `most` images of a split, spread over it."""
+        examples = self._examples
+        names = [name for name in examples.paths if self._splits.get(examples.short(name)) == split]
+        if not names:
+            raise UserError(f"{examples.source}: the images of the {split} split, which are needed here, are gone.")
+        for name in names[:: max(1, len(names) // most)][:most]:
+            yield self._decoder(tf.constant(examples.contents.read(name))).numpy().astype("float32")
+
+
+def _keras(classifier: SavedClassifier, precision: str, images: _Images, file: Path) -> Predict:
+    import keras
+
+    shutil.copy(classifier.folder / "assets.extra" / "model.keras", file)
+    model = keras.models.load_model(file, compile=False)
+    return lambda pixels: keras.ops.convert_to_numpy(model.predict(pixels, verbose=0))
+
+
+def _litert(classifier: SavedClassifier, precision: str, images: _Images, file: Path) -> Predict:
+    model = _functional(classifier)
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    if precision != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if precision == "int8":
+        converter.representative_dataset = lambda: ([pixels[None]] for pixels in images.of("train", _SAMPLES))
+    content = converter.convert()
+    file.write_bytes(content)
+    with zipfile.ZipFile(file, "a") as packed:
+        # https://ai.google.dev/edge/litert/models/metadata: associated files are a ZIP archive behind the model.
+        packed.writestr("labels.txt", "".join(f"{name}\n" for name in classifier.classes))
+
+    def predict(pixels: np.ndarray) -> np.ndarray:
+        interpreter = tf.lite.Interpreter(model_content=content)
+        interpreter.allocate_tensors()
+        (entry,), (exit_,) = interpreter.get_input_details(), interpreter.get_output_details()
+        found = []
+        for picture in pixels:
+            interpreter.set_tensor(entry["index"], picture[None])
+            interpreter.invoke()
+            found.append(interpreter.get_tensor(exit_["index"])[0])
+        return np.asarray(found)
+
+    return predict
+
+
+def _onnx(classifier: SavedClassifier, precision: str, images: _Images, file: Path) -> Predict:
+    import onnxruntime
+
+    if precision == "float32":
+        _functional(classifier).export(str(file), format="onnx", verbose=False)
+    else:
+        _onnx_int8(classifier, images, file)
+
+    def predict(pixels: np.ndarray) -> np.ndarray:
+        session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+        return np.asarray(session.run(None, {session.get_inputs()[0].name: pixels})[0])
+
+    return predict
+
+
+def _onnx_int8(classifier: SavedClassifier, images: _Images, file: Path) -> None:
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quant_pre_process, quantize_static
+
+    class Samples(CalibrationDataReader):
+        def __init__(self, name: str) -> None:
+            self.rows = ({name: pixels[None]} for pixels in images.of("train", _SAMPLES))
+
+        def get_next(self) -> Any:
+            return next(self.rows, None)
+
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory() as folder:
+        plain, prepared = Path(folder) / "plain.onnx", Path(folder) / "prepared.onnx"
+        _functional(classifier).export(str(plain), format="onnx", verbose=False)
+        quant_pre_process(str(plain), str(prepared))
+        name = onnxruntime.InferenceSession(str(plain), providers=["CPUExecutionProvider"]).get_inputs()[0].name
+        quantize_static(str(prepared), str(file), Samples(name), quant_format=QuantFormat.QDQ, per_channel=True)
+
+
+def _openvino(classifier: SavedClassifier, precision: str, images: _Images, file: Path) -> Predict:
+    import openvino
+
+    model = openvino.convert_model(_functional(classifier))
+    openvino.save_model(model, str(file), compress_to_fp16=precision == "float16")
+
+    def predict(pixels: np.ndarray) -> np.ndarray:
+        compiled = openvino.Core().compile_model(str(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        return np.asarray(compiled(pixels)[compiled.output(0)])
+
+    return predict
+
+
+def _functional(classifier: SavedClassifier) -> Any:
+    import keras
+
+    model = keras.models.load_model(classifier.folder / "assets.extra" / "model.keras", compile=False)
+    model(np.zeros((1, *model.input_shape[1:]), "float32"))  # Keras exports only what has been called.
+    return model
+
+
+_WRITERS = {"litert": _litert, "onnx": _onnx, "openvino": _openvino, "keras": _keras}
+_PACKAGES = {"litert": "tensorflow", "onnx": "tf2onnx onnx onnxruntime", "openvino": "openvino", "keras": "keras"}

@@ -1,0 +1,55 @@
+"""Starting TensorFlow Serving on a model: its own binary where there is one, and otherwise the line for Docker."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from pathlib import Path
+
+_BATCHING = """max_batch_size { value: 32 }
+batch_timeout_micros { value: 5000 }
+max_enqueued_batches { value: 64 }
+num_batch_threads { value: 2 }
+"""
+_MONITORING = """prometheus_config { enable: true path: "/monitoring/prometheus/metrics" }
+"""
+_IMAGE = "tensorflow/serving"
+_INSIDE = "/models"
+
+
+def write_configuration(folder: Path) -> tuple[Path, Path]:
+    """Write the batching and monitoring configuration of TensorFlow Serving, and return the two files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    batching, monitoring = folder / "batching.txt", folder / "monitoring.txt"
+    batching.write_text(_BATCHING, "utf-8")
+    monitoring.write_text(_MONITORING, "utf-8")
+    return batching, monitoring
+
+
+def binary() -> str | None:
+    """Return the path of `tensorflow_model_server`, if it is on the PATH."""
+    return shutil.which("tensorflow_model_server")
+
+
+def server_arguments(model: Path, name: str, configuration: Path, port: int) -> list[str]:
+    """Return the arguments of `tensorflow_model_server`: REST on `port`, gRPC on the next one below it."""
+    return [
+        f"--model_name={name}",
+        f"--model_base_path={model}",
+        f"--rest_api_port={port}",
+        f"--port={port - 1}",
+        "--enable_batching=true",
+        f"--batching_parameters_file={configuration / 'batching.txt'}",
+        f"--monitoring_config_file={configuration / 'monitoring.txt'}",
+    ]
+
+
+def docker_line(model: Path, name: str, configuration: Path, port: int) -> str:
+    """Return the shell line that serves the model in Docker, bound to loopback."""
+    volumes = [f"{model.resolve()}:{_INSIDE}/{name}:ro", f"{configuration.resolve()}:/configuration:ro"]
+    ports = [f"127.0.0.1:{port}:{port}", f"127.0.0.1:{port - 1}:{port - 1}"]
+    parts = ["docker", "run", "--rm"]
+    parts += [part for given in ports for part in ("-p", given)]
+    parts += [part for given in volumes for part in ("-v", given)]
+    inside = server_arguments(Path(f"{_INSIDE}/{name}"), name, Path("/configuration"), port)
+    return shlex.join([*parts, "--entrypoint", "tensorflow_model_server", _IMAGE, *inside])

@@ -1,0 +1,65 @@
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from keras_transfer.serving.batching import Batcher, Full
+
+
+def test_requests_that_wait_together_pass_together():
+    batches, gate = [], threading.Event()
+
+    def run(key, rows):
+        gate.wait(5)
+        batches.append((key, list(rows)))
+        return {"twice": np.array(rows) * 2}
+
+    batcher = Batcher(run, largest=4, patience=0.01)
+    first = batcher.submit("a", [0])
+    time.sleep(0.1)  # The first is on its own; the others find it running.
+    others = [batcher.submit("a", [number]) for number in range(1, 6)] + [batcher.submit("b", [7])]
+    gate.set()
+    assert first.result(5)["twice"].tolist() == [0]
+    assert [other.result(5)["twice"].tolist() for other in others] == [[2], [4], [6], [8], [10], [14]]
+    assert batches == [("a", [0]), ("a", [1, 2, 3, 4]), ("a", [5]), ("b", [7])]
+    batcher.close()
+
+
+def test_a_request_larger_than_a_batch_passes_in_parts():
+    sizes = []
+
+    def run(key, rows):
+        sizes.append(len(rows))
+        return {"same": np.array(rows)}
+
+    batcher = Batcher(run, largest=4)
+    assert batcher.submit("a", list(range(10))).result(5)["same"].tolist() == list(range(10))
+    assert sizes == [4, 4, 2]
+    batcher.close()
+
+
+def test_a_full_queue_refuses_and_a_failure_fails_its_batch_alone():
+    gate = threading.Event()
+
+    def run(key, rows):
+        gate.wait(5)
+        if rows == ["bad"]:
+            raise ValueError("no")
+        return {"same": np.array(rows)}
+
+    batcher = Batcher(run, largest=1, room=3)
+    waiting = [batcher.submit("a", [row]) for row in ("good", "bad", "fine")]
+    with pytest.raises(Full):
+        batcher.submit("a", ["more"])
+    gate.set()
+    assert waiting[0].result(5)["same"].tolist() == ["good"]
+    with pytest.raises(ValueError, match="no"):
+        waiting[1].result(5)
+    assert waiting[2].result(5)["same"].tolist() == ["fine"]
+    deadline = time.monotonic() + 5
+    while batcher.waiting and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert batcher.waiting == 0
+    assert batcher.submit("a", ["again"]).result(5)["same"].tolist() == ["again"]
+    batcher.close()

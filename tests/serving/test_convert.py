@@ -1,0 +1,74 @@
+import json
+import zipfile
+
+import pytest
+
+import keras_transfer as kt
+from keras_transfer import commands
+from keras_transfer.progress import Progress
+from keras_transfer.serving import convert
+
+QUIET = Progress(quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "precision", "tolerance"),
+    [
+        ("keras", "float32", 1e-5),
+        ("litert", "float32", 1e-5),
+        ("litert", "float16", 0.02),
+        ("litert", "int8", 0.2),
+        ("openvino", "float32", 1e-4),
+        ("openvino", "float16", 0.02),
+        ("onnx", "float32", 1e-5),
+        ("onnx", "int8", 0.2),
+    ],
+)
+def test_each_form_answers_as_the_saved_model(version, kind, precision, tolerance):
+    if kind == "onnx":
+        pytest.importorskip("tf2onnx")
+        pytest.importorskip("onnxruntime")
+    if kind == "openvino":
+        pytest.importorskip("openvino")
+    report = convert.export(str(version.folder), kind, precision, None, QUIET)
+    assert report.largest_difference <= tolerance
+    assert report.agreement >= (0.8 if precision == "int8" else 1.0)
+    assert report.images == min(convert._COMPARED, version.metrics["data"]["test"])
+    kept = json.loads((version.folder / "assets.extra" / "exports" / f"model-{precision}{convert._SUFFIX[kind]}.json")
+                      .read_text())  # fmt: skip
+    assert kept["agreement"] == report.agreement
+    if kind == "litert":
+        with zipfile.ZipFile(report.file) as packed:
+            assert packed.read("labels.txt").decode().split() == ["blue", "green", "red"]
+
+
+def test_the_command_writes_where_it_is_told(version, tmp_path, capsys):
+    commands.main(["export", str(version.folder), "--format", "keras", "-o", str(tmp_path / "m.keras"), "--json"])
+    assert json.loads(capsys.readouterr().out)["file"] == str(tmp_path / "m.keras")
+    assert [path.name for path in tmp_path.iterdir()] == ["m.keras"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--format", "tflite"], "--format must be one of"),
+        (["--format", "onnx", "--precision", "float16"], "has the precisions float32, int8"),
+        (["--format", "litert", "-o", "x.bin"], "must end in .tflite"),
+    ],
+)
+def test_wrong_options(version, arguments, words, capsys):
+    with pytest.raises(SystemExit) as caught:
+        commands.main(["export", str(version.folder), *arguments])
+    assert caught.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_photos_that_are_gone_are_said_to_be(version, tmp_path):
+    import shutil
+
+    copy = tmp_path / "m" / "1"
+    shutil.copytree(version.folder, copy)
+    recipe = copy / "assets.extra" / "recipe.json"
+    recipe.write_text(recipe.read_text().replace(version.recipe.data, str(tmp_path / "gone")))
+    with pytest.raises(kt.UserError):
+        convert.export(str(copy), "keras", "float32", None, QUIET)

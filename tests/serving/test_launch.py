@@ -1,0 +1,31 @@
+from pathlib import Path
+
+from keras_transfer import commands
+from keras_transfer.serving import launch
+
+
+def test_the_docker_line_names_everything_a_server_needs(tmp_path):
+    line = launch.docker_line(tmp_path / "my model", "photos", tmp_path / "c", 8501)
+    assert f"'{tmp_path}/my model:/models/photos:ro'" in line
+    assert "-p 127.0.0.1:8501:8501 -p 127.0.0.1:8500:8500" in line
+    assert "--model_base_path=/models/photos" in line
+    assert "--batching_parameters_file=/configuration/batching.txt" in line
+
+
+def test_without_a_server_the_line_is_printed(version, capsys, monkeypatch):
+    monkeypatch.setattr(launch, "binary", lambda: None)
+    commands.main(["serve", str(version.folder.parent)])
+    said = capsys.readouterr()
+    assert said.out.startswith("docker run --rm")
+    assert "--embedded" in said.err
+
+
+def test_with_a_server_it_is_started(version, monkeypatch):
+    started = []
+    monkeypatch.setattr(launch, "binary", lambda: "/usr/bin/tensorflow_model_server")
+    monkeypatch.setattr("os.execv", lambda path, arguments: started.append((path, arguments)))
+    commands.main(["serve", str(version.folder.parent), "--name", "c", "--port", "9001"])
+    ((path, arguments),) = started
+    assert path == arguments[0] == "/usr/bin/tensorflow_model_server"
+    assert {"--model_name=c", "--rest_api_port=9001", "--port=9000"} <= set(arguments)
+    assert f"--model_base_path={Path(version.folder.parent).resolve()}" in arguments
