@@ -1,4 +1,4 @@
-"""`python -m benchmarks speed` and `python -m benchmarks rule`: see `--help`."""
+"""`python -m benchmarks speed`, `rule` and `serving`: see `--help`."""
 
 from __future__ import annotations
 
@@ -82,6 +82,19 @@ def rule(data: str, base: str, weights: str, size: int, a_class: int, seeds: int
         print(json.dumps(record), file=sys.stderr, flush=True)
         records.append(record)
     print(sweep.table(records, list(chosen)))
+
+
+@cli.command()
+@click.option("--model", required=True, help="A fitted model's folder.")
+@click.option("--images", required=True, help="Folder of photos.")
+@click.option("--rounds", default=3, help="How often each is measured.")
+@click.option("--broken", default=10_000, help="Malformed requests.")
+def serving(model: str, images: str, rounds: int, broken: int) -> None:
+    """The served graph and the embedded server against bare TensorFlow, and malformed requests."""
+    from benchmarks import serving as measured
+
+    files = sorted(Path(images).rglob("*.jpg"))[:128]
+    print(measured.report(model, files, rounds, broken))
 
 
 @contextmanager

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.data import sources
-from keras_transfer.errors import UsageError, UserError
+from keras_transfer.errors import UsageError
 from keras_transfer.progress import Progress
-from keras_transfer.recipe import Recipe
+from keras_transfer.serving.origin import Origin
 from keras_transfer.serving.saved import SavedClassifier
-from keras_transfer.transfer import decoder
 
 FORMATS = ("litert", "onnx", "openvino", "keras")
 PRECISIONS = {
@@ -80,7 +77,7 @@ def export(model: str, kind: str, precision: str, output: Path | None, progress:
     file = output or folder / f"model-{precision}{_SUFFIX[kind]}"
     if file.suffix != _SUFFIX[kind]:
         raise UsageError(f"--output must end in {_SUFFIX[kind]}. Received: {str(file)!r}.")
-    images = _Images(classifier)
+    images = Origin(classifier)
     file.parent.mkdir(parents=True, exist_ok=True)
     progress.say(f"Converting to {kind}, {precision}")
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=".writing-") as beside:
@@ -89,7 +86,7 @@ def export(model: str, kind: str, precision: str, output: Path | None, progress:
             predict = _WRITERS[kind](classifier, precision, images, made)
         except ImportError as error:
             raise UsageError(f"--format {kind} needs a package more: pip install {_PACKAGES[kind]}.") from error
-        pixels = np.stack(list(images.of("test", _COMPARED)))
+        pixels = np.stack(list(images.pixels("test", _COMPARED)))
         report = _compare(classifier, kind, precision, file, made, predict(pixels), pixels)
         for part in sorted(Path(beside).iterdir(), reverse=True):
             shutil.move(part, file.with_suffix(part.suffix))
@@ -117,28 +114,7 @@ def _compare(
     return Exported(str(file), kind, precision, size, len(pixels), agreement, difference)
 
 
-class _Images:
-    """Real images of the run, as pixels, float32 `[H, W, 3]` in 0..255, by the split that they were in."""
-
-    def __init__(self, classifier: SavedClassifier) -> None:
-        recipe = classifier.recipe or Recipe()
-        examples = sources.load(recipe.data, recipe)
-        splits = classifier.folder / "assets.extra" / "splits.csv"
-        with splits.open(newline="", encoding="utf-8") as stream:
-            self._splits = {row["path"]: row["split"] for row in csv.DictReader(stream)}
-        self._examples, self._decoder = examples, decoder(recipe)
-
-    def of(self, split: str, most: int) -> Iterator[np.ndarray]:
-        """Yield pixels of up to `most` images of a split, spread over it."""
-        examples = self._examples
-        names = [name for name in examples.paths if self._splits.get(examples.short(name)) == split]
-        if not names:
-            raise UserError(f"{examples.source}: the images of the {split} split, which are needed here, are gone.")
-        for name in names[:: max(1, len(names) // most)][:most]:
-            yield self._decoder(tf.constant(examples.contents.read(name))).numpy().astype("float32")
-
-
-def _keras(classifier: SavedClassifier, precision: str, images: _Images, file: Path) -> Predict:
+def _keras(classifier: SavedClassifier, precision: str, images: Origin, file: Path) -> Predict:
     import keras
 
     shutil.copy(classifier.folder / "assets.extra" / "model.keras", file)
@@ -146,7 +122,7 @@ def _keras(classifier: SavedClassifier, precision: str, images: _Images, file: P
     return lambda pixels: keras.ops.convert_to_numpy(model.predict(pixels, verbose=0))
 
 
-def _litert(classifier: SavedClassifier, precision: str, images: _Images, file: Path) -> Predict:
+def _litert(classifier: SavedClassifier, precision: str, images: Origin, file: Path) -> Predict:
     model = _functional(classifier)
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     if precision != "float32":
@@ -154,7 +130,7 @@ def _litert(classifier: SavedClassifier, precision: str, images: _Images, file: 
     if precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if precision == "int8":
-        converter.representative_dataset = lambda: ([pixels[None]] for pixels in images.of("train", _SAMPLES))
+        converter.representative_dataset = lambda: ([pixels[None]] for pixels in images.pixels("train", _SAMPLES))
     content = converter.convert()
     file.write_bytes(content)
     with zipfile.ZipFile(file, "a") as packed:
@@ -175,7 +151,7 @@ def _litert(classifier: SavedClassifier, precision: str, images: _Images, file: 
     return predict
 
 
-def _onnx(classifier: SavedClassifier, precision: str, images: _Images, file: Path) -> Predict:
+def _onnx(classifier: SavedClassifier, precision: str, images: Origin, file: Path) -> Predict:
     import onnxruntime
 
     if precision == "float32":
@@ -190,12 +166,12 @@ def _onnx(classifier: SavedClassifier, precision: str, images: _Images, file: Pa
     return predict
 
 
-def _onnx_int8(classifier: SavedClassifier, images: _Images, file: Path) -> None:
+def _onnx_int8(classifier: SavedClassifier, images: Origin, file: Path) -> None:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quant_pre_process, quantize_static
 
     class Samples(CalibrationDataReader):
         def __init__(self, name: str) -> None:
-            self.rows = ({name: pixels[None]} for pixels in images.of("train", _SAMPLES))
+            self.rows = ({name: pixels[None]} for pixels in images.pixels("train", _SAMPLES))
 
         def get_next(self) -> Any:
             return next(self.rows, None)
@@ -205,12 +181,12 @@ def _onnx_int8(classifier: SavedClassifier, images: _Images, file: Path) -> None
     with tempfile.TemporaryDirectory() as folder:
         plain, prepared = Path(folder) / "plain.onnx", Path(folder) / "prepared.onnx"
         _functional(classifier).export(str(plain), format="onnx", verbose=False)
-        quant_pre_process(str(plain), str(prepared))
+        quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
         name = onnxruntime.InferenceSession(str(plain), providers=["CPUExecutionProvider"]).get_inputs()[0].name
         quantize_static(str(prepared), str(file), Samples(name), quant_format=QuantFormat.QDQ, per_channel=True)
 
 
-def _openvino(classifier: SavedClassifier, precision: str, images: _Images, file: Path) -> Predict:
+def _openvino(classifier: SavedClassifier, precision: str, images: Origin, file: Path) -> Predict:
     import openvino
 
     model = openvino.convert_model(_functional(classifier))

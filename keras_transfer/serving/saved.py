@@ -135,6 +135,21 @@ class SavedClassifier:
         report["rejected"] += [{"path": examples.paths[row], "reason": why} for row, why in faults.items()]
         return report | {"excluded_as_seen": len(examples) - len(rows) - len(faults)}
 
+    def mistakes(self, most: int = 12) -> list[tuple[bytes, str, Prediction]]:
+        """Return bytes, true label and prediction of the test images that the model gets wrong, the surest first.
+
+        Raises:
+            UserError: the images of the run are gone.
+        """
+        from keras_transfer.serving.origin import Origin
+
+        found = []
+        for name, label, content in Origin(self).files("test"):
+            prediction = self._prediction(name, content, self.answer([content]), 0)
+            if prediction.label != label:
+                found.append((content, label, prediction))
+        return sorted(found, key=lambda one: -(one[2].confidence or 0.0))[:most]
+
     def measure(self, examples: Examples, progress: Progress) -> dict[str, Any]:
         """Return the metrics on labelled images, from their bytes; those that cannot be decoded are listed in
         `rejected`.

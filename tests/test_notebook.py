@@ -1,0 +1,42 @@
+"""The notebook runs from top to bottom, on local data and a small base, and its kept outputs are of a whole run."""
+
+import os
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+NOTEBOOK = REPOSITORY / "notebooks" / "colab.ipynb"
+
+
+def text_of(notebook):
+    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    return "".join(output.get("text", "") for output in outputs), outputs
+
+
+def test_it_runs_from_top_to_bottom(photos, tiny_base, tmp_path, monkeypatch):
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    pytest.importorskip("matplotlib")
+    monkeypatch.setenv("NOTEBOOK_DATA", str(photos))
+    monkeypatch.setenv("NOTEBOOK_BASE", tiny_base)
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY) + os.pathsep + os.environ.get("PYTHONPATH", ""))
+    notebook = nbformat.read(NOTEBOOK, 4)
+    nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    text, outputs = text_of(notebook)
+    assert "Test accuracy" in text
+    assert "GPUs:" in text
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+    assert (tmp_path / "saved_models" / "notebook" / "1" / "saved_model.pb").is_file()
+    assert (tmp_path / "model.zip").is_file()
+
+
+def test_its_outputs_are_kept_and_name_no_machine():
+    nbformat = pytest.importorskip("nbformat")
+    notebook = nbformat.read(NOTEBOOK, 4)
+    text, outputs = text_of(notebook)
+    assert all(cell.outputs for cell in notebook.cells[2:] if cell.cell_type == "code" and "print" in cell.source)
+    assert "Test accuracy" in text
+    assert not [output for output in outputs if output.output_type == "error"]
+    assert "/home/" not in text
+    assert "/tmp/" not in text
