@@ -21,12 +21,16 @@ from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
 
 if TYPE_CHECKING:
+    from keras_transfer.checking.check import check
+    from keras_transfer.checking.findings import Findings
     from keras_transfer.run import Result, fit
     from keras_transfer.serving.saved import Prediction, SavedClassifier
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "check": "checking.check",
+    "Findings": "checking.findings",
     "Result": "run",
     "fit": "run",
     "Prediction": "serving.saved",
@@ -35,6 +39,7 @@ _HOMES = {
 
 __all__ = [
     "Base",
+    "Findings",
     "Prediction",
     "Progress",
     "Recipe",
@@ -43,6 +48,7 @@ __all__ = [
     "UsageError",
     "UserError",
     "bases",
+    "check",
     "fit",
     "load",
 ]

@@ -217,7 +217,8 @@ def serve(model: str, name: str | None, port: int, host: str, embedded: bool, de
 def _serve_embedded(model: Path, name: str, host: str, port: int) -> None:
     missing = [module for module in ("starlette", "uvicorn", "prometheus_client") if find_spec(module) is None]
     if missing:
-        raise UsageError(f"--embedded needs {', '.join(missing)}: pip install starlette uvicorn prometheus-client.")
+        names = ", ".join(missing)
+        raise UsageError(f"--embedded needs {names}: pip install starlette 'uvicorn[standard]' prometheus-client.")
     from keras_transfer import quiet
 
     quiet.import_tensorflow()

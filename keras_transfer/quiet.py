@@ -7,9 +7,12 @@ user nothing.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 def import_tensorflow() -> None:
@@ -35,3 +38,15 @@ def import_tensorflow() -> None:
         finally:
             os.dup2(saved, 2)
             os.close(saved)
+
+
+@contextmanager
+def without_notes() -> Iterator[None]:
+    """Keep TensorFlow's logger from saying, among the results, where it writes a file that is renamed afterwards."""
+    logger = logging.getLogger("tensorflow")
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

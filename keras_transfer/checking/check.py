@@ -29,7 +29,7 @@ def check(
         UserError: there is nothing to check, or the page cannot be written.
     """
     progress = progress or Progress()
-    examples = sources.load(recipe.data, recipe)
+    examples = sources.load(recipe.data, recipe, least_classes=1)
     if not len(examples):
         raise UserError(f"{recipe.data} lists no images.")
     quiet.import_tensorflow()
@@ -37,7 +37,7 @@ def check(
 
     found = facts.gather(examples, Decoder(facts.GLANCE, "squash", recipe.max_pixels), progress)
     suspects = None
-    if labels and examples.task == CLASSIFICATION:
+    if labels and examples.task == CLASSIFICATION and len(examples.classes) > 1:
         from keras_transfer.checking.labels import suspects as look
 
         suspects = look(examples, found, recipe, progress)

@@ -26,6 +26,7 @@ KINDS = {
     "duplicate": "files of equal bytes",
     "near-duplicate": "pictures that hardly differ",
     "imbalance": "classes of very different sizes",
+    "one-class": "a classifier needs two classes",
     "few": "classes with few images",
     "misnamed": "the extension is not the content",
     "near-constant": "nearly one colour",
@@ -160,8 +161,10 @@ def _warn(examples: Examples, rows: list[int], kind: str, how: str) -> list[Warn
 
 def _balance(examples: Examples) -> list[Warned]:
     counts = _counts(examples)
-    if len(counts) < 2:
+    if not counts:
         return []
+    if len(counts) == 1:
+        return [Warned("one-class", [], f"all images are in one class, {next(iter(counts))!r}: nothing to tell apart")]
     found = []
     most, least = max(counts, key=lambda name: counts[name]), min(counts, key=lambda name: counts[name])
     if counts[most] > _IMBALANCE * max(counts[least], 1):

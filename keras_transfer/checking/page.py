@@ -48,7 +48,7 @@ def write(findings: Findings, examples: Examples, decoder: Decoder, file: Path) 
     parts = [
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
         f"<meta name='viewport' content='width=device-width'><title>{title}</title><style>{_STYLE}</style></head>",
-        f"<body><h1>{title}</h1>{_summary(findings)}{_classes(findings)}{_rejected(findings)}",
+        f"<body><h1>{title}</h1>{_summary(findings)}{_classes(findings)}{_rejected(findings, examples)}",
         *(_section(kind, [one for one in findings.warnings if one.kind == kind], examples, pictures) for kind in KINDS),
         "</body></html>",
     ]
@@ -87,11 +87,12 @@ def _classes(findings: Findings) -> str:
     return f"<h2>Classes</h2><table><tr><th>class</th>{head}<th></th></tr>{''.join(rows)}</table>"
 
 
-def _rejected(findings: Findings) -> str:
+def _rejected(findings: Findings, examples: Examples) -> str:
     if not findings.rejected:
         return ""
     rows = "".join(
-        f"<tr><td>{html.escape(path)}</td><td>{html.escape(reason)}</td></tr>" for path, reason in findings.rejected
+        f"<tr><td>{html.escape(examples.short(path))}</td><td>{html.escape(reason)}</td></tr>"
+        for path, reason in findings.rejected
     )
     return f"<h2>Cannot be used ({len(findings.rejected)})</h2><table>{rows}</table>"
 

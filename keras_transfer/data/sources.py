@@ -21,7 +21,7 @@ _NOT_DATA = {"thumbs.db", "desktop.ini"}
 _TABLES = (".csv", ".tsv")
 
 
-def load(source: str, recipe: Recipe | None = None) -> Examples:
+def load(source: str, recipe: Recipe | None = None, least_classes: int = 2) -> Examples:
     """List the labelled images of a source, unsplit unless the source itself is split.
 
     Args:
@@ -30,6 +30,8 @@ def load(source: str, recipe: Recipe | None = None) -> Examples:
             a folder, file or glob, or `tfds:NAME[:CONFIG]` (`keras_transfer.data.records`); an `.npz` file
             (`keras_transfer.data.arrays`); or `digits`.
         recipe: Gives the task, the column to group by, and where data may lie.
+        least_classes: Of a folder, below which there is nothing to learn; with 1, its files may also lie in it
+            without sub-folders.
 
     Raises:
         UsageError: there is no such source.
@@ -37,13 +39,13 @@ def load(source: str, recipe: Recipe | None = None) -> Examples:
     """
     recipe = recipe or Recipe(data=source)
     if source == "digits":
-        examples = _from_folder(_digits_folder(), source)
+        examples = _from_folder(_digits_folder(), source, 2)
     elif source.startswith("tfds:"):
         examples = records.load_tfds(source, recipe.tfds_dir)
     elif shards := records.shards_of(source):
         examples = records.load(shards, source)
     else:
-        examples = _from_path(source, recipe)
+        examples = _from_path(source, recipe, least_classes)
     if recipe.task not in (AUTO, examples.task):
         needs = "a CSV file with a numeric column" if recipe.task == REGRESSION else "a CSV file with several labels"
         raise UsageError(f"--task {recipe.task} needs {needs}. {source} is for {examples.task}.")
@@ -52,12 +54,12 @@ def load(source: str, recipe: Recipe | None = None) -> Examples:
     return examples
 
 
-def _from_path(source: str, recipe: Recipe) -> Examples:
+def _from_path(source: str, recipe: Recipe, least_classes: int) -> Examples:
     path = Path(source).expanduser()
     if not path.exists():
         raise UsageError(f"--data: there is no {source!r}. Give a folder with one sub-folder per class, or a CSV file.")
     if path.is_dir():
-        return _from_folder(path, source)
+        return _from_folder(path, source, least_classes)
     if path.suffix.lower() in _TABLES:
         return table.load(path, source, recipe.task, recipe.group_by, recipe.allow_outside)
     if path.suffix.lower() == ".npz":
@@ -65,7 +67,7 @@ def _from_path(source: str, recipe: Recipe) -> Examples:
     raise UsageError(f"--data: {source!r} is neither a folder nor a .csv, .npz or .tfrecord file.")
 
 
-def _from_folder(folder: Path, source: str) -> Examples:
+def _from_folder(folder: Path, source: str, least_classes: int) -> Examples:
     children = _sub_folders(folder)
     splits = {SPLIT_NAMES[child.name.lower()]: child for child in children if child.name.lower() in SPLIT_NAMES}
     if "train" in splits:
@@ -78,7 +80,11 @@ def _from_folder(folder: Path, source: str) -> Examples:
     else:
         parts = [(folder, UNASSIGNED)]
     classes = tuple(child.name for child in _sub_folders(parts[0][0]))
-    if len(classes) < 2:
+    if not classes and least_classes == 1:
+        files = _files(folder)
+        labels, unsplit = np.zeros(len(files), "int32"), np.full(len(files), UNASSIGNED, "int8")
+        return Examples(source, folder, files, labels, unsplit, (folder.name,))
+    if len(classes) < least_classes:
         found = f"only one sub-folder, {classes[0]!r}" if classes else "no sub-folders"
         raise UserError(
             f"{source}: {found} in {parts[0][0]}. A classifier needs a folder for each of at least two classes."

@@ -12,6 +12,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from keras_transfer import quiet
 from keras_transfer.data import formats
 from keras_transfer.data.decode import Decoder, kind_of
 from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, Examples
@@ -67,7 +68,8 @@ def save(network: Network, recipe: Recipe, examples: Examples, folder: Path) -> 
     archive.add_endpoint("serving_default", serve, [bytes_in])
     archive.add_endpoint("images", images, [pixels_in])
     archive.add_endpoint("features", features, [bytes_in])
-    archive.write_out(str(folder), verbose=False)
+    with quiet.without_notes():
+        archive.write_out(str(folder), verbose=False)
     (folder / "assets").mkdir(exist_ok=True)
     (folder / "assets" / "labels.txt").write_text("".join(f"{name}\n" for name in examples.classes), "utf-8")
 

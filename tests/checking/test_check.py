@@ -157,3 +157,9 @@ def test_wrong_labels_among_real_photos(shared_data, tmp_path):
     suspected = {one.paths[0] for one in found.warnings if one.kind == "suspicious-label"}
     assert len(suspected & {str(file) for file in wrong}) >= 8
     assert len(suspected - {str(file) for file in wrong}) <= 15
+
+
+def test_a_folder_without_classes_is_looked_over_all_the_same(photos):
+    found = check(Recipe(data=str(photos / "red")), progress=QUIET)
+    assert found.files == 14
+    assert [one.kind for one in found.warnings if one.kind == "one-class"] == ["one-class"]
