@@ -1,4 +1,4 @@
-"""The command line: `python cli.py fit --base vgg16`. The commands stand in `keras_transfer/commands.py`."""
+"""The command line: `python cli.py fit --base vgg16`. The commands stand in `keras_transfer/commands`."""
 
 from keras_transfer.commands import main
 

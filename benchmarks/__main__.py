@@ -1,4 +1,4 @@
-"""`python -m benchmarks speed`, `rule` and `serving`: see `--help`."""
+"""`python -m benchmarks speed`, `growth`, `rule` and `serving`: see `--help`."""
 
 from __future__ import annotations
 
@@ -82,6 +82,27 @@ def rule(data: str, base: str, weights: str, size: int, a_class: int, seeds: int
         print(json.dumps(record), file=sys.stderr, flush=True)
         records.append(record)
     print(sweep.table(records, list(chosen)))
+
+
+@cli.command()
+@click.option("--data", required=True, help="Folder with one sub-folder per class, of more images than are asked for.")
+@click.option("--base", default="mobilenet", help="Base.")
+@click.option("--weights", default="random", help="As `fit` takes them.")
+@click.option("--size", default=96, help="Input side, px.")
+@click.option("--images", default="500,5000", help="Training images.")
+@click.option("--epochs", default="1,20", help="Of phase 2.")
+def growth(data: str, images: str, epochs: str, **options: Any) -> None:
+    """How time and memory of this project grow with images and epochs, against the first row."""
+    print("| images | epochs | time to trained weights | peak memory |\n|---|---|---|---|")
+    first: dict[str, Any] = {}
+    for count in map(int, images.split(",")):
+        with split_folder(data, count, 0) as folder:
+            for number in map(int, epochs.split(",")):
+                spec = {**options, "data": folder, "epochs": number, "seed": 0, "once": True}
+                found = measure("project", spec)
+                first = first or found
+                times, memory = found["seconds"] / first["seconds"], found["peak MB"] / first["peak MB"]
+                print(f"| {count} | {number} | {times:.2f} | {memory:.2f} |", flush=True)
 
 
 @cli.command()

@@ -30,17 +30,31 @@ class Survey:
 
     Attributes:
         recipe: Of the run.
-        examples: With splits.
-        digests: Of each example's bytes.
-        rejected: Names and reasons of images that were left out.
         listed: All that the source named, unsplit.
+        all_digests: Of the bytes of each listed image.
+        faults: By position in `listed`, why an image cannot be used.
+        rows: Positions in `listed` of the examples.
+        examples: Those that are used, with splits.
+        leaked: By position in `listed`, why an image that could be used would not test anything.
     """
 
     recipe: Recipe
-    examples: Examples
-    digests: Sequence[bytes]
-    rejected: Sequence[tuple[str, str]]
     listed: Examples
+    all_digests: Sequence[bytes]
+    faults: dict[int, str]
+    rows: Sequence[int]
+    examples: Examples
+    leaked: dict[int, str]
+
+    @property
+    def digests(self) -> list[bytes]:
+        """Of each example's bytes."""
+        return [self.all_digests[row] for row in self.rows]
+
+    @property
+    def rejected(self) -> list[tuple[str, str]]:
+        """Names and reasons of the images that were left out."""
+        return [(self.listed.paths[row], why) for row, why in sorted({**self.faults, **self.leaked}.items())]
 
     def samples(self, most: int = 4) -> list[bytes]:
         """Return the bytes of a few training images."""
@@ -78,14 +92,9 @@ def decodable(found: Survey, decoder: Decoder, progress: Progress) -> Survey:
     undecodable = audit.undecodable(found.examples, decoder, progress)
     if not undecodable and not found.recipe.group_duplicates:
         return found
-    position = {name: row for row, name in enumerate(found.listed.paths)}
-    faults = {position[name]: why for name, why in found.rejected}
-    faults |= {position[found.examples.paths[row]]: why for row, why in undecodable.items()}
-    digests = [b""] * len(found.listed)
-    for name, digest in zip(found.examples.paths, found.digests, strict=True):
-        digests[position[name]] = digest
+    faults = found.faults | {found.rows[row]: why for row, why in undecodable.items()}
     hashed = partial(audit.hashes, decoder=decoder, progress=progress) if found.recipe.group_duplicates else None
-    return _keep(found.recipe, found.listed, digests, faults, hashed)
+    return _keep(found.recipe, found.listed, found.all_digests, faults, hashed)
 
 
 def _keep(
@@ -108,12 +117,12 @@ def _keep(
     _demand_classes(examples)
     examples = replace(examples, groups=_groups(examples, kept, hashed))
     examples = splits.assign(examples, recipe.shares, recipe.seed)
-    leaked = _leaks(examples, kept)
-    if leaked:
-        rest = [row for row in range(len(examples)) if row not in leaked]
-        rejected += [(examples.paths[row], why) for row, why in leaked.items()]
-        examples, kept = examples.at(np.asarray(rest, "int64")), [kept[row] for row in rest]
-    return Survey(recipe, examples, kept, rejected, listed)
+    leaks = _leaks(examples, kept)
+    rest = [row for row in range(len(rows)) if row not in leaks]
+    leaked = {rows[row]: why for row, why in leaks.items()}
+    if leaks:
+        examples = examples.at(np.asarray(rest, "int64"))
+    return Survey(recipe, listed, digests, faults, [rows[row] for row in rest], examples, leaked)
 
 
 def _groups(

@@ -77,7 +77,7 @@ def export(model: str, kind: str, precision: str, output: Path | None, progress:
     file = output or folder / f"model-{precision}{_SUFFIX[kind]}"
     if file.suffix != _SUFFIX[kind]:
         raise UsageError(f"--output must end in {_SUFFIX[kind]}. Received: {str(file)!r}.")
-    images = Origin(classifier)
+    images = classifier.origin()
     file.parent.mkdir(parents=True, exist_ok=True)
     progress.say(f"Converting to {kind}, {precision}")
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=".writing-") as beside:

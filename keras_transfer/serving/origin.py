@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -12,21 +13,21 @@ from keras_transfer.data import sources
 from keras_transfer.data.decode import Decoder
 from keras_transfer.errors import UserError
 from keras_transfer.recipe import Recipe
-from keras_transfer.serving.saved import SavedClassifier
 
 
 class Origin:
     """The images of a run, found where they were.
 
     Args:
-        classifier: The version.
+        version: Folder of the version.
+        recipe: Of the run that made it.
+        size: Side of the pictures that it takes, px.
     """
 
-    def __init__(self, classifier: SavedClassifier) -> None:
-        recipe = classifier.recipe or Recipe()
+    def __init__(self, version: Path, recipe: Recipe, size: int) -> None:
         self._examples = sources.load(recipe.data, recipe)
-        self._decoder = Decoder(classifier.size, recipe.resize, recipe.max_pixels)
-        splits = classifier.folder / "assets.extra" / "splits.csv"
+        self._decoder = Decoder(size, recipe.resize, recipe.max_pixels)
+        splits = version / "assets.extra" / "splits.csv"
         with splits.open(newline="", encoding="utf-8") as stream:
             self._rows = {row["path"]: (row["split"], row["label"]) for row in csv.DictReader(stream)}
 

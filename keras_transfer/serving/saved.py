@@ -19,6 +19,7 @@ from keras_transfer.evaluation import metrics
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
 from keras_transfer.serving import versions
+from keras_transfer.serving.origin import Origin
 
 _BATCH = 16
 _OUTPUT = {REGRESSION: "value"}
@@ -135,16 +136,18 @@ class SavedClassifier:
         report["rejected"] += [{"path": examples.paths[row], "reason": why} for row, why in faults.items()]
         return report | {"excluded_as_seen": len(examples) - len(rows) - len(faults)}
 
+    def origin(self) -> Origin:
+        """Return the images that the model was made from."""
+        return Origin(self.folder, self.recipe or Recipe(), self.size)
+
     def mistakes(self, most: int = 12) -> list[tuple[bytes, str, Prediction]]:
         """Return bytes, true label and prediction of the test images that the model gets wrong, the surest first.
 
         Raises:
             UserError: the images of the run are gone.
         """
-        from keras_transfer.serving.origin import Origin
-
         found = []
-        for name, label, content in Origin(self).files("test"):
+        for name, label, content in self.origin().files("test"):
             prediction = self._prediction(name, content, self.answer([content]), 0)
             if prediction.label != label:
                 found.append((content, label, prediction))

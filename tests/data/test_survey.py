@@ -100,3 +100,17 @@ def test_a_class_without_a_picture_left_is_named(tmp_path):
     (data / "red" / "x.jpg").write_text("hello")
     with pytest.raises(UserError, match="class 'red' has no image"):
         surveyed(data)
+
+
+def test_a_picture_that_a_table_names_twice_is_two_examples_of_one_group(tmp_path):
+    data = write_photos(tmp_path / "data")
+    lines = [f"{path.relative_to(data)},{path.parent.name}" for path in sorted(data.glob("*/*"))]
+    cut = data / "green" / "00.jpg"
+    cut.write_bytes(cut.read_bytes()[:200])
+    (data / "table.csv").write_text("\n".join(["path,label", *lines, lines[-1]]))
+    found = surveyed(data / "table.csv")
+    assert len(found.examples) == 42 == len(found.digests)
+    assert all(found.digests)
+    twice = [row for row, path in enumerate(found.examples.paths) if path == found.examples.paths[-1]]
+    assert len(twice) == 2
+    assert len({int(found.examples.splits[row]) for row in twice}) == 1

@@ -1,0 +1,47 @@
+"""The commands: click declarations, each calling one public function of the package.
+
+TensorFlow is imported within the commands that need it, so that `--help`, listings and option errors answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from keras_transfer.commands import data, modelling, serving  # noqa: F401 (they add their commands to the group)
+from keras_transfer.commands.shared import cli
+from keras_transfer.errors import UserError
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line: exit code 2 for a wrong option, 1 for work that failed, no traceback unless `--debug`."""
+    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    if not debug:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        cli.main(arguments, prog_name=Path(sys.argv[0]).name, standalone_mode=False)
+    except UserError as error:
+        if debug:
+            raise
+        _fail(str(error), error.exit_code)
+    except click.ClickException as error:
+        _fail(error.format_message(), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("Interrupted; nothing was written.", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        _fail(
+            f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]} (--debug shows where)", 1
+        )
+
+
+def _fail(text: str, code: int) -> None:
+    click.echo(f"Error: {text}", err=True)
+    sys.exit(code)

@@ -1,0 +1,83 @@
+"""Commands about data: check, features, and the stored activations."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from keras_transfer import tables
+from keras_transfer.commands.shared import (
+    BASE_OPTIONS,
+    cli,
+    debug_option,
+    example,
+    json_option,
+    quiet_option,
+    recipe_of,
+    recipe_options,
+)
+from keras_transfer.errors import UsageError
+from keras_transfer.progress import Progress
+from keras_transfer.quiet import import_tensorflow
+
+_CHECK_OPTIONS = ("base", "weights", "task", "size", "group_by", "max_pixels", "allow_outside", "tfds_dir", "seed")
+
+
+@cli.command(epilog=example("check photos/ --html check.html --base resnet50"))
+@click.argument("data")
+@click.option("--html", metavar="FILE", help="Write the report as a page with thumbnails.")
+@partial(recipe_options, names=_CHECK_OPTIONS)
+@json_option
+@quiet_option
+@debug_option
+def check(data: str, html: str | None, as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
+    """Say what is wrong with labelled images before training: files, duplicates, leaks and, with --base, labels."""
+    if html is not None and not Path(html).parent.is_dir():
+        raise UsageError(f"--html must be a file in a folder that exists. Received: {html!r}.")
+    recipe = recipe_of({**options, "data": data})
+    from keras_transfer.checking.check import check as run
+
+    found = run(recipe, options["base"] is not None, html, Progress(quiet))
+    click.echo(json.dumps(found.record(), indent=2) if as_json else tables.check(found))
+    if html is not None and not as_json:
+        click.echo(f"Wrote {html}.")
+
+
+@cli.command(epilog=example("features --base resnet50 --data photos/ -o features.npz"))
+@partial(recipe_options, names=BASE_OPTIONS)
+@click.option("-o", "--output", required=True, metavar="FILE", help="The .npz file to write.")
+@json_option
+@quiet_option
+@debug_option
+def features(output: str, as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
+    """Write the feature vectors of labelled images, for a classifier of your own."""
+    file = Path(output)
+    if file.suffix != ".npz" or not file.parent.is_dir():
+        raise UsageError(f"--output must be an .npz file in a folder that exists. Received: {output!r}.")
+    recipe = recipe_of(options)
+    import_tensorflow()
+    from keras_transfer import embedding
+
+    count, width = embedding.write(recipe, file, Progress(quiet))
+    report = {"file": output, "images": count, "features": width}
+    click.echo(json.dumps(report) if as_json else f"Wrote {output}: {count} images, {width} features each.")
+
+
+@cli.command(epilog=example("cache --clear"))
+@click.option("--clear", is_flag=True, help="Delete all stored activations.")
+@json_option
+@debug_option
+def cache(clear: bool, as_json: bool, debug: bool) -> None:
+    """Show or clear the stored activations."""
+    from keras_transfer import cache as store
+
+    if clear:
+        freed = store.clear()
+        click.echo(json.dumps({"freed_bytes": freed}) if as_json else f"Freed {freed / 1e6:.1f} MB.")
+        return
+    contents = store.contents()
+    click.echo(json.dumps(contents, indent=2) if as_json else tables.cache(contents))

@@ -1,0 +1,118 @@
+"""Commands that serve a model: serve, request, export, and the listing of versions."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from keras_transfer import tables
+from keras_transfer.commands.shared import (
+    cli,
+    debug_option,
+    example,
+    json_option,
+    load_tensorflow_for,
+    quiet_option,
+)
+from keras_transfer.errors import UsageError, nearest
+from keras_transfer.paths import cache_folder
+from keras_transfer.progress import Progress
+from keras_transfer.quiet import import_tensorflow
+
+
+@cli.command(epilog=example("serve saved_models/photos --embedded"))
+@click.argument("model")
+@click.option("--name", help="Of the model, in addresses. [default: its folder's name]")
+@click.option("--port", type=click.IntRange(1, 65535), default=8501, show_default=True, help="Of the REST paths.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address that --embedded binds to.")
+@click.option("--embedded", is_flag=True, help="Serve from this process, with the same REST paths.")
+@debug_option
+def serve(model: str, name: str | None, port: int, host: str, embedded: bool, debug: bool) -> None:
+    """Serve a model: by tensorflow_model_server if it is there, or print the line for Docker."""
+    from keras_transfer.serving import launch, versions
+
+    folder = versions.newest(model)
+    if not folder.name.isdigit():
+        raise UsageError(f"{str(folder)!r} is no version in a model's folder.")
+    name = name or folder.parent.name
+    if embedded:
+        _serve_embedded(folder.parent, name, host, port)
+        return
+    configuration = cache_folder() / "serving"
+    launch.write_configuration(configuration)
+    server = launch.binary()
+    if server is None:
+        click.echo("tensorflow_model_server is not on the PATH. With Docker:", err=True)
+        click.echo(launch.docker_line(folder.parent, name, configuration, port))
+        click.echo("Or, to write and test a client without either: --embedded.", err=True)
+        return
+    os.execv(server, [server, *launch.server_arguments(folder.parent.resolve(), name, configuration, port)])
+
+
+def _serve_embedded(model: Path, name: str, host: str, port: int) -> None:
+    missing = [module for module in ("starlette", "uvicorn", "prometheus_client") if find_spec(module) is None]
+    if missing:
+        names = ", ".join(missing)
+        raise UsageError(f"--embedded needs {names}: pip install starlette 'uvicorn[standard]' prometheus-client.")
+    import_tensorflow()
+    from keras_transfer.serving.server import serve as run
+
+    click.echo(f"Serving {model} at http://{host}:{port}/v1/models/{name}", err=True)
+    run(model, name, host, port)
+
+
+@cli.command(epilog=example("request http://localhost:8501/v1/models/photos a.jpg b.png"))
+@click.argument("model_url")
+@click.argument("images", nargs=-1, required=True)
+@json_option
+@debug_option
+def request(model_url: str, images: tuple[str, ...], as_json: bool, debug: bool) -> None:
+    """Ask a server, by REST (http://) or gRPC (grpc://HOST:PORT/NAME), what images show."""
+    from keras_transfer.serving import client
+
+    answers = client.request(model_url, images)
+    records = [{"path": path, **found} for path, found in zip(images, answers, strict=True)]
+    if as_json:
+        click.echo(json.dumps({"model": model_url, "predictions": records}, indent=2))
+    else:
+        click.echo(tables.predictions(records, {}))
+    if any(record.get("error") for record in records):
+        sys.exit(1)
+
+
+@cli.command(epilog=example("export saved_models/photos --format litert --precision int8"))
+@click.argument("model")
+@click.option("--format", "kind", required=True, metavar="litert/onnx/openvino/keras", help="Form to write.")
+@click.option("--precision", default="float32", metavar="float32/float16/int8", help="[default: float32]")
+@click.option("-o", "--output", metavar="FILE", help="[default: assets.extra/exports of the version]")
+@json_option
+@quiet_option
+@debug_option
+def export(model: str, kind: str, precision: str, output: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
+    """Write a model in another form, and compare it with the SavedModel on real images."""
+    known = ("litert", "onnx", "openvino", "keras")
+    if kind not in known:
+        raise UsageError(f"--format must be one of {', '.join(known)}. Received: {kind!r}.{nearest(kind, known)}")
+    load_tensorflow_for(model)
+    from keras_transfer.serving.convert import export as run
+
+    report = run(model, kind, precision, Path(output) if output else None, Progress(quiet))
+    click.echo(json.dumps(dataclasses.asdict(report), indent=2) if as_json else tables.exported(report))
+
+
+@cli.command(epilog=example("models saved_models/"))
+@click.argument("folder", default="saved_models")
+@json_option
+@debug_option
+def models(folder: str, as_json: bool, debug: bool) -> None:
+    """List models and their versions, with base, test score, size and date."""
+    from keras_transfer.serving.versions import listing
+
+    found = listing(folder)
+    click.echo(json.dumps([dataclasses.asdict(one) for one in found], indent=2) if as_json else tables.models(found))

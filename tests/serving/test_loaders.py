@@ -1,0 +1,104 @@
+"""A version in what loads SavedModels elsewhere: TensorFlow's C++ loader, its command line, and OpenVINO's reader."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_transfer.serving.saved import SavedClassifier
+
+# Through the C interface, without Python's TensorFlow: the loader and session that TensorFlow Serving is built on.
+NATIVE = """
+import ctypes, json, sys
+library, folder, feed, fetch, classes, *files = sys.argv[1:]
+c = ctypes.CDLL(library)
+for name in ("TF_NewStatus", "TF_NewSessionOptions", "TF_NewGraph", "TF_LoadSessionFromSavedModel", "TF_AllocateTensor",
+             "TF_GraphOperationByName", "TF_TensorData"):
+    getattr(c, name).restype = ctypes.c_void_p
+c.TF_Message.restype = ctypes.c_char_p
+P = ctypes.c_void_p
+
+class Output(ctypes.Structure):
+    _fields_ = [("operation", P), ("index", ctypes.c_int)]
+
+def place(name):
+    operation, index = name.rsplit(":", 1)
+    return Output(P(c.TF_GraphOperationByName(graph, operation.encode())), int(index))
+
+def check():
+    if c.TF_GetCode(status):
+        sys.exit(c.TF_Message(status).decode())
+
+status, graph = P(c.TF_NewStatus()), P(c.TF_NewGraph())
+tags = (ctypes.c_char_p * 1)(b"serve")
+session = P(c.TF_LoadSessionFromSavedModel(P(c.TF_NewSessionOptions()), None, folder.encode(), tags, 1, graph, None,
+                                           status))
+check()
+count, string = len(files), 24
+tensor = P(c.TF_AllocateTensor(7, (ctypes.c_int64 * 1)(count), 1, ctypes.c_size_t(string * count)))
+start = c.TF_TensorData(tensor)
+for row, file in enumerate(files):
+    content = open(file, "rb").read()
+    c.TF_StringInit(P(start + row * string))
+    c.TF_StringCopy(P(start + row * string), content, ctypes.c_size_t(len(content)))
+found = (P * 1)()
+c.TF_SessionRun(session, None, (Output * 1)(place(feed)), (P * 1)(tensor), 1, (Output * 1)(place(fetch)), found, 1,
+                None, 0, None, status)
+check()
+values = ctypes.cast(c.TF_TensorData(P(found[0])), ctypes.POINTER(ctypes.c_float))
+assert "tensorflow" not in sys.modules
+print(json.dumps([values[k] for k in range(count * int(classes))]))
+"""
+
+
+def signature(version, name="serving_default"):
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved = saved_model_pb2.SavedModel.FromString((version.folder / "saved_model.pb").read_bytes())
+    return saved.meta_graphs[0].signature_def[name]
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_the_native_loader_gives_the_same_answers(version, photos, count):
+    from pathlib import Path
+
+    libraries = list(Path(tf.sysconfig.get_lib()).glob("libtensorflow_cc.so.2"))
+    if not libraries:
+        pytest.skip("this TensorFlow has no libtensorflow_cc.so.2")
+    files = sorted(photos.glob("*/*"))[:count]
+    served = signature(version)
+    feed, fetch = served.inputs["image_bytes"].name, served.outputs["probabilities"].name
+    command = [sys.executable, "-c", NATIVE, str(libraries[0]), str(version.folder), feed, fetch, "3", *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    expected = SavedClassifier(version.folder).answer([file.read_bytes() for file in files])["probabilities"]
+    np.testing.assert_allclose(np.reshape(json.loads(done.stdout), (count, 3)), expected, atol=1e-5)
+
+
+def test_saved_model_cli_shows_it(version):
+    command = [sys.executable, "-m", "tensorflow.python.tools.saved_model_cli", "show", "--dir", str(version.folder)]
+    done = subprocess.run(
+        [*command, "--tag_set", "serve", "--signature_def", "serving_default"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    for name in ("image_bytes", "probabilities", "confidence", "label", "error"):
+        assert name in done.stdout
+
+
+def test_openvino_reads_the_signature_of_pixels(version, photos):
+    openvino = pytest.importorskip("openvino")
+    images = signature(version, "images")
+    outputs = [images.outputs["probabilities"].name]
+    inputs = [images.inputs["images"].name]
+    model = openvino.convert_model(str(version.folder), input=inputs, output=outputs)
+    pixels = np.random.default_rng(0).uniform(0, 255, (3, 24, 24, 3)).astype("float32")
+    compiled = openvino.Core().compile_model(model, "CPU")
+    found = compiled([pixels])[compiled.output(0)]
+    expected = SavedClassifier(version.folder).run("images", list(pixels))["probabilities"]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
