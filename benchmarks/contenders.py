@@ -65,7 +65,7 @@ def guide(spec: Spec) -> dict[str, Any]:
 
 
 def project(spec: Spec) -> dict[str, Any]:
-    """This project with the same base and epochs, its cache empty; then, unless `once`, a second fit on the same data."""
+    """This project with the same base and epochs, its cache empty; then, unless `once`, a second fit."""
     import tempfile
 
     import keras_transfer as kt

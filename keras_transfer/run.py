@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_transfer import quiet, rule
+from keras_transfer import quiet, rule, versions
 from keras_transfer.data import audit, survey
 from keras_transfer.paths import cache_folder
 from keras_transfer.progress import Progress, Stopwatch
 from keras_transfer.recipe import AUTO, Recipe
-from keras_transfer.serving import versions
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,7 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
     with watch.time("import"):
         quiet.import_tensorflow()
         # Only now, so that everything wrong with options and data is said before TensorFlow's seconds are spent.
-        from keras_transfer import records, transfer
-        from keras_transfer.evaluation import folds
+        from keras_transfer import folds, records, transfer
         from keras_transfer.serving import card, export, warmup
         from keras_transfer.serving.saved import SavedClassifier
     with watch.time("data"):

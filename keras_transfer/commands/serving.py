@@ -35,7 +35,8 @@ from keras_transfer.quiet import import_tensorflow
 @debug_option
 def serve(model: str, name: str | None, port: int, host: str, embedded: bool, debug: bool) -> None:
     """Serve a model: by tensorflow_model_server if it is there, or print the line for Docker."""
-    from keras_transfer.serving import launch, versions
+    from keras_transfer import versions
+    from keras_transfer.serving import launch
 
     folder = versions.newest(model)
     if not folder.name.isdigit():
@@ -112,7 +113,7 @@ def export(model: str, kind: str, precision: str, output: str | None, as_json: b
 @debug_option
 def models(folder: str, as_json: bool, debug: bool) -> None:
     """List models and their versions, with base, test score, size and date."""
-    from keras_transfer.serving.versions import listing
+    from keras_transfer.versions import listing
 
     found = listing(folder)
     click.echo(json.dumps([dataclasses.asdict(one) for one in found], indent=2) if as_json else tables.models(found))

@@ -80,7 +80,7 @@ def load(model: str) -> SavedClassifier:
 
 def load_tensorflow_for(model: str) -> None:
     """Import TensorFlow, once it is known that there is such a model."""
-    from keras_transfer.serving import versions
+    from keras_transfer import versions
 
     versions.newest(model)
     import_tensorflow()

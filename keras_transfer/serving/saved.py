@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_transfer import versions
 from keras_transfer.data import audit, sources
 from keras_transfer.data.examples import CLASSIFICATION, REGRESSION, Examples, training_digests
 from keras_transfer.errors import UserError
 from keras_transfer.evaluation import metrics
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
-from keras_transfer.serving import versions
 from keras_transfer.serving.origin import Origin
 
 _BATCH = 16

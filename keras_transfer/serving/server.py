@@ -18,9 +18,10 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
+from keras_transfer import versions
 from keras_transfer.data import audit, formats
 from keras_transfer.errors import UserError
-from keras_transfer.serving import rest, versions
+from keras_transfer.serving import rest
 from keras_transfer.serving.batching import Batcher, Full, Outputs
 from keras_transfer.serving.saved import SavedClassifier
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from keras_transfer import versions
 from keras_transfer.errors import UsageError
-from keras_transfer.serving import versions
 
 
 def fill(folder):
