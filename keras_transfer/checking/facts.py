@@ -7,13 +7,13 @@ import io
 import os
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_transfer.data import audit, duplicates, formats
+from keras_transfer.data.contents import each
 from keras_transfer.data.examples import Examples
 from keras_transfer.progress import Progress
 
@@ -71,8 +71,8 @@ def gather(examples: Examples, decoder: Decoder, progress: Progress) -> list[Fac
         progress: Hears of both passes.
     """
     found: list[Facts] = []
-    with ThreadPoolExecutor(max_workers=8) as pool, progress.task("Reading files", len(examples), "files") as advance:
-        for facts in pool.map(lambda name: _read(examples, name), examples.paths, chunksize=64):
+    with progress.task("Reading files", len(examples), "files") as advance:
+        for facts in each(lambda name: _read(examples, name), examples.paths):
             found.append(facts)
             advance(1)
     whole = [row for row, facts in enumerate(found) if facts.fault is None]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_transfer.data import formats
-from keras_transfer.data.contents import Contents
+from keras_transfer.data.contents import Contents, each
 from keras_transfer.data.examples import Examples
 from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress
@@ -38,8 +37,8 @@ def read(examples: Examples, progress: Progress) -> tuple[list[bytes], dict[int,
         return hashlib.blake2b(content, digest_size=16).digest(), formats.fault(content[:_HEAD])
 
     digests, faults = [], {}
-    with ThreadPoolExecutor(max_workers=8) as pool, progress.task("Reading files", len(examples), "files") as advance:
-        for row, (digest, fault) in enumerate(pool.map(one, examples.paths, chunksize=64)):
+    with progress.task("Reading files", len(examples), "files") as advance:
+        for row, (digest, fault) in enumerate(each(one, examples.paths)):
             digests.append(digest)
             if fault is not None:
                 faults[row] = fault
