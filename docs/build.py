@@ -15,8 +15,10 @@ from keras_transfer.commands import cli
 def reference() -> str:
     """Return the page: each command's `--help`, in a code block."""
     parts = ["# Commands\n\nMade from `--help` by `python docs/build.py`.\n"]
+    program = click.Context(cli, info_name="python cli.py", **cli.context_settings)
+    program.max_content_width = program.terminal_width = 100
     for name, command in sorted(cli.commands.items()):
-        context = click.Context(command, info_name=f"python cli.py {name}", max_content_width=100, terminal_width=100)
+        context = click.Context(command, parent=program, info_name=name)
         parts.append(f"## {name}\n\n```\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)
 
