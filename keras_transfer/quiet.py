@@ -7,12 +7,13 @@ user nothing.
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 
 def import_tensorflow() -> None:
@@ -42,11 +43,15 @@ def import_tensorflow() -> None:
 
 @contextmanager
 def without_notes() -> Iterator[None]:
-    """Keep TensorFlow's logger from saying, among the results, where it writes a file that is renamed afterwards."""
+    """Keep TensorFlow and Keras from saying, among the results, where they write a folder that is renamed afterwards.
+
+    Keras 3.8 says so on standard output whatever `verbose` is.
+    """
     logger = logging.getLogger("tensorflow")
     before = logger.level
     logger.setLevel(logging.WARNING)
     try:
-        yield
+        with redirect_stdout(io.StringIO()):
+            yield
     finally:
         logger.setLevel(before)

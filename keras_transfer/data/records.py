@@ -71,6 +71,12 @@ def load_tfds(source: str, folder: str) -> Examples:
     """
     import tensorflow_datasets as tfds
 
+    if not hasattr(tfds, "builder"):
+        # With a protobuf older than what tensorflow-metadata was made with, it imports as an empty module.
+        raise UserError(
+            "tensorflow-datasets does not work with the protobuf installed here: "
+            "pip install 'tensorflow-metadata<1.18', which suits TensorFlow 2.18 and 2.19."
+        )
     name = source.removeprefix("tfds:").replace(":", "/")
     try:
         builder = tfds.builder(name, data_dir=folder or None)
