@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 
+import click
 import pytest
 
 from keras_transfer import commands
@@ -41,7 +42,8 @@ def test_every_command_has_help_with_an_example_that_parses(name):
     import shlex
 
     words = shlex.split(command.epilog)[4:]
-    command.make_context(name, words)
+    # As under the group: click keeps the first help option that a command is asked for.
+    command.make_context(name, words, parent=click.Context(commands.cli, **commands.cli.context_settings))
     for option in command.params:
         assert option.param_type_name == "argument" or option.help, f"{name}: {option.name} has no help"
 
