@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from keras_transfer import device, features, model, transfer
 from keras_transfer.data import survey
-from keras_transfer.data.examples import CLASSIFICATION
+from keras_transfer.data.examples import CLASSIFICATION, Examples
 from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
-from keras_transfer.training import objectives
+from keras_transfer.weights import Source
 
 
 def write(recipe: Recipe, file: Path, progress: Progress) -> tuple[int, int]:
@@ -31,12 +32,7 @@ def write(recipe: Recipe, file: Path, progress: Progress) -> tuple[int, int]:
     recipe = transfer.with_size(recipe)
     found = survey.decodable(survey.survey(recipe, progress), transfer.decoder(recipe), progress)
     examples, digests = found.examples, found.digests
-    plan = device.plan(recipe)
-    source = transfer.load_base(recipe, progress)
-    network = model.build(source.base, source.row, recipe, len(examples.classes), objectives.of(examples).output())
-    frozen = model.cut(network, None).frozen
-    stored = features.extractor(frozen, "none", network, source, recipe, plan, progress).plain(examples, digests)
-    vectors = features.embeddings(stored, digests)
+    vectors, source = compute(recipe, examples, digests, progress)
     names = np.asarray(examples.classes)
     try:
         with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".writing-", suffix=".npz", delete=False) as beside:
@@ -52,3 +48,21 @@ def write(recipe: Recipe, file: Path, progress: Progress) -> tuple[int, int]:
     except OSError as error:
         raise UserError(f"{file} cannot be written ({error.strerror}).") from error
     return vectors.shape[0], vectors.shape[1]
+
+
+def compute(
+    recipe: Recipe, examples: Examples, digests: Sequence[bytes], progress: Progress
+) -> tuple[np.ndarray, Source]:
+    """Return the embeddings of images, float32 `[N, D]`, and the base that they come from.
+
+    Args:
+        recipe: Complete in its size; gives base, weights, pooling, resizing, precision and engine.
+        examples: All of which can be decoded.
+        digests: Of each example's bytes.
+        progress: Hears of the pass.
+    """
+    source = transfer.load_base(recipe, progress)
+    network = model.build(source.base, source.row, recipe, len(examples.classes))
+    frozen = model.cut(network, None).frozen
+    extractor = features.extractor(frozen, "none", network, source, recipe, device.plan(recipe), progress)
+    return features.embeddings(extractor.plain(examples, digests), digests), source

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keras_transfer import device, features, model, transfer
+from keras_transfer import embedding, transfer
 from keras_transfer.checking.facts import Facts
 from keras_transfer.checking.findings import Warned
 from keras_transfer.data import duplicates
@@ -19,7 +19,7 @@ from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
 from keras_transfer.training import solver
 
-# On 600 photos of five flowers, 18 labels changed, four draws: 12 to 15 of the changed labels were found, with 4 to 9
+# On 600 photos of five flowers, 18 labels changed, four draws: 13 to 16 of the changed labels were found, with 8 to 12
 # of the other 582 photos (docs/measurements.md).
 _FOLDS, _REPEATS = 5, 4
 _STRENGTH = 0.003  # A strong penalty keeps the network from learning the wrong labels.
@@ -37,8 +37,9 @@ def suspects(examples: Examples, facts: Sequence[Facts], recipe: Recipe, progres
     """
     rows = [row for row, one in enumerate(facts) if one.fault is None]
     usable = examples.at(np.asarray(rows, "int64"))
-    embeddings = _embeddings(usable, [facts[row].digest for row in rows], recipe, progress)
-    groups = _groups([facts[row] for row in rows])
+    digests = [facts[row].digest for row in rows]
+    embeddings, _ = embedding.compute(transfer.with_size(recipe), usable, digests, progress)
+    groups = duplicates.alike(np.asarray([facts[row].hash for row in rows]))
     probabilities = out_of_fold(embeddings, usable.labels, len(usable.classes), groups, recipe.seed)
     found = []
     for row in suspicious(probabilities, usable.labels):
@@ -74,17 +75,3 @@ def suspicious(probabilities: np.ndarray, labels: np.ndarray) -> list[int]:
     own = probabilities[np.arange(len(labels)), labels]
     chosen = (probabilities.argmax(1) != labels) & (own <= _MOST_GIVEN)
     return sorted(np.flatnonzero(chosen).tolist(), key=lambda row: float(own[row]))
-
-
-def _embeddings(examples: Examples, digests: Sequence[bytes], recipe: Recipe, progress: Progress) -> np.ndarray:
-    recipe = transfer.with_size(recipe)
-    source = transfer.load_base(recipe, progress)
-    network = model.build(source.base, source.row, recipe, len(examples.classes))
-    frozen = model.cut(network, None).frozen
-    found = features.extractor(frozen, "none", network, source, recipe, device.plan(recipe), progress)
-    return features.embeddings(found.plain(examples, digests), digests)
-
-
-def _groups(facts: Sequence[Facts]) -> np.ndarray:
-    pairs = [pair[:2] for pair in duplicates.near(np.asarray([one.hash for one in facts]))]
-    return duplicates.components(len(facts), pairs)

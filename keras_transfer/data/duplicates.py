@@ -49,6 +49,11 @@ def near(hashes: np.ndarray, most: int = MOST_BITS) -> list[tuple[int, int, int]
     return found
 
 
+def alike(hashes: np.ndarray) -> np.ndarray:
+    """Return int64 `[N]`, equal for pictures that hardly differ, directly or through others, by their hashes."""
+    return components(len(hashes), [pair[:2] for pair in near(hashes)])
+
+
 def components(count: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
     """Return int64 `[count]`, equal for positions that pairs connect, directly or through others."""
     from scipy.sparse import coo_array

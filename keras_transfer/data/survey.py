@@ -128,10 +128,7 @@ def _keep(
 def _groups(
     examples: Examples, digests: Sequence[bytes], hashed: Callable[[Examples], np.ndarray] | None
 ) -> np.ndarray | None:
-    alike = None
-    if hashed is not None:
-        pairs = duplicates.near(hashed(examples))
-        alike = duplicates.components(len(examples), [pair[:2] for pair in pairs])
+    alike = None if hashed is None else duplicates.alike(hashed(examples))
     return duplicates.joined(duplicates.exact(digests), examples.groups, alike)
 
 

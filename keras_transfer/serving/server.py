@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -190,8 +191,6 @@ async def _body(request: HttpRequest, most: int) -> bytes | None:
 
 
 def _json(content: Any, status: int = 200) -> Response:
-    import json
-
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
     return Response(body, status, media_type="application/json")
 
