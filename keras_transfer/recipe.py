@@ -38,7 +38,9 @@ class Recipe:
     """
 
     base: str = _option("vgg16", "Base to transfer: a name from `bases`, or a .keras feature extractor.")
-    data: str = _option("digits", "Folder of class folders, CSV, .npz or TFRecord files, tfds:NAME, or 'digits'.")
+    data: str = _option(
+        "digits", "Folder or .zip of class folders, CSV, .npz or TFRecord files, tfds:NAME, or 'digits'."
+    )
     task: str = _option(AUTO, "What labels are.", **_words(AUTO, "classification", "multi-label", "regression"))
     group_by: str = _option("", "CSV column whose equal cells stay in one split.", kind="text")
     group_duplicates: bool = _option(False, "Keep near duplicates in one split.", kind="flag")

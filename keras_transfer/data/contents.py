@@ -1,4 +1,4 @@
-"""Where the bytes of an image come from: a file, a record of a shard, or a row of an array.
+"""Where the bytes of an image come from: a file, a member of an archive, a record, a row of an array.
 
 Every source names its images by strings, and one object, shared by all of them, turns a name into the bytes of an
 encoded image. So one pipeline serves all sources, and nothing is copied.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 import io
 import struct
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ import numpy as np
 
 Result = TypeVar("Result")
 
+_LARGEST_MEMBER = 2**28  # Bytes of an image in an archive when unpacked; what announces more is a bomb.
 _AT_ONCE = 1024  # Reads that are under way or done and not yet taken.
 
 
@@ -92,6 +95,28 @@ class Arrays:
         return stream.getvalue()
 
 
+@dataclass(frozen=True)
+class Zipped:
+    """Names are `ARCHIVE/MEMBER`.
+
+    Attributes:
+        archive: Path of the `.zip` file.
+    """
+
+    archive: str
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of the member; raise OSError too if it is damaged, encrypted, or larger than an image."""
+        opened = _zip_file(self.archive)
+        try:
+            member = opened.getinfo(name.removeprefix(f"{self.archive}/"))
+            if member.file_size > _LARGEST_MEMBER:
+                raise OSError(f"{member.file_size:,} bytes when unpacked")
+            return opened.read(member)
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, KeyError) as error:
+            raise OSError(str(error)) from error
+
+
 def each(read: Callable[[str], Result], names: Sequence[str]) -> Iterator[Result]:
     """Yield what `read` makes of each name, in order, several at a time; a million names take no more memory."""
     with ThreadPoolExecutor(max_workers=8) as pool:
@@ -104,6 +129,11 @@ def image_in(record: bytes, key: str) -> bytes:
     from tensorflow.train import Example
 
     return Example.FromString(record).features.feature[key].bytes_list.value[0]
+
+
+@functools.lru_cache(maxsize=4)
+def _zip_file(archive: str) -> zipfile.ZipFile:
+    return zipfile.ZipFile(archive)  # May be read by several threads at once.
 
 
 @functools.lru_cache(maxsize=64)

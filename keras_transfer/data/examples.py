@@ -23,6 +23,7 @@ SPLIT_NAMES = {
     "test": "test",
     "testing": "test",
 }
+NOT_DATA = {"thumbs.db", "desktop.ini"}  # What file managers leave in folders of images.
 UNASSIGNED = -1
 CLASSIFICATION, MULTI_LABEL, REGRESSION = TASKS = ("classification", "multi-label", "regression")
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_transfer.data import arrays, records, table
-from keras_transfer.data.examples import REGRESSION, SPLIT_NAMES, SPLITS, UNASSIGNED, Examples
+from keras_transfer.data import archive, arrays, records, table
+from keras_transfer.data.examples import NOT_DATA, REGRESSION, SPLIT_NAMES, SPLITS, UNASSIGNED, Examples
 from keras_transfer.errors import UsageError, UserError
 from keras_transfer.paths import cache_folder
 from keras_transfer.recipe import AUTO, Recipe
 
-_NOT_DATA = {"thumbs.db", "desktop.ini"}
 _TABLES = (".csv", ".tsv")
+_TARS = (".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz")
 
 
 def load(source: str, recipe: Recipe | None = None, least_classes: int = 2) -> Examples:
@@ -28,7 +28,7 @@ def load(source: str, recipe: Recipe | None = None, least_classes: int = 2) -> E
         source: A folder with one sub-folder per class; a folder with `train/` and, if there are any, `val/` (or
             `validation/`) and `test/` of such folders; a CSV file (`keras_transfer.data.table`); TFRecord shards as
             a folder, file or glob, or `tfds:NAME[:CONFIG]` (`keras_transfer.data.records`); an `.npz` file
-            (`keras_transfer.data.arrays`); or `digits`.
+            (`keras_transfer.data.arrays`); a `.zip` file of class folders (`keras_transfer.data.archive`); or `digits`.
         recipe: Gives the task, the column to group by, and where data may lie.
         least_classes: Of a folder, below which there is nothing to learn; with 1, its files may also lie in it
             without sub-folders.
@@ -64,7 +64,11 @@ def _from_path(source: str, recipe: Recipe, least_classes: int) -> Examples:
         return table.load(path, source, recipe.task, recipe.group_by, recipe.allow_outside)
     if path.suffix.lower() == ".npz":
         return arrays.load(path, source)
-    raise UsageError(f"--data: {source!r} is neither a folder nor a .csv, .npz or .tfrecord file.")
+    if path.suffix.lower() == ".zip":
+        return archive.load(path, source)
+    if path.name.lower().endswith(_TARS):
+        raise UsageError(f"--data: unpack {source!r} first (tar -xf {path.name}), and give the folder.")
+    raise UsageError(f"--data: {source!r} is neither a folder nor a .csv, .npz, .tfrecord or .zip file.")
 
 
 def _from_folder(folder: Path, source: str, least_classes: int) -> Examples:
@@ -120,7 +124,7 @@ def _files(folder: Path) -> list[str]:
     for parent, folders, names in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [
-            os.path.join(parent, name) for name in names if not name.startswith(".") and name.lower() not in _NOT_DATA
+            os.path.join(parent, name) for name in names if not name.startswith(".") and name.lower() not in NOT_DATA
         ]
     return sorted(found)
 
