@@ -1,6 +1,7 @@
 """What is measured, each in a process of its own: `python -m benchmarks.contenders NAME SPEC` prints one JSON line.
 
-SPEC is JSON: `data` (a folder with train/ and test/), `base`, `weights`, `size`, `epochs`, `views`, `seed`.
+SPEC is JSON: `data` (a folder with train/ and test/), `classes` (their number), `base`, `weights`, `size`, `epochs`,
+`views`, `seed`; `guide_epochs` are those that the loops run that pass every image through the base in each.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from benchmarks import libraries
+from benchmarks.loops import BEGUN, Spec, fit_twice, listed
 
-Spec = dict[str, Any]
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def guide(spec: Spec) -> dict[str, Any]:
@@ -28,40 +30,29 @@ def guide(spec: Spec) -> dict[str, Any]:
     size, row = spec["size"], find(spec["base"])
     base = weights.load(row.name, spec["weights"], size, spec["seed"]).base
     begun = time.monotonic()
-    train, validation = keras.utils.image_dataset_from_directory(
-        f"{spec['data']}/train",
-        label_mode="int",
-        image_size=(size, size),
-        batch_size=32,
-        validation_split=0.15,
-        subset="both",
-        seed=spec["seed"],
-        verbose=False,
-    )
-    classes = len(train.class_names)
+    train, validation = listed(spec)
     train, validation = train.prefetch(-1), validation.prefetch(-1)
     base.trainable = False
     pixels = keras.Input((size, size, 3))
     x = base(model.preparation(row.preprocessing, (size, size, 3))(pixels), training=False)
     x = keras.layers.Dropout(0.2)(keras.layers.GlobalAveragePooling2D()(x))
-    whole = keras.Model(pixels, keras.layers.Dense(classes)(x))
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    whole.compile(keras.optimizers.Adam(1e-3), loss, metrics=["accuracy"])
-    whole.fit(train, validation_data=validation, epochs=spec["epochs"], verbose=0)
-    head_seconds = time.monotonic() - begun
-    base.trainable = True
-    block = row.thawed("auto")
-    thawed = {layer.name for layer in model.cut_tensors(base, block.boundary)[1]} if block else set()
-    for layer in base.layers:
-        layer.trainable = layer.name in thawed and not isinstance(layer, keras.layers.BatchNormalization)
-    whole.compile(keras.optimizers.Adam(1e-5), loss, metrics=["accuracy"])
-    whole.fit(train, validation_data=validation, epochs=spec["epochs"], verbose=0)
-    seconds = time.monotonic() - begun
+    whole = keras.Model(pixels, keras.layers.Dense(spec["classes"])(x))
+
+    def thaw() -> None:
+        base.trainable = True
+        block = row.thawed("auto")
+        thawed = {layer.name for layer in model.cut_tensors(base, block.boundary)[1]} if block else set()
+        for layer in base.layers:
+            layer.trainable = layer.name in thawed and not isinstance(layer, keras.layers.BatchNormalization)
+
+    found = fit_twice(whole, train, validation, spec, thaw, begun)
     test = keras.utils.image_dataset_from_directory(
         f"{spec['data']}/test", label_mode="int", image_size=(size, size), shuffle=False, verbose=False
     )
     accuracy = whole.evaluate(test, verbose=0)[1]
-    return {"seconds": seconds, "phase 1": head_seconds, "phase 2": seconds - head_seconds, "accuracy": accuracy}
+    skipped = found.pop("skipped")
+    program = time.monotonic() - BEGUN + skipped
+    return found | {"accuracy": None if skipped else accuracy, "program": program}
 
 
 def project(spec: Spec) -> dict[str, Any]:
@@ -86,14 +77,16 @@ def project(spec: Spec) -> dict[str, Any]:
             **options,
         )
         found = kt.fit(recipe, kt.Progress(quiet=True)).metrics
+        program = time.monotonic() - BEGUN
         parts = found["seconds"]
         names = ("data", "build", "features", "head", "fine-tune", "refit")
         again = parts
         if not spec.get("once"):
-            again = kt.fit(recipe.replace(fine_tune_lr=2e-4), kt.Progress(quiet=True)).metrics["seconds"]
+            other = recipe.replace(fine_tune_lr=2e-4, fine_tune_epochs=1)
+            again = kt.fit(other, kt.Progress(quiet=True)).metrics["seconds"]
     return {
         "seconds": sum(parts.get(name, 0.0) for name in names),
-        "whole command": parts["total"],
+        "program": program,
         "phase 1": parts["features"] + parts["head"],
         "phase 2": parts.get("fine-tune", 0.0),
         "again until training": sum(again[name] for name in ("data", "build", "features", "head")),
@@ -162,20 +155,14 @@ def top(spec: Spec) -> dict[str, Any]:
     return {"seconds": time.monotonic() - begun}
 
 
-CONTENDERS: dict[str, Callable[[Spec], dict[str, Any]]] = {
-    "guide": guide,
-    "project": project,
-    "floor": floor,
-    "top": top,
-}
+OWN: dict[str, Callable[[Spec], dict[str, Any]]] = {"guide": guide, "project": project, "floor": floor, "top": top}
 
 
 def main() -> None:
-    """Run one contender and print what it measured, with its peak memory (MB) and whole process time."""
-    begun = time.monotonic()
-    found = CONTENDERS[sys.argv[1]](json.loads(sys.argv[2]))
+    """Run one contender and print what it measured, with its peak memory, MB."""
+    name, spec = sys.argv[1], json.loads(sys.argv[2])
+    found = (OWN.get(name) or getattr(libraries, name))(spec)
     found["peak MB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    found["process"] = time.monotonic() - begun
     print(json.dumps(found))
 
 

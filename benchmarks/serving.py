@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 from typing import Any
+
+from benchmarks.results import spread
 
 _CLIENTS = 16
 
@@ -154,20 +155,17 @@ def _resident(process: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def report(model: str, files: Sequence[Path], rounds: int, broken: int) -> str:
+def report(model: str, files: Sequence[Path], rounds: int, broken: int) -> list[str]:
     """Return the table of `python -m benchmarks serving`."""
-
-    def shown(values: list[float]) -> str:
-        return f"{median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
     faults = malformed(model, files[0], broken)
     statuses = ", ".join(f"{status}: {count}" for status, count in sorted(faults["statuses"].items()))
     rows = [
-        ("served graph / bare decode, resize and network, batch 1", shown(graph(model, files, 1, rounds))),
-        ("the same, batch 32", shown(graph(model, files, 32, rounds))),
-        (f"embedded server, {_CLIENTS} clients / the graph's own batches of 32", shown(clients(model, files, rounds))),
+        ("served graph / bare decode, resize and network, batch 1", spread(graph(model, files, 1, rounds))),
+        ("the same, batch 32", spread(graph(model, files, 32, rounds))),
+        (f"embedded server, {_CLIENTS} clients / the graph's own batches of 32", spread(clients(model, files, rounds))),
         (f"{broken} malformed requests, by status", statuses),
         ("its memory, MB, after each tenth of them", ", ".join(f"{size:.0f}" for size in faults["MB"])),
         ("a good request after them", str(faults["a good request"])),
     ]
-    return "\n".join(["| | median (least to most) |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
+    return ["| | median (least to most) |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)]

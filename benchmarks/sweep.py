@@ -93,18 +93,14 @@ def test_accuracy(material: TwoPhase) -> float:
     return float((material.logits(rows).argmax(1) == material.examples.labels[rows]).mean())
 
 
-def table(records: list[dict[str, Any]], keys: list[str]) -> str:
-    """Return the mean over seeds of each choice, as aligned text."""
+def table(records: list[dict[str, Any]], keys: list[str]) -> list[str]:
+    """Return the mean over seeds of each choice, as the lines of a table."""
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for record in records:
         groups.setdefault(tuple(record[key] for key in keys), []).append(record)
     columns = [key for key in records[0] if key not in keys and key != "seed"]
-    lines = ["  ".join([*(f"{key:>16}" for key in keys), *(f"{column:>14}" for column in columns), " seeds"])]
+    lines = [f"| {' | '.join([*keys, *columns, 'seeds'])} |", "|---" * (len(keys) + len(columns) + 1) + "|"]
     for choice, found in groups.items():
-        means = [float(np.mean([record[column] for record in found])) for column in columns]
-        lines.append(
-            "  ".join(
-                [*(f"{value:>16}" for value in choice), *(f"{mean:>14.4f}" for mean in means), f"{len(found):>6}"]
-            )
-        )
-    return "\n".join(lines)
+        means = [f"{float(np.mean([record[column] for record in found])):.3f}" for column in columns]
+        lines.append(f"| {' | '.join([*map(str, choice), *means, str(len(found))])} |")
+    return lines

@@ -1,0 +1,65 @@
+"""Tables, and the file that keeps them: a section of `RESULTS.md` for each command, replaced when that is run again."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from statistics import median
+
+import click
+
+FILE = Path(__file__).with_name("RESULTS.md")
+_PACKAGES = ("tensorflow", "keras", "openvino", "keras-hub", "torch", "transformers")
+_TITLE = (
+    "# Results\n\n"
+    "Written by the commands named, each of which replaces its own section; ratios are of runs that took turns.\n"
+)
+
+
+def show(name: str, lines: list[str], markdown: bool) -> None:
+    """Print a table; with `markdown`, put it into `RESULTS.md` under `name`, with the command and the machine."""
+    print("\n".join(lines))
+    if not markdown:
+        return
+    words = [_neutral(word) for word in sys.argv[1:] if word != "--markdown"]
+    section = [f"## {name}", "", f"`python -m benchmarks {' '.join(words)}`", "", machine(), "", *lines, ""]
+    text = FILE.read_text("utf-8") if FILE.exists() else _TITLE
+    parts = [part for part in re.split(r"(?m)^(?=## )", text) if not part.startswith(f"## {name}\n")]
+    FILE.write_text("\n".join([part.rstrip() + "\n" for part in parts] + ["\n".join(section)]), "utf-8")
+    click.echo(f"Wrote {FILE}.", err=True)
+
+
+def machine() -> str:
+    """Return one line on processor and packages."""
+    found = []
+    for package in _PACKAGES:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            continue
+    return f"{os.cpu_count()} cores of {_processor()}, Python {platform.python_version()}, {', '.join(found)}."
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text("utf-8")
+    except OSError:
+        return platform.processor() or platform.machine()
+    return re.search(r"(?m)^model name\s*: (.*)$", text + "\nmodel name : " + platform.machine())[1]  # type: ignore[index]
+
+
+def _neutral(word: str) -> str:
+    """Return a word of the command line without the folders of this machine."""
+    return Path(word).name if os.sep in word else word
+
+
+def spread(values: list[float]) -> str:
+    """Return the median with the least and the most."""
+    form = "{:.0f}" if median(values) > 100 else "{:.3f}" if median(values) < 1 else "{:.2f}"
+    if len(values) == 1:
+        return form.format(values[0])
+    return f"{form.format(median(values))} ({form.format(min(values))} to {form.format(max(values))})"
