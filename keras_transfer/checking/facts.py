@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import warnings
@@ -84,11 +83,8 @@ def gather(examples: Examples, decoder: Decoder, progress: Progress) -> list[Fac
 
 
 def _read(examples: Examples, name: str) -> Facts:
-    try:
-        content = examples.contents.read(name)
-    except OSError as error:
-        return Facts(name, b"", f"cannot be read ({error.strerror or error})")
-    facts = Facts(name, hashlib.blake2b(content, digest_size=16).digest(), formats.fault(content[:16]))
+    content, fault = audit.examine(examples.contents, name)
+    facts = Facts(name, audit.digest(content), fault)
     kind = formats.image_format(content[:16])
     promised = _EXTENSIONS.get(os.path.splitext(name)[1].lower())
     if kind and promised and kind != promised:

@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 _HEAD = 16
 
 
+def examine(contents: Contents, name: str) -> tuple[bytes, str | None]:
+    """Return the bytes of an image, and why it cannot be used, as far as its first bytes tell; `b""` if unreadable."""
+    try:
+        content = contents.read(name)
+    except OSError as error:
+        return b"", f"cannot be read ({error.strerror or error})"
+    return content, formats.fault(content[:_HEAD])
+
+
 def read(examples: Examples, progress: Progress) -> tuple[list[bytes], dict[int, str]]:
     """Read every image once.
 
@@ -30,20 +39,22 @@ def read(examples: Examples, progress: Progress) -> tuple[list[bytes], dict[int,
     """
 
     def one(name: str) -> tuple[bytes, str | None]:
-        try:
-            content = examples.contents.read(name)
-        except OSError as error:
-            return b"\0" * 16, f"cannot be read ({error.strerror or error})"
-        return hashlib.blake2b(content, digest_size=16).digest(), formats.fault(content[:_HEAD])
+        content, fault = examine(examples.contents, name)
+        return digest(content), fault
 
     digests, faults = [], {}
     with progress.task("Reading files", len(examples), "files") as advance:
-        for row, (digest, fault) in enumerate(each(one, examples.paths)):
-            digests.append(digest)
+        for row, (found, fault) in enumerate(each(one, examples.paths)):
+            digests.append(found)
             if fault is not None:
                 faults[row] = fault
             advance(1)
     return digests, faults
+
+
+def digest(content: bytes) -> bytes:
+    """Return what tells an image from all others, 16 bytes of BLAKE2b."""
+    return hashlib.blake2b(content, digest_size=16).digest()
 
 
 def digests(examples: Examples, progress: Progress) -> list[bytes]:
@@ -58,37 +69,32 @@ def digests(examples: Examples, progress: Progress) -> list[bytes]:
     return found
 
 
-def undecodable(examples: Examples, decoder: Decoder, progress: Progress) -> dict[int, str]:
-    """Decode every image and return by position why some cannot be."""
-    from keras_transfer.data import pipeline
+def decode(
+    examples: Examples, decoder: Decoder, progress: Progress, hashed: bool = False
+) -> tuple[dict[int, str], dict[int, np.ndarray]]:
+    """Decode every image, as training and serving do.
 
-    good = set()
-    with progress.task("Checking files", len(examples), "files") as advance:
-        for row, _ in pipeline.decodable(examples.contents, examples.paths, decoder):
-            good.add(row)
-            advance(1)
-    bad = [row for row in range(len(examples)) if row not in good]
-    return {row: reason(examples.contents, examples.paths[row], decoder.max_pixels) for row in bad}
-
-
-def hashes(examples: Examples, decoder: Decoder, progress: Progress) -> np.ndarray:
-    """Return the perceptual hash of every image, bool `[N, 256]`; all of them can be decoded."""
+    Returns:
+        By position, why some cannot be decoded; and, if `hashed`, the perceptual hashes of the others, bool `[256]`.
+    """
     from keras_transfer.data import duplicates, pipeline
 
-    found = []
-    with progress.task("Hashing images", len(examples)) as advance:
-        for _, pixels in pipeline.decodable(examples.contents, examples.paths, decoder):
-            found.append(duplicates.perceptual_hash(pixels))
+    good: set[int] = set()
+    hashes: dict[int, np.ndarray] = {}
+    with progress.task("Checking files", len(examples), "files") as advance:
+        for row, pixels in pipeline.decodable(examples.contents, examples.paths, decoder):
+            good.add(row)
+            if hashed:
+                hashes[row] = duplicates.perceptual_hash(pixels)
             advance(1)
-    return np.asarray(found)
+    bad = [row for row in range(len(examples)) if row not in good]
+    return {row: reason(examples.contents, examples.paths[row], decoder.max_pixels) for row in bad}, hashes
 
 
 def reason(contents: Contents, name: str, max_pixels: int) -> str:
     """Return why an image that the decoder refused cannot be decoded."""
-    try:
-        return reason_of(contents.read(name), max_pixels)
-    except OSError as error:
-        return f"cannot be read ({error.strerror or error})"
+    content, fault = examine(contents, name)
+    return fault or reason_of(content, max_pixels)
 
 
 def reason_of(content: bytes, max_pixels: int) -> str:

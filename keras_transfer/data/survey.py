@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,12 +88,16 @@ def decodable(found: Survey, decoder: Decoder, progress: Progress) -> Survey:
     Raises:
         UserError: as `survey`.
     """
-    undecodable = audit.undecodable(found.examples, decoder, progress)
-    if not undecodable and not found.recipe.group_duplicates:
+    grouped = found.recipe.group_duplicates
+    undecodable, looks = audit.decode(found.examples, decoder, progress, hashed=grouped)
+    if not undecodable and not grouped:
         return found
-    faults = found.faults | {found.rows[row]: why for row, why in undecodable.items()}
-    hashed = partial(audit.hashes, decoder=decoder, progress=progress) if found.recipe.group_duplicates else None
-    return _keep(found.recipe, found.listed, found.all_digests, faults, hashed)
+    # By their bytes: an image that was left out as a copy has the fate of what it copies.
+    digests = found.digests
+    reasons = {digests[row]: why for row, why in undecodable.items()}
+    faults = {row: reasons[digest] for row, digest in enumerate(found.all_digests) if digest in reasons}
+    hashes = {digests[row]: look for row, look in looks.items()}
+    return _keep(found.recipe, found.listed, found.all_digests, found.faults | faults, hashes if grouped else None)
 
 
 def _keep(
@@ -102,7 +105,7 @@ def _keep(
     listed: Examples,
     digests: Sequence[bytes],
     faults: dict[int, str],
-    hashed: Callable[[Examples], np.ndarray] | None = None,
+    hashes: dict[bytes, np.ndarray] | None = None,
 ) -> Survey:
     rejected = [(listed.paths[row], faults[row]) for row in sorted(faults)]
     if rejected and recipe.strict:
@@ -115,7 +118,7 @@ def _keep(
     rows = [row for row in range(len(listed)) if row not in faults]
     examples, kept = listed.at(np.asarray(rows, "int64")), [digests[row] for row in rows]
     _demand_classes(examples)
-    examples = replace(examples, groups=_groups(examples, kept, hashed))
+    examples = replace(examples, groups=_groups(examples, kept, hashes))
     examples = splits.assign(examples, recipe.shares, recipe.seed)
     leaks = _leaks(examples, kept)
     rest = [row for row in range(len(rows)) if row not in leaks]
@@ -125,10 +128,8 @@ def _keep(
     return Survey(recipe, listed, digests, faults, [rows[row] for row in rest], examples, leaked)
 
 
-def _groups(
-    examples: Examples, digests: Sequence[bytes], hashed: Callable[[Examples], np.ndarray] | None
-) -> np.ndarray | None:
-    alike = None if hashed is None else duplicates.alike(hashed(examples))
+def _groups(examples: Examples, digests: Sequence[bytes], hashes: dict[bytes, np.ndarray] | None) -> np.ndarray | None:
+    alike = None if hashes is None else duplicates.alike(np.array([hashes[digest] for digest in digests]))
     return duplicates.joined(duplicates.exact(digests), examples.groups, alike)
 
 

@@ -19,6 +19,10 @@ class Full(Exception):
     """More rows wait than the queue may hold."""
 
 
+class Closed(Exception):
+    """The batcher takes no more requests."""
+
+
 @dataclass
 class _Waiting:
     key: str
@@ -42,6 +46,7 @@ class Batcher:
         self._run, self._largest, self._patience, self._room = run, largest, patience, room
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._rows = 0
+        self._closed = False
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._work, daemon=True, name="batcher")
         self._thread.start()
@@ -52,18 +57,22 @@ class Batcher:
         return self._rows
 
     def submit(self, key: str, rows: Sequence[Any]) -> Future[Outputs]:
-        """Return the future outputs of a request; raise `Full` if there is no room for its rows."""
+        """Return the future outputs of a request; raise `Full` if there is no room for its rows, or `Closed`."""
+        request = _Waiting(key, rows)
         with self._lock:
+            if self._closed:
+                raise Closed
             if self._rows and self._rows + len(rows) > self._room:
                 raise Full
             self._rows += len(rows)
-        request = _Waiting(key, rows)
-        self._queue.put(request)
+            self._queue.put(request)
         return request.future
 
     def close(self) -> None:
         """Answer what waits, and stop."""
-        self._queue.put(None)
+        with self._lock:
+            self._closed = True
+            self._queue.put(None)
         self._thread.join()
 
     def _work(self) -> None:
@@ -92,9 +101,12 @@ class Batcher:
                     count += len(following.rows)
             self._answer(batch)
 
-    def _answer(self, batch: list[_Waiting]) -> None:
+    def _answer(self, waited: list[_Waiting]) -> None:
+        batch = [request for request in waited if request.future.set_running_or_notify_cancel()]
         rows = [row for request in batch for row in request.rows]
         try:
+            if not batch:
+                return
             # A request larger than a batch passes in parts.
             parts = [
                 self._run(batch[0].key, rows[start : start + self._largest])
@@ -112,4 +124,4 @@ class Batcher:
                     request.future.set_exception(error)
         finally:
             with self._lock:
-                self._rows -= len(rows)
+                self._rows -= sum(len(request.rows) for request in waited)

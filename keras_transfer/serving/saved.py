@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from keras_transfer import versions
 from keras_transfer.data import audit, sources
+from keras_transfer.data.contents import Files
 from keras_transfer.data.examples import CLASSIFICATION, REGRESSION, Examples, training_digests
 from keras_transfer.errors import UserError
 from keras_transfer.evaluation import metrics
@@ -207,10 +208,11 @@ class SavedClassifier:
         contents: dict[str, bytes] = {}
         faults: dict[str, str] = {}
         for name in names:
-            try:
-                contents[name] = Path(name).read_bytes()
-            except OSError as error:
-                faults[name] = f"cannot be read ({error.strerror})"
+            content, fault = audit.examine(Files(), name)
+            if fault is None:
+                contents[name] = content
+            else:
+                faults[name] = fault
         found = self.answer(list(contents.values())) if contents else {}
         answered = {name: self._prediction(name, contents[name], found, row) for row, name in enumerate(contents)}
         return [answered[name] if name in answered else Prediction(name, error=faults[name]) for name in names]

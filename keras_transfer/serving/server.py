@@ -8,6 +8,7 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,26 @@ from keras_transfer import versions
 from keras_transfer.data import audit, formats
 from keras_transfer.errors import UserError
 from keras_transfer.serving import rest
-from keras_transfer.serving.batching import Batcher, Full, Outputs
+from keras_transfer.serving.batching import Batcher, Closed, Full, Outputs
 from keras_transfer.serving.saved import SavedClassifier
 
 MOST_BYTES = 32 * 2**20  # Of a request's body.
 _POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A version that answers.
+
+    Attributes:
+        version: Its number.
+        classifier: Its graph.
+        batcher: In front of it.
+    """
+
+    version: int
+    classifier: SavedClassifier
+    batcher: Batcher
 
 
 class Serving:
@@ -41,26 +57,25 @@ class Serving:
     def __init__(self, model: Path, batcher: Callable[[Callable[[str, list[Any]], Outputs]], Batcher]) -> None:
         self.model, self._batcher = model, batcher
         self._stopped = threading.Event()
-        self._load(versions.newest(model))
+        self.current = self._load(versions.newest(model))
         self._watcher = threading.Thread(target=self._watch, daemon=True, name="versions")
         self._watcher.start()
 
-    def _load(self, folder: Path) -> None:
+    def _load(self, folder: Path) -> Loaded:
         classifier = SavedClassifier(folder)
         batcher = self._batcher(classifier.run)
         # A first request would wait for what TensorFlow prepares on a first run.
         blank = np.zeros((classifier.size, classifier.size, 3), "float32")
         batcher.submit("images", [blank]).result()
-        self.version, self.classifier, self.batcher = int(folder.name), classifier, batcher
+        return Loaded(int(folder.name), classifier, batcher)
 
     def _watch(self) -> None:
         while not self._stopped.wait(_POLL_SECONDS):
             try:
                 folder = versions.newest(self.model)
-                if int(folder.name) != self.version:
-                    old = self.batcher
-                    self._load(folder)
-                    old.close()
+                if int(folder.name) != self.current.version:
+                    old, self.current = self.current, self._load(folder)
+                    old.batcher.close()
             except (UserError, OSError, tf.errors.OpError):
                 continue  # The version that serves goes on serving.
 
@@ -68,7 +83,7 @@ class Serving:
         """Answer what waits, and stop."""
         self._stopped.set()
         self._watcher.join()
-        self.batcher.close()
+        self.current.batcher.close()
 
 
 def application(
@@ -94,7 +109,7 @@ def application(
 
     def found(request: HttpRequest) -> str | None:
         version = request.path_params.get("version")
-        if request.path_params["name"] != name or (version is not None and int(version) != serving.version):
+        if request.path_params["name"] != name or (version is not None and int(version) != serving.current.version):
             asked = request.path_params["name"] + (f", version {version}" if version is not None else "")
             return f"Servable not found for request: {asked}"
         return None
@@ -113,15 +128,20 @@ def application(
             return _json(rest.error(missing), 404)
         status = {"error_code": "OK", "error_message": ""}
         return _json(
-            {"model_version_status": [{"version": str(serving.version), "state": "AVAILABLE", "status": status}]}
+            {
+                "model_version_status": [
+                    {"version": str(serving.current.version), "state": "AVAILABLE", "status": status}
+                ]
+            }
         )
 
     async def metadata(request: HttpRequest) -> Response:
         missing = found(request)
         if missing:
             return _json(rest.error(missing), 404)
-        spec = {"name": name, "signature_name": "", "version": str(serving.version)}
-        return _json({"model_spec": spec, "metadata": {"signature_def": _signatures(serving.classifier.folder)}})
+        loaded = serving.current
+        spec = {"name": name, "signature_name": "", "version": str(loaded.version)}
+        return _json({"model_spec": spec, "metadata": {"signature_def": _signatures(loaded.classifier.folder)}})
 
     async def measures(request: HttpRequest) -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
@@ -152,20 +172,30 @@ async def _predict(
         body = await _body(request, most_bytes)
         if body is None:
             return 413, rest.error(f"The body is larger than {most_bytes} bytes"), 0
-        # Base64 and JSON of megabytes would stop every other connection.
-        call = await asyncio.to_thread(rest.parse, body, serving.classifier.size)
-        _refuse_junk(call)
-        outputs = await asyncio.wrap_future(serving.batcher.submit(call.signature, call.rows))
-        if len(call.rows) == 1 and "error" in outputs and outputs["error"][0]:
-            why = audit.reason_of(call.rows[0], serving.classifier.max_pixels)
-            return 400, rest.error(f"image_bytes[0] {why}"), 0
-        return 200, await asyncio.to_thread(rest.answer, call, outputs), len(call.rows)
+        try:
+            return await _answer(body, serving.current)
+        except Closed:  # A newer version came between.
+            return await _answer(body, serving.current)
     except rest.BadRequest as error:
         return 400, rest.error(str(error)), 0
     except ClientDisconnect:
         return 499, b"", 0
     except Full:
         return 503, rest.error("Too many requests wait; try again"), 0
+    except Closed:
+        return 503, rest.error("The server stops"), 0
+
+
+async def _answer(body: bytes, loaded: Loaded) -> tuple[int, bytes, int]:
+    """Return the answer of one version; raise `BadRequest`, `Full`, or `Closed` if it answers no more."""
+    # Base64 and JSON of megabytes would stop every other connection.
+    call = await asyncio.to_thread(rest.parse, body, loaded.classifier.size)
+    _refuse_junk(call)
+    outputs = await asyncio.wrap_future(loaded.batcher.submit(call.signature, call.rows))
+    if len(call.rows) == 1 and "error" in outputs and outputs["error"][0]:
+        why = audit.reason_of(call.rows[0], loaded.classifier.max_pixels)
+        return 400, rest.error(f"image_bytes[0] {why}"), 0
+    return 200, await asyncio.to_thread(rest.answer, call, outputs), len(call.rows)
 
 
 def _refuse_junk(call: rest.Request) -> None:

@@ -93,6 +93,20 @@ def test_a_given_test_split_loses_what_training_has(tmp_path):
     assert len(found.examples.rows("test")) == 12
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+def test_the_copy_of_an_undecodable_image_in_another_split_is_left_out_with_it(tmp_path, grouped):
+    data = tmp_path / "data"
+    write_photos(data / "train", 8)
+    write_photos(data / "test", 4, seed=50)
+    cut = data / "train" / "red" / "00.jpg"
+    cut.write_bytes(cut.read_bytes()[:200])
+    shutil.copy(cut, data / "test" / "red" / "copy.jpg")
+    shutil.copy(data / "train" / "blue" / "01.png", data / "test" / "blue" / "leak.png")
+    found = surveyed(data, group_duplicates=grouped)
+    assert sorted(names(found.rejected)) == ["00.jpg", "copy.jpg", "leak.png"]
+    assert len(found.examples) == 24 + 12 - 1 == len(found.digests)
+
+
 def test_a_class_without_a_picture_left_is_named(tmp_path):
     data = write_photos(tmp_path / "data", 20)
     shutil.rmtree(data / "red")

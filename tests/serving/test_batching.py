@@ -4,7 +4,7 @@ import time
 import numpy as np
 import pytest
 
-from keras_transfer.serving.batching import Batcher, Full
+from keras_transfer.serving.batching import Batcher, Closed, Full
 
 
 def test_requests_that_wait_together_pass_together():
@@ -63,3 +63,40 @@ def test_a_full_queue_refuses_and_a_failure_fails_its_batch_alone():
     assert batcher.waiting == 0
     assert batcher.submit("a", ["again"]).result(5)["same"].tolist() == ["again"]
     batcher.close()
+
+
+def test_a_client_that_left_takes_no_neighbour_along():
+    gate = threading.Event()
+
+    def run(key, rows):
+        gate.wait(5)
+        return {"same": np.array(rows)}
+
+    batcher = Batcher(run, largest=4, room=3)
+    batcher.submit("a", ["first"])
+    time.sleep(0.1)
+    left, stayed = batcher.submit("a", ["left"]), batcher.submit("a", ["stayed"])
+    assert left.cancel()
+    gate.set()
+    assert stayed.result(5)["same"].tolist() == ["stayed"]
+    batcher.close()
+    assert batcher.waiting == 0
+
+
+def test_a_closed_batcher_answers_what_waits_and_refuses_the_rest_at_once():
+    gate = threading.Event()
+
+    def run(key, rows):
+        gate.wait(5)
+        return {"same": np.array(rows)}
+
+    batcher = Batcher(run)
+    waiting = batcher.submit("a", ["waiting"])
+    closing = threading.Thread(target=batcher.close)
+    closing.start()
+    time.sleep(0.1)
+    with pytest.raises(Closed):
+        batcher.submit("a", ["late"])
+    gate.set()
+    closing.join(5)
+    assert waiting.result(5)["same"].tolist() == ["waiting"]
