@@ -25,7 +25,7 @@ def cli() -> None:
 @click.option("--weights", default="random", help="As `fit` takes them.")
 @click.option("--images", default=500, help="Training photos, validation included; the others test.")
 @click.option("--epochs", default=10, help="Of each phase.")
-@click.option("--guide-epochs", default=0, help="Run so many in the loops that pass the base; the rest last as long.")
+@click.option("--guide-epochs", default=0, help="Run so many of loops and bare steps; the rest count as long.")
 @click.option("--pairs", default=3, help="How often each contender runs.")
 @click.option("--size", default=224, help="Input side, px.")
 @click.option("--views", default="1,4", help="Stored views; the first number is compared in all respects.")
@@ -45,7 +45,9 @@ def speed(markdown: bool, bases: str, pairs: int, views: str, **options: Any) ->
     if options["defaults"]:
         lines[0] += " The project's epochs are those of its rule."
     if options["guide_epochs"]:
-        lines[0] += f" Loops ran {options['guide_epochs']} epochs of each phase; the others count as long as the last."
+        lines[0] += (
+            f" Loops and bare steps ran {options['guide_epochs']} epochs a phase; the others count as long as the last."
+        )
     show(
         f"speed: {bases}" + (", defaults" if options["defaults"] else ""),
         [*lines, "", *measured.table(columns)],

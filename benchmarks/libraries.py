@@ -24,7 +24,7 @@ def keras_hub(spec: Spec) -> dict[str, Any]:
     size = spec["size"]
     shape = (size, size, 3)
     row = find(spec["base"])
-    if row.name == "VGG16":
+    if row.name == "vgg16":
         backbone = hub.models.VGGBackbone([2, 2, 3, 3, 3], [64, 128, 256, 512, 512], image_shape=shape)
         backbone.set_weights(weights.load(row.name, spec["weights"], size, spec["seed"]).base.get_weights())
         top = ("block5",)
@@ -96,5 +96,5 @@ def torch(spec: Spec) -> dict[str, Any]:
 
 def installed(base: str) -> list[str]:
     """Return which of these can be run on a base here."""
-    found = ["keras_hub"] if base in ("VGG16", "ResNet50") and find_spec("keras_hub") else []
-    return found + (["torch"] if base == "ResNet50" and find_spec("torch") and find_spec("torchvision") else [])
+    found = ["keras_hub"] if base in ("vgg16", "resnet50") and find_spec("keras_hub") else []
+    return found + (["torch"] if base == "resnet50" and find_spec("torch") and find_spec("torchvision") else [])

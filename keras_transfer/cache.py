@@ -39,12 +39,12 @@ class Shard:
     dtypes: list[np.dtype]
     digests: np.ndarray
 
-    def row(self, tensor: int, row: int) -> np.ndarray:
-        """Return one image's activation."""
-        shape, dtype = self.shapes[tensor], self.dtypes[tensor]
-        size = int(np.prod(shape)) * dtype.itemsize
-        self.files[tensor].seek(self.offsets[tensor] + row * size)
-        return np.frombuffer(self.files[tensor].read(size), dtype).reshape(shape)
+    def read_row(self, tensor: int, row: int, into: np.ndarray) -> None:
+        """Read one image's activation into bytes, uint8, of its size."""
+        stream = self.files[tensor]
+        stream.seek(self.offsets[tensor] + row * into.nbytes)
+        if stream.readinto(into) != into.nbytes:  # type: ignore[attr-defined]
+            raise OSError(f"{stream.name} has shrunk.")
 
 
 class ActivationSet:
@@ -89,8 +89,14 @@ class ActivationSet:
 
     def read(self, digests: Sequence[bytes], tensors: Sequence[int]) -> list[np.ndarray]:
         """Return, for each tensor asked for, the activations `[B, ...]` of the images."""
-        places = [self._where[digest] for digest in digests]
-        return [np.stack([self._shards[shard].row(tensor, row) for shard, row in places]) for tensor in tensors]
+        specs = self.specs()
+        found = [np.empty((len(digests), *specs[tensor][0]), specs[tensor][1]) for tensor in tensors]
+        for tensor, array in zip(tensors, found, strict=True):
+            rows = array.reshape(len(digests), int(np.prod(specs[tensor][0]))).view(np.uint8)
+            for position, digest in enumerate(digests):
+                shard, row = self._where[digest]
+                self._shards[shard].read_row(tensor, row, rows[position])
+        return found
 
     def specs(self) -> list[tuple[tuple[int, ...], np.dtype]]:
         """Return shape and dtype of each stored tensor."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from typing import Any
 
@@ -18,10 +19,24 @@ from keras_transfer.errors import UserError
 Order = Iterable[tuple[int, np.ndarray]]
 
 
+_PARALLEL = os.cpu_count() or 1  # Pictures that are decoded at the same time.
+
+
+def steady(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Return a dataset that does not tune itself: every number of threads and buffers here is given.
+
+    The thread that tunes may sleep when an iterator ends, and lets it wait for up to five seconds (TensorFlow 2.18 to
+    2.21; `tensorflow::data::RootDataset::Iterator` joins its model thread).
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
+
+
 def encoded(contents: Contents, names: Sequence[str]) -> tf.data.Dataset:
     """Return the bytes of each image, a scalar string, in order."""
     dataset = tf.data.Dataset.from_tensor_slices(tf.constant(list(names), tf.string))
-    return dataset.map(reader(contents), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return dataset.map(reader(contents), num_parallel_calls=_PARALLEL, deterministic=True)
 
 
 def reader(contents: Contents) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -38,16 +53,16 @@ def reader(contents: Contents) -> Callable[[tf.Tensor], tf.Tensor]:
 
 def images(contents: Contents, names: Sequence[str], decoder: Decoder, batch_size: int) -> tf.data.Dataset:
     """Return batches of uint8 `[B, size, size, 3]`, in the order of `names`, the last one shorter."""
-    dataset = encoded(contents, names).map(decoder, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    dataset = encoded(contents, names).map(decoder, num_parallel_calls=_PARALLEL, deterministic=True)
+    return steady(dataset.batch(batch_size).prefetch(2))
 
 
 def decodable(contents: Contents, names: Sequence[str], decoder: Decoder) -> Iterator[tuple[int, np.ndarray]]:
     """Yield position and pixels, uint8 `[size, size, 3]`, of those images that can be decoded, in order."""
     read = reader(contents)
     dataset = tf.data.Dataset.from_tensor_slices(tf.constant(list(names), tf.string)).enumerate()
-    dataset = dataset.map(lambda row, name: (row, decoder(read(name))), num_parallel_calls=tf.data.AUTOTUNE)
-    for row, pixels in dataset.ignore_errors().prefetch(tf.data.AUTOTUNE).as_numpy_iterator():
+    dataset = dataset.map(lambda row, name: (row, decoder(read(name))), num_parallel_calls=_PARALLEL)
+    for row, pixels in steady(dataset.ignore_errors().prefetch(64)).as_numpy_iterator():
         yield int(row), pixels
 
 
@@ -84,7 +99,7 @@ def stored(
     inputs = signature[0] if len(signature) == 1 else tuple(signature)
     specs = [tf.TensorSpec((None, *values.shape[1:]), values.dtype) for values in targets]
     dataset = tf.data.Dataset.from_generator(generate, output_signature=(inputs, *specs))
-    return dataset.apply(tf.data.experimental.assert_cardinality(_batches(order))).prefetch(2)
+    return steady(dataset.apply(tf.data.experimental.assert_cardinality(_batches(order))).prefetch(2))
 
 
 def decoded(examples: Examples, targets: Sequence[np.ndarray], decoder: Decoder, order: Order) -> tf.data.Dataset:
@@ -113,7 +128,7 @@ def decoded(examples: Examples, targets: Sequence[np.ndarray], decoder: Decoder,
     tables = [tf.constant(values) for values in targets]
     batches = tf.data.Dataset.from_generator(generate, output_signature=tf.TensorSpec((None,), tf.int64))
     batches = batches.apply(tf.data.experimental.assert_cardinality(_batches(order)))
-    return batches.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
+    return steady(batches.map(batch, num_parallel_calls=_PARALLEL, deterministic=True).prefetch(2))
 
 
 def _batches(order: Order) -> int:
