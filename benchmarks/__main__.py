@@ -1,4 +1,4 @@
-"""`python -m benchmarks speed`, `growth`, `rule` and `serving`: see `--help`."""
+"""`python -m benchmarks speed`, `growth`, `rule`, `precision`, `serving` and `check`: see `--help`."""
 
 from __future__ import annotations
 
@@ -42,6 +42,8 @@ def speed(markdown: bool, bases: str, pairs: int, views: str, **options: Any) ->
         f"{options['images']} images, {epochs} + {epochs} epochs, {options['size']} px, {pairs} runs of each in turn; "
         "median (least to most)."
     ]
+    if options["weights"] == "random":
+        lines[0] += " Random weights: times are those of real ones, accuracies are not."
     if options["defaults"]:
         lines[0] += " The project's epochs are those of its rule."
     if options["guide_epochs"]:
@@ -100,6 +102,22 @@ def rule(data: str, grid: str | None, a_class: int, seeds: int, markdown: bool, 
 
 
 @cli.command()
+@click.option("--data", required=True, help="Folder with one sub-folder per class.")
+@click.option("--base", default="mobilenet", help="Base.")
+@click.option("--weights", required=True, help="As `fit` takes them.")
+@click.option("--size", default=224, help="Input side, px.")
+@click.option("--a-class", default=96, help="Training photos a class, validation included.")
+@click.option("--seeds", default=20, help="How many splits.")
+@_MARKDOWN
+def precision(a_class: int, seeds: int, markdown: bool, **options: Any) -> None:
+    """Accuracy of heads that are solved on features of half precision, and served in float32."""
+    from benchmarks import precision as measured
+    from keras_transfer.recipe import Recipe
+
+    show(f"precision: {options['base']}", measured.report(Recipe(**options), a_class, seeds), markdown)
+
+
+@cli.command()
 @click.option("--model", required=True, help="A fitted model's folder.")
 @click.option("--images", required=True, help="Folder of photos.")
 @click.option("--rounds", default=3, help="How often each is measured.")
@@ -111,6 +129,18 @@ def serving(model: str, images: str, rounds: int, broken: int, markdown: bool) -
 
     files = sorted(Path(images).rglob("*.jpg"))[:128]
     show("serving", measured.report(model, files, rounds, broken), markdown)
+
+
+@cli.command()
+@click.option("--data", required=True, help="Folder with one sub-folder per class, of JPEG files.")
+@click.option("--images", default=10_000, help="Photos that are made of these.")
+@click.option("--rounds", default=3, help="How often each is measured.")
+@_MARKDOWN
+def check(data: str, images: int, rounds: int, markdown: bool) -> None:
+    """The `check` command against bare decoding."""
+    from benchmarks import checking
+
+    show("check", checking.report(data, images, rounds), markdown)
 
 
 if __name__ == "__main__":

@@ -65,7 +65,8 @@ def project(spec: Spec) -> dict[str, Any]:
     quiet.import_tensorflow()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["KERAS_TRANSFER_CACHE"] = folder
-        options: dict[str, Any] = {} if spec.get("defaults") else {"fine_tune_epochs": spec["epochs"], "refit": "off"}
+        fixed = {"fine_tune_epochs": spec["epochs"], "patience": "none", "refit": "off"}  # As many epochs as the guide.
+        options: dict[str, Any] = {} if spec.get("defaults") else fixed
         recipe = kt.Recipe(
             base=spec["base"],
             data=spec["data"],

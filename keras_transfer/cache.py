@@ -21,6 +21,7 @@ from typing import IO, Any
 import ml_dtypes
 import numpy as np
 
+from keras_transfer.data import known
 from keras_transfer.paths import cache_folder
 
 _FEWEST_ROWS = 1024  # A shard holds at least so many rows, and a pass makes at most _MOST_SHARDS of them.
@@ -184,10 +185,11 @@ def contents() -> list[dict[str, Any]]:
 
 
 def clear() -> int:
-    """Delete all stored activations; return the bytes freed."""
+    """Delete all stored activations, and what is known of images; return the bytes freed."""
     root = cache_folder() / "activations"
     freed = sum(map(_size, root.glob("*/shard-*")))
     shutil.rmtree(root, ignore_errors=True)
+    shutil.rmtree(known.folder(), ignore_errors=True)
     return freed
 
 

@@ -61,8 +61,10 @@ def compute(
         digests: Of each example's bytes.
         progress: Hears of the pass.
     """
-    source = transfer.load_base(recipe, progress)
-    network = model.build(source.base, source.row, recipe, len(examples.classes))
-    frozen = model.cut(network, None).frozen
-    extractor = features.extractor(frozen, "none", network, source, recipe, device.plan(recipe), progress)
-    return features.embeddings(extractor.plain(examples, digests), digests), source
+    plan = device.plan(recipe)
+    with transfer.policy(plan.policy):
+        source = transfer.load_base(recipe, progress)
+        network = model.build(source.base, source.row, recipe, len(examples.classes))
+        frozen = model.cut(network, None).frozen
+        extractor = features.extractor(frozen, "none", network, source, recipe, plan, progress)
+        return features.embeddings(extractor.plain(examples, digests), digests), source

@@ -57,7 +57,7 @@ def train(
         backup: Folder that keeps each phase's weights after each epoch.
     """
     plan = device.plan(recipe)
-    with _policy(plan.policy):
+    with policy(plan.policy):
         with watch.time("build"):
             source = load_base(recipe, progress)
             objective = objectives.of(examples)
@@ -96,7 +96,8 @@ def load_base(recipe: Recipe, progress: Progress) -> weights.Source:
 
 
 @contextmanager
-def _policy(name: str) -> Iterator[None]:
+def policy(name: str) -> Iterator[None]:
+    """Build and run what comes inside under one of Keras's dtype policies."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
     try:

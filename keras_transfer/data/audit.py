@@ -81,6 +81,8 @@ def decode(
 
     good: set[int] = set()
     hashes: dict[int, np.ndarray] = {}
+    if not len(examples):
+        return {}, hashes
     with progress.task("Checking files", len(examples), "files") as advance:
         for row, pixels in pipeline.decodable(examples.contents, examples.paths, decoder):
             good.add(row)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_transfer.data import audit, duplicates, sources, splits
+from keras_transfer.data import audit, duplicates, known, sources, splits
 from keras_transfer.data.examples import CLASSIFICATION, SPLITS, UNASSIGNED, Examples
 from keras_transfer.errors import UsageError, UserError
 from keras_transfer.progress import Progress
@@ -83,20 +83,23 @@ def survey(recipe: Recipe, progress: Progress) -> Survey:
 def decodable(found: Survey, decoder: Decoder, progress: Progress) -> Survey:
     """Return the survey without the images that cannot be decoded, split anew if there were any.
 
-    TensorFlow decodes each of them, as training and serving do.
+    TensorFlow decodes each of them, as training and serving do; those that it decoded in an earlier run are believed.
 
     Raises:
         UserError: as `survey`.
     """
     grouped = found.recipe.group_duplicates
-    undecodable, looks = audit.decode(found.examples, decoder, progress, hashed=grouped)
+    digests = found.digests
+    before = set() if grouped else known.load(decoder)
+    rows = [row for row, digest in enumerate(digests) if digest not in before]
+    undecodable, looks = audit.decode(found.examples.at(np.asarray(rows, "int64")), decoder, progress, hashed=grouped)
+    # By their bytes: an image that was left out as a copy has the fate of what it copies.
+    reasons = {digests[rows[row]]: why for row, why in undecodable.items()}
+    known.add(decoder, {digests[row] for row in rows} - set(reasons))
     if not undecodable and not grouped:
         return found
-    # By their bytes: an image that was left out as a copy has the fate of what it copies.
-    digests = found.digests
-    reasons = {digests[row]: why for row, why in undecodable.items()}
     faults = {row: reasons[digest] for row, digest in enumerate(found.all_digests) if digest in reasons}
-    hashes = {digests[row]: look for row, look in looks.items()}
+    hashes = {digests[rows[row]]: look for row, look in looks.items()}
     return _keep(found.recipe, found.listed, found.all_digests, found.faults | faults, hashes if grouped else None)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +14,18 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_transfer.data.examples import REGRESSION
 from keras_transfer.errors import UsageError
 from keras_transfer.progress import Progress
+from keras_transfer.serving import litert_metadata
 from keras_transfer.serving.origin import Origin
 from keras_transfer.serving.saved import SavedClassifier
 
 FORMATS = ("litert", "onnx", "openvino", "keras")
 PRECISIONS = {
     "litert": ("float32", "float16", "int8"),
-    "onnx": ("float32", "int8"),
-    "openvino": ("float32", "float16"),
+    "onnx": ("float32", "float16", "int8"),
+    "openvino": ("float32", "float16", "int8"),
     "keras": ("float32",),
 }
 _SUFFIX = {"litert": ".tflite", "onnx": ".onnx", "openvino": ".xml", "keras": ".keras"}
@@ -131,11 +133,9 @@ def _litert(classifier: SavedClassifier, precision: str, images: Origin, file: P
         converter.target_spec.supported_types = [tf.float16]
     if precision == "int8":
         converter.representative_dataset = lambda: ([pixels[None]] for pixels in images.pixels("train", _SAMPLES))
-    content = converter.convert()
+    regression = classifier.metrics.get("task") == REGRESSION
+    content = litert_metadata.described(converter.convert(), file.stem, () if regression else classifier.classes)
     file.write_bytes(content)
-    with zipfile.ZipFile(file, "a") as packed:
-        # https://ai.google.dev/edge/litert/models/metadata: associated files are a ZIP archive behind the model.
-        packed.writestr("labels.txt", "".join(f"{name}\n" for name in classifier.classes))
 
     def predict(pixels: np.ndarray) -> np.ndarray:
         interpreter = tf.lite.Interpreter(model_content=content)
@@ -154,10 +154,12 @@ def _litert(classifier: SavedClassifier, precision: str, images: Origin, file: P
 def _onnx(classifier: SavedClassifier, precision: str, images: Origin, file: Path) -> Predict:
     import onnxruntime
 
-    if precision == "float32":
-        _functional(classifier).export(str(file), format="onnx", verbose=False)
-    else:
+    if precision == "int8":
         _onnx_int8(classifier, images, file)
+    else:
+        _functional(classifier).export(str(file), format="onnx", verbose=False)
+    if precision == "float16":
+        _onnx_float16(file)
 
     def predict(pixels: np.ndarray) -> np.ndarray:
         session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
@@ -186,10 +188,24 @@ def _onnx_int8(classifier: SavedClassifier, images: Origin, file: Path) -> None:
         quantize_static(str(prepared), str(file), Samples(name), quant_format=QuantFormat.QDQ, per_channel=True)
 
 
+def _onnx_float16(file: Path) -> None:
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    # Pixels and probabilities stay float32.
+    onnx.save(convert_float_to_float16(onnx.load(str(file)), keep_io_types=True), str(file))
+
+
 def _openvino(classifier: SavedClassifier, precision: str, images: Origin, file: Path) -> Predict:
     import openvino
 
     model = openvino.convert_model(_functional(classifier))
+    if precision == "int8":
+        import nncf
+
+        nncf.set_log_level(logging.ERROR)
+        samples = [pixels[None] for pixels in images.pixels("train", _SAMPLES)]
+        model = nncf.quantize(model, nncf.Dataset(samples), subset_size=len(samples))
     openvino.save_model(model, str(file), compress_to_fp16=precision == "float16")
 
     def predict(pixels: np.ndarray) -> np.ndarray:
@@ -208,4 +224,4 @@ def _functional(classifier: SavedClassifier) -> Any:
 
 
 _WRITERS = {"litert": _litert, "onnx": _onnx, "openvino": _openvino, "keras": _keras}
-_PACKAGES = {"litert": "tensorflow", "onnx": "tf2onnx onnx onnxruntime", "openvino": "openvino", "keras": "keras"}
+_PACKAGES = {"litert": "tensorflow", "onnx": "tf2onnx onnx onnxruntime", "openvino": "openvino nncf", "keras": "keras"}

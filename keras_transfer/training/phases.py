@@ -72,13 +72,27 @@ class Descent:
     objective: Objective
 
 
+@dataclass(frozen=True)
+class Feed:
+    """What a phase trains on.
+
+    Attributes:
+        batches: Inputs and targets (and weights of the images) of all epochs, one after the other.
+        count: Training images an epoch.
+        steps: Batches an epoch.
+        validation: Inputs and targets; None trains all epochs and keeps the last weights.
+    """
+
+    batches: tf.data.Dataset
+    count: int
+    steps: int
+    validation: tf.data.Dataset | None
+
+
 def train(
     name: str,
     model: keras.Model,
-    batches: tf.data.Dataset,
-    count: int,
-    steps: int,
-    validation: tf.data.Dataset | None,
+    feed: Feed,
     descent: Descent,
     progress: Progress,
     keep_better: bool = False,
@@ -89,10 +103,7 @@ def train(
     Args:
         name: Of the phase.
         model: Inputs to logits `[N, K]`.
-        batches: Inputs and targets (and weights of the images) of all epochs, one after the other.
-        count: Training images an epoch.
-        steps: Batches an epoch.
-        validation: Inputs and targets; None trains all epochs and keeps the last weights.
+        feed: What on.
         descent: How.
         progress: Hears of each batch.
         keep_better: Keep the weights from before, if no epoch has a smaller validation loss.
@@ -102,14 +113,15 @@ def train(
         UserError: the loss is no number, and there are no weights to go back to.
     """
     begun = time.monotonic()
-    compile_for(model, descent, steps)
+    validation = feed.validation
+    compile_for(model, descent, feed.steps)
     start = [np.copy(weights) for weights in model.get_weights()] if keep_better else None
     before = _evaluate(model, validation, descent.objective) if keep_better and validation is not None else None
-    with progress.task("Head" if name == "head" else "Fine-tuning", descent.epochs * count) as advance:
-        share = -(-count // steps)
+    with progress.task("Head" if name == "head" else "Fine-tuning", descent.epochs * feed.count) as advance:
+        share = -(-feed.count // feed.steps)
         callbacks: list[keras.callbacks.Callback] = [
             keras.callbacks.LambdaCallback(
-                on_train_batch_end=lambda batch, logs: advance(min(share, count - batch * share))
+                on_train_batch_end=lambda batch, logs: advance(min(share, feed.count - batch * share))
             )
         ]
         if backup is not None:
@@ -117,9 +129,9 @@ def train(
         if validation is not None:
             callbacks.append(_stopping(descent, before))
         fitted = model.fit(
-            batches,
+            feed.batches,
             epochs=descent.epochs,
-            steps_per_epoch=steps,
+            steps_per_epoch=feed.steps,
             validation_data=validation,
             callbacks=callbacks,
             verbose=0,
@@ -137,7 +149,7 @@ def train(
         for row, epoch in enumerate(fitted.epoch)
     ]
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
-    rate = len(fitted.epoch) * count / max(seconds, 1e-9)
+    rate = len(fitted.epoch) * feed.count / max(seconds, 1e-9)
     return Phase(name, fitted.epoch[-1] + 1, best, seconds, trainable, rate, scores, history)
 
 

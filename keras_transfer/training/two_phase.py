@@ -28,7 +28,7 @@ from keras_transfer.progress import Progress, Stopwatch
 from keras_transfer.recipe import Recipe
 from keras_transfer.training import objectives
 from keras_transfer.training.objectives import Objective
-from keras_transfer.training.phases import Descent, Phase, train
+from keras_transfer.training.phases import Descent, Feed, Phase, train
 from keras_transfer.weights import Source
 
 # A solved head holds all embeddings in memory, several times over; above this it is trained by gradient.
@@ -162,20 +162,10 @@ class TwoPhase:
         if held_out:
             held = pipeline.in_order(len(self.validation), 4 * size)
             validation = self.batches(self.validation, held, embedding)
-        batches = self.batches(rows, order, embedding, augmented=True)
+        feed = Feed(self.batches(rows, order, embedding, augmented=True), len(rows), order.steps, validation)
+        backup = self.backup / f"{name}-{len(rows)}" if self.backup else None
         keras.utils.set_random_seed(self.recipe.seed)
-        return train(
-            name,
-            model,
-            batches,
-            len(rows),
-            order.steps,
-            validation,
-            descent,
-            self.progress,
-            keep_better=name != "head",
-            backup=self.backup / f"{name}-{len(rows)}" if self.backup else None,
-        )
+        return train(name, model, feed, descent, self.progress, keep_better=name != "head", backup=backup)
 
     def batches(
         self, rows: np.ndarray, order: pipeline.Order, embedding: bool = False, augmented: bool = False
@@ -282,12 +272,18 @@ def run(material: TwoPhase, watch: Stopwatch) -> list[Phase]:
             phases.append(material.fine_tune(material.train, int(material.recipe.fine_tune_epochs)))
     if material.recipe.refit == "on":
         with watch.time("refit"):
-            _refit(material, phases, start)
+            refit(material, phases, start)
     return phases
 
 
-def _refit(material: TwoPhase, phases: list[Phase], start: list[list[np.ndarray]]) -> None:
-    """Train once more on training and validation images, with the strength and the epochs that validation chose."""
+def refit(material: TwoPhase, phases: list[Phase], start: list[list[np.ndarray]]) -> None:
+    """Train once more on training and validation images, with the strength and the epochs that validation chose.
+
+    Args:
+        material: Trained already.
+        phases: What each phase chose.
+        start: Weights of tail and head before them.
+    """
     for model, weights in zip((material.halves.tail, material.network.head), start, strict=True):
         model.set_weights(weights)
     material.fit_head(material.seen, phases[0])

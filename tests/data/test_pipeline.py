@@ -19,6 +19,19 @@ def test_images_come_in_the_order_of_their_paths(photos):
         np.testing.assert_array_equal(found, DECODER(tf.io.read_file(path)))
 
 
+def test_no_pipeline_tunes_itself(photos):
+    examples = sources.load(str(photos))
+    order = pipeline.Shuffled(len(examples), 8, views=1, seed=0)
+    rows = np.arange(len(examples), dtype="float32")
+    spec = [tf.TensorSpec((None,), tf.float32)]
+    for dataset in (
+        pipeline.images(Files(), examples.paths, DECODER, 8),
+        pipeline.decoded(examples, [], DECODER, order),
+        pipeline.stored(lambda view, found: [rows[found]], spec, [], order),
+    ):
+        assert dataset.options().autotune.enabled is False
+
+
 def test_data_that_changes_while_it_is_read_is_said_to(tmp_path):
     data = write_photos(tmp_path / "data", 3)
     broken = data / "green" / "00.jpg"

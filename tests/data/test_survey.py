@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_transfer import cache
+from keras_transfer.data import audit
 from keras_transfer.data.decode import Decoder
 from keras_transfer.data.survey import decodable, survey
 from keras_transfer.errors import UserError
@@ -128,3 +130,27 @@ def test_a_picture_that_a_table_names_twice_is_two_examples_of_one_group(tmp_pat
     twice = [row for row, path in enumerate(found.examples.paths) if path == found.examples.paths[-1]]
     assert len(twice) == 2
     assert len({int(found.examples.splits[row]) for row in twice}) == 1
+
+
+def test_what_was_decoded_once_is_believed_until_its_bytes_change(tmp_path, fresh_cache, monkeypatch):
+    data = write_photos(tmp_path / "data")
+    looked = []
+    decode = audit.decode
+
+    def counting(examples, *arguments, **options):
+        looked.append(sorted(names((path, "") for path in examples.paths)))
+        return decode(examples, *arguments, **options)
+
+    monkeypatch.setattr(audit, "decode", counting)
+    cut = data / "red" / "03.jpg"
+    whole = cut.read_bytes()
+    cut.write_bytes(whole[:200])
+    assert names(surveyed(data).rejected) == ["03.jpg"]
+    assert names(surveyed(data).rejected) == ["03.jpg"]  # Bad ones are looked at again, for the reason.
+    cut.write_bytes(whole)
+    assert not surveyed(data).rejected
+    assert not surveyed(data).rejected
+    assert [len(names) for names in looked] == [42, 1, 1, 0]
+    cache.clear()
+    surveyed(data)
+    assert len(looked[-1]) == 42

@@ -40,3 +40,21 @@ def test_tiny_embeddings_are_told_apart():
     large = solver.softmax(embeddings, labels, 3, 1.0)
     answers = head.logits(embeddings * np.float32(1e-18)).argmax(1)
     assert (answers == large.logits(embeddings).argmax(1)).mean() > 0.99
+
+
+@pytest.mark.parametrize("images", [30, 200])
+def test_fewer_images_than_dimensions_have_the_same_solution(images):
+    from sklearn.linear_model import LogisticRegression
+
+    generator = np.random.default_rng(0)
+    embeddings = generator.normal(size=(images, 80)).astype("float32")
+    labels = np.arange(images) % 3
+    embeddings[:, :3] += 2 * np.eye(3)[labels]
+    head = solver.softmax(embeddings, labels, 3, 0.1)
+    standard = (embeddings - embeddings.mean(0)) / embeddings.std(0)
+    whole = LogisticRegression(C=0.1, max_iter=3000, tol=1e-8).fit(standard, labels)
+    found = head.logits(embeddings)
+    expected = whole.decision_function(standard)
+    np.testing.assert_allclose(
+        found - found.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), atol=5e-3
+    )

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transfer import device, model, rule, weights
+from keras_transfer import device, model, rule, transfer, weights
 from keras_transfer.data import audit, pipeline, sources, splits
 from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress, Stopwatch
@@ -165,16 +165,16 @@ def test_refit_sees_the_validation_images_too(photos, tiny_base):
     assert np.abs(kernel - other.network.head.get_layer("logits").get_weights()[0]).max() > 0
 
 
-def test_half_precision_stores_half_and_trains(photos, tiny_base, fresh_cache):
-    before = keras.config.dtype_policy().name
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        one = material(photos, base=tiny_base, size=24, precision="bfloat16", engine="tensorflow", fine_tune_epochs=1)
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_stores_half_and_trains(photos, tiny_base, fresh_cache, precision):
+    with transfer.policy(f"mixed_{precision}"):
+        one = material(photos, base=tiny_base, size=24, precision=precision, engine="tensorflow", fine_tune_epochs=1)
         phases = two_phase.run(one, Stopwatch())
-    finally:
-        keras.config.set_dtype_policy(before)
     assert [dtype.itemsize for _, dtype in one.sets[0].specs()] == [2, 2]
     assert np.isfinite(phases[1].history[0]["loss"])
+    # Gradients of float16 vanish below 6e-8, those of bfloat16 do not.
+    scaled = isinstance(one.halves.tail.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert scaled == (precision == "float16")
 
 
 def test_embeddings_too_large_for_memory_are_trained_on(photos, tiny_base, monkeypatch, capsys):

@@ -1,0 +1,73 @@
+"""What `check` costs beyond decoding: the whole report against a bare pass of TensorFlow's decoder."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.results import spread
+
+
+@contextmanager
+def photos(data: str, count: int) -> Iterator[str]:
+    """Yield a folder of `count` photos, each another part of one of the photos given."""
+    from PIL import Image
+
+    files = sorted(Path(data).rglob("*.jpg"))
+    generator = random.Random(0)
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(count):
+            file = files[number % len(files)]
+            target = Path(folder) / file.parent.name / f"{number}.jpg"
+            target.parent.mkdir(exist_ok=True)
+            with Image.open(file) as photo:
+                width, height = photo.size
+                left, upper = generator.randrange(width // 3), generator.randrange(height // 3)
+                box = (left, upper, width - generator.randrange(width // 3), height - generator.randrange(height // 3))
+                photo.convert("RGB").crop(box).resize(photo.size).save(target, quality=90)
+        yield folder
+
+
+def ratios(folder: str, rounds: int) -> tuple[list[float], int]:
+    """Return, for each round, the seconds of the report over those of bare decoding; and how many findings it has."""
+    import tensorflow as tf
+
+    from keras_transfer.checking.check import check
+    from keras_transfer.data import pipeline
+    from keras_transfer.progress import Progress
+    from keras_transfer.recipe import Recipe
+
+    files = [str(path) for path in sorted(Path(folder).rglob("*.jpg"))]
+
+    def bare() -> None:
+        def one(name: tf.Tensor) -> tf.Tensor:
+            return tf.shape(tf.io.decode_jpeg(tf.io.read_file(name), channels=3))
+
+        dataset = tf.data.Dataset.from_tensor_slices(files).map(one, num_parallel_calls=tf.data.AUTOTUNE)
+        for _ in pipeline.steady(dataset):
+            pass
+
+    found, findings = [], 0
+    for _ in range(rounds):
+        begun = time.monotonic()
+        findings = len(check(Recipe(data=folder), progress=Progress(quiet=True)).warnings)
+        checked = time.monotonic() - begun
+        begun = time.monotonic()
+        bare()
+        found.append(checked / (time.monotonic() - begun))
+    return found, findings
+
+
+def report(data: str, count: int, rounds: int) -> list[str]:
+    """Return the table of `python -m benchmarks check`."""
+    with photos(data, count) as folder:
+        found, findings = ratios(folder, rounds)
+    return [
+        "| photos | check / bare decoding | findings |",
+        "|---|---|---|",
+        f"| {count} | {spread(found)} | {findings} |",
+    ]

@@ -1,0 +1,62 @@
+"""What half precision costs in accuracy: heads solved on its features, served in float32."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.results import spread
+from benchmarks.sweep import pool
+from keras_transfer import embedding
+from keras_transfer.data import audit, sources
+from keras_transfer.data.examples import Examples
+from keras_transfer.progress import Progress
+from keras_transfer.recipe import Recipe
+from keras_transfer.training import objectives
+
+PRECISIONS = ("float32", "float16", "bfloat16")
+
+
+def report(recipe: Recipe, a_class: int, seeds: int) -> list[str]:
+    """Return the table of `python -m benchmarks precision`."""
+    progress = Progress(quiet=True)
+    examples = sources.load(recipe.data)
+    digests = audit.digests(examples, progress)
+    found = {
+        precision: embedding.compute(
+            recipe.replace(precision=precision, engine="tensorflow"), examples, digests, progress
+        )[0].astype("float32")
+        for precision in PRECISIONS
+    }
+    exact = found["float32"]
+    lines = [
+        "| features for training | largest error, of the largest feature | test accuracy, served in float32 "
+        "| served as trained | float32 features minus these, points |",
+        "|---|---|---|---|---|",
+    ]
+    truth = [_accuracies(exact, exact, examples, a_class, seed) for seed in range(seeds)]
+    for precision, features in found.items():
+        pairs = [_accuracies(features, exact, examples, a_class, seed) for seed in range(seeds)]
+        error = float(np.abs(features - exact).max() / np.abs(exact).max())
+        lost = [100 * (right[0] - pair[0]) for right, pair in zip(truth, pairs, strict=True)]
+        mean = f"{np.mean(lost):.2f} (standard error {np.std(lost) / np.sqrt(seeds):.2f})"
+        served, own = spread([pair[0] for pair in pairs]), spread([pair[1] for pair in pairs])
+        lines.append(f"| {precision} | {error:.1e} | {served} | {own} | {mean} |")
+    return lines
+
+
+def _accuracies(
+    features: np.ndarray, exact: np.ndarray, examples: Examples, a_class: int, seed: int
+) -> tuple[float, float]:
+    """Return the test accuracy of the head solved on features, given float32 features, and given its own kind."""
+    split = pool(examples, a_class, seed)
+    objective = objectives.of(split)
+    train, held, test = (split.rows(name) for name in ("train", "validation", "test"))
+    seen = np.concatenate([train, held])
+    material = {"embeddings": features[train], "targets": objective.targets[train], "weights": None}
+    chosen = objectives.solve_validated(objective, material, features[held], objective.targets[held])
+    head = objective.solve(features[seen], objective.targets[seen], chosen.strength, None)
+
+    def accuracy(given: np.ndarray) -> float:
+        return float((head.logits(given[test]).argmax(1) == split.labels[test]).mean())
+
+    return accuracy(exact), accuracy(features)

@@ -1,0 +1,58 @@
+"""Images that were decoded before, told by their bytes: a further run need not decode them to see that it can."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_transfer import __version__
+from keras_transfer.paths import cache_folder
+
+if TYPE_CHECKING:
+    from keras_transfer.data.decode import Decoder
+
+_DIGEST_BYTES = 16
+_MOST = 4_000_000  # Digests kept: 64 MB.
+
+
+def folder() -> Path:
+    """Return where the digests are kept."""
+    return cache_folder() / "decodable"
+
+
+def load(decoder: Decoder) -> set[bytes]:
+    """Return the digests, 16 bytes each, of the images that this decoder is known to decode."""
+    try:
+        table = np.load(_file(decoder))
+    except (OSError, ValueError):
+        return set()
+    return {row.tobytes() for row in table}
+
+
+def add(decoder: Decoder, digests: Iterable[bytes]) -> None:
+    """Keep the digests of further images; of runs that do this at the same time, one may be forgotten."""
+    file, new = _file(decoder), list(digests)
+    if not new:
+        return
+    kept = list(dict.fromkeys([*load(decoder), *new]))[-_MOST:]
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".writing-", suffix=".npy", delete=False) as beside:
+            np.save(beside, np.frombuffer(b"".join(kept), np.uint8).reshape(-1, _DIGEST_BYTES))
+        os.replace(beside.name, file)
+    except OSError:
+        return  # It would only have saved time.
+
+
+def _file(decoder: Decoder) -> Path:
+    import tensorflow as tf
+
+    # What decodes in one release, size or limit may not in another.
+    key = f"{__version__} {tf.__version__} {decoder.size} {decoder.max_pixels}"
+    return folder() / f"{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}.npy"
