@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from keras_transfer.data.decode import Decoder
 
 _DIGEST_BYTES = 16
-_MOST = 4_000_000  # Digests kept: 64 MB.
+_MOST = 1_000_000  # Digests kept: 16 MB on disk, 80 in memory.
 
 
 def folder() -> Path:
