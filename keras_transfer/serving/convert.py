@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -25,7 +24,7 @@ FORMATS = ("litert", "onnx", "openvino", "keras")
 PRECISIONS = {
     "litert": ("float32", "float16", "int8"),
     "onnx": ("float32", "float16", "int8"),
-    "openvino": ("float32", "float16", "int8"),
+    "openvino": ("float32", "float16"),
     "keras": ("float32",),
 }
 _SUFFIX = {"litert": ".tflite", "onnx": ".onnx", "openvino": ".xml", "keras": ".keras"}
@@ -200,12 +199,6 @@ def _openvino(classifier: SavedClassifier, precision: str, images: Origin, file:
     import openvino
 
     model = openvino.convert_model(_functional(classifier))
-    if precision == "int8":
-        import nncf
-
-        nncf.set_log_level(logging.ERROR)
-        samples = [pixels[None] for pixels in images.pixels("train", _SAMPLES)]
-        model = nncf.quantize(model, nncf.Dataset(samples), subset_size=len(samples))
     openvino.save_model(model, str(file), compress_to_fp16=precision == "float16")
 
     def predict(pixels: np.ndarray) -> np.ndarray:
@@ -224,4 +217,4 @@ def _functional(classifier: SavedClassifier) -> Any:
 
 
 _WRITERS = {"litert": _litert, "onnx": _onnx, "openvino": _openvino, "keras": _keras}
-_PACKAGES = {"litert": "tensorflow", "onnx": "tf2onnx onnx onnxruntime", "openvino": "openvino nncf", "keras": "keras"}
+_PACKAGES = {"litert": "tensorflow", "onnx": "tf2onnx onnx onnxruntime", "openvino": "openvino", "keras": "keras"}

@@ -58,14 +58,14 @@ def test_a_regression_has_no_labels(plain):
 
 def test_mediapipe_classifies_with_it(plain):
     mediapipe = pytest.importorskip("mediapipe", reason="MediaPipe is not installed")
-    from mediapipe.tasks import python as tasks
+    from mediapipe.tasks.python import BaseOptions, vision
 
-    options = tasks.vision.ImageClassifierOptions(
-        base_options=tasks.BaseOptions(model_asset_buffer=described(plain, "colours", ["red", "blue"]))
+    options = vision.ImageClassifierOptions(
+        base_options=BaseOptions(model_asset_buffer=described(plain, "colours", ["red", "blue"]))
     )
     picture = np.zeros((8, 8, 3), "uint8")
     picture[..., 2] = 200
-    with tasks.vision.ImageClassifier.create_from_options(options) as classifier:
+    with vision.ImageClassifier.create_from_options(options) as classifier:
         image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=picture)
         (best, *_) = classifier.classify(image).classifications[0].categories
     assert best.category_name == "blue"
