@@ -52,10 +52,9 @@ def softmax(
     standard, mean, scale = _standardised(embeddings)
     narrow, basis = _narrowed(standard)
     kernel, bias, iterations = _logistic(narrow, labels, strength, weights)
-    kernel = kernel if basis is None else basis @ kernel
     if classes == 2:
         kernel, bias = np.hstack([-kernel / 2, kernel / 2]), np.concatenate([-bias / 2, bias / 2])
-    return _folded(kernel, bias, mean, scale, strength, iterations)
+    return _folded(kernel, bias, basis, mean, scale, strength, iterations)
 
 
 def sigmoids(embeddings: np.ndarray, targets: np.ndarray, strength: float) -> LinearHead:
@@ -74,7 +73,7 @@ def sigmoids(embeddings: np.ndarray, targets: np.ndarray, strength: float) -> Li
             continue
         one, bias[k : k + 1], iterations = _logistic(narrow, column, strength, None)
         kernel[:, k], most = one[:, 0], max(most, iterations)
-    return _folded(kernel if basis is None else basis @ kernel, bias, mean, scale, strength, most)
+    return _folded(kernel, bias, basis, mean, scale, strength, most)
 
 
 def ridge(embeddings: np.ndarray, targets: np.ndarray, strength: float) -> LinearHead:
@@ -84,7 +83,7 @@ def ridge(embeddings: np.ndarray, targets: np.ndarray, strength: float) -> Linea
     standard, mean, scale = _standardised(embeddings)
     fitted = Ridge(alpha=1 / strength).fit(standard, targets)
     kernel = fitted.coef_.reshape(targets.shape[1], -1).T
-    return _folded(kernel, np.atleast_1d(fitted.intercept_), mean, scale, strength, 1)
+    return _folded(kernel, np.atleast_1d(fitted.intercept_), None, mean, scale, strength, 1)
 
 
 def _narrowed(standard: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -121,7 +120,13 @@ def _standardised(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def _folded(
-    kernel: np.ndarray, bias: np.ndarray, mean: np.ndarray, scale: np.ndarray, strength: float, iterations: int
+    kernel: np.ndarray,
+    bias: np.ndarray,
+    basis: np.ndarray | None,
+    mean: np.ndarray,
+    scale: np.ndarray,
+    strength: float,
+    iterations: int,
 ) -> LinearHead:
-    kernel = kernel / scale[:, None]
+    kernel = (kernel if basis is None else basis @ kernel) / scale[:, None]
     return LinearHead(kernel.astype("float32"), (bias - mean @ kernel).astype("float32"), strength, iterations)
