@@ -11,7 +11,7 @@ from keras_transfer.data import audit, sources
 from keras_transfer.data.examples import Examples
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
-from keras_transfer.training import objectives
+from keras_transfer.training import objectives, solver
 
 PRECISIONS = ("float32", "float16", "bfloat16")
 
@@ -52,9 +52,10 @@ def _accuracies(
     objective = objectives.of(split)
     train, held, test = (split.rows(name) for name in ("train", "validation", "test"))
     seen = np.concatenate([train, held])
-    material = {"embeddings": features[train], "targets": objective.targets[train], "weights": None}
+    standard = solver.standardise(features[train])
+    material = {"embeddings": standard, "targets": objective.targets[train], "weights": None}
     chosen = objectives.solve_validated(objective, material, features[held], objective.targets[held])
-    head = objective.solve(features[seen], objective.targets[seen], chosen.strength, None)
+    head = objective.solve(solver.standardise(features[seen]), objective.targets[seen], chosen.strength, None)
 
     def accuracy(given: np.ndarray) -> float:
         return float((head.logits(given[test]).argmax(1) == split.labels[test]).mean())

@@ -65,7 +65,7 @@ def out_of_fold(embeddings: np.ndarray, labels: np.ndarray, classes: int, groups
         for train, held in folds.split(embeddings, labels, groups):
             present = np.unique(labels[train])
             targets = np.searchsorted(present, labels[train])
-            head = solver.softmax(embeddings[train], targets, len(present), _STRENGTH)
+            head = solver.softmax(solver.standardise(embeddings[train]), targets, len(present), _STRENGTH)
             found[np.ix_(held, present)] += softmax(head.logits(embeddings[held]).astype("float64"), axis=1)
     return found / _REPEATS
 

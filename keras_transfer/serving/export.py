@@ -63,13 +63,15 @@ def save(network: Network, recipe: Recipe, examples: Examples, folder: Path) -> 
         return _marked({"embedding": tower(decoded)[0]}, error)
 
     bytes_in = tf.TensorSpec((None,), tf.string, name="image_bytes")
-    archive = keras.export.ExportArchive()
-    archive.track(whole)
-    archive.add_endpoint("serving_default", serve, [bytes_in])
-    archive.add_endpoint("images", images, [pixels_in])
-    archive.add_endpoint("features", features, [bytes_in])
+    module = tf.Module()
+    module.weights = [weight.value for weight in whole.variables]
+    signatures = {"serving_default": (serve, bytes_in), "images": (images, pixels_in), "features": (features, bytes_in)}
+    traced = {
+        name: tf.function(call, [spec], autograph=False).get_concrete_function()
+        for name, (call, spec) in signatures.items()
+    }
     with quiet.without_notes():
-        archive.write_out(str(folder), verbose=False)
+        tf.saved_model.save(module, str(folder), signatures=traced)
     (folder / "assets").mkdir(exist_ok=True)
     (folder / "assets" / "labels.txt").write_text("".join(f"{name}\n" for name in examples.classes), "utf-8")
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, Examples
 from keras_transfer.training import solver
-from keras_transfer.training.solver import LinearHead
+from keras_transfer.training.solver import LinearHead, Standardised
 
 _SURE = 0.5  # A class of several is in the answer from this probability on.
 
@@ -53,9 +53,9 @@ class Classification:
         return {self.score: float((logits.argmax(1) == targets.argmax(1)).mean()), "loss": float(loss)}
 
     def solve(
-        self, embeddings: np.ndarray, targets: np.ndarray, strength: float, weights: np.ndarray | None
+        self, embeddings: Standardised, targets: np.ndarray, strength: float, weights: np.ndarray | None
     ) -> LinearHead:
-        """Return the linear head that fits embeddings `[N, D]` best, under a penalty of `1 / strength`."""
+        """Return the linear head that fits the embeddings of N images best, under a penalty of `1 / strength`."""
         return solver.softmax(embeddings, targets.argmax(1), targets.shape[1], strength, weights)
 
 
@@ -85,7 +85,7 @@ class MultiLabel(Classification):
         return {self.score: float(((logits >= 0) == (targets >= _SURE)).mean()), "loss": float(loss.mean())}
 
     def solve(
-        self, embeddings: np.ndarray, targets: np.ndarray, strength: float, weights: np.ndarray | None
+        self, embeddings: Standardised, targets: np.ndarray, strength: float, weights: np.ndarray | None
     ) -> LinearHead:
         """Return a head of one logistic regression a class."""
         return solver.sigmoids(embeddings, targets, strength)
@@ -124,7 +124,7 @@ class Regression(Classification):
         return {self.score: 1 - error / max(float(targets.var()), 1e-12), "loss": error}
 
     def solve(
-        self, embeddings: np.ndarray, targets: np.ndarray, strength: float, weights: np.ndarray | None
+        self, embeddings: Standardised, targets: np.ndarray, strength: float, weights: np.ndarray | None
     ) -> LinearHead:
         """Return a ridge regression."""
         return solver.ridge(embeddings, targets, strength)

@@ -26,7 +26,7 @@ from keras_transfer.features import Extractor
 from keras_transfer.model import Frozen, Halves, Network, cut
 from keras_transfer.progress import Progress, Stopwatch
 from keras_transfer.recipe import Recipe
-from keras_transfer.training import objectives
+from keras_transfer.training import objectives, solver
 from keras_transfer.training.objectives import Objective
 from keras_transfer.training.phases import Descent, Feed, Phase, train
 from keras_transfer.weights import Source
@@ -129,7 +129,7 @@ class TwoPhase:
         embeddings = np.concatenate([self._embeddings(rows, view) for view in range(self.views)])
         targets, *weights = (np.tile(table, (self.views,) + (1,) * (table.ndim - 1)) for table in self._targets(rows))
         train: dict[str, Any] = {
-            "embeddings": embeddings,
+            "embeddings": solver.standardise(embeddings),
             "targets": targets,
             "weights": weights[0] if weights else None,
         }

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from keras_transfer.training import solver
+from keras_transfer.training.solver import standardise
 
 
 def blobs(classes, each=60, width=5, seed=0):
@@ -18,7 +19,7 @@ def test_the_folded_head_answers_as_the_solver_does(classes):
     from sklearn.preprocessing import StandardScaler
 
     embeddings, labels = blobs(classes)
-    head = solver.softmax(embeddings, labels, classes, 0.1)
+    head = solver.softmax(standardise(embeddings), labels, classes, 0.1)
     reference = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300)).fit(embeddings, labels)
     expected = reference.predict_log_proba(embeddings)
     logits = head.logits(embeddings)
@@ -29,15 +30,15 @@ def test_the_folded_head_answers_as_the_solver_does(classes):
 def test_a_dead_feature_does_no_harm():
     embeddings, labels = blobs(3)
     embeddings[:, 1] = 7.0
-    head = solver.softmax(embeddings, labels, 3, 1.0)
+    head = solver.softmax(standardise(embeddings), labels, 3, 1.0)
     assert np.isfinite(head.kernel).all()
     assert (head.kernel[1] == 0).all()
 
 
 def test_tiny_embeddings_are_told_apart():
     embeddings, labels = blobs(3)
-    head = solver.softmax(embeddings * np.float32(1e-18), labels, 3, 1.0)
-    large = solver.softmax(embeddings, labels, 3, 1.0)
+    head = solver.softmax(standardise(embeddings * np.float32(1e-18)), labels, 3, 1.0)
+    large = solver.softmax(standardise(embeddings), labels, 3, 1.0)
     answers = head.logits(embeddings * np.float32(1e-18)).argmax(1)
     assert (answers == large.logits(embeddings).argmax(1)).mean() > 0.99
 
@@ -50,7 +51,7 @@ def test_fewer_images_than_dimensions_have_the_same_solution(images):
     embeddings = generator.normal(size=(images, 80)).astype("float32")
     labels = np.arange(images) % 3
     embeddings[:, :3] += 2 * np.eye(3)[labels]
-    head = solver.softmax(embeddings, labels, 3, 0.1)
+    head = solver.softmax(standardise(embeddings), labels, 3, 0.1)
     standard = (embeddings - embeddings.mean(0)) / embeddings.std(0)
     whole = LogisticRegression(C=0.1, max_iter=3000, tol=1e-8).fit(standard, labels)
     found = head.logits(embeddings)
