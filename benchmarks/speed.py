@@ -25,8 +25,8 @@ _TITLES = {"guide": "guide loop", "keras_hub": "KerasHub", "torch": "PyTorch"}
 def measure(spec: dict[str, Any], base: str, views: list[int], pairs: int) -> Runs:
     """Run every contender in turn, `pairs` times, each time on another draw of the photos."""
     name = find(base).name
-    # Bare training steps compare with phase 2 only where both run as many epochs.
-    names = ["guide", *installed(name), "floor", *([] if spec["defaults"] else ["top"])]
+    # Bare training steps compare with phase 2 only where both run as many epochs; a probe's accuracy with defaults'.
+    names = ["guide", *installed(name), "floor", "probe" if spec["defaults"] else "top"]
     found: Runs = {}
     for pair in range(pairs):
         with split_folder(spec["data"], spec["images"], pair) as (data, classes):
@@ -62,6 +62,8 @@ def rows(runs: Runs) -> dict[str, str]:
     found["test accuracy, project"] = plain("project", "accuracy")
     found |= {f"test accuracy, project with {title.split()[1]} views": plain(title, "accuracy") for title in views}
     found["test accuracy, guide loop"] = plain("guide", "accuracy")
+    if "probe" in runs:
+        found["test accuracy, logistic-regression probe"] = plain("probe", "accuracy")
     for name in ("project", *loops):
         found[f"peak memory, MB, {_TITLES.get(name, name)}"] = plain(name, "peak MB")
     return found

@@ -74,9 +74,9 @@ class Extractor:
         stored = ActivationSet({**self.key, "view": number, "seed": seed, "flip": flip, "images": everything})
         if stored.missing(digests):
             batches = pipeline.images(examples.contents, examples.paths, self.decoder, _FORWARD_BATCH)
-            layers = augment.augmenter(seed * 1000 + number * 10, flip)
-            changed = batches.map(lambda pixels: augment.change(layers, pixels), num_parallel_calls=1).prefetch(2)
-            self._pass(f"View {number}", stored, digests, pipeline.checked(changed))
+            drawn = seed * 1000 + number
+            changed = batches.enumerate().map(lambda batch, pixels: augment.change(pixels, batch, drawn, flip))
+            self._pass(f"View {number}", stored, digests, pipeline.checked(changed.prefetch(2)))
         return stored
 
     def _pass(self, name: str, stored: ActivationSet, digests: Sequence[bytes], batches: Iterator[np.ndarray]) -> None:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from keras_transfer import device
@@ -6,11 +8,20 @@ from keras_transfer.recipe import Recipe
 
 
 @pytest.mark.parametrize(
-    ("capability", "precision", "xla"),
-    [(None, "float32", False), ((9, 0), "bfloat16", True), ((7, 5), "float16", True), ((6, 1), "float32", True)],
+    ("capability", "flags", "precision", "xla"),
+    [
+        (None, "sse4_2 avx512f avx512_vnni", "float32", False),
+        (None, "avx512f avx512_bf16", "bfloat16", False),
+        ((9, 0), "avx512f", "bfloat16", True),
+        ((7, 5), "avx512_bf16", "float16", True),
+        ((6, 1), "avx512_bf16", "float32", True),
+    ],
 )
-def test_precision_and_xla_follow_from_the_device(monkeypatch, capability, precision, xla):
+def test_precision_and_xla_follow_from_the_device(monkeypatch, tmp_path, capability, flags, precision, xla):
     monkeypatch.setattr(device, "_gpu_capability", lambda: capability)
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\nflags\t\t: fpu {flags}\n\n")
+    monkeypatch.setattr(device, "Path", lambda name: tmp_path / Path(name).name)
+    assert device.processor() == "Some CPU @ 2 GHz"
     plan = device.plan(Recipe(base="resnet50"))
     assert (plan.precision, plan.xla) == (precision, xla)
     assert plan.policy == ("float32" if precision == "float32" else f"mixed_{precision}")

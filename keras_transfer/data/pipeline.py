@@ -20,6 +20,7 @@ Order = Iterable[tuple[int, np.ndarray]]
 
 
 _PARALLEL = os.cpu_count() or 1  # Pictures that are decoded at the same time.
+_AHEAD_BYTES = 2**26  # Pixels that wait for the network; while it is being converted, decoding goes on.
 
 
 def steady(dataset: tf.data.Dataset) -> tf.data.Dataset:
@@ -54,7 +55,8 @@ def reader(contents: Contents) -> Callable[[tf.Tensor], tf.Tensor]:
 def images(contents: Contents, names: Sequence[str], decoder: Decoder, batch_size: int) -> tf.data.Dataset:
     """Return batches of uint8 `[B, size, size, 3]`, in the order of `names`, the last one shorter."""
     dataset = encoded(contents, names).map(decoder, num_parallel_calls=_PARALLEL, deterministic=True)
-    return steady(dataset.batch(batch_size).prefetch(2))
+    ahead = max(2, _AHEAD_BYTES // (batch_size * decoder.size**2 * 3))
+    return steady(dataset.batch(batch_size).prefetch(ahead))
 
 
 def decodable(contents: Contents, names: Sequence[str], decoder: Decoder) -> Iterator[tuple[int, np.ndarray]]:

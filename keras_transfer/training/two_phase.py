@@ -191,8 +191,9 @@ class TwoPhase:
             return pipeline.stored(read, signature, targets, order)
         batches = pipeline.decoded(self.examples.at(rows), targets, self.extractor.decoder, order)
         if augmented and self.recipe.views == "fresh" and self.recipe.augment != "none":
-            layers = augment.augmenter(self.recipe.seed, self._flip)
-            batches = batches.map(lambda x, *y: (augment.change(layers, x), *y), num_parallel_calls=1).prefetch(2)
+            seed, flip = self.recipe.seed, self._flip
+            changed = batches.enumerate().map(lambda step, row: (augment.change(row[0], step, seed, flip), *row[1:]))
+            return changed.prefetch(2)
         return batches
 
     def logits(self, rows: np.ndarray) -> np.ndarray:

@@ -1,31 +1,49 @@
 import numpy as np
-import tensorflow as tf
 
 from keras_transfer.data import augment
 
 
-def pictures():
-    return np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3)).astype("uint8")
-
-
-def run(seed, flip=True):
-    layers = augment.augmenter(seed, flip)
-    batches = tf.data.Dataset.from_tensor_slices(pictures()).batch(3)
-    return np.concatenate(list(batches.map(lambda x: augment.change(layers, x)).as_numpy_iterator()))
+def pictures(count=6):
+    return np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3)).astype("uint8")
 
 
 def test_pictures_change_and_stay_pictures():
-    changed = run(0)
+    changed = augment.change(pictures(), 0, 0, True).numpy()
     assert (changed.dtype, changed.shape) == (np.uint8, (6, 32, 32, 3))
     assert all((one != other).any() for one, other in zip(changed, pictures(), strict=True))
+    assert len({picture.tobytes() for picture in augment.change(pictures()[[0] * 6], 0, 0, True).numpy()}) == 6
 
 
-def test_a_seed_gives_the_same_again():
-    np.testing.assert_array_equal(run(3), run(3))
-    assert (run(3) != run(4)).any()
+def test_a_seed_and_a_number_give_the_same_again():
+    first = augment.change(pictures(), 2, 3, True).numpy()
+    np.testing.assert_array_equal(first, augment.change(pictures(), 2, 3, True))
+    for number, seed in ((2, 4), (3, 3)):
+        assert (first != augment.change(pictures(), number, seed, True).numpy()).any()
 
 
 def test_digits_are_not_mirrored():
-    names = [type(layer).__name__ for layer in augment.augmenter(0, flip=False).layers]
-    assert "RandomFlip" not in names
-    assert "RandomFlip" in [type(layer).__name__ for layer in augment.augmenter(0, flip=True).layers]
+    half = np.zeros((64, 32, 48, 3), "uint8")
+    half[:, :, :24] = 200
+    for flip, expected in ((False, 64), (True, 32)):
+        changed = augment.change(half, 0, 1, flip).numpy().astype(float)
+        unturned = (changed[:, :, :24].mean((1, 2, 3)) > changed[:, :, 24:].mean((1, 2, 3))).sum()
+        assert abs(unturned - expected) <= (12 if flip else 0)
+
+
+def test_what_is_in_the_middle_moves_as_far_as_a_picture_is_shifted(monkeypatch):
+    dot = np.zeros((50, 81, 121, 3), "uint8")
+    dot[:, 37:44, 57:64] = 255
+
+    def middles():
+        changed = augment.change(dot, 0, 0, True).numpy()[..., 0].astype(float)
+        rows, columns = np.mgrid[:81, :121]
+        weight = changed.sum((1, 2))
+        return np.stack([(changed * rows).sum((1, 2)) / weight - 40, (changed * columns).sum((1, 2)) / weight - 60])
+
+    monkeypatch.setattr(augment, "_BRIGHTNESS", 0)
+    monkeypatch.setattr(augment, "_CONTRAST", 0)
+    down, right = middles()
+    assert 7 < np.abs(down).max() < 10
+    assert 10 < np.abs(right).max() < 14
+    monkeypatch.setattr(augment, "_SHIFT", 0)
+    assert np.abs(middles()).max() < 0.5

@@ -16,7 +16,8 @@ QUIET = Progress(quiet=True)
 
 
 def material(photos, progress=QUIET, **options):
-    options = {"weights": "random", "seed": 0, "refit": "off", "thaw": "middle_conv"} | options
+    given = {"weights": "random", "seed": 0, "refit": "off", "thaw": "middle_conv", "precision": "float32"}
+    options = given | options
     recipe = Recipe(data=str(photos), **options)
     examples = splits.assign(sources.load(recipe.data), recipe.shares, recipe.seed)
     recipe = rule.complete(recipe, len(examples.rows("train")), len(examples.classes))
