@@ -58,6 +58,11 @@ class Network:
         pixels = keras.Input(self.base.input_shape[1:], name="images")
         return keras.Model(pixels, self.pool(self.base(self.prepare(pixels))))
 
+    def in_float32(self) -> Network:
+        """Return the same network, weights copied, computing in float32 whatever policy it was built under."""
+        pool = _exact(self.pool)
+        return Network(in_float32(self.prepare), in_float32(self.base), pool, in_float32(self.head), self.output)
+
 
 @dataclass(frozen=True)
 class Halves:
@@ -98,8 +103,24 @@ def build(base: keras.Model, row: Base, recipe: Recipe, classes: int, output: ke
     logits = keras.layers.Dense(classes, kernel_regularizer=penalty, dtype="float32", name="logits")(x)
     head = keras.Model(embedding, logits, name="head")
     return Network(
-        preparation(row.preprocessing, base.input_shape[1:]), base, pool, head, output or keras.layers.Softmax()
+        preparation(row.preprocessing, base.input_shape[1:]),
+        base,
+        pool,
+        head,
+        output or keras.layers.Softmax(dtype="float32"),
     )
+
+
+def in_float32(model: keras.Model) -> keras.Model:
+    """Return the same model, weights copied, computing in float32 whatever policy it was built under."""
+    twin = keras.models.clone_model(model, clone_function=_exact, recursive=True)
+    twin.set_weights(model.get_weights())
+    return twin
+
+
+def _exact(step: keras.Operation) -> Any:
+    policy = {"dtype": "float32"} if isinstance(step, keras.Layer) else {}
+    return type(step).from_config(step.get_config() | policy)
 
 
 def freeze_statistics(base: keras.Model) -> None:

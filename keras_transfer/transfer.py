@@ -64,7 +64,8 @@ def train(
             network = model.build(source.base, source.row, recipe, len(examples.classes), objective.output())
             material = TwoPhase(recipe, source, network, examples, digests, objective, plan, progress, backup)
         phases = two_phase.run(material, watch)
-    served = network if plan.precision == "float32" else _in_float32(network, source, recipe, len(examples.classes))
+    # Trained weights are float32 in any precision, the arithmetic was not.
+    served = network if plan.precision == "float32" else network.in_float32()
     return Trained(recipe, source, served, phases, material)
 
 
@@ -104,11 +105,3 @@ def policy(name: str) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
-
-
-def _in_float32(network: model.Network, source: weights.Source, recipe: Recipe, classes: int) -> model.Network:
-    """Return the network as it is served: trained weights are float32 in any precision, its arithmetic was not."""
-    rebuilt = weights.load(recipe.base, "random", network.size, recipe.seed)
-    served = model.build(rebuilt.base, source.row, recipe, classes, network.output)
-    served.classifier().set_weights(network.classifier().get_weights())
-    return served

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transfer import model, weights
+from keras_transfer import model, transfer, weights
 from keras_transfer.bases import Block, find
 from keras_transfer.recipe import Recipe
 
@@ -89,3 +89,15 @@ def test_cut_points_of_a_base_that_is_in_no_table():
     joined = keras.layers.Add(name="joined")([first, side])
     base = keras.Model(inputs, keras.layers.Conv2D(4, 3, name="last")(joined))
     assert model.cut_points(base) == (Block("all", ""), Block("side", "<side"), Block("last", "<last"))
+
+
+def test_a_network_that_trained_in_half_precision_is_served_in_float32():
+    with transfer.policy("mixed_bfloat16"):
+        _, half = network("mobilenetv3small", 32, dense="8")
+    _, reference = network("mobilenetv3small", 32, dense="8")
+    reference.classifier().set_weights(half.classifier().get_weights())
+    served, images = half.in_float32(), pixels(32)
+    np.testing.assert_allclose(served.classifier()(images), reference.classifier()(images), atol=1e-6)
+    one, two, three = (np.asarray(part.embedder()(images)).astype("float32") for part in (half, served, reference))
+    np.testing.assert_allclose(two, three, rtol=1e-5)
+    assert np.linalg.norm(one - three) > 1e-4 * np.linalg.norm(three)
