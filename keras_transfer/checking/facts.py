@@ -137,7 +137,7 @@ def _look(
         for position, pixels in pipeline.decodable(examples.contents, names, decoder):
             facts = found[rows[position]]
             facts.hash = duplicates.perceptual_hash(pixels)
-            spread = float(pixels.mean(-1).std())
+            spread = float(pixels.mean(-1, dtype="float32").std())
             if spread < _CONSTANT:
                 facts.notes.append(("near-constant", f"is of nearly one colour (standard deviation {spread:.1f})"))
             advance(1)
