@@ -6,7 +6,7 @@ from keras_transfer.data import sources
 
 def test_feature_vectors_come_with_labels_and_paths(photos, tiny_base, version, tmp_path, capsys):
     file = tmp_path / "features.npz"
-    commands.main(["features", "--base", tiny_base, "--data", str(photos), "-o", str(file)])
+    commands.main(["features", "--base", tiny_base, "--data", str(photos), "--precision", "float32", "-o", str(file)])
     assert "42 images, 16 features" in capsys.readouterr().out
     found = np.load(file)
     examples = sources.load(str(photos))
