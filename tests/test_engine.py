@@ -59,6 +59,15 @@ def test_tensorflow_takes_over_when_openvino_differs(capsys, monkeypatch):
     assert "differs from Keras" in capsys.readouterr().err
 
 
+def test_tensorflow_takes_over_when_openvino_gives_no_numbers(capsys):
+    pytest.importorskip("openvino")
+    pixels = keras.Input((8, 8, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(pixels)
+    frozen = keras.Model(pixels, [pooled, keras.ops.log(pooled - 1000.0)])
+    assert engine.start(frozen, PLAN, batches(8)[0], Progress()).name == "tensorflow"
+    assert "differs from Keras by nan" in capsys.readouterr().err
+
+
 def test_tensorflow_takes_over_when_conversion_fails(capsys, monkeypatch):
     openvino = pytest.importorskip("openvino")
 

@@ -28,7 +28,7 @@ def change(pixels: tf.Tensor, number: tf.Tensor | int, seed: int, flip: bool) ->
         seed: Another one changes all batches otherwise.
         flip: Off for pictures that mean something else mirrored, such as digits.
     """
-    draws = tf.random.stateless_uniform((7, tf.shape(pixels)[0]), (seed, tf.cast(number, tf.int32)), -1, 1)
+    draws = tf.random.stateless_uniform((7, tf.shape(pixels)[0]), (seed, tf.cast(number, tf.int64)), -1, 1)
     right, down, larger, turn, mirror, brighter, sharper = tf.unstack(draws)
     sign = tf.where((mirror < 0) & flip, -1.0, 1.0)
     moved = _affine(tf.cast(pixels, tf.float32), right, down, 1 + _SCALE * larger, turn, sign)
