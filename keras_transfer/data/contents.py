@@ -113,8 +113,8 @@ class Zipped:
             if member.file_size > _LARGEST_MEMBER:
                 raise OSError(f"{member.file_size:,} bytes when unpacked")
             return opened.read(member)
-        # zipfile raises RuntimeError for an encrypted member, NotImplementedError for a compression unknown to it.
-        except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, KeyError) as error:
+        # zipfile raises RuntimeError for an encrypted member, and a kind of it for a compression that it does not know.
+        except (zipfile.BadZipFile, zlib.error, RuntimeError, KeyError) as error:
             raise OSError(str(error)) from error
 
 
