@@ -35,7 +35,7 @@ _EXTENSIONS = {
 _TINY, _HUGE = 32, 40_000_000  # Short side, px; width times height.
 _CONSTANT = 3.0  # Standard deviation of a picture's grey levels, 0..255.
 _ORIENTATION = 0x0112
-GLANCE = 64  # Side at which pictures are looked at, px.
+_MEAN = np.full(3, 1 / 3, "float32")  # Of the colours; as a product it takes a tenth of the time.
 
 
 @dataclass
@@ -66,7 +66,7 @@ def gather(examples: Examples, decoder: Decoder, progress: Progress) -> list[Fac
 
     Args:
         examples: Whose images.
-        decoder: To `GLANCE` px, with the limit of pixels.
+        decoder: Glances at them; it has the limit of pixels.
         progress: Hears of both passes.
     """
     found: list[Facts] = []
@@ -134,10 +134,10 @@ def _look(
 
     names = [examples.paths[row] for row in rows]
     with progress.task("Decoding", len(rows)) as advance:
-        for position, pixels in pipeline.decodable(examples.contents, names, decoder):
+        for position, pixels in pipeline.decodable(examples.contents, names, decoder.glance):
             facts = found[rows[position]]
             facts.hash = duplicates.perceptual_hash(pixels)
-            spread = float(pixels.mean(-1, dtype="float32").std())
+            spread = float((pixels @ _MEAN).std())
             if spread < _CONSTANT:
                 facts.notes.append(("near-constant", f"is of nearly one colour (standard deviation {spread:.1f})"))
             advance(1)

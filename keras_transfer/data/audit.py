@@ -84,7 +84,7 @@ def decode(
     if not len(examples):
         return {}, hashes
     with progress.task("Checking files", len(examples), "files") as advance:
-        for row, pixels in pipeline.decodable(examples.contents, examples.paths, decoder):
+        for row, pixels in pipeline.decodable(examples.contents, examples.paths, decoder.glance):
             good.add(row)
             if hashed:
                 hashes[row] = duplicates.perceptual_hash(pixels)

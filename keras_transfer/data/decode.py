@@ -15,6 +15,7 @@ exported SavedModel:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 
@@ -23,6 +24,7 @@ import tensorflow as tf
 from keras_transfer.data import bmp, gif
 from keras_transfer.data.formats import FORMATS
 
+GLANCE = 64  # Side of the picture by which files are compared, px.
 _EXIF_BYTES = 65_536  # An EXIF block is one JPEG segment, whose length field has 16 bits.
 _EXIF_MARK = b"Exif\x00\x00"
 _ORIENTATION_TAG = 0x0112  # EXIF 2.3, section 4.6.4.
@@ -49,13 +51,19 @@ class Decoder:
         Raises:
             tensorflow.errors.InvalidArgumentError: when it runs on a file that cannot be decoded.
         """
-        return _traced(self)(content)
+        return _traced(_decode, self)(content)
+
+    def glance(self, content: tf.Tensor) -> tf.Tensor:
+        """Return the whole picture, uint8 `[64, 64, 3]`, decoded alike but shrunk by the mean of areas, which takes
+        half the time: for what looks at files and trains nothing.
+        """
+        return _traced(_glance, self)(content)
 
 
 @cache
-def _traced(decoder: Decoder) -> tf.types.experimental.PolymorphicFunction:
+def _traced(decode: Callable[..., tf.Tensor], decoder: Decoder) -> tf.types.experimental.PolymorphicFunction:
     """Tracing takes a second, and one run decodes in several places."""
-    return tf.function(partial(_decode, decoder), [tf.TensorSpec((), tf.string)], autograph=False)
+    return tf.function(partial(decode, decoder), [tf.TensorSpec((), tf.string)], autograph=False)
 
 
 def _decode(decoder: Decoder, content: tf.Tensor) -> tf.Tensor:
@@ -71,6 +79,11 @@ def _decode(decoder: Decoder, content: tf.Tensor) -> tf.Tensor:
         image = tf.image.pad_to_bounding_box(image, top, left, side, side)
     pixels = tf.cast(tf.round(tf.clip_by_value(_resize(image, decoder.size), 0, 255)), tf.uint8)
     return _stand_upright(tf.ensure_shape(pixels, (decoder.size, decoder.size, 3)), orientation(content))
+
+
+def _glance(decoder: Decoder, content: tf.Tensor) -> tf.Tensor:
+    image = tf.image.resize(_frame(decoder, content), (GLANCE, GLANCE), "area")
+    return _stand_upright(tf.cast(tf.round(image), tf.uint8), orientation(content))
 
 
 def _frame(decoder: Decoder, content: tf.Tensor) -> tf.Tensor:

@@ -60,11 +60,19 @@ def images(contents: Contents, names: Sequence[str], decoder: Decoder, batch_siz
     return steady(dataset.batch(batch_size).prefetch(ahead))
 
 
-def decodable(contents: Contents, names: Sequence[str], decoder: Decoder) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield position and pixels, uint8 `[size, size, 3]`, of those images that can be decoded, in order."""
+def decodable(
+    contents: Contents, names: Sequence[str], decode: Callable[[tf.Tensor], tf.Tensor]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield position and pixels, uint8 `[size, size, 3]`, of those images that can be decoded, in order.
+
+    Args:
+        contents: Where they lie.
+        names: Which.
+        decode: A `Decoder`, or its `glance`.
+    """
     read = reader(contents)
     dataset = tf.data.Dataset.from_tensor_slices(tf.constant(list(names), tf.string)).enumerate()
-    dataset = dataset.map(lambda row, name: (row, decoder(read(name))), num_parallel_calls=_PARALLEL)
+    dataset = dataset.map(lambda row, name: (row, decode(read(name))), num_parallel_calls=_PARALLEL)
     # In batches, for what an iterator costs an element is as much as decoding it small.
     for rows, pixels in steady(dataset.ignore_errors().batch(_TOGETHER).prefetch(2)).as_numpy_iterator():
         yield from zip(rows.tolist(), pixels, strict=True)
