@@ -34,6 +34,8 @@ def cli() -> None:
 def speed(markdown: bool, bases: str, pairs: int, views: str, **options: Any) -> None:
     """This project against the loop of Keras's guide, other libraries, a bare forward pass, and bare training steps."""
     from benchmarks import speed as measured
+    from benchmarks.libraries import installed
+    from keras_transfer.bases import find
 
     counts = [int(count) for count in views.split(",")]
     columns = {base: measured.rows(measured.measure(options, base, counts, pairs)) for base in bases.split(",")}
@@ -50,8 +52,9 @@ def speed(markdown: bool, bases: str, pairs: int, views: str, **options: Any) ->
         lines[0] += (
             f" Loops and bare steps ran {options['guide_epochs']} epochs a phase; the others count as long as the last."
         )
+    against = any(installed(find(base).name) for base in columns)
     show(
-        f"speed: {bases}" + (", defaults" if options["defaults"] else ""),
+        f"speed: {bases}" + (", defaults" if options["defaults"] else "") + (", other libraries" if against else ""),
         [*lines, "", *measured.table(columns)],
         markdown,
     )

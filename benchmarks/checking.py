@@ -64,7 +64,7 @@ def ratios(folder: str, rounds: int) -> tuple[list[float], int]:
 
 
 def report(data: str, count: int, rounds: int) -> list[str]:
-    """Return the table of `python -m benchmarks check`: small photos, and a twentieth of them at the size of a screen."""
+    """Return the table of `python -m benchmarks check`: small photos, and a twentieth as many of a megapixel."""
     lines = ["| photos | as large as | check / bare decoding | findings |", "|---|---|---|---|"]
     for number, scale, size in ((count, 1, "those given"), (count // 20, 4, "those given, times 4 each way")):
         with photos(data, number, scale) as folder:

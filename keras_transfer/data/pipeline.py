@@ -160,10 +160,11 @@ class Shuffled:
         batch_size: Rows a batch; an epoch's last batch is shorter.
         views: How many views each row has.
         seed: Of the orders.
+        first: The epoch to begin with, counted from 0.
     """
 
-    def __init__(self, count: int, batch_size: int, views: int, seed: int) -> None:
-        self.count, self.batch_size, self.views, self.seed = count, batch_size, views, seed
+    def __init__(self, count: int, batch_size: int, views: int, seed: int, first: int = 0) -> None:
+        self.count, self.batch_size, self.views, self.seed, self.first = count, batch_size, views, seed, first
 
     @property
     def steps(self) -> int:
@@ -171,7 +172,7 @@ class Shuffled:
         return -(-self.count // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
-        for epoch in itertools.count():
+        for epoch in itertools.count(self.first):
             order = np.random.default_rng((self.seed, epoch)).permutation(self.count)
             for start in range(0, self.count, self.batch_size):
                 yield epoch % self.views, order[start : start + self.batch_size]

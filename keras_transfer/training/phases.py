@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +17,9 @@ from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress
 from keras_transfer.training.objectives import Objective
 
+Epochs = dict[int, dict[str, float]]  # By number, from 1: losses and metrics, as Keras names them.
+
+_BEST, _LATEST, _LOG = "best.weights.h5", "latest", "history.csv"  # In the folder of a backup.
 _WARM_UP = 0.1  # Share of all steps over which the learning rate rises from zero.
 
 
@@ -107,13 +112,14 @@ def train(
         descent: How.
         progress: Hears of each batch.
         keep_better: Keep the weights from before, if no epoch has a smaller validation loss.
-        backup: Folder for the weights after each epoch; what an interrupted run left there is gone on from.
+        backup: Folder for the weights after each epoch; what an interrupted run left there is gone on from, and the
+            best of its epochs is kept if it stays the best.
 
     Raises:
         UserError: the loss is no number, and there are no weights to go back to.
     """
     begun = time.monotonic()
-    validation = feed.validation
+    validation, earlier = feed.validation, logged(backup)
     compile_for(model, descent, feed.steps)
     start = [np.copy(weights) for weights in model.get_weights()] if keep_better else None
     before = _evaluate(model, validation, descent.objective) if keep_better and validation is not None else None
@@ -125,7 +131,7 @@ def train(
             )
         ]
         if backup is not None:
-            callbacks.append(keras.callbacks.BackupAndRestore(str(backup)))
+            callbacks += _backing_up(backup, descent.objective, earlier, validation is not None)
         if validation is not None:
             callbacks.append(_stopping(descent, before))
         fitted = model.fit(
@@ -138,19 +144,46 @@ def train(
             shuffle=False,
         )
     seconds = time.monotonic() - begun
-    best, scores = (fitted.epoch[-1] + 1, {}) if validation is None else _best(fitted, descent.objective)
+    run: Epochs = {
+        epoch + 1: {key: values[row] for key, values in fitted.history.items()}
+        for row, epoch in enumerate(fitted.epoch)
+    }
+    epochs = earlier | run
+    best, scores = (max(epochs), {}) if validation is None else _best(epochs, descent.objective)
+    if backup is not None:
+        if scores and best not in run and np.isfinite(scores["loss"]):
+            model.load_weights(backup / _BEST)
+        shutil.rmtree(backup, ignore_errors=True)
     if before is not None and start is not None and not scores["loss"] < before["loss"]:
         model.set_weights(start)
         best, scores = 0, before
     if scores and not np.isfinite(scores["loss"]):
         raise UserError(f"The loss of the {name} phase is no number: lower its learning rate (--{name}-lr).")
-    history = [
-        {"phase": name, "epoch": epoch + 1, **{key: values[row] for key, values in fitted.history.items()}}
-        for row, epoch in enumerate(fitted.epoch)
-    ]
+    history = [{"phase": name, "epoch": epoch, **epochs[epoch]} for epoch in sorted(epochs)]
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
-    rate = len(fitted.epoch) * feed.count / max(seconds, 1e-9)
-    return Phase(name, fitted.epoch[-1] + 1, best, seconds, trainable, rate, scores, history)
+    rate = len(run) * feed.count / max(seconds, 1e-9)
+    return Phase(name, max(epochs), best, seconds, trainable, rate, scores, history)
+
+
+def logged(backup: Path | None) -> Epochs:
+    """Return the epochs that an interrupted phase left in its backup."""
+    if backup is None or not (backup / _LOG).exists():
+        return {}
+    with (backup / _LOG).open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    return {int(row.pop("epoch")) + 1: {key: float(value) for key, value in row.items()} for row in rows}
+
+
+def _backing_up(backup: Path, objective: Objective, earlier: Epochs, held_out: bool) -> list[keras.callbacks.Callback]:
+    """Return what keeps each epoch: its log and the best weights first, for the latest weights tell that it is over."""
+    backup.mkdir(parents=True, exist_ok=True)
+    found: list[keras.callbacks.Callback] = [keras.callbacks.CSVLogger(str(backup / _LOG), append=True)]
+    if held_out:
+        criterion = f"val_{objective.criterion}"
+        least = min((epoch[criterion] for epoch in earlier.values()), default=None)
+        options = {"save_best_only": True, "save_weights_only": True, "initial_value_threshold": least}
+        found.append(keras.callbacks.ModelCheckpoint(str(backup / _BEST), criterion, mode="min", **options))
+    return [*found, keras.callbacks.BackupAndRestore(str(backup / _LATEST))]
 
 
 def _stopping(descent: Descent, before: dict[str, float] | None) -> keras.callbacks.EarlyStopping:
@@ -163,12 +196,11 @@ def _stopping(descent: Descent, before: dict[str, float] | None) -> keras.callba
     )
 
 
-def _best(fitted: keras.callbacks.History, objective: Objective) -> tuple[int, dict[str, float]]:
+def _best(epochs: Epochs, objective: Objective) -> tuple[int, dict[str, float]]:
     """Return the epoch of the smallest validation loss, counted from 1, and its scores."""
-    losses = np.nan_to_num(fitted.history[f"val_{objective.criterion}"], nan=np.inf, posinf=np.inf)
-    row = int(np.argmin(losses))
-    score = float(fitted.history[f"val_{objective.score}"][row])
-    return fitted.epoch[row] + 1, {objective.score: score, "loss": float(losses[row])}
+    losses = {epoch: values[f"val_{objective.criterion}"] for epoch, values in epochs.items()}
+    best = min(losses, key=lambda epoch: losses[epoch] if np.isfinite(losses[epoch]) else np.inf)
+    return best, {objective.score: float(epochs[best][f"val_{objective.score}"]), "loss": float(losses[best])}
 
 
 def compile_for(model: keras.Model, descent: Descent, steps: int) -> None:

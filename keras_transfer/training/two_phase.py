@@ -28,7 +28,7 @@ from keras_transfer.progress import Progress, Stopwatch
 from keras_transfer.recipe import Recipe
 from keras_transfer.training import objectives, solver
 from keras_transfer.training.objectives import Objective
-from keras_transfer.training.phases import Descent, Feed, Phase, train
+from keras_transfer.training.phases import Descent, Feed, Phase, logged, train
 from keras_transfer.weights import Source
 
 # A solved head holds all embeddings in memory, several times over; above this it is trained by gradient.
@@ -157,13 +157,13 @@ class TwoPhase:
         held_out: bool = True,
     ) -> Phase:
         size = self._int("batch_size")
-        order = pipeline.Shuffled(len(rows), size, self.views, self.recipe.seed)
+        backup = self.backup / f"{name}-{len(rows)}" if self.backup else None
+        order = pipeline.Shuffled(len(rows), size, self.views, self.recipe.seed, first=len(logged(backup)))
         validation = None
         if held_out:
             held = pipeline.in_order(len(self.validation), 4 * size)
             validation = self.batches(self.validation, held, embedding)
         feed = Feed(self.batches(rows, order, embedding, augmented=True), len(rows), order.steps, validation)
-        backup = self.backup / f"{name}-{len(rows)}" if self.backup else None
         keras.utils.set_random_seed(self.recipe.seed)
         return train(name, model, feed, descent, self.progress, keep_better=name != "head", backup=backup)
 
@@ -192,7 +192,10 @@ class TwoPhase:
         batches = pipeline.decoded(self.examples.at(rows), targets, self.extractor.decoder, order)
         if augmented and self.recipe.views == "fresh" and self.recipe.augment != "none":
             seed, flip = self.recipe.seed, self._flip
-            changed = batches.enumerate().map(lambda step, row: (augment.change(row[0], step, seed, flip), *row[1:]))
+            before = order.first * order.steps if isinstance(order, pipeline.Shuffled) else 0
+            changed = batches.enumerate(before).map(
+                lambda step, row: (augment.change(row[0], step, seed, flip), *row[1:])
+            )
             return changed.prefetch(2)
         return batches
 

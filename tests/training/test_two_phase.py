@@ -1,3 +1,4 @@
+import csv
 from contextlib import contextmanager
 
 import keras
@@ -194,27 +195,62 @@ def test_a_loss_that_is_no_number_says_what_to_lower(photos, tiny_base):
         one.fit_head(one.train)
 
 
-def test_an_interrupted_phase_goes_on_where_it_was(photos, tiny_base, tmp_path):
-    class Interrupted(Progress):
-        @contextmanager
-        def task(self, name, total, unit="images"):
-            done = 0
+class Interrupted(Progress):
+    """Ctrl-C in the third of five epochs."""
 
-            def advance(images):
-                nonlocal done
-                done += images
-                if name == "Fine-tuning" and done > total * 2 / 5:
-                    raise KeyboardInterrupt
+    @contextmanager
+    def task(self, name, total, unit="images"):
+        done = 0
 
-            yield advance
+        def advance(images):
+            nonlocal done
+            done += images
+            if name == "Fine-tuning" and done > total * 2 / 5:
+                raise KeyboardInterrupt
 
-    options = {"base": tiny_base, "size": 24, "fine_tune_epochs": 5, "patience": "none"}
-    one = material(photos, Interrupted(quiet=True), **options)
-    one.backup = tmp_path
+        yield advance
+
+
+FIVE_EPOCHS = {"size": 24, "fine_tune_epochs": 5, "patience": "none", "batch_size": 4}
+
+
+def interrupted(photos, base, backup):
+    one = material(photos, Interrupted(quiet=True), base=base, **FIVE_EPOCHS)
+    one.backup = backup
     with pytest.raises(KeyboardInterrupt):
         two_phase.run(one, Stopwatch())
-    again = material(photos, **options)
-    again.backup = tmp_path
+    again = material(photos, base=base, **FIVE_EPOCHS)
+    again.backup = backup
+    return again
+
+
+def test_an_interrupted_phase_ends_as_if_it_had_not_been(photos, tiny_base, tmp_path):
+    again = interrupted(photos, tiny_base, tmp_path)
     phase = two_phase.run(again, Stopwatch())[1]
-    assert [row["epoch"] for row in phase.history] == [3, 4, 5]
-    assert phase.epochs == 5
+    whole = material(photos, base=tiny_base, **FIVE_EPOCHS)
+    expected = two_phase.run(whole, Stopwatch())[1]
+    assert [row["epoch"] for row in phase.history] == [1, 2, 3, 4, 5]
+    for row, other in zip(phase.history, expected.history, strict=True):
+        assert row["val_loss"] == pytest.approx(other["val_loss"], rel=1e-4)
+    assert phase.best_epoch == expected.best_epoch
+    for one, other in zip(again.halves.tail.get_weights(), whole.halves.tail.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+    assert not list(tmp_path.rglob("*.h5"))
+
+
+def test_the_best_epoch_before_an_interruption_is_kept(photos, tiny_base, tmp_path):
+    again = interrupted(photos, tiny_base, tmp_path)
+    (log,) = tmp_path.rglob("history.csv")
+    with log.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    rows[1] |= {key: "1e-9" for key in rows[1] if key in ("val_loss", "val_cross_entropy")}
+    with log.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    twin = keras.models.clone_model(again.halves.tail)
+    twin.load_weights(log.parent / "best.weights.h5")
+    phase = two_phase.run(again, Stopwatch())[1]
+    assert phase.best_epoch == 2
+    for one, other in zip(again.halves.tail.get_weights(), twin.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
