@@ -76,7 +76,7 @@ def out_of_fold(embeddings: np.ndarray, labels: np.ndarray, classes: int, groups
 def discriminants(train: np.ndarray, labels: np.ndarray, classes: int, held: np.ndarray) -> np.ndarray:
     """Return the scores, float `[M, K]`, of held vectors by linear discriminants of training vectors.
 
-    As scikit-learn's `LinearDiscriminantAnalysis(solver="lsqr", shrinkage=...)`, which takes twenty times as long: it
+    As scikit-learn's `LinearDiscriminantAnalysis(solver="lsqr", shrinkage=...)`, which takes some ten times as long: it
     decomposes the covariance, where a Cholesky solver does.
 
     Args:
