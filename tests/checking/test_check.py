@@ -88,7 +88,7 @@ def test_the_command_prints_json_and_writes_a_page(seeded, tmp_path, capsys):
     assert {"kind", "paths", "detail"} == set(report["warnings"][0])
     text = page.read_text("utf-8")
     assert "label-conflict (1)" in text
-    assert text.count("data:image/jpeg;base64,") >= 8
+    assert text.count("data:image/jpeg;base64,") >= 10
     assert "http" not in text
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     commands.main(["check", str(seeded)])
