@@ -15,6 +15,7 @@ from typing import Any
 from keras_transfer.errors import UsageError, nearest
 
 AUTO = "auto"
+SOLVERS = ("newton-cg", "lbfgs")  # Of a linear head, by scikit-learn's names; the first is the default.
 
 
 def _option(default: Any, help: str, **rules: Any) -> Any:
@@ -61,7 +62,7 @@ class Recipe:
     dense: tuple[int, ...] | str = _option("", "Hidden Dense layers of the head, as 256,128.", kind="widths")
     dropout: float = _option(0.0, "Dropout before each Dense layer of the head.", kind="float", low=0, high=0.95)
     l2: float = _option(0.0, "L2 penalty on the head's kernels (trained heads).", kind="float", low=0)
-    head_solver: str = _option(AUTO, "Solve a linear head, or train it.", **_words(AUTO, "lbfgs", "adam"))
+    head_solver: str = _option(AUTO, "Solve a linear head, or train it.", **_words(AUTO, *SOLVERS, "adam"))
     head_epochs: int | str = _option(AUTO, "Epochs of phase 1; a number means adam.", kind="int", low=1)
     head_lr: float | str = _option(AUTO, "Learning rate of phase 1.", kind="float", low=1e-8)
     thaw: str = _option(AUTO, "What phase 2 trains: N top blocks, a block's name, 'all' or 'none'.")
@@ -85,10 +86,11 @@ class Recipe:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, _parse(field, getattr(self, field.name)))
-        if self.head_solver == "lbfgs" and self.dense:
-            raise UsageError("--head-solver lbfgs solves a linear head; with --dense use 'adam' or 'auto'.")
-        if self.head_solver == "lbfgs" and self.head_epochs != AUTO:
-            raise UsageError("--head-epochs trains the head by gradient; leave it out with --head-solver lbfgs.")
+        solver = f"--head-solver {self.head_solver}"
+        if self.head_solver in SOLVERS and self.dense:
+            raise UsageError(f"{solver} solves a linear head; with --dense use 'adam' or 'auto'.")
+        if self.head_solver in SOLVERS and self.head_epochs != AUTO:
+            raise UsageError(f"--head-epochs trains the head by gradient; leave it out with {solver}.")
 
     @property
     def shares(self) -> tuple[float, float, float]:

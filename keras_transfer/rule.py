@@ -6,7 +6,7 @@ says which numbers were measured, on what, over how many seeds, and with which c
 
 from __future__ import annotations
 
-from keras_transfer.recipe import AUTO, Recipe
+from keras_transfer.recipe import AUTO, SOLVERS, Recipe
 
 _SMALL = 2_000  # Training images up to which training once more with the validation photos pays.
 _DIGITS_SIZE = 48  # The built-in sample's 8x8 px scans, enlarged; every base whose least size allows it.
@@ -22,12 +22,12 @@ def complete(recipe: Recipe, images: int, classes: int) -> Recipe:
     """
     small = images <= _SMALL
     solved = not recipe.dense and recipe.head_epochs == AUTO and not recipe.l2 and not recipe.dropout
-    solver = ("lbfgs" if solved else "adam") if recipe.head_solver == AUTO else recipe.head_solver
+    solver = (SOLVERS[0] if solved else "adam") if recipe.head_solver == AUTO else recipe.head_solver
     values: dict[str, object] = {
         "head_solver": solver,
         # On small sets phase 2 gains little over a solved head, so what it costs decides.
         "fine_tune_epochs": 3 if small else 6,
-        "fine_tune_lr": 3e-4 if solver == "lbfgs" and not small else 1e-4,
+        "fine_tune_lr": 3e-4 if solver in SOLVERS and not small else 1e-4,
         "label_smoothing": 0.0,
         "patience": 3,
         "refit": "on" if small else "off",

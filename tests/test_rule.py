@@ -18,7 +18,7 @@ def test_small_sets_get_a_short_phase_2_and_are_trained_once_more():
     small, large = chosen(2_000), chosen(2_001)
     assert small.fine_tune_epochs < large.fine_tune_epochs
     assert (small.refit, large.refit) == ("on", "off")
-    assert small.head_solver == large.head_solver == "lbfgs"
+    assert small.head_solver == large.head_solver == "newton-cg"
 
 
 @pytest.mark.parametrize("options", [{"dense": "64"}, {"dropout": 0.3}, {"l2": 1e-4}, {"head_epochs": "5"}])

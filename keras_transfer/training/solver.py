@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_transfer.recipe import SOLVERS
+
 # Inverse strength of the L2 penalty on standardised embeddings. The useful range on 60 to 2,000 images lay within.
 STRENGTHS = tuple(float(10.0**exponent) for exponent in np.arange(-3.0, 1.01, 1.0))
 _LEAST_DEVIATION = 1e-24  # Below it, a folded kernel would leave float32's range.
@@ -76,9 +78,14 @@ def standardise(embeddings: np.ndarray) -> Standardised:
 
 
 def softmax(
-    embeddings: Standardised, labels: np.ndarray, classes: int, strength: float, weights: np.ndarray | None = None
+    embeddings: Standardised,
+    labels: np.ndarray,
+    classes: int,
+    strength: float,
+    weights: np.ndarray | None = None,
+    method: str = SOLVERS[0],
 ) -> LinearHead:
-    """Fit multinomial logistic regression by L-BFGS.
+    """Fit multinomial logistic regression.
 
     Args:
         embeddings: Of N images.
@@ -86,14 +93,16 @@ def softmax(
         classes: K, of which every one must occur.
         strength: Inverse of the L2 penalty.
         weights: float `[N]`, how much each image counts; None counts all the same.
+        method: scikit-learn's name of the algorithm: `newton-cg`, or `lbfgs`, which takes three times as long where
+            embeddings resemble each other, as views of the same images do.
     """
-    kernel, bias, iterations = _logistic(embeddings.values, labels, strength, weights)
+    kernel, bias, iterations = _logistic(embeddings.values, labels, strength, weights, method)
     if classes == 2:
         kernel, bias = np.hstack([-kernel / 2, kernel / 2]), np.concatenate([-bias / 2, bias / 2])
     return embeddings.head(kernel, bias, strength, iterations)
 
 
-def sigmoids(embeddings: Standardised, targets: np.ndarray, strength: float) -> LinearHead:
+def sigmoids(embeddings: Standardised, targets: np.ndarray, strength: float, method: str = SOLVERS[0]) -> LinearHead:
     """Fit one binary logistic regression a class to targets, float32 `[N, K]` of 0 and 1.
 
     A class that all images have, or none, gets its smoothed frequency, `(n + 1/2) / (N + 1)`, as a constant.
@@ -105,7 +114,7 @@ def sigmoids(embeddings: Standardised, targets: np.ndarray, strength: float) -> 
             share = (column.sum() + 0.5) / (len(column) + 1)
             bias[k] = np.log(share / (1 - share))
             continue
-        one, bias[k : k + 1], iterations = _logistic(embeddings.values, column, strength, None)
+        one, bias[k : k + 1], iterations = _logistic(embeddings.values, column, strength, None, method)
         kernel[:, k], most = one[:, 0], max(most, iterations)
     return embeddings.head(kernel, bias, strength, most)
 
@@ -120,12 +129,13 @@ def ridge(embeddings: Standardised, targets: np.ndarray, strength: float) -> Lin
 
 
 def _logistic(
-    values: np.ndarray, labels: np.ndarray, strength: float, weights: np.ndarray | None
+    values: np.ndarray, labels: np.ndarray, strength: float, weights: np.ndarray | None, method: str
 ) -> tuple[np.ndarray, np.ndarray, int]:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = LogisticRegression(C=strength, max_iter=_ITERATIONS).fit(values, labels, weights)
+        fitted = LogisticRegression(C=strength, max_iter=_ITERATIONS, solver=method)
+        fitted.fit(values.astype("float32", copy=False), labels, weights)
     return fitted.coef_.T, fitted.intercept_, int(fitted.n_iter_[0])

@@ -25,7 +25,7 @@ from keras_transfer.device import Plan
 from keras_transfer.features import Extractor
 from keras_transfer.model import Frozen, Halves, Network, cut
 from keras_transfer.progress import Progress, Stopwatch
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe import SOLVERS, Recipe
 from keras_transfer.training import objectives, solver
 from keras_transfer.training.objectives import Objective
 from keras_transfer.training.phases import Descent, Feed, Phase, logged, train
@@ -95,9 +95,9 @@ class TwoPhase:
         """
         width = self.sets[0].specs()[-1][0][0]
         small = len(rows) * self.views * width * 4 <= _SOLVER_BYTES
-        if self.recipe.head_solver == "lbfgs" and small:
+        if self.recipe.head_solver in SOLVERS and small:
             return self._solve_head(rows, chosen.details["strength"] if chosen else None)
-        if self.recipe.head_solver == "lbfgs":
+        if self.recipe.head_solver in SOLVERS:
             self.progress.warn("The embeddings are too large to solve the head in memory; it is trained by gradient.")
             trained = self.recipe.replace(head_solver="adam")
             self.recipe = rule.complete(trained, len(self.train), len(self.examples.classes))
@@ -132,6 +132,7 @@ class TwoPhase:
             "embeddings": solver.standardise(embeddings),
             "targets": targets,
             "weights": weights[0] if weights else None,
+            "method": self.recipe.head_solver,
         }
         held, held_targets = self._embeddings(self.validation, 0), self.objective.targets[self.validation]
         if strength is None:
@@ -143,7 +144,7 @@ class TwoPhase:
         seconds = time.monotonic() - begun
         rate = len(embeddings) / max(seconds, 1e-9)
         history = [{"phase": "head", "epoch": head.iterations, **{f"val_{key}": scores[key] for key in scores}}]
-        details = {"solver": "lbfgs", "strength": head.strength}
+        details = {"solver": self.recipe.head_solver, "strength": head.strength}
         count = head.kernel.size + head.bias.size
         return Phase("head", head.iterations, head.iterations, seconds, count, rate, scores, history, details)
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from keras_transfer.recipe import SOLVERS
 from keras_transfer.training import solver
 from keras_transfer.training.solver import standardise
 
@@ -12,15 +13,18 @@ def blobs(classes, each=60, width=5, seed=0):
     return (centres[labels] + generator.normal(0, 150, (len(labels), width))).astype("float32"), labels
 
 
+@pytest.mark.parametrize("method", SOLVERS)
 @pytest.mark.parametrize("classes", [2, 4])
-def test_the_folded_head_answers_as_the_solver_does(classes):
+def test_the_folded_head_answers_as_the_solver_does(classes, method):
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     embeddings, labels = blobs(classes)
-    head = solver.softmax(standardise(embeddings), labels, classes, 0.1)
-    reference = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300)).fit(embeddings, labels)
+    head = solver.softmax(standardise(embeddings), labels, classes, 0.1, method=method)
+    reference = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300, tol=1e-8)).fit(
+        embeddings, labels
+    )
     expected = reference.predict_log_proba(embeddings)
     logits = head.logits(embeddings)
     found = logits - np.log(np.exp(logits).sum(1, keepdims=True))
