@@ -86,12 +86,14 @@ class Feed:
         count: Training images an epoch.
         steps: Batches an epoch.
         validation: Inputs and targets; None trains all epochs and keeps the last weights.
+        earlier: Epochs of an interrupted run, which `batches` leave out.
     """
 
     batches: tf.data.Dataset
     count: int
     steps: int
     validation: tf.data.Dataset | None
+    earlier: Epochs = field(default_factory=dict)
 
 
 def train(
@@ -119,7 +121,7 @@ def train(
         UserError: the loss is no number, and there are no weights to go back to.
     """
     begun = time.monotonic()
-    validation, earlier = feed.validation, logged(backup)
+    validation, earlier = feed.validation, feed.earlier
     compile_for(model, descent, feed.steps)
     start = [np.copy(weights) for weights in model.get_weights()] if keep_better else None
     before = _evaluate(model, validation, descent.objective) if keep_better and validation is not None else None

@@ -159,12 +159,14 @@ class TwoPhase:
     ) -> Phase:
         size = self._int("batch_size")
         backup = self.backup / f"{name}-{len(rows)}" if self.backup else None
-        order = pipeline.Shuffled(len(rows), size, self.views, self.recipe.seed, first=len(logged(backup)))
+        earlier = logged(backup)
+        order = pipeline.Shuffled(len(rows), size, self.views, self.recipe.seed, first=len(earlier))
         validation = None
         if held_out:
             held = pipeline.in_order(len(self.validation), 4 * size)
             validation = self.batches(self.validation, held, embedding)
-        feed = Feed(self.batches(rows, order, embedding, augmented=True), len(rows), order.steps, validation)
+        batches = self.batches(rows, order, embedding, augmented=True)
+        feed = Feed(batches, len(rows), order.steps, validation, earlier)
         keras.utils.set_random_seed(self.recipe.seed)
         return train(name, model, feed, descent, self.progress, keep_better=name != "head", backup=backup)
 
