@@ -13,6 +13,9 @@ from keras_transfer.recipe import SOLVERS
 STRENGTHS = tuple(float(10.0**exponent) for exponent in np.arange(-3.0, 1.01, 1.0))
 _LEAST_DEVIATION = 1e-24  # Below it, a folded kernel would leave float32's range.
 _ITERATIONS = 300
+# Of the gradient. At scikit-learn's 1e-4, Newton's method ends far from the solution where classes are separable and
+# the penalty is weak; this costs a tenth to a half more time.
+_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,7 @@ def _logistic(
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = LogisticRegression(C=strength, max_iter=_ITERATIONS, solver=method)
+        warnings.filterwarnings("ignore", "Line Search failed")  # There is nothing to gain within float32.
+        fitted = LogisticRegression(C=strength, max_iter=_ITERATIONS, tol=_TOLERANCE, solver=method)
         fitted.fit(values.astype("float32", copy=False), labels, weights)
     return fitted.coef_.T, fitted.intercept_, int(fitted.n_iter_[0])
