@@ -10,7 +10,6 @@ import keras
 import numpy as np
 
 from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, Examples
-from keras_transfer.recipe import SOLVERS
 from keras_transfer.training import solver
 from keras_transfer.training.solver import LinearHead, Standardised
 
@@ -54,15 +53,10 @@ class Classification:
         return {self.score: float((logits.argmax(1) == targets.argmax(1)).mean()), "loss": float(loss)}
 
     def solve(
-        self,
-        embeddings: Standardised,
-        targets: np.ndarray,
-        strength: float,
-        weights: np.ndarray | None = None,
-        method: str = SOLVERS[0],
+        self, embeddings: Standardised, targets: np.ndarray, strength: float, weights: np.ndarray | None
     ) -> LinearHead:
         """Return the linear head that fits the embeddings of N images best, under a penalty of `1 / strength`."""
-        return solver.softmax(embeddings, targets.argmax(1), targets.shape[1], strength, weights, method)
+        return solver.softmax(embeddings, targets.argmax(1), targets.shape[1], strength, weights)
 
 
 @dataclass(frozen=True)
@@ -91,15 +85,10 @@ class MultiLabel(Classification):
         return {self.score: float(((logits >= 0) == (targets >= _SURE)).mean()), "loss": float(loss.mean())}
 
     def solve(
-        self,
-        embeddings: Standardised,
-        targets: np.ndarray,
-        strength: float,
-        weights: np.ndarray | None = None,
-        method: str = SOLVERS[0],
+        self, embeddings: Standardised, targets: np.ndarray, strength: float, weights: np.ndarray | None
     ) -> LinearHead:
         """Return a head of one logistic regression a class."""
-        return solver.sigmoids(embeddings, targets, strength, method)
+        return solver.sigmoids(embeddings, targets, strength)
 
 
 @dataclass(frozen=True)
@@ -135,12 +124,7 @@ class Regression(Classification):
         return {self.score: 1 - error / max(float(targets.var()), 1e-12), "loss": error}
 
     def solve(
-        self,
-        embeddings: Standardised,
-        targets: np.ndarray,
-        strength: float,
-        weights: np.ndarray | None = None,
-        method: str = SOLVERS[0],
+        self, embeddings: Standardised, targets: np.ndarray, strength: float, weights: np.ndarray | None
     ) -> LinearHead:
         """Return a ridge regression, which has a closed form."""
         return solver.ridge(embeddings, targets, strength)

@@ -49,12 +49,14 @@ class Standardised:
         basis: Orthonormal, `[D, N]`, of the space that fewer images than dimensions span; None if they are more.
         mean: Of the embeddings, `[D]`.
         scale: Their deviation, `[D]`; infinite where it is none to speak of.
+        method: What logistic regressions of them are solved by.
     """
 
     values: np.ndarray
     basis: np.ndarray | None
     mean: np.ndarray
     scale: np.ndarray
+    method: str
 
     def head(self, kernel: np.ndarray, bias: np.ndarray, strength: float, iterations: int) -> LinearHead:
         """Return the head for embeddings as they are: basis and standardisation are folded into kernel and bias."""
@@ -63,30 +65,30 @@ class Standardised:
         return LinearHead(kernel.astype("float32"), bias.astype("float32"), strength, iterations)
 
 
-def standardise(embeddings: np.ndarray) -> Standardised:
+def standardise(embeddings: np.ndarray, method: str = SOLVERS[0]) -> Standardised:
     """Standardise embeddings, float32 `[N, D]`.
 
     Of fewer images than dimensions, the best kernel lies in the space that they span, and its penalty is the same in
     any orthonormal basis of it: there the solution is that of all D dimensions, at a tenth of the time (Hastie and
     Tibshirani 2004, https://doi.org/10.1093/biostatistics/kxh010).
+
+    Args:
+        embeddings: Of all training images.
+        method: One of `SOLVERS`; `lbfgs` takes three times as long as `newton-cg` where embeddings resemble each
+            other, as views of the same images do.
     """
     mean, deviation = embeddings.mean(0), embeddings.std(0)
     # Untrained depthwise networks give embeddings of 1e-15 and less, which tell classes apart all the same.
     scale = np.where(deviation > 1e-6 * max(float(deviation.max()), _LEAST_DEVIATION), deviation, np.inf)
     values = (embeddings - mean) / scale
     if len(values) >= values.shape[1]:
-        return Standardised(values, None, mean, scale)
+        return Standardised(values, None, mean, scale, method)
     basis, coordinates = np.linalg.qr(values.T.astype("float64"))
-    return Standardised(coordinates.T, basis, mean, scale)
+    return Standardised(coordinates.T, basis, mean, scale, method)
 
 
 def softmax(
-    embeddings: Standardised,
-    labels: np.ndarray,
-    classes: int,
-    strength: float,
-    weights: np.ndarray | None = None,
-    method: str = SOLVERS[0],
+    embeddings: Standardised, labels: np.ndarray, classes: int, strength: float, weights: np.ndarray | None = None
 ) -> LinearHead:
     """Fit multinomial logistic regression.
 
@@ -96,16 +98,14 @@ def softmax(
         classes: K, of which every one must occur.
         strength: Inverse of the L2 penalty.
         weights: float `[N]`, how much each image counts; None counts all the same.
-        method: scikit-learn's name of the algorithm: `newton-cg`, or `lbfgs`, which takes three times as long where
-            embeddings resemble each other, as views of the same images do.
     """
-    kernel, bias, iterations = _logistic(embeddings.values, labels, strength, weights, method)
+    kernel, bias, iterations = _logistic(embeddings, labels, strength, weights)
     if classes == 2:
         kernel, bias = np.hstack([-kernel / 2, kernel / 2]), np.concatenate([-bias / 2, bias / 2])
     return embeddings.head(kernel, bias, strength, iterations)
 
 
-def sigmoids(embeddings: Standardised, targets: np.ndarray, strength: float, method: str = SOLVERS[0]) -> LinearHead:
+def sigmoids(embeddings: Standardised, targets: np.ndarray, strength: float) -> LinearHead:
     """Fit one binary logistic regression a class to targets, float32 `[N, K]` of 0 and 1.
 
     A class that all images have, or none, gets its smoothed frequency, `(n + 1/2) / (N + 1)`, as a constant.
@@ -117,7 +117,7 @@ def sigmoids(embeddings: Standardised, targets: np.ndarray, strength: float, met
             share = (column.sum() + 0.5) / (len(column) + 1)
             bias[k] = np.log(share / (1 - share))
             continue
-        one, bias[k : k + 1], iterations = _logistic(embeddings.values, column, strength, None, method)
+        one, bias[k : k + 1], iterations = _logistic(embeddings, column, strength, None)
         kernel[:, k], most = one[:, 0], max(most, iterations)
     return embeddings.head(kernel, bias, strength, most)
 
@@ -132,7 +132,7 @@ def ridge(embeddings: Standardised, targets: np.ndarray, strength: float) -> Lin
 
 
 def _logistic(
-    values: np.ndarray, labels: np.ndarray, strength: float, weights: np.ndarray | None, method: str
+    embeddings: Standardised, labels: np.ndarray, strength: float, weights: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, int]:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -140,7 +140,7 @@ def _logistic(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "Line Search failed")  # There is nothing to gain within float32.
-        fitted = LogisticRegression(C=strength, max_iter=_ITERATIONS, tol=_TOLERANCE, solver=method)
+        fitted = LogisticRegression(C=strength, max_iter=_ITERATIONS, tol=_TOLERANCE, solver=embeddings.method)
         # Reading the values is what takes time, and float32 is half as much of it.
-        fitted.fit(values.astype("float32", copy=False), labels, weights)
+        fitted.fit(embeddings.values.astype("float32", copy=False), labels, weights)
     return fitted.coef_.T, fitted.intercept_, int(fitted.n_iter_[0])

@@ -129,10 +129,9 @@ class TwoPhase:
         embeddings = np.concatenate([self._embeddings(rows, view) for view in range(self.views)])
         targets, *weights = (np.tile(table, (self.views,) + (1,) * (table.ndim - 1)) for table in self._targets(rows))
         train: dict[str, Any] = {
-            "embeddings": solver.standardise(embeddings),
+            "embeddings": solver.standardise(embeddings, self.recipe.head_solver),
             "targets": targets,
             "weights": weights[0] if weights else None,
-            "method": self.recipe.head_solver,
         }
         held, held_targets = self._embeddings(self.validation, 0), self.objective.targets[self.validation]
         if strength is None:

@@ -21,7 +21,7 @@ def test_the_folded_head_answers_as_the_solver_does(classes, method):
     from sklearn.preprocessing import StandardScaler
 
     embeddings, labels = blobs(classes)
-    head = solver.softmax(standardise(embeddings), labels, classes, 0.1, method=method)
+    head = solver.softmax(standardise(embeddings, method), labels, classes, 0.1)
     reference = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300, tol=1e-8)).fit(
         embeddings, labels
     )
