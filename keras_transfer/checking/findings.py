@@ -135,13 +135,15 @@ def _alike(examples: Examples, facts: Sequence[Facts]) -> list[Warned]:
     found = [w for rows in _groups(exact) for w in _warn(examples, rows, "duplicate", "equal byte for byte")]
     # A picture of one colour is like any other: it has nothing to compare.
     rich = [row for row, one in enumerate(facts) if "near-constant" not in dict(one.notes)]
-    pairs = duplicates.near(np.asarray([facts[row].hash for row in rich])) if rich else []
-    near = [(rich[one], rich[other], bits) for one, other, bits in pairs if exact[rich[one]] != exact[rich[other]]]
-    bits = {(one, other): count for one, other, count in near}
-    linked = duplicates.components(len(facts), [pair[:2] for pair in near])
-    for rows in _groups(linked):
-        among = [bits[pair] for pair in bits if pair[0] in rows and pair[1] in rows]
-        found += _warn(examples, rows, "near-duplicate", f"{max(among)} of 256 bits of their hashes differ at most")
+    links = duplicates.near(np.asarray([facts[row].hash for row in rich])) if rich else np.zeros((0, 3), "int64")
+    groups = duplicates.components(len(rich), links)
+    most = np.zeros(len(rich), "int64")
+    np.maximum.at(most, groups[links[:, 0]], links[:, 2])
+    for group in _groups(groups):
+        rows = [rich[place] for place in group]
+        if len(set(exact[rows])) > 1:
+            how = f"each differs from another in at most {most[groups[group[0]]]} of 256 bits of their hashes"
+            found += _warn(examples, rows, "near-duplicate", how)
     return found
 
 

@@ -7,8 +7,7 @@ bits of the odd columns, so that mirrored copies are found as well.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -31,36 +30,54 @@ def perceptual_hash(pixels: np.ndarray) -> np.ndarray:
     return imagehash.phash(Image.fromarray(pixels), hash_size=HASH_SIDE).hash.reshape(-1)
 
 
-def near(hashes: np.ndarray, most: int = MOST_BITS) -> list[tuple[int, int, int]]:
-    """Return the pairs `(i, j, bits)`, i < j, of hashes, bool `[N, 256]`, that differ in at most `most` bits, as they
-    are or with one picture mirrored.
+def near(hashes: np.ndarray, most: int = MOST_BITS) -> np.ndarray:
+    """Return what links pictures that hardly differ, as they are or with one mirrored, directly or through others.
+
+    Of a thousand pictures that are all alike there are half a million pairs: only a minimum spanning forest is kept.
+
+    Args:
+        hashes: Bool `[N, 256]`.
+        most: Bits in which the pictures of a link may differ.
+
+    Returns:
+        int64 `[L, 3]`, L < N: positions i < j and the bits in which their hashes differ.
     """
     signs, mirrored = (np.where(bits, 1, -1).astype("float32") for bits in (hashes, hashes ^ _MIRRORED))
-    found = []
+    links = np.zeros((0, 3), "int64")
     for start in range(0, len(signs), _BLOCK):
         block = signs[start : start + _BLOCK]
         # The product of two hashes of +1 and -1 is the bits that agree less those that differ.
         agreement = np.maximum(block @ signs[start:].T, block @ mirrored[start:].T)
         bits = (hashes.shape[1] - agreement) / 2
         one, other = np.nonzero(bits <= most)
-        later = one < other
-        places = (one[later] + start).tolist(), (other[later] + start).tolist()
-        found += list(zip(*places, bits[one[later], other[later]].astype(int).tolist(), strict=True))
-    return found
+        one, other = one[one < other], other[one < other]
+        if len(one):
+            pairs = np.stack([one + start, other + start, bits[one, other].astype("int64")], axis=1)
+            links = _spanning(len(hashes), np.concatenate([links, pairs]))
+    return links
+
+
+def _spanning(count: int, links: np.ndarray) -> np.ndarray:
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import minimum_spanning_tree
+
+    # A weight of zero would be no link.
+    graph = coo_array((links[:, 2] + 1, (links[:, 0], links[:, 1])), shape=(count, count))
+    tree = minimum_spanning_tree(graph).tocoo()
+    return np.stack([tree.row, tree.col, tree.data - 1], axis=1).astype("int64")
 
 
 def alike(hashes: np.ndarray) -> np.ndarray:
     """Return int64 `[N]`, equal for pictures that hardly differ, directly or through others, by their hashes."""
-    return components(len(hashes), [pair[:2] for pair in near(hashes)])
+    return components(len(hashes), near(hashes))
 
 
-def components(count: int, pairs: Iterable[tuple[int, int]]) -> np.ndarray:
-    """Return int64 `[count]`, equal for positions that pairs connect, directly or through others."""
+def components(count: int, links: np.ndarray) -> np.ndarray:
+    """Return int64 `[count]`, equal for positions that links, int `[L, 2]` or more columns, connect."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    rows = np.asarray(list(pairs), "int64").reshape(-1, 2)
-    graph = coo_array((np.ones(len(rows)), (rows[:, 0], rows[:, 1])), shape=(count, count))
+    graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(count, count))
     return connected_components(graph, directed=False)[1].astype("int64")
 
 
@@ -73,13 +90,12 @@ def joined(*groupings: np.ndarray | None) -> np.ndarray | None:
     present = [groups for groups in groupings if groups is not None]
     if not present:
         return None
-    pairs = itertools.chain.from_iterable(_chain(groups) for groups in present)
-    groups = components(len(present[0]), pairs)
+    groups = components(len(present[0]), np.concatenate([_chain(groups) for groups in present]))
     return groups if len(np.unique(groups)) < len(groups) else None
 
 
-def _chain(groups: np.ndarray) -> Iterable[tuple[int, int]]:
+def _chain(groups: np.ndarray) -> np.ndarray:
     """Link each image to the next one of its group."""
     order = np.argsort(groups, kind="stable")
     same = groups[order[1:]] == groups[order[:-1]]
-    return zip(order[:-1][same].tolist(), order[1:][same].tolist(), strict=True)
+    return np.stack([order[:-1][same], order[1:][same]], axis=1)

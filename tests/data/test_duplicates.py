@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from keras_transfer.data import duplicates
+
+
+def hashes(count, seed=0):
+    return np.random.default_rng(seed).random((count, 256)) < 0.5
+
+
+def changed(row, bits, seed):
+    places = np.random.default_rng(seed).permutation(256)[:bits]
+    found = row.copy()
+    found[places] ^= True
+    return found
+
+
+def test_links_join_what_is_alike_directly_or_through_others():
+    rows = hashes(1500)
+    rows[700] = changed(rows[3], 60, 1)  # As far as is alike.
+    rows[1400] = changed(rows[700], 50, 2)  # Too far from the third, but not from the one between.
+    rows[20] = rows[10]
+    rows[1200] = changed(rows[11], 61, 3)
+    links = duplicates.near(rows)
+    assert sorted(map(tuple, links.tolist())) == [(3, 700, 60), (10, 20, 0), (700, 1400, 50)]
+    groups = duplicates.alike(rows)
+    assert groups[3] == groups[700] == groups[1400]
+    assert groups[10] == groups[20]
+    assert len(np.unique(groups)) == 1500 - 3
+
+
+def test_of_pictures_that_are_all_alike_only_a_tree_is_kept():
+    row = hashes(1)[0]
+    rows = np.stack([changed(row, 10, seed) for seed in range(1100)])
+    links = duplicates.near(rows)
+    assert len(links) == 1099
+    assert links[:, 2].max() <= 20
+    assert len(np.unique(duplicates.alike(rows))) == 1
+
+
+def test_a_mirrored_picture_is_alike():
+    coarse = np.random.default_rng(0).integers(0, 256, (6, 6, 3)).astype("uint8")
+    picture = Image.fromarray(coarse).resize((64, 64))
+    pictures = [picture, ImageOps.mirror(picture), ImageOps.flip(picture)]
+    found = duplicates.near(np.stack([duplicates.perceptual_hash(np.asarray(one)) for one in pictures]))
+    assert found[:, :2].tolist() == [[0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("groupings", "expected"),
+    [
+        (([0, 1, 2, 3], None), None),
+        (([0, 0, 1, 2], None), [0, 0, 1, 2]),
+        (([0, 0, 1, 2], [5, 6, 6, 7]), [0, 0, 0, 1]),
+    ],
+)
+def test_groupings_are_joined(groupings, expected):
+    found = duplicates.joined(*(None if one is None else np.asarray(one) for one in groupings))
+    assert (None if found is None else found.tolist()) == expected
