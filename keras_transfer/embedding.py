@@ -6,16 +6,19 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_transfer import device, features, model, transfer
+from keras_transfer import quiet
 from keras_transfer.data import survey
 from keras_transfer.data.examples import CLASSIFICATION, Examples
 from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
-from keras_transfer.weights import Source
+
+if TYPE_CHECKING:
+    from keras_transfer.weights import Source
 
 
 def write(recipe: Recipe, file: Path, progress: Progress) -> tuple[int, int]:
@@ -29,8 +32,9 @@ def write(recipe: Recipe, file: Path, progress: Progress) -> tuple[int, int]:
     Returns:
         N and D.
     """
-    recipe = transfer.with_size(recipe)
-    found = survey.decodable(survey.survey(recipe, progress), transfer.decoder(recipe), progress)
+    found = survey.survey(recipe, progress)
+    quiet.import_tensorflow()
+    found = survey.decodable(found, progress)
     examples, digests = found.examples, found.digests
     vectors, source = compute(recipe, examples, digests, progress)
     names = np.asarray(examples.classes)
@@ -56,12 +60,14 @@ def compute(
     """Return the embeddings of images, float32 `[N, D]`, and the base that they come from.
 
     Args:
-        recipe: Complete in its size; gives base, weights, pooling, resizing, precision and engine.
+        recipe: Gives base, weights, pooling, resizing, precision and engine.
         examples: All of which can be decoded.
         digests: Of each example's bytes.
         progress: Hears of the pass.
     """
-    plan = device.plan(recipe)
+    from keras_transfer import device, features, model, transfer
+
+    recipe, plan = transfer.with_size(recipe), device.plan(recipe)
     with transfer.policy(plan.policy):
         source = transfer.load_base(recipe, progress)
         network = model.build(source.base, source.row, recipe, len(examples.classes))

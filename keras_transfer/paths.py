@@ -1,4 +1,4 @@
-"""Where the program keeps files on this machine, and how it writes them."""
+"""Where the program keeps files on this machine."""
 
 from __future__ import annotations
 

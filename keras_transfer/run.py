@@ -57,7 +57,7 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
         from keras_transfer.serving.saved import SavedClassifier
     with watch.time("data"):
         recipe = transfer.with_size(recipe)
-        found = survey.decodable(found, transfer.decoder(recipe), progress)
+        found = survey.decodable(found, progress)
     if found.rejected:
         progress.warn(f"{len(found.rejected)} images are left out: {audit.listed(found.rejected)}.")
     examples, digests = found.examples, found.digests

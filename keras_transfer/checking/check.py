@@ -33,9 +33,9 @@ def check(
     if not len(examples):
         raise UserError(f"{recipe.data} lists no images.")
     quiet.import_tensorflow()
-    from keras_transfer.data.decode import GLANCE, Decoder
+    from keras_transfer.data.decode import Decoder, Glance
 
-    found = facts.gather(examples, Decoder(GLANCE, "squash", recipe.max_pixels), progress)
+    found = facts.gather(examples, Glance(recipe.max_pixels), progress)
     suspects = None
     if labels and examples.task == CLASSIFICATION and len(examples.classes) > 1:
         from keras_transfer.checking.labels import suspects as look

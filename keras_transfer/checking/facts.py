@@ -17,7 +17,7 @@ from keras_transfer.data.examples import Examples
 from keras_transfer.progress import Progress
 
 if TYPE_CHECKING:
-    from keras_transfer.data.decode import Decoder
+    from keras_transfer.data.decode import Glance
 
 _EXTENSIONS = {
     ".jpg": "JPEG",
@@ -61,12 +61,12 @@ class Facts:
     hash: np.ndarray | None = None
 
 
-def gather(examples: Examples, decoder: Decoder, progress: Progress) -> list[Facts]:
+def gather(examples: Examples, glance: Glance, progress: Progress) -> list[Facts]:
     """Return the facts of every image: each is read, and decoded as training and serving would.
 
     Args:
         examples: Whose images.
-        decoder: Glances at them; it has the limit of pixels.
+        glance: Decodes them.
         progress: Hears of both passes.
     """
     found: list[Facts] = []
@@ -75,10 +75,10 @@ def gather(examples: Examples, decoder: Decoder, progress: Progress) -> list[Fac
             found.append(facts)
             advance(1)
     whole = [row for row, facts in enumerate(found) if facts.fault is None]
-    _look(examples, decoder, found, whole, progress)
+    _look(examples, glance, found, whole, progress)
     for row in whole:
         if found[row].hash is None:
-            found[row].fault = audit.reason(examples.contents, found[row].path, decoder.max_pixels)
+            found[row].fault = audit.reason(examples.contents, found[row].path, glance.max_pixels)
     return found
 
 
@@ -127,14 +127,12 @@ def _inspect(content: bytes, facts: Facts) -> None:
         notes.append(("huge", f"is {facts.width} x {facts.height} px"))
 
 
-def _look(
-    examples: Examples, decoder: Decoder, found: Sequence[Facts], rows: Sequence[int], progress: Progress
-) -> None:
+def _look(examples: Examples, glance: Glance, found: Sequence[Facts], rows: Sequence[int], progress: Progress) -> None:
     from keras_transfer.data import pipeline
 
     names = [examples.paths[row] for row in rows]
     with progress.task("Decoding", len(rows)) as advance:
-        for position, pixels in pipeline.decodable(examples.contents, names, decoder.glance):
+        for position, pixels in pipeline.decodable(examples.contents, names, glance):
             facts = found[rows[position]]
             facts.hash = duplicates.perceptual_hash(pixels)
             spread = float((pixels @ _MEAN).std())

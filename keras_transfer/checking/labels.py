@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keras_transfer import embedding, transfer
+from keras_transfer import embedding
 from keras_transfer.checking.facts import Facts
 from keras_transfer.checking.findings import Warned
 from keras_transfer.data import duplicates
@@ -36,7 +36,7 @@ def suspects(examples: Examples, facts: Sequence[Facts], recipe: Recipe, progres
     rows = [row for row, one in enumerate(facts) if one.fault is None]
     usable = examples.at(np.asarray(rows, "int64"))
     digests = [facts[row].digest for row in rows]
-    embeddings, _ = embedding.compute(transfer.with_size(recipe), usable, digests, progress)
+    embeddings, _ = embedding.compute(recipe, usable, digests, progress)
     groups = duplicates.alike(np.asarray([facts[row].hash for row in rows]))
     probabilities = out_of_fold(embeddings, usable.labels, len(usable.classes), groups, recipe.seed)
     found = []

@@ -22,7 +22,6 @@ from keras_transfer.commands.shared import (
 )
 from keras_transfer.errors import UsageError
 from keras_transfer.progress import Progress
-from keras_transfer.quiet import import_tensorflow
 
 _CHECK_OPTIONS = ("base", "weights", "task", "size", "group_by", "max_pixels", "allow_outside", "tfds_dir", "seed")
 
@@ -59,7 +58,6 @@ def features(output: str, as_json: bool, quiet: bool, debug: bool, **options: An
     if file.suffix != ".npz" or not file.parent.is_dir():
         raise UsageError(f"--output must be an .npz file in a folder that exists. Received: {output!r}.")
     recipe = recipe_of(options)
-    import_tensorflow()
     from keras_transfer import embedding
 
     count, width = embedding.write(recipe, file, Progress(quiet))

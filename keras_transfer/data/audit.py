@@ -16,7 +16,7 @@ from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress
 
 if TYPE_CHECKING:
-    from keras_transfer.data.decode import Decoder
+    from keras_transfer.data.decode import Glance
 
 _HEAD = 16
 
@@ -70,7 +70,7 @@ def digests(examples: Examples, progress: Progress) -> list[bytes]:
 
 
 def decode(
-    examples: Examples, decoder: Decoder, progress: Progress, hashed: bool = False
+    examples: Examples, glance: Glance, progress: Progress, hashed: bool = False
 ) -> tuple[dict[int, str], dict[int, np.ndarray]]:
     """Decode every image, as training and serving do.
 
@@ -84,13 +84,13 @@ def decode(
     if not len(examples):
         return {}, hashes
     with progress.task("Checking files", len(examples), "files") as advance:
-        for row, pixels in pipeline.decodable(examples.contents, examples.paths, decoder.glance):
+        for row, pixels in pipeline.decodable(examples.contents, examples.paths, glance):
             good.add(row)
             if hashed:
                 hashes[row] = duplicates.perceptual_hash(pixels)
             advance(1)
     bad = [row for row in range(len(examples)) if row not in good]
-    return {row: reason(examples.contents, examples.paths[row], decoder.max_pixels) for row in bad}, hashes
+    return {row: reason(examples.contents, examples.paths[row], glance.max_pixels) for row in bad}, hashes
 
 
 def reason(contents: Contents, name: str, max_pixels: int) -> str:

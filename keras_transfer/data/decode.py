@@ -24,7 +24,7 @@ import tensorflow as tf
 from keras_transfer.data import bmp, gif
 from keras_transfer.data.formats import FORMATS
 
-GLANCE = 64  # Side of the picture by which files are compared, px.
+_GLANCE_SIZE = 64  # Side of the picture by which files are compared, px.
 _EXIF_BYTES = 65_536  # An EXIF block is one JPEG segment, whose length field has 16 bits.
 _EXIF_MARK = b"Exif\x00\x00"
 _ORIENTATION_TAG = 0x0112  # EXIF 2.3, section 4.6.4.
@@ -53,21 +53,31 @@ class Decoder:
         """
         return _traced(_decode, self)(content)
 
-    def glance(self, content: tf.Tensor) -> tf.Tensor:
-        """Return the whole picture, uint8 `[64, 64, 3]`, decoded alike but shrunk by the mean of areas, which takes
-        half the time: for what looks at files and trains nothing.
-        """
+
+@dataclass(frozen=True)
+class Glance:
+    """The rule by which files are looked at to see whether they decode and which are alike: as `Decoder`, but shrunk
+    by the mean of areas, which takes half the time.
+
+    Attributes:
+        max_pixels: Largest picture that is decoded, width times height.
+    """
+
+    max_pixels: int
+
+    def __call__(self, content: tf.Tensor) -> tf.Tensor:
+        """Return the whole picture, uint8 `[64, 64, 3]`; raise as `Decoder` does."""
         return _traced(_glance, self)(content)
 
 
 @cache
-def _traced(decode: Callable[..., tf.Tensor], decoder: Decoder) -> tf.types.experimental.PolymorphicFunction:
+def _traced(decode: Callable[..., tf.Tensor], rule: Decoder | Glance) -> tf.types.experimental.PolymorphicFunction:
     """Tracing takes a second, and one run decodes in several places."""
-    return tf.function(partial(decode, decoder), [tf.TensorSpec((), tf.string)], autograph=False)
+    return tf.function(partial(decode, rule), [tf.TensorSpec((), tf.string)], autograph=False)
 
 
 def _decode(decoder: Decoder, content: tf.Tensor) -> tf.Tensor:
-    image = _frame(decoder, content)
+    image = _frame(content, decoder.size, decoder.max_pixels)
     shape = tf.shape(image)
     if decoder.resize == "crop":
         side = tf.minimum(shape[0], shape[1])
@@ -81,15 +91,16 @@ def _decode(decoder: Decoder, content: tf.Tensor) -> tf.Tensor:
     return _stand_upright(tf.ensure_shape(pixels, (decoder.size, decoder.size, 3)), orientation(content))
 
 
-def _glance(decoder: Decoder, content: tf.Tensor) -> tf.Tensor:
-    image = tf.image.resize(_frame(decoder, content), (GLANCE, GLANCE), "area")
+def _glance(glance: Glance, content: tf.Tensor) -> tf.Tensor:
+    image = tf.image.resize(_frame(content, _GLANCE_SIZE, glance.max_pixels), (_GLANCE_SIZE, _GLANCE_SIZE), "area")
     return _stand_upright(tf.cast(tf.round(image), tf.uint8), orientation(content))
 
 
-def _frame(decoder: Decoder, content: tf.Tensor) -> tf.Tensor:
-    limit = tf.constant(decoder.max_pixels, tf.float64)
+def _frame(content: tf.Tensor, size: int, max_pixels: int) -> tf.Tensor:
+    """Return the first frame, uint8 `[H, W, 3]`; a large JPEG's sides are still at least `size`."""
+    limit = tf.constant(max_pixels, tf.float64)
     image = tf.cond(
-        tf.io.is_jpeg(content), lambda: _jpeg(content, decoder.size, limit), lambda: _other_than_jpeg(content, limit)
+        tf.io.is_jpeg(content), lambda: _jpeg(content, size, limit), lambda: _other_than_jpeg(content, limit)
     )
     image.set_shape((None, None, 3))
     return image

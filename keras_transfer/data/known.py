@@ -7,15 +7,11 @@ import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_transfer import __version__
 from keras_transfer.paths import cache_folder
-
-if TYPE_CHECKING:
-    from keras_transfer.data.decode import Decoder
 
 _DIGEST_BYTES = 16
 _MOST = 1_000_000  # Digests kept: 16 MB on disk, 80 in memory.
@@ -26,21 +22,21 @@ def folder() -> Path:
     return cache_folder() / "decodable"
 
 
-def load(decoder: Decoder) -> set[bytes]:
-    """Return the digests, 16 bytes each, of the images that this decoder is known to decode."""
+def load(max_pixels: int) -> set[bytes]:
+    """Return the digests, 16 bytes each, of the images that are known to decode under a limit of pixels."""
     try:
-        table = np.load(_file(decoder))
+        table = np.load(_file(max_pixels))
     except (OSError, ValueError):
         return set()
     return {row.tobytes() for row in table}
 
 
-def add(decoder: Decoder, digests: Iterable[bytes]) -> None:
+def add(max_pixels: int, digests: Iterable[bytes]) -> None:
     """Keep the digests of further images; of runs that do this at the same time, one may be forgotten."""
-    file, new = _file(decoder), list(digests)
+    file, new = _file(max_pixels), list(digests)
     if not new:
         return
-    kept = list(dict.fromkeys([*load(decoder), *new]))[-_MOST:]
+    kept = list(dict.fromkeys([*load(max_pixels), *new]))[-_MOST:]
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".writing-", suffix=".npy", delete=False) as beside:
@@ -50,9 +46,9 @@ def add(decoder: Decoder, digests: Iterable[bytes]) -> None:
         return  # It would only have saved time.
 
 
-def _file(decoder: Decoder) -> Path:
+def _file(max_pixels: int) -> Path:
     import tensorflow as tf
 
-    # What decodes in one release, size or limit may not in another.
-    key = f"{__version__} {tf.__version__} {decoder.size} {decoder.max_pixels}"
+    # What decodes in one release may not in another.
+    key = f"{__version__} {tf.__version__} {max_pixels}"
     return folder() / f"{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}.npy"

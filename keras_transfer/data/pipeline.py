@@ -68,7 +68,7 @@ def decodable(
     Args:
         contents: Where they lie.
         names: Which.
-        decode: A `Decoder`, or its `glance`.
+        decode: A `Decoder` or a `Glance`.
     """
     read = reader(contents)
     dataset = tf.data.Dataset.from_tensor_slices(tf.constant(list(names), tf.string)).enumerate()

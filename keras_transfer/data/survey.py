@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,9 +15,6 @@ from keras_transfer.data.examples import CLASSIFICATION, SPLITS, UNASSIGNED, Exa
 from keras_transfer.errors import UsageError, UserError
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
-
-if TYPE_CHECKING:
-    from keras_transfer.data.decode import Decoder
 
 _MOST_REJECTED = 0.1
 
@@ -80,7 +76,7 @@ def survey(recipe: Recipe, progress: Progress) -> Survey:
     return _keep(recipe, listed, digests, faults)
 
 
-def decodable(found: Survey, decoder: Decoder, progress: Progress) -> Survey:
+def decodable(found: Survey, progress: Progress) -> Survey:
     """Return the survey without the images that cannot be decoded, split anew if there were any.
 
     TensorFlow decodes each of them, as training and serving do; those that it decoded in an earlier run are believed.
@@ -88,14 +84,16 @@ def decodable(found: Survey, decoder: Decoder, progress: Progress) -> Survey:
     Raises:
         UserError: as `survey`.
     """
-    grouped = found.recipe.group_duplicates
+    from keras_transfer.data.decode import Glance
+
+    glance, grouped = Glance(found.recipe.max_pixels), found.recipe.group_duplicates
     digests = found.digests
-    before = set() if grouped else known.load(decoder)
+    before = set() if grouped else known.load(glance.max_pixels)
     rows = [row for row, digest in enumerate(digests) if digest not in before]
-    undecodable, looks = audit.decode(found.examples.at(np.asarray(rows, "int64")), decoder, progress, hashed=grouped)
+    undecodable, looks = audit.decode(found.examples.at(np.asarray(rows, "int64")), glance, progress, hashed=grouped)
     # By their bytes: an image that was left out as a copy has the fate of what it copies.
     reasons = {digests[rows[row]]: why for row, why in undecodable.items()}
-    known.add(decoder, {digests[row] for row in rows} - set(reasons))
+    known.add(glance.max_pixels, {digests[row] for row in rows} - set(reasons))
     if not undecodable and not grouped:
         return found
     faults = {row: reasons[digest] for row, digest in enumerate(found.all_digests) if digest in reasons}

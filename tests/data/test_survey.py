@@ -6,7 +6,6 @@ from PIL import Image
 
 from keras_transfer import cache
 from keras_transfer.data import audit
-from keras_transfer.data.decode import Decoder
 from keras_transfer.data.survey import decodable, survey
 from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress
@@ -14,11 +13,10 @@ from keras_transfer.recipe import Recipe
 from tests.conftest import write_photos
 
 QUIET = Progress(quiet=True)
-DECODER = Decoder(32, "squash", 10**8)
 
 
 def surveyed(data, **options):
-    return decodable(survey(Recipe(data=str(data), **options), QUIET), DECODER, QUIET)
+    return decodable(survey(Recipe(data=str(data), **options), QUIET), QUIET)
 
 
 def names(pairs):
