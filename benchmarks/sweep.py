@@ -21,7 +21,7 @@ from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
 from keras_transfer.rule import complete
 from keras_transfer.training import objectives, two_phase
-from keras_transfer.training.two_phase import TwoPhase
+from keras_transfer.training.material import Material
 
 GRID = {
     "fine_tune_lr": (1e-4, 3e-4, 1e-3),
@@ -59,17 +59,17 @@ def measure(recipe: Recipe, a_class: int, seeds: int, grid: dict[str, tuple[Any,
             source = weights.load(chosen.base, chosen.weights, int(chosen.size), seed)
             objective = objectives.of(split)
             network = model.build(source.base, source.row, chosen, len(split.classes), objective.output())
-            material = TwoPhase(chosen, source, network, split, digests, objective, device.plan(chosen), progress)
+            material = Material(chosen, source, network, split, digests, objective, device.plan(chosen), progress)
             material.extract()
             yield {"seed": seed, "images": a_class * len(split.classes), **choice, **_both(material)}
 
 
-def _both(material: TwoPhase) -> dict[str, float]:
+def _both(material: Material) -> dict[str, float]:
     """Return the scores after each step of what `two_phase.run` does."""
     start = [half.get_weights() for half in (material.halves.tail, material.network.head)]
-    head = material.fit_head(material.train)
+    head = two_phase.fit_head(material, material.train)
     found = {"head, train": test_accuracy(material)}
-    tuned = material.fine_tune(material.train, int(material.recipe.fine_tune_epochs))
+    tuned = two_phase.fine_tune(material, material.train, int(material.recipe.fine_tune_epochs))
     found["tuned, train"] = test_accuracy(material)
     for name, phases in (("head, all", [head]), ("tuned, all", [head, tuned])):
         two_phase.refit(material, phases, start)
@@ -79,7 +79,7 @@ def _both(material: TwoPhase) -> dict[str, float]:
     return found | kept | losses
 
 
-def test_accuracy(material: TwoPhase) -> float:
+def test_accuracy(material: Material) -> float:
     """Return the accuracy of the network as it is on the test split, from stored activations."""
     rows = material.examples.rows("test")
     return float((material.logits(rows).argmax(1) == material.examples.labels[rows]).mean())

@@ -10,13 +10,12 @@ from pathlib import Path
 import keras
 
 from keras_transfer import device, model, rule, weights
-from keras_transfer.data.decode import Decoder
 from keras_transfer.data.examples import Examples
 from keras_transfer.progress import Progress, Stopwatch
 from keras_transfer.recipe import Recipe
 from keras_transfer.training import objectives, two_phase
+from keras_transfer.training.material import Material
 from keras_transfer.training.phases import Phase
-from keras_transfer.training.two_phase import TwoPhase
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Trained:
     source: weights.Source
     network: model.Network
     phases: list[Phase]
-    material: TwoPhase
+    material: Material
 
 
 def train(
@@ -62,11 +61,11 @@ def train(
             source = load_base(recipe, progress)
             objective = objectives.of(examples)
             network = model.build(source.base, source.row, recipe, len(examples.classes), objective.output())
-            material = TwoPhase(recipe, source, network, examples, digests, objective, plan, progress, backup)
-        phases = two_phase.run(material, watch)
+            material = Material(recipe, source, network, examples, digests, objective, plan, progress)
+        phases = two_phase.run(material, watch, backup)
     # Trained weights are float32 in any precision, the arithmetic was not.
     served = network if plan.precision == "float32" else network.in_float32()
-    return Trained(recipe, source, served, phases, material)
+    return Trained(material.recipe, source, served, phases, material)
 
 
 def with_size(recipe: Recipe) -> Recipe:
@@ -74,11 +73,6 @@ def with_size(recipe: Recipe) -> Recipe:
     row = weights.row_of(recipe.base)
     native, least = (row.size, row.least_size) if row else (weights.native_size(recipe.base), 1)
     return recipe.replace(size=rule.input_size(recipe, native, least))
-
-
-def decoder(recipe: Recipe) -> Decoder:
-    """Return how the files of a recipe, whose size is chosen, become pixels."""
-    return Decoder(int(recipe.size), recipe.resize, recipe.max_pixels)
 
 
 def load_base(recipe: Recipe, progress: Progress) -> weights.Source:

@@ -11,7 +11,7 @@ from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress, Stopwatch
 from keras_transfer.recipe import Recipe
 from keras_transfer.training import objectives, two_phase
-from keras_transfer.training.two_phase import TwoPhase
+from keras_transfer.training.material import Material
 
 QUIET = Progress(quiet=True)
 
@@ -26,7 +26,7 @@ def material(photos, progress=QUIET, **options):
     objective = objectives.of(examples)
     network = model.build(source.base, source.row, recipe, len(examples.classes), objective.output())
     digests = audit.digests(examples, QUIET)
-    return TwoPhase(recipe, source, network, examples, digests, objective, device.plan(recipe), progress)
+    return Material(recipe, source, network, examples, digests, objective, device.plan(recipe), progress)
 
 
 @pytest.mark.parametrize(
@@ -61,8 +61,8 @@ def test_the_frozen_part_stays_and_the_thawed_part_moves(photos, tiny_base):
     one = material(photos, base=tiny_base, size=24, fine_tune_epochs=2, fine_tune_lr=1e-2)
     before = {layer.name: [np.copy(value) for value in layer.get_weights()] for layer in one.network.base.layers}
     one.extract()
-    one.fit_head(one.train)
-    one.fine_tune(one.train, 2, held_out=False)
+    two_phase.fit_head(one, one.train)
+    two_phase.fine_tune(one, one.train, 2, held_out=False)
     changed = {
         layer.name
         for layer in one.network.base.layers
@@ -74,7 +74,7 @@ def test_the_frozen_part_stays_and_the_thawed_part_moves(photos, tiny_base):
 def test_a_phase_that_runs_to_its_end_leaves_its_best_epoch(photos, tiny_base):
     one = material(photos, base=tiny_base, size=24, dense="8", head_epochs=6, head_lr=0.5, patience="none", thaw="none")
     one.extract()
-    phase = one.fit_head(one.train)
+    phase = two_phase.fit_head(one, one.train)
     assert phase.epochs == 6
     held = pipeline.in_order(len(one.validation), 64)
     found = one.network.head.evaluate(one.batches(one.validation, held, True), verbose=0, return_dict=True)
@@ -184,6 +184,7 @@ def test_embeddings_too_large_for_memory_are_trained_on(photos, tiny_base, monke
     one = material(photos, Progress(), base=tiny_base, size=24, thaw="none", refit="on")
     (phase,) = two_phase.run(one, Stopwatch())
     assert "too large to solve" in capsys.readouterr().err
+    assert one.recipe.head_solver == "adam"
     assert phase.history[-1]["loss"] < phase.history[0]["loss"]
 
 
@@ -192,7 +193,7 @@ def test_a_loss_that_is_no_number_says_what_to_lower(photos, tiny_base):
     one.extract()
     one.network.head.set_weights([np.full_like(value, np.nan) for value in one.network.head.get_weights()])
     with pytest.raises(UserError, match="--head-lr"):
-        one.fit_head(one.train)
+        two_phase.fit_head(one, one.train)
 
 
 class Interrupted(Progress):
@@ -216,17 +217,14 @@ FIVE_EPOCHS = {"size": 24, "fine_tune_epochs": 5, "patience": "none", "batch_siz
 
 def interrupted(photos, base, backup):
     one = material(photos, Interrupted(quiet=True), base=base, **FIVE_EPOCHS)
-    one.backup = backup
     with pytest.raises(KeyboardInterrupt):
-        two_phase.run(one, Stopwatch())
-    again = material(photos, base=base, **FIVE_EPOCHS)
-    again.backup = backup
-    return again
+        two_phase.run(one, Stopwatch(), backup)
+    return material(photos, base=base, **FIVE_EPOCHS)
 
 
 def test_an_interrupted_phase_ends_as_if_it_had_not_been(photos, tiny_base, tmp_path):
     again = interrupted(photos, tiny_base, tmp_path)
-    phase = two_phase.run(again, Stopwatch())[1]
+    phase = two_phase.run(again, Stopwatch(), tmp_path)[1]
     whole = material(photos, base=tiny_base, **FIVE_EPOCHS)
     expected = two_phase.run(whole, Stopwatch())[1]
     assert [row["epoch"] for row in phase.history] == [1, 2, 3, 4, 5]
@@ -250,7 +248,7 @@ def test_the_best_epoch_before_an_interruption_is_kept(photos, tiny_base, tmp_pa
         writer.writerows(rows)
     twin = keras.models.clone_model(again.halves.tail)
     twin.load_weights(log.parent / "best.weights.h5")
-    phase = two_phase.run(again, Stopwatch())[1]
+    phase = two_phase.run(again, Stopwatch(), tmp_path)[1]
     assert phase.best_epoch == 2
     for one, other in zip(again.halves.tail.get_weights(), twin.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)

@@ -1,0 +1,169 @@
+"""What both phases train on: activations of a run's images that were stored once, or, where they are not, pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_transfer import cache, features
+from keras_transfer.cache import ActivationSet
+from keras_transfer.data import augment, pipeline
+from keras_transfer.data.examples import Examples
+from keras_transfer.device import Plan
+from keras_transfer.features import Extractor
+from keras_transfer.model import Frozen, Halves, Network, cut
+from keras_transfer.progress import Progress
+from keras_transfer.recipe import Recipe
+from keras_transfer.training import objectives
+from keras_transfer.training.objectives import Objective
+from keras_transfer.weights import Source
+
+
+@dataclass
+class Material:
+    """A network, cut where the frozen part ends, and the images of a run on both sides of that boundary.
+
+    Attributes:
+        recipe: Complete but for thaw.
+        source: Base and weights.
+        network: Trained in place.
+        examples: With splits.
+        digests: Of each example's file.
+        objective: What to learn.
+        plan: Precision, XLA, engine.
+        progress: Hears of everything.
+        halves: The network, cut.
+        extractor: Computes activations, or finds them.
+        sets: Activations of all training and validation images, one set a view, once they are extracted.
+        stored: Whether phase 2 trains on stored activations; otherwise on pixels, in each epoch anew.
+    """
+
+    recipe: Recipe
+    source: Source
+    network: Network
+    examples: Examples
+    digests: Sequence[bytes]
+    objective: Objective
+    plan: Plan
+    progress: Progress
+    halves: Halves = field(init=False)
+    extractor: Extractor = field(init=False)
+    sets: list[ActivationSet] = field(init=False, default_factory=list)
+    stored: bool = field(init=False, default=False)
+
+    def __post_init__(self) -> None:
+        self.train = self.examples.rows("train")
+        self.validation = self.examples.rows("validation")
+        self.seen = np.concatenate([self.train, self.validation])
+        block = self.source.row.thawed(self.recipe.thaw) if self.recipe.fine_tune_epochs else None
+        self.thaws = block is not None
+        self.boundary = block.name if block else "none"
+        self.halves = cut(self.network, block)
+        whole = block is not None and not block.boundary
+        self.stored = block is None or not (whole or self.recipe.views == "fresh")
+        self.views = self.recipe.views if isinstance(self.recipe.views, int) and self.recipe.augment != "none" else 1
+        self.extractor = self._extractor()
+        self._make_room()
+
+    def extract(self) -> None:
+        """Pass every training and validation image through the frozen part, where that was not done before."""
+        seen, digests = self.examples.at(self.seen), [self.digests[row] for row in self.seen]
+        self.sets = [self.extractor.plain(seen, digests)]
+        for view in range(1, self.views):
+            self.sets.append(self.extractor.view(view, self.recipe.seed, self._flip, seen, digests))
+
+    def batches(
+        self, rows: np.ndarray, order: pipeline.Order, embedding: bool = False, augmented: bool = False
+    ) -> tf.data.Dataset:
+        """Return batches of what a phase trains on, their targets and, for training, the weights of the images.
+
+        Args:
+            rows: Of the examples.
+            order: View and positions within `rows` of each batch.
+            embedding: Give what the head takes; otherwise what the thawed part takes.
+            augmented: For training: weigh images, and augment freshly decoded pixels, where the recipe says so.
+        """
+        targets = self.targets(rows) if augmented else [self.objective.targets[rows]]
+        if self.stored or embedding:
+            specs = self.sets[0].specs()
+            signature = features.boundary_signature(self.sets[0])
+            tensors = list(range(len(signature)))
+            if embedding:
+                tensors, (shape, dtype) = [len(specs) - 1], specs[-1]
+                signature = [tf.TensorSpec((None, *shape), tf.as_dtype(dtype))]
+            digests = [self.digests[row] for row in rows]
+            read = partial(_read, self.sets, digests, tensors)
+            return pipeline.stored(read, signature, targets, order)
+        batches = pipeline.decoded(self.examples.at(rows), targets, self.extractor.decoder, order)
+        if augmented and self.recipe.views == "fresh" and self.recipe.augment != "none":
+            seed, flip = self.recipe.seed, self._flip
+            before = order.first * order.steps if isinstance(order, pipeline.Shuffled) else 0
+            changed = batches.enumerate(before).map(
+                lambda step, row: (augment.change(row[0], step, seed, flip), *row[1:])
+            )
+            return changed.prefetch(2)
+        return batches
+
+    def logits(self, rows: np.ndarray) -> np.ndarray:
+        """Return the network's logits, float32 `[N, K]`, for some rows, test images among them."""
+        order = pipeline.in_order(len(rows), 4 * int(self.recipe.batch_size))
+        if self.stored:
+            digests = [self.digests[row] for row in rows]
+            found = self.extractor.plain(self.examples.at(rows), digests)
+            signature = features.boundary_signature(found)
+            read = partial(_read, [found], digests, list(range(len(signature))))
+            batches = pipeline.stored(read, signature, [], order)
+        else:
+            batches = pipeline.decoded(self.examples.at(rows), [], self.extractor.decoder, order)
+        model = self.trainable()
+        return np.concatenate([keras.ops.convert_to_numpy(model.predict_on_batch(x)) for (x,) in batches])
+
+    def targets(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Return what training compares with: targets and, where classes are weighed, the images' weights."""
+        targets = self.objective.targets[rows]
+        return [targets, objectives.class_weights(targets)] if self.recipe.class_weights == "balanced" else [targets]
+
+    def embeddings(self, rows: np.ndarray, view: int) -> np.ndarray:
+        """Return what the head takes, float32 `[N, D]`, for some training or validation rows of a view."""
+        return features.embeddings(self.sets[view], [self.digests[row] for row in rows])
+
+    def trainable(self) -> keras.Model:
+        """Return what phase 2 trains, from what `batches` gives to logits."""
+        if self.stored:
+            return self.halves.tail
+        pixels = keras.Input(self.network.base.input_shape[1:], name="images")
+        return keras.Model(pixels, self.halves.tail(Frozen(self.halves.below)(pixels)))
+
+    def _extractor(self) -> Extractor:
+        frozen = self.halves.frozen if self.stored else cut(self.network, None).frozen
+        boundary = self.boundary if self.stored else "none"
+        return features.extractor(frozen, boundary, self.network, self.source, self.recipe, self.plan, self.progress)
+
+    def _make_room(self) -> None:
+        needed = self.extractor.bytes_per_image * len(self.seen) * self.views
+        reason = cache.room(needed, self.recipe.cache_limit)
+        if reason is None:
+            return
+        if self.stored and self.thaws:
+            self.progress.warn(
+                f"Storing the activations at {self.boundary} would take {needed / 1e9:.1f} GB, but {reason}. "
+                "They are computed anew in each epoch, which takes longer."
+            )
+            self.stored, self.views = False, 1
+            self.extractor = self._extractor()
+            cache.room(self.extractor.bytes_per_image * len(self.seen), self.recipe.cache_limit)
+
+    @property
+    def _flip(self) -> bool:
+        return self.examples.source != "digits"
+
+
+def _read(
+    sets: Sequence[ActivationSet], digests: Sequence[bytes], tensors: Sequence[int], view: int, rows: np.ndarray
+) -> list[np.ndarray]:
+    return sets[view].read([digests[row] for row in rows], tensors)
