@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from keras_transfer.device import Plan
-from keras_transfer.model import in_float32
+from keras_transfer.model import computing_in
 from keras_transfer.progress import Progress
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _openvino(frozen: keras.Model, precision: str, sample: np.ndarray) -> tuple[
     import openvino
 
     # OpenVINO rounds by itself; casts in the graph would make it round where Keras does, too, and twice as much.
-    exact = frozen if precision == "float32" else in_float32(frozen)
+    exact = frozen if precision == "float32" else computing_in("float32", frozen)
     converted, names = _converted(exact, sample.shape[1:])
     hints = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": _OPENVINO_TYPES[precision]}
     compiled = openvino.Core().compile_model(converted, "CPU", hints)

@@ -60,8 +60,8 @@ class Network:
 
     def in_float32(self) -> Network:
         """Return the same network, weights copied, computing in float32 whatever policy it was built under."""
-        pool = _exact(self.pool)
-        return Network(in_float32(self.prepare), in_float32(self.base), pool, in_float32(self.head), self.output)
+        prepare, base, head = (computing_in("float32", part) for part in (self.prepare, self.base, self.head))
+        return Network(prepare, base, _computing_in("float32", self.pool), head, self.output)
 
 
 @dataclass(frozen=True)
@@ -111,18 +111,20 @@ def build(base: keras.Model, row: Base, recipe: Recipe, classes: int, output: ke
     )
 
 
-def in_float32(model: keras.Model) -> keras.Model:
-    """Return the same model, weights copied, computing in float32 whatever policy it was built under."""
-    twin = keras.models.clone_model(model, clone_function=_exact, recursive=True)
+def computing_in(dtype: str, model: keras.Model) -> keras.Model:
+    """Return the same model, weights copied, with weights and arithmetic of one dtype, whatever policy it was built
+    under.
+    """
+    twin = keras.models.clone_model(model, clone_function=partial(_computing_in, dtype), recursive=True)
     twin.set_weights(model.get_weights())
     return twin
 
 
-def _exact(step: keras.Operation) -> Any:
+def _computing_in(dtype: str, step: keras.Operation) -> Any:
     config = step.get_config()
     # Keras 3.8 records the casts of its policies as steps of their own.
     if isinstance(step, keras.Layer) or config.get("dtype") in ("bfloat16", "float16"):
-        config["dtype"] = "float32"
+        config["dtype"] = dtype
     return type(step).from_config(config)
 
 

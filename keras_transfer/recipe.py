@@ -50,7 +50,7 @@ class Recipe:
     allow_outside: bool = _option(False, "Let a CSV name files outside of its folder.", kind="flag")
     tfds_dir: str = _option("", "Folder of data sets that tensorflow-datasets has prepared.", kind="text")
     weights: str = _option("imagenet", "'imagenet', 'random', a weights file, or an earlier run.")
-    output: str = _option(AUTO, "Where versions go. [default: saved_models/DATA-BASE]")
+    output: str = _option(AUTO, "Where versions go. [default: saved_models/DATA-BASE]", short=("-o",))
     keep: int | str = _option("all", "Versions of the model to keep; older ones go.", kind="int", low=1, also="all")
     size: int | str = _option(AUTO, "Side of the input image in pixels.", kind="int", low=16)
     resize: str = _option("crop", "How a photo becomes a square.", **_words("crop", "squash", "pad"))

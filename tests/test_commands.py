@@ -69,10 +69,20 @@ def test_a_wrong_option_is_one_line_and_code_two(arguments, words, capsys):
     assert words in err
 
 
-def test_an_option_error_does_not_import_tensorflow():
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("fit", "--data", "/none"),
+        ("features", "--data", "/none", "-o", "features.npz"),
+        ("check", "/none"),
+        ("export", "/none", "--format", "onnx", "--precision", "bfloat16"),
+        ("serve", "/none"),
+    ],
+)
+def test_an_option_error_does_not_import_tensorflow(arguments):
     code = (
         "import sys\nfrom keras_transfer.commands import main\n"
-        "try:\n    main(['fit', '--data', '/none'])\nexcept SystemExit as stop:\n    assert stop.code == 2\n"
+        f"try:\n    main({list(arguments)})\nexcept SystemExit as stop:\n    assert stop.code == 2\n"
         "assert 'tensorflow' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True).returncode == 0

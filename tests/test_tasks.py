@@ -52,20 +52,29 @@ def test_several_labels_an_image(tmp_path, tiny_base, capsys):
 
 
 def test_numbers(tmp_path, tiny_base, capsys):
-    data = write_table(tmp_path, "path,lumens", lambda red, light, _: f"{1000 + 50 * light:.1f}")
+    data = write_table(tmp_path, "path,lumens", lambda red, light, _: f"{100_000 + 5000 * light:.1f}")
     data_file = tmp_path / "table.csv"
     data_file.write_text(data_file.read_text().replace("lumens", "target"))
     result = fitted(data, tiny_base, tmp_path, task="regression")
     test = result.metrics["test"]
     assert test["r2"] > 0.8
-    assert test["mean_absolute_error"] < 800
+    assert test["mean_absolute_error"] < 80_000
     assert test["root_mean_squared_error"] == pytest.approx(test["loss"] ** 0.5)
     commands.main(["predict", str(result.folder), str(tmp_path / "0.png"), "--json"])
     (prediction,) = json.loads(capsys.readouterr().out)["predictions"]
     truth = float(data_file.read_text().splitlines()[1].split(",")[1])
-    assert abs(prediction["value"] - truth) < 4000
+    assert abs(prediction["value"] - truth) < 400_000
     commands.main(["predict", str(result.folder), str(tmp_path / "0.png")])
     assert "value" in capsys.readouterr().out
+    # Numbers that leave the range of float16.
+    commands.main(["export", str(result.folder), "--format", "keras", "--precision", "float16", "--json"])
+    report = json.loads(capsys.readouterr().out)
+    assert report["agreement"] is None
+    assert report["largest_difference"] < 10_000
+    commands.main(["export", str(result.folder), "--format", "litert", "--precision", "float16", "--json"])
+    out, err = capsys.readouterr()
+    assert json.loads(out)["largest_difference"] > test["root_mean_squared_error"]
+    assert "not the SavedModel's" in err
 
 
 def test_folds_report_mean_and_spread(tmp_path, tiny_base):

@@ -20,7 +20,7 @@ from keras_transfer.commands.shared import (
     load_tensorflow_for,
     quiet_option,
 )
-from keras_transfer.errors import UsageError, nearest
+from keras_transfer.errors import UsageError
 from keras_transfer.paths import cache_folder
 from keras_transfer.progress import Progress
 from keras_transfer.quiet import import_tensorflow
@@ -97,13 +97,14 @@ def request(model_url: str, images: tuple[str, ...], as_json: bool, debug: bool)
 @debug_option
 def export(model: str, kind: str, precision: str, output: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
     """Write a model in another form, and compare it with the SavedModel on real images."""
-    known = ("litert", "onnx", "openvino", "keras")
-    if kind not in known:
-        raise UsageError(f"--format must be one of {', '.join(known)}. Received: {kind!r}.{nearest(kind, known)}")
+    from keras_transfer.serving import forms
+
+    file = Path(output) if output else None
+    forms.demand(kind, precision, file)
     load_tensorflow_for(model)
     from keras_transfer.serving.convert import export as run
 
-    report = run(model, kind, precision, Path(output) if output else None, Progress(quiet))
+    report = run(model, kind, precision, file, Progress(quiet))
     click.echo(json.dumps(dataclasses.asdict(report), indent=2) if as_json else tables.exported(report))
 
 

@@ -52,9 +52,8 @@ def recipe_options(command: Callable[..., Any], names: tuple[str, ...] = ()) -> 
             if "[default" in field.metadata["help"] or field.default in ("", None)
             else f" [default: {field.default}]"
         )
-        option = click.option(
-            option_name(field), field.name, metavar=shown, default=None, help=field.metadata["help"] + note
-        )
+        names_of = [*field.metadata.get("short", ()), option_name(field), field.name]
+        option = click.option(*names_of, metavar=shown, default=None, help=field.metadata["help"] + note)
         command = option(command)
     return command
 

@@ -13,23 +13,18 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_transfer import quiet
 from keras_transfer.data.examples import REGRESSION
 from keras_transfer.errors import UsageError
+from keras_transfer.model import computing_in
 from keras_transfer.progress import Progress
-from keras_transfer.serving import litert_metadata
+from keras_transfer.serving import forms, litert_metadata
 from keras_transfer.serving.origin import Origin
 from keras_transfer.serving.saved import SavedClassifier
 
-FORMATS = ("litert", "onnx", "openvino", "keras")
-PRECISIONS = {
-    "litert": ("float32", "float16", "int8"),
-    "onnx": ("float32", "float16", "int8"),
-    "openvino": ("float32", "float16", "int8"),
-    "keras": ("float32",),
-}
-_SUFFIX = {"litert": ".tflite", "onnx": ".onnx", "openvino": ".xml", "keras": ".keras"}
 _SAMPLES = 64  # Images of the training split that int8 is calibrated on.
 _COMPARED = 32  # Images of the test split on which forms are compared.
+_LEAST_AGREEMENT = 0.9
 
 Predict = Callable[[np.ndarray], np.ndarray]
 
@@ -40,7 +35,7 @@ class Exported:
 
     Attributes:
         file: Where.
-        format: One of `FORMATS`.
+        format: One of `forms.PRECISIONS`.
         precision: Of its weights and, with int8, of its arithmetic.
         bytes: Its size.
         images: How many images it was compared on.
@@ -62,35 +57,35 @@ def export(model: str, kind: str, precision: str, output: Path | None, progress:
 
     Args:
         model: As `SavedClassifier` takes it.
-        kind: One of `FORMATS`.
-        precision: One of `PRECISIONS[kind]`.
+        kind: One of `forms.PRECISIONS`.
+        precision: One of `forms.PRECISIONS[kind]`.
         output: The file; None puts it beside the version's graph, in `assets.extra/exports`.
         progress: Hears of the steps.
 
     Raises:
-        UsageError: the format has no such precision, or its package is missing.
+        UsageError: there is no such form or precision, or its package is missing.
         UserError: the run's images are gone, or conversion fails.
     """
-    if precision not in PRECISIONS[kind]:
-        raise UsageError(f"--format {kind} has the precisions {', '.join(PRECISIONS[kind])}. Received: {precision!r}.")
+    forms.demand(kind, precision, output)
     classifier = SavedClassifier(model)
     folder = classifier.folder / "assets.extra" / "exports"
-    file = output or folder / f"model-{precision}{_SUFFIX[kind]}"
-    if file.suffix != _SUFFIX[kind]:
-        raise UsageError(f"--output must end in {_SUFFIX[kind]}. Received: {str(file)!r}.")
+    file = output or folder / f"model-{precision}{forms.SUFFIX[kind]}"
     images = classifier.origin()
     file.parent.mkdir(parents=True, exist_ok=True)
     progress.say(f"Converting to {kind}, {precision}")
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=".writing-") as beside:
         made = Path(beside) / file.name
         try:
-            predict = _WRITERS[kind](classifier, precision, images, made)
+            with quiet.without_notes():
+                predict = _WRITERS[kind](classifier, precision, images, made)
         except ImportError as error:
             needed = [kind, "onnx"] if (kind, precision) == ("openvino", "int8") else [kind]
             packages = " ".join(_PACKAGES[part] for part in needed)
             raise UsageError(f"--format {kind} needs a package more: pip install {packages}.") from error
         pixels = np.stack(list(images.pixels("test", _COMPARED)))
         report = _compare(classifier, kind, precision, file, made, predict(pixels), pixels)
+        if _unlike(report, classifier.metrics["test"]):
+            progress.warn("Its answers are not the SavedModel's. Measure it on your own images before you use it.")
         for part in sorted(Path(beside).iterdir(), reverse=True):
             shutil.move(part, file.with_suffix(part.suffix))
     if output is None:
@@ -117,12 +112,27 @@ def _compare(
     return Exported(str(file), kind, precision, size, len(pixels), agreement, difference)
 
 
+def _unlike(report: Exported, test: dict[str, Any]) -> bool:
+    """Say whether a form errs where the model does not: in a tenth of its answers, or by more than its own error.
+
+    Numbers beyond 65,504 leave float16's range, and eight bits are few for any.
+    """
+    if report.agreement is None:
+        return not report.largest_difference <= test["root_mean_squared_error"]
+    return report.agreement < _LEAST_AGREEMENT
+
+
 def _keras(classifier: SavedClassifier, precision: str, images: Origin, file: Path) -> Predict:
     import keras
 
     shutil.copy(classifier.folder / "assets.extra" / "model.keras", file)
+    if precision == "float16":
+        whole = keras.models.load_model(file, compile=False)
+        output = whole.layers[-1]
+        below = computing_in("float16", keras.Model(whole.input, output.input))
+        keras.Model(below.input, output(below.output)).save(file)  # In float32: a number may leave float16's range.
     model = keras.models.load_model(file, compile=False)
-    return lambda pixels: keras.ops.convert_to_numpy(model.predict(pixels, verbose=0))
+    return lambda pixels: keras.ops.convert_to_numpy(model.predict(pixels, verbose=0)).astype("float32")
 
 
 def _litert(classifier: SavedClassifier, precision: str, images: Origin, file: Path) -> Predict:
@@ -200,14 +210,14 @@ def _onnx_float16(file: Path) -> None:
 def _openvino(classifier: SavedClassifier, precision: str, images: Origin, file: Path) -> Predict:
     import openvino
 
-    if precision == "int8":  # OpenVINO takes what ONNX Runtime quantised, with its scales.
-        with tempfile.TemporaryDirectory() as folder:
-            _onnx_int8(classifier, images, Path(folder) / "int8.onnx")
-            model = openvino.convert_model(Path(folder) / "int8.onnx")
-            openvino.save_model(model, str(file), compress_to_fp16=False)
-    else:
-        model = openvino.convert_model(_functional(classifier))
-        openvino.save_model(model, str(file), compress_to_fp16=precision == "float16")
+    with tempfile.TemporaryDirectory() as folder:
+        if precision == "int8":  # OpenVINO takes what ONNX Runtime quantised, with its scales.
+            source = Path(folder) / "int8.onnx"
+            _onnx_int8(classifier, images, source)
+        else:
+            source = _functional(classifier)
+        # Weights may lie in the file that they were read from until they are saved.
+        openvino.save_model(openvino.convert_model(source), str(file), compress_to_fp16=precision == "float16")
 
     def predict(pixels: np.ndarray) -> np.ndarray:
         compiled = openvino.Core().compile_model(str(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})

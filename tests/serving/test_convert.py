@@ -7,7 +7,7 @@ import pytest
 import keras_transfer as kt
 from keras_transfer import commands
 from keras_transfer.progress import Progress
-from keras_transfer.serving import convert
+from keras_transfer.serving import convert, forms
 
 QUIET = Progress(quiet=True)
 
@@ -22,6 +22,7 @@ def copied(version, tmp_path_factory):
     ("kind", "precision", "tolerance"),
     [
         ("keras", "float32", 1e-5),
+        ("keras", "float16", 0.02),
         ("litert", "float32", 1e-5),
         ("litert", "float16", 0.02),
         ("litert", "int8", 0.2),
@@ -43,7 +44,7 @@ def test_each_form_answers_as_the_saved_model(version, copied, kind, precision, 
     assert report.largest_difference <= tolerance
     assert report.agreement >= (0.8 if precision == "int8" else 1.0)
     assert report.images == min(convert._COMPARED, version.metrics["data"]["test"])
-    kept = json.loads((copied / "assets.extra" / "exports" / f"model-{precision}{convert._SUFFIX[kind]}.json")
+    kept = json.loads((copied / "assets.extra" / "exports" / f"model-{precision}{forms.SUFFIX[kind]}.json")
                       .read_text())  # fmt: skip
     assert kept["agreement"] == report.agreement
     if kind == "litert":
