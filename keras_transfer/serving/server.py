@@ -8,6 +8,7 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from keras_transfer.serving.saved import SavedClassifier
 
 MOST_BYTES = 32 * 2**20  # Of a request's body.
 _POLL_SECONDS = 1.0
+_PARSERS = 2  # Threads that turn bodies into calls.
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,8 @@ def application(
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        # JSON and base64 hold the interpreter's lock: more threads would parse no faster, and hold more memory.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_PARSERS, "parser"))
         yield
         await asyncio.to_thread(serving.close)
 
