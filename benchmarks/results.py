@@ -12,6 +12,8 @@ from statistics import median
 
 import click
 
+from keras_transfer.device import processor
+
 FILE = Path(__file__).with_name("RESULTS.md")
 _PACKAGES = ("tensorflow", "keras", "openvino", "keras-hub", "torch", "transformers")
 _TITLE = (
@@ -41,15 +43,7 @@ def machine() -> str:
             found.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             continue
-    return f"{os.cpu_count()} cores of {_processor()}, Python {platform.python_version()}, {', '.join(found)}."
-
-
-def _processor() -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text("utf-8")
-    except OSError:
-        return platform.processor() or platform.machine()
-    return re.search(r"(?m)^model name\s*: (.*)$", text + "\nmodel name : " + platform.machine())[1]  # type: ignore[index]
+    return f"{os.cpu_count()} cores of {processor()}, Python {platform.python_version()}, {', '.join(found)}."
 
 
 def _neutral(word: str) -> str:

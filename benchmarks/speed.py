@@ -19,6 +19,7 @@ from benchmarks.results import spread
 from keras_transfer.bases import find
 
 Runs = dict[str, list[dict[str, Any]]]
+_TESTS = 100  # Test photos where only time and memory are asked for.
 _TITLES = {"guide": "guide loop", "keras_hub": "KerasHub", "torch": "PyTorch"}
 
 
@@ -81,7 +82,7 @@ def growth(spec: dict[str, Any], images: list[int], epochs: list[int]) -> Iterat
     yield from ("| images | epochs | time to trained weights | peak memory |", "|---|---|---|---|")
     first: dict[str, Any] = {}
     for count in images:
-        with split_folder(spec["data"], count, 0) as (folder, classes):
+        with split_folder(spec["data"], count, 0, _TESTS) as (folder, classes):
             for number in epochs:
                 whole = {**spec, "data": folder, "classes": classes, "epochs": number, "seed": 0, "once": True}
                 found = run("project", whole)
@@ -91,14 +92,17 @@ def growth(spec: dict[str, Any], images: list[int], epochs: list[int]) -> Iterat
 
 
 @contextmanager
-def split_folder(data: str, images: int, seed: int) -> Iterator[tuple[str, int]]:
-    """Yield a folder with `train/`, `images` links to as many a class, and `test/`, the rest; and how many classes."""
+def split_folder(data: str, images: int, seed: int, tests: int | None = None) -> Iterator[tuple[str, int]]:
+    """Yield a folder with `train/`, `images` links, as many a class, and `test/`, the rest or so many of it; and how
+    many classes.
+    """
     classes = sorted(path for path in Path(data).iterdir() if path.is_dir())
     with tempfile.TemporaryDirectory() as folder:
         for source in classes:
             files = sorted(source.iterdir())
             random.Random(seed).shuffle(files)
-            for number, file in enumerate(files):
+            last = None if tests is None else (images + tests) // len(classes)
+            for number, file in enumerate(files[:last]):
                 part = Path(folder) / ("train" if number < images // len(classes) else "test") / source.name
                 part.mkdir(parents=True, exist_ok=True)
                 (part / file.name).symlink_to(file.resolve())
