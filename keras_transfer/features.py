@@ -143,7 +143,7 @@ def weights_digest(network: keras.Model) -> str:
 def embeddings(stored: ActivationSet, digests: Sequence[bytes]) -> np.ndarray:
     """Return the embeddings, float32 `[N, D]`: the last tensor of each stored row."""
     last = len(stored.specs()) - 1
-    return stored.read(digests, [last])[0].astype("float32")
+    return stored.read(digests, [last])[0].astype("float32", copy=False)
 
 
 def boundary_signature(stored: ActivationSet) -> list[tf.TensorSpec]:

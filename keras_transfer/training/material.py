@@ -111,7 +111,7 @@ class Material:
 
     def logits(self, rows: np.ndarray) -> np.ndarray:
         """Return the network's logits, float32 `[N, K]`, for some rows, test images among them."""
-        order = pipeline.in_order(len(rows), 4 * int(self.recipe.batch_size))
+        order = pipeline.in_order(len(rows), 2 * int(self.recipe.batch_size))
         if self.stored:
             digests = [self.digests[row] for row in rows]
             found = self.extractor.plain(self.examples.at(rows), digests)

@@ -108,11 +108,13 @@ def refit(material: Material, phases: list[Phase], start: list[list[np.ndarray]]
 
 def _solve_head(material: Material, rows: np.ndarray, strength: float | None) -> Phase:
     begun, objective, method = time.monotonic(), material.objective, material.recipe.head_solver
-    embeddings = np.concatenate([material.embeddings(rows, view) for view in range(material.views)])
+    views = [material.embeddings(rows, view) for view in range(material.views)]
+    embeddings = solver.standardise(np.concatenate(views) if len(views) > 1 else views[0], method)
+    del views  # A copy of all embeddings, while they are solved.
     tables = material.targets(rows)
     targets, *weights = (np.tile(table, (material.views,) + (1,) * (table.ndim - 1)) for table in tables)
     train: dict[str, Any] = {
-        "embeddings": solver.standardise(embeddings, method),
+        "embeddings": embeddings,
         "targets": targets,
         "weights": weights[0] if weights else None,
     }
@@ -124,7 +126,7 @@ def _solve_head(material: Material, rows: np.ndarray, strength: float | None) ->
     material.network.head.get_layer("logits").set_weights([head.kernel, head.bias])
     scores = objective.judge(head.logits(held), held_targets)
     seconds = time.monotonic() - begun
-    rate = len(embeddings) / max(seconds, 1e-9)
+    rate = len(targets) / max(seconds, 1e-9)
     history = [{"phase": "head", "epoch": head.iterations, **{f"val_{key}": scores[key] for key in scores}}]
     details = {"solver": method, "strength": head.strength}
     count = head.kernel.size + head.bias.size
@@ -141,7 +143,8 @@ def _descend(
     order = pipeline.Shuffled(len(rows), size, material.views, recipe.seed, first=len(earlier))
     validation = None
     if held_out:
-        held = pipeline.in_order(len(material.validation), 4 * size)
+        # In larger batches, those that wait would take more memory than training does.
+        held = pipeline.in_order(len(material.validation), 2 * size)
         validation = material.batches(material.validation, held, embedding)
     batches = material.batches(rows, order, embedding, augmented=True)
     feed = Feed(batches, len(rows), order.steps, validation, earlier)
