@@ -21,12 +21,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 def guide(spec: Spec) -> dict[str, Any]:
-    """The loop of https://keras.io/guides/transfer_learning/: the whole base runs on every image in every epoch."""
+    """The loop of https://keras.io/guides/transfer_learning/: the whole base runs on every image in every epoch.
+
+    In float32, as the guide has it, or under the dtype policy that SPEC names.
+    """
     import keras
 
     from keras_transfer import model, weights
     from keras_transfer.bases import find
 
+    keras.config.set_dtype_policy(spec.get("policy", "float32"))
     size, row = spec["size"], find(spec["base"])
     base = weights.load(row.name, spec["weights"], size, spec["seed"]).base
     begun = time.monotonic()
@@ -99,18 +103,20 @@ def project(spec: Spec) -> dict[str, Any]:
 def floor(spec: Spec) -> dict[str, Any]:
     """One forward pass of the base over each training and validation image, decoding included, nothing else."""
     import keras_transfer as kt
-    from keras_transfer import device, engine, model, weights
+    from keras_transfer import device, engine, model, transfer, weights
     from keras_transfer.data import pipeline, sources
     from keras_transfer.data.decode import Decoder
 
     recipe = kt.Recipe(base=spec["base"])
-    source = weights.load(spec["base"], spec["weights"], spec["size"], spec["seed"])
-    frozen = model.cut(model.build(source.base, source.row, recipe, 2), source.row.thawed("auto")).frozen
+    plan = device.plan(recipe)
+    with transfer.policy(plan.policy):
+        source = weights.load(spec["base"], spec["weights"], spec["size"], spec["seed"])
+        frozen = model.cut(model.build(source.base, source.row, recipe, 2), source.row.thawed("auto")).frozen
     examples = sources.load(f"{spec['data']}/train")
     decoder = Decoder(spec["size"], "crop", recipe.max_pixels)
     batches = pipeline.images(examples.contents, examples.paths, decoder, 16)
     sample = next(iter(batches.as_numpy_iterator()))
-    runner = engine.start(frozen, device.plan(recipe), sample, kt.Progress(quiet=True))
+    runner = engine.start(frozen, plan, sample, kt.Progress(quiet=True))
     list(runner.run([sample] * 3))
     begun = time.monotonic()
     for _ in runner.run(batches.as_numpy_iterator()):
@@ -119,33 +125,37 @@ def floor(spec: Spec) -> dict[str, Any]:
 
 
 def top(spec: Spec) -> dict[str, Any]:
-    """Phase 2's training steps alone, on activations that lie in memory as tensors; no validation."""
+    """Phase 2's training steps alone, in its precision, on activations that lie in memory; no validation."""
     import keras
     import numpy as np
     import tensorflow as tf
 
     import keras_transfer as kt
-    from keras_transfer import model, weights
+    from keras_transfer import device, model, transfer, weights
     from keras_transfer.data import sources
     from keras_transfer.training.objectives import Classification
     from keras_transfer.training.phases import Descent, compile_for
 
-    source = weights.load(spec["base"], spec["weights"], spec["size"], spec["seed"])
+    recipe = kt.Recipe(base=spec["base"])
+    plan = device.plan(recipe)
     count = round(0.85 * len(sources.load(f"{spec['data']}/train")))
     classes = len(sources.load(f"{spec['data']}/train").classes)
-    network = model.build(source.base, source.row, kt.Recipe(), classes)
-    tail = model.cut(network, source.row.thawed("auto")).tail
+    with transfer.policy(plan.policy):
+        source = weights.load(spec["base"], spec["weights"], spec["size"], spec["seed"])
+        network = model.build(source.base, source.row, recipe, classes)
+        tail = model.cut(network, source.row.thawed("auto")).tail
     generator, size = np.random.default_rng(0), 32
     rows = [size] * (count // size) + [count % size] * (count % size > 0)
     shape = tail.input_shape[1:]
     batches = [
         (
-            tf.constant(generator.random((row, *shape), "float32")),
+            tf.cast(generator.random((row, *shape), "float32"), plan.precision),
             tf.constant(np.eye(classes, dtype="float32")[generator.integers(0, classes, row)]),
         )
         for row in rows
     ]
-    compile_for(tail, Descent(spec["epochs"], 3e-4, 0.0, None, False, Classification(np.eye(classes))), len(batches))
+    descent = Descent(spec["epochs"], 3e-4, 0.0, None, plan.xla, Classification(np.eye(classes)))
+    compile_for(tail, descent, len(batches))
     keras.utils.set_random_seed(0)
     for x, y in (batches[0], batches[-1]):
         tail.train_on_batch(x, y)

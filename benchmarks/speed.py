@@ -16,7 +16,9 @@ import click
 
 from benchmarks.libraries import installed
 from benchmarks.results import spread
+from keras_transfer import device
 from keras_transfer.bases import find
+from keras_transfer.recipe import Recipe
 
 Runs = dict[str, list[dict[str, Any]]]
 _TESTS = 100  # Test photos where only time and memory are asked for.
@@ -24,15 +26,20 @@ _TITLES = {"guide": "guide loop", "keras_hub": "KerasHub", "torch": "PyTorch"}
 
 
 def measure(spec: dict[str, Any], base: str, views: list[int], pairs: int) -> Runs:
-    """Run every contender in turn, `pairs` times, each time on another draw of the photos."""
+    """Run every contender in turn, `pairs` times, each time on another draw of the photos.
+
+    Where this project computes in half precision, the guide's loop runs in it, too, besides its own float32.
+    """
     name = find(base).name
+    policy = device.plan(Recipe(base=name)).policy
+    half = [] if policy == "float32" else [(f"guide loop, {policy}", "guide", {"policy": policy})]
     # Bare training steps compare with phase 2 only where both run as many epochs; a probe's accuracy with defaults'.
     names = ["guide", *installed(name), "floor", "probe" if spec["defaults"] else "top"]
     found: Runs = {}
     for pair in range(pairs):
         with split_folder(spec["data"], spec["images"], pair) as (data, classes):
             whole = {**spec, "data": data, "classes": classes, "base": name, "seed": pair}
-            turns = [("project", "project", {"views": views[0]}), *((one, one, {}) for one in names)]
+            turns = [("project", "project", {"views": views[0]}), *((one, one, {}) for one in names), *half]
             turns += [(f"project {count}", "project", {"views": count, "once": True}) for count in views[1:]]
             for title, contender, changes in turns:
                 found.setdefault(title, []).append(run(contender, {**whole, **changes}))
@@ -51,8 +58,8 @@ def rows(runs: Runs) -> dict[str, str]:
         return "-" if None in values else spread(values)
 
     views = [title for title in runs if title.startswith("project ")]
-    loops = [name for name in _TITLES if name in runs]
-    found = {f"{_TITLES[name]} / project, data to trained weights": ratio(name, "seconds", "project") for name in loops}
+    loops = {name: _TITLES.get(name, name) for name in runs if name in _TITLES or name.startswith("guide")}
+    found = {f"{loops[name]} / project, data to trained weights": ratio(name, "seconds", "project") for name in loops}
     for title in views:
         found[f"guide loop / project with {title.split()[1]} stored views"] = ratio("guide", "seconds", title)
     found["phase 1 / floor"] = ratio("project", "phase 1", "floor")
@@ -66,7 +73,7 @@ def rows(runs: Runs) -> dict[str, str]:
     if "probe" in runs:
         found["test accuracy, logistic-regression probe"] = plain("probe", "accuracy")
     for name in ("project", *loops):
-        found[f"peak memory, MB, {_TITLES.get(name, name)}"] = plain(name, "peak MB")
+        found[f"peak memory, MB, {loops.get(name, name)}"] = plain(name, "peak MB")
     return found
 
 
