@@ -103,15 +103,14 @@ def project(spec: Spec) -> dict[str, Any]:
 def floor(spec: Spec) -> dict[str, Any]:
     """One forward pass of the base over each training and validation image, decoding included, nothing else."""
     import keras_transfer as kt
-    from keras_transfer import device, engine, model, transfer, weights
+    from keras_transfer import device, engine, model, weights
     from keras_transfer.data import pipeline, sources
     from keras_transfer.data.decode import Decoder
 
     recipe = kt.Recipe(base=spec["base"])
     plan = device.plan(recipe)
-    with transfer.policy(plan.policy):
-        source = weights.load(spec["base"], spec["weights"], spec["size"], spec["seed"])
-        frozen = model.cut(model.build(source.base, source.row, recipe, 2), source.row.thawed("auto")).frozen
+    source = weights.load(spec["base"], spec["weights"], spec["size"], spec["seed"])
+    frozen = model.cut(model.build(source.base, source.row, recipe, 2), source.row.thawed("auto")).frozen
     examples = sources.load(f"{spec['data']}/train")
     decoder = Decoder(spec["size"], "crop", recipe.max_pixels)
     batches = pipeline.images(examples.contents, examples.paths, decoder, 16)
@@ -131,7 +130,7 @@ def top(spec: Spec) -> dict[str, Any]:
     import tensorflow as tf
 
     import keras_transfer as kt
-    from keras_transfer import device, model, transfer, weights
+    from keras_transfer import device, model, weights
     from keras_transfer.data import sources
     from keras_transfer.training.objectives import Classification
     from keras_transfer.training.phases import Descent, compile_for
@@ -140,10 +139,9 @@ def top(spec: Spec) -> dict[str, Any]:
     plan = device.plan(recipe)
     count = round(0.85 * len(sources.load(f"{spec['data']}/train")))
     classes = len(sources.load(f"{spec['data']}/train").classes)
-    with transfer.policy(plan.policy):
-        source = weights.load(spec["base"], spec["weights"], spec["size"], spec["seed"])
-        network = model.build(source.base, source.row, recipe, classes)
-        tail = model.cut(network, source.row.thawed("auto")).tail
+    source = weights.load(spec["base"], spec["weights"], spec["size"], spec["seed"])
+    network = model.build(source.base, source.row, recipe, classes)
+    tail = model.cut(network, source.row.thawed("auto")).tail
     generator, size = np.random.default_rng(0), 32
     rows = [size] * (count // size) + [count % size] * (count % size > 0)
     shape = tail.input_shape[1:]
@@ -155,10 +153,11 @@ def top(spec: Spec) -> dict[str, Any]:
         for row in rows
     ]
     descent = Descent(spec["epochs"], 3e-4, 0.0, None, plan.xla, Classification(np.eye(classes)))
-    compile_for(tail, descent, len(batches))
     keras.utils.set_random_seed(0)
-    for x, y in (batches[0], batches[-1]):
-        tail.train_on_batch(x, y)
+    with model.computing_in(plan.policy, tail, but=[network.head.get_layer("logits")]):
+        compile_for(tail, descent, len(batches))
+        for x, y in (batches[0], batches[-1]):
+            tail.train_on_batch(x, y)
     begun, ends = time.monotonic(), []
     for _ in range(min(spec["epochs"], spec.get("guide_epochs") or spec["epochs"])):
         for x, y in batches:

@@ -32,7 +32,9 @@ def measure(spec: dict[str, Any], base: str, views: list[int], pairs: int) -> Ru
     """
     name = find(base).name
     policy = device.plan(Recipe(base=name)).policy
-    half = [] if policy == "float32" else [(f"guide loop, {policy}", "guide", {"policy": policy})]
+    half: list[tuple[str, str, dict[str, Any]]] = []
+    if policy != "float32":
+        half.append((f"guide loop, {policy}", "guide", {"policy": policy}))
     # Bare training steps compare with phase 2 only where both run as many epochs; a probe's accuracy with defaults'.
     names = ["guide", *installed(name), "floor", "probe" if spec["defaults"] else "top"]
     found: Runs = {}

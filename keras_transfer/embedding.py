@@ -68,9 +68,9 @@ def compute(
     from keras_transfer import device, features, model, transfer
 
     recipe, plan = transfer.with_size(recipe), device.plan(recipe)
-    with transfer.policy(plan.policy):
+    with transfer.built_in_float32():
         source = transfer.load_base(recipe, progress)
         network = model.build(source.base, source.row, recipe, len(examples.classes))
         frozen = model.cut(network, None).frozen
-        extractor = features.extractor(frozen, "none", network, source, recipe, plan, progress)
-        return features.embeddings(extractor.plain(examples, digests), digests), source
+    extractor = features.extractor(frozen, "none", network, source, recipe, plan, progress)
+    return features.embeddings(extractor.plain(examples, digests), digests), source

@@ -6,7 +6,8 @@ nothing of this package, and its halves on either side of a boundary share their
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -58,11 +59,6 @@ class Network:
         pixels = keras.Input(self.base.input_shape[1:], name="images")
         return keras.Model(pixels, self.pool(self.base(self.prepare(pixels))))
 
-    def in_float32(self) -> Network:
-        """Return the same network, weights copied, computing in float32 whatever policy it was built under."""
-        prepare, base, head = (computing_in("float32", part) for part in (self.prepare, self.base, self.head))
-        return Network(prepare, base, _computing_in("float32", self.pool), head, self.output)
-
 
 @dataclass(frozen=True)
 class Halves:
@@ -94,38 +90,52 @@ def build(base: keras.Model, row: Base, recipe: Recipe, classes: int, output: ke
     embedding = keras.Input(pool.compute_output_shape(base.output_shape)[1:], name="embedding")
     penalty = keras.regularizers.L2(recipe.l2) if recipe.l2 else None
     x = embedding
-    for number, width in enumerate(recipe.dense):
+    for number, width in enumerate([*recipe.dense, classes]):
         if recipe.dropout:
             x = keras.layers.Dropout(recipe.dropout, seed=recipe.seed + number)(x)
-        x = keras.layers.Dense(width, "relu", kernel_regularizer=penalty, name=f"dense_{number + 1}")(x)
-    if recipe.dropout:
-        x = keras.layers.Dropout(recipe.dropout, seed=recipe.seed + len(recipe.dense))(x)
-    logits = keras.layers.Dense(classes, kernel_regularizer=penalty, dtype="float32", name="logits")(x)
-    head = keras.Model(embedding, logits, name="head")
+        last = number == len(recipe.dense)
+        x = keras.layers.Dense(
+            width,
+            None if last else "relu",
+            kernel_initializer=keras.initializers.GlorotUniform(recipe.seed + number),
+            kernel_regularizer=penalty,
+            name="logits" if last else f"dense_{number + 1}",
+        )(x)
+    head = keras.Model(embedding, x, name="head")
     return Network(
         preparation(row.preprocessing, base.input_shape[1:]),
         base,
         pool,
         head,
-        output or keras.layers.Softmax(dtype="float32"),
+        output or keras.layers.Softmax(),
     )
 
 
-def computing_in(dtype: str, model: keras.Model) -> keras.Model:
-    """Return the same model, weights copied, with weights and arithmetic of one dtype, whatever policy it was built
-    under.
+@contextmanager
+def computing_in(policy: str, *models: keras.Model, but: Sequence[keras.Layer] = ()) -> Iterator[None]:
+    """Let models compute under a Keras dtype policy for a while. What is traced meanwhile stays so.
+
+    Args:
+        policy: One that keeps variables in float32: `float32`, `mixed_bfloat16` or `mixed_float16`.
+        models: Whose float32 layers do; the policies of others, which their maker chose, are left alone.
+        but: Layers that go on in float32.
     """
-    twin = keras.models.clone_model(model, clone_function=partial(_computing_in, dtype), recursive=True)
-    twin.set_weights(model.get_weights())
-    return twin
+    kept = {id(layer) for layer in but}
+    layers = {id(layer): layer for model in models for layer in _layers(model)}
+    changed = [layer for key, layer in layers.items() if key not in kept and layer.dtype_policy.name == "float32"]
+    for layer in changed:
+        layer.dtype_policy = policy
+    try:
+        yield
+    finally:
+        for layer in changed:
+            layer.dtype_policy = "float32"
 
 
-def _computing_in(dtype: str, step: keras.Operation) -> Any:
-    config = step.get_config()
-    # Keras 3.8 records the casts of its policies as steps of their own.
-    if isinstance(step, keras.Layer) or config.get("dtype") in ("bfloat16", "float16"):
-        config["dtype"] = dtype
-    return type(step).from_config(config)
+def _layers(layer: keras.Layer) -> Iterator[keras.Layer]:
+    yield layer
+    for inner in getattr(layer, "layers", ()):
+        yield from _layers(inner)
 
 
 def freeze_statistics(base: keras.Model) -> None:

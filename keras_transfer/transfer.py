@@ -56,16 +56,13 @@ def train(
         backup: Folder that keeps each phase's weights after each epoch.
     """
     plan = device.plan(recipe)
-    with policy(plan.policy):
-        with watch.time("build"):
-            source = load_base(recipe, progress)
-            objective = objectives.of(examples)
-            network = model.build(source.base, source.row, recipe, len(examples.classes), objective.output())
-            material = Material(recipe, source, network, examples, digests, objective, plan, progress)
-        phases = two_phase.run(material, watch, backup)
-    # Trained weights are float32 in any precision, the arithmetic was not.
-    served = network if plan.precision == "float32" else network.in_float32()
-    return Trained(material.recipe, source, served, phases, material)
+    with watch.time("build"), built_in_float32():
+        source = load_base(recipe, progress)
+        objective = objectives.of(examples)
+        network = model.build(source.base, source.row, recipe, len(examples.classes), objective.output())
+        material = Material(recipe, source, network, examples, digests, objective, plan, progress)
+    phases = two_phase.run(material, watch, backup)
+    return Trained(material.recipe, source, network, phases, material)
 
 
 def with_size(recipe: Recipe) -> Recipe:
@@ -91,10 +88,10 @@ def load_base(recipe: Recipe, progress: Progress) -> weights.Source:
 
 
 @contextmanager
-def policy(name: str) -> Iterator[None]:
-    """Build and run what comes inside under one of Keras's dtype policies."""
+def built_in_float32() -> Iterator[None]:
+    """Build layers in float32, whatever Keras's own dtype policy is: a plan's precision is set when they compute."""
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
+    keras.config.set_dtype_policy("float32")
     try:
         yield
     finally:

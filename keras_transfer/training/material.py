@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -16,7 +17,7 @@ from keras_transfer.data import augment, pipeline
 from keras_transfer.data.examples import Examples
 from keras_transfer.device import Plan
 from keras_transfer.features import Extractor
-from keras_transfer.model import Frozen, Halves, Network, cut
+from keras_transfer.model import Frozen, Halves, Network, computing_in, cut
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
 from keras_transfer.training import objectives
@@ -109,9 +110,13 @@ class Material:
             return changed.prefetch(2)
         return batches
 
+    def in_order(self, rows: np.ndarray) -> pipeline.Order:
+        """Return the order of a pass without training: in larger batches, those that wait would take more memory."""
+        return pipeline.in_order(len(rows), 2 * int(self.recipe.batch_size))
+
     def logits(self, rows: np.ndarray) -> np.ndarray:
         """Return the network's logits, float32 `[N, K]`, for some rows, test images among them."""
-        order = pipeline.in_order(len(rows), 2 * int(self.recipe.batch_size))
+        order = self.in_order(rows)
         if self.stored:
             digests = [self.digests[row] for row in rows]
             found = self.extractor.plain(self.examples.at(rows), digests)
@@ -121,7 +126,8 @@ class Material:
         else:
             batches = pipeline.decoded(self.examples.at(rows), [], self.extractor.decoder, order)
         model = self.trainable()
-        return np.concatenate([keras.ops.convert_to_numpy(model.predict_on_batch(x)) for (x,) in batches])
+        with self.computing(model):
+            return np.concatenate([keras.ops.convert_to_numpy(model.predict_on_batch(x)) for (x,) in batches])
 
     def targets(self, rows: np.ndarray) -> list[np.ndarray]:
         """Return what training compares with: targets and, where classes are weighed, the images' weights."""
@@ -138,6 +144,10 @@ class Material:
             return self.halves.tail
         pixels = keras.Input(self.network.base.input_shape[1:], name="images")
         return keras.Model(pixels, self.halves.tail(Frozen(self.halves.below)(pixels)))
+
+    def computing(self, model: keras.Model) -> AbstractContextManager[None]:
+        """Let a model that is trained compute in the plan's precision; logits and losses stay float32."""
+        return computing_in(self.plan.policy, model, self.halves.below, but=[self.network.head.get_layer("logits")])
 
     def _extractor(self) -> Extractor:
         frozen = self.halves.frozen if self.stored else cut(self.network, None).frozen

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +13,10 @@ import tensorflow as tf
 
 from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress
+from keras_transfer.training import backup as backups
+from keras_transfer.training.backup import Epochs
 from keras_transfer.training.objectives import Objective
 
-Epochs = dict[int, dict[str, float]]  # By number, from 1: losses and metrics, as Keras names them.
-
-_BEST, _LATEST, _LOG = "best.weights.h5", "latest", "history.csv"  # In the folder of a backup.
 _WARM_UP = 0.1  # Share of all steps over which the learning rate rises from zero.
 
 
@@ -115,11 +112,13 @@ def train(
         progress: Hears of each batch.
         keep_better: Keep the weights from before, if no epoch has a smaller validation loss.
         backup: Folder for the weights after each epoch; what an interrupted run left there is gone on from, and the
-            best of its epochs is kept if it stays the best.
+            best of its epochs is kept if it stays the best. A phase that ended there is not run again.
 
     Raises:
         UserError: the loss is no number, and there are no weights to go back to.
     """
+    if ended := backups.ended(backup, model):
+        return Phase(**ended)
     begun = time.monotonic()
     validation, earlier = feed.validation, feed.earlier
     compile_for(model, descent, feed.steps)
@@ -133,9 +132,10 @@ def train(
             )
         ]
         if backup is not None:
-            callbacks += _backing_up(backup, descent.objective, earlier, validation is not None)
+            criterion = f"val_{descent.objective.criterion}"
+            callbacks += backups.callbacks(backup, criterion, earlier, validation is not None)
         if validation is not None:
-            callbacks.append(_stopping(descent, before))
+            callbacks += _stopping(descent, before, earlier)
         fitted = model.fit(
             feed.batches,
             epochs=descent.epochs,
@@ -152,50 +152,43 @@ def train(
     }
     epochs = earlier | run
     best, scores = (max(epochs), {}) if validation is None else _best(epochs, descent.objective)
-    if backup is not None:
-        if scores and best not in run and np.isfinite(scores["loss"]):
-            model.load_weights(backup / _BEST)
-        shutil.rmtree(backup, ignore_errors=True)
+    if backup is not None and scores and best not in run and np.isfinite(scores["loss"]):
+        backups.load_best(backup, model)
     if before is not None and start is not None and not scores["loss"] < before["loss"]:
         model.set_weights(start)
         best, scores = 0, before
     if scores and not np.isfinite(scores["loss"]):
+        if backup is not None:
+            backups.discard(backup)
         raise UserError(f"The loss of the {name} phase is no number: lower its learning rate (--{name}-lr).")
     history = [{"phase": name, "epoch": epoch, **epochs[epoch]} for epoch in sorted(epochs)]
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     rate = len(run) * feed.count / max(seconds, 1e-9)
-    return Phase(name, max(epochs), best, seconds, trainable, rate, scores, history)
+    phase = Phase(name, max(epochs), best, seconds, trainable, rate, scores, history)
+    if backup is not None:
+        backups.end(backup, model, asdict(phase))
+    return phase
 
 
-def logged(backup: Path | None) -> Epochs:
-    """Return the epochs that an interrupted phase left in its backup."""
-    if backup is None or not (backup / _LOG).exists():
-        return {}
-    with (backup / _LOG).open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    return {int(row.pop("epoch")) + 1: {key: float(value) for key, value in row.items()} for row in rows}
-
-
-def _backing_up(backup: Path, objective: Objective, earlier: Epochs, held_out: bool) -> list[keras.callbacks.Callback]:
-    """Return what keeps each epoch: its log and the best weights first, for the latest weights tell that it is over."""
-    backup.mkdir(parents=True, exist_ok=True)
-    found: list[keras.callbacks.Callback] = [keras.callbacks.CSVLogger(str(backup / _LOG), append=True)]
-    if held_out:
-        criterion = f"val_{objective.criterion}"
-        least = min((epoch[criterion] for epoch in earlier.values()), default=None)
-        options = {"save_best_only": True, "save_weights_only": True, "initial_value_threshold": least}
-        found.append(keras.callbacks.ModelCheckpoint(str(backup / _BEST), criterion, mode="min", **options))
-    return [*found, keras.callbacks.BackupAndRestore(str(backup / _LATEST))]
-
-
-def _stopping(descent: Descent, before: dict[str, float] | None) -> keras.callbacks.EarlyStopping:
-    return keras.callbacks.EarlyStopping(
-        f"val_{descent.objective.criterion}",
-        mode="min",
-        patience=descent.epochs if descent.patience is None else descent.patience,
-        baseline=before["loss"] if before is not None else None,
-        restore_best_weights=True,
+def _stopping(descent: Descent, before: dict[str, float] | None, earlier: Epochs) -> list[keras.callbacks.Callback]:
+    """Return what stops early and restores the best weights; an interrupted run goes on with what it knew."""
+    criterion = f"val_{descent.objective.criterion}"
+    baseline = None if before is None else before["loss"]
+    patience = descent.epochs if descent.patience is None else descent.patience
+    stopping = keras.callbacks.EarlyStopping(
+        criterion, mode="min", patience=patience, baseline=baseline, restore_best_weights=True
     )
+    losses = [epoch[criterion] for _, epoch in sorted(earlier.items())]
+    if not losses:
+        return [stopping]
+    waited, least = 0, np.inf if baseline is None else baseline
+    for loss in losses:
+        waited, least = (0, loss) if loss < least else (waited + 1, least)
+
+    def go_on(logs: Any) -> None:
+        stopping.wait, stopping.best = waited, min(losses)
+
+    return [stopping, keras.callbacks.LambdaCallback(on_train_begin=go_on)]
 
 
 def _best(epochs: Epochs, objective: Objective) -> tuple[int, dict[str, float]]:

@@ -80,7 +80,8 @@ def standardise(embeddings: np.ndarray, method: str = SOLVERS[0]) -> Standardise
     mean, deviation = embeddings.mean(0), embeddings.std(0)
     # Untrained depthwise networks give embeddings of 1e-15 and less, which tell classes apart all the same.
     scale = np.where(deviation > 1e-6 * max(float(deviation.max()), _LEAST_DEVIATION), deviation, np.inf)
-    values = (embeddings - mean) / scale
+    values = embeddings - mean
+    values /= scale  # In place, for they may be as large as all that a run holds in memory.
     if len(values) >= values.shape[1]:
         return Standardised(values, None, mean, scale, method)
     basis, coordinates = np.linalg.qr(values.T.astype("float64"))

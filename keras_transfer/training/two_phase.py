@@ -17,9 +17,10 @@ from keras_transfer import rule
 from keras_transfer.data import pipeline
 from keras_transfer.progress import Stopwatch
 from keras_transfer.recipe import SOLVERS, Recipe
+from keras_transfer.training import backup as backups
 from keras_transfer.training import objectives, solver
 from keras_transfer.training.material import Material
-from keras_transfer.training.phases import Descent, Feed, Phase, logged, train
+from keras_transfer.training.phases import Descent, Feed, Phase, train
 
 # A solved head holds all embeddings in memory, several times over; above this it is trained by gradient.
 _SOLVER_BYTES = 2**28
@@ -137,20 +138,18 @@ def _descend(
     material: Material, name: str, rows: np.ndarray, descent: Descent, held_out: bool, backup: Path | None
 ) -> Phase:
     recipe, embedding = material.recipe, name == "head"
-    size = int(recipe.batch_size)
     folder = backup / f"{name}-{len(rows)}" if backup else None
-    earlier = logged(folder)
-    order = pipeline.Shuffled(len(rows), size, material.views, recipe.seed, first=len(earlier))
+    earlier = backups.logged(folder)
+    order = pipeline.Shuffled(len(rows), int(recipe.batch_size), material.views, recipe.seed, first=len(earlier))
     validation = None
     if held_out:
-        # In larger batches, those that wait would take more memory than training does.
-        held = pipeline.in_order(len(material.validation), 2 * size)
-        validation = material.batches(material.validation, held, embedding)
+        validation = material.batches(material.validation, material.in_order(material.validation), embedding)
     batches = material.batches(rows, order, embedding, augmented=True)
     feed = Feed(batches, len(rows), order.steps, validation, earlier)
     model = material.network.head if embedding else material.trainable()
     keras.utils.set_random_seed(recipe.seed)
-    return train(name, model, feed, descent, material.progress, keep_better=not embedding, backup=folder)
+    with material.computing(model):
+        return train(name, model, feed, descent, material.progress, keep_better=not embedding, backup=folder)
 
 
 def _patience(recipe: Recipe) -> int | None:

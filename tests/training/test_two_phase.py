@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transfer import device, model, rule, transfer, weights
+from keras_transfer import device, model, rule, weights
 from keras_transfer.data import audit, pipeline, sources, splits
 from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress, Stopwatch
@@ -169,9 +169,8 @@ def test_refit_sees_the_validation_images_too(photos, tiny_base):
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_half_precision_stores_half_and_trains(photos, tiny_base, fresh_cache, precision):
-    with transfer.policy(f"mixed_{precision}"):
-        one = material(photos, base=tiny_base, size=24, precision=precision, engine="tensorflow", fine_tune_epochs=1)
-        phases = two_phase.run(one, Stopwatch())
+    one = material(photos, base=tiny_base, size=24, precision=precision, engine="tensorflow", fine_tune_epochs=1)
+    phases = two_phase.run(one, Stopwatch())
     assert [dtype.itemsize for _, dtype in one.sets[0].specs()] == [2, 2]
     assert np.isfinite(phases[1].history[0]["loss"])
     # Gradients of float16 vanish below 6e-8, those of bfloat16 do not.
@@ -197,16 +196,22 @@ def test_a_loss_that_is_no_number_says_what_to_lower(photos, tiny_base):
 
 
 class Interrupted(Progress):
-    """Ctrl-C in the third of five epochs."""
+    """Ctrl-C after two fifths of phase 2, or of a later run of it."""
+
+    def __init__(self, run=1):
+        super().__init__(quiet=True)
+        self.left, self.tasks = run, []
 
     @contextmanager
     def task(self, name, total, unit="images"):
         done = 0
+        self.tasks.append(name)
+        self.left -= name == "Fine-tuning"
 
         def advance(images):
             nonlocal done
             done += images
-            if name == "Fine-tuning" and done > total * 2 / 5:
+            if name == "Fine-tuning" and not self.left and done > total * 2 / 5:
                 raise KeyboardInterrupt
 
         yield advance
@@ -216,7 +221,7 @@ FIVE_EPOCHS = {"size": 24, "fine_tune_epochs": 5, "patience": "none", "batch_siz
 
 
 def interrupted(photos, base, backup):
-    one = material(photos, Interrupted(quiet=True), base=base, **FIVE_EPOCHS)
+    one = material(photos, Interrupted(), base=base, **FIVE_EPOCHS)
     with pytest.raises(KeyboardInterrupt):
         two_phase.run(one, Stopwatch(), backup)
     return material(photos, base=base, **FIVE_EPOCHS)
@@ -233,22 +238,53 @@ def test_an_interrupted_phase_ends_as_if_it_had_not_been(photos, tiny_base, tmp_
     assert phase.best_epoch == expected.best_epoch
     for one, other in zip(again.halves.tail.get_weights(), whole.halves.tail.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)
-    assert not list(tmp_path.rglob("*.h5"))
+    assert [file.name for file in tmp_path.rglob("*.h5")] == ["last.weights.h5"]
 
 
-def test_the_best_epoch_before_an_interruption_is_kept(photos, tiny_base, tmp_path):
-    again = interrupted(photos, tiny_base, tmp_path)
-    (log,) = tmp_path.rglob("history.csv")
+def make_best(folder, epoch):
+    """Write into the log of an interrupted phase that an epoch was better than any to come."""
+    (log,) = folder.rglob("history.csv")
     with log.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    rows[1] |= {key: "1e-9" for key in rows[1] if key in ("val_loss", "val_cross_entropy")}
+    rows[epoch - 1] |= {key: "1e-9" for key in rows[0] if key in ("val_loss", "val_cross_entropy")}
     with log.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, rows[0])
         writer.writeheader()
         writer.writerows(rows)
+    return log
+
+
+def test_patience_goes_on_where_it_was_interrupted(photos, tiny_base, tmp_path):
+    again = interrupted(photos, tiny_base, tmp_path)
+    make_best(tmp_path, 1)
+    again.recipe = again.recipe.replace(patience=2)
+    assert two_phase.run(again, Stopwatch(), tmp_path)[1].epochs == 3
+
+
+def test_the_best_epoch_before_an_interruption_is_kept(photos, tiny_base, tmp_path):
+    again = interrupted(photos, tiny_base, tmp_path)
+    log = make_best(tmp_path, 2)
     twin = keras.models.clone_model(again.halves.tail)
     twin.load_weights(log.parent / "best.weights.h5")
     phase = two_phase.run(again, Stopwatch(), tmp_path)[1]
     assert phase.best_epoch == 2
     for one, other in zip(again.halves.tail.get_weights(), twin.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_phases_that_ended_before_an_interruption_are_not_run_again(photos, tiny_base, tmp_path):
+    options = {"base": tiny_base, "size": 24, "refit": "on", "dense": "8", "head_epochs": 2, "fine_tune_epochs": 2}
+    options |= {"fine_tune_lr": 1e-3, "patience": "none"}
+    stopped = Interrupted(run=2)
+    with pytest.raises(KeyboardInterrupt):
+        two_phase.run(material(photos, stopped, **options), Stopwatch(), tmp_path)
+    assert [name for name in stopped.tasks if name != "Features"] == ["Head", "Fine-tuning"] * 2
+    again, whole = (material(photos, Interrupted(run=0), **options) for _ in range(2))
+    phases = two_phase.run(again, Stopwatch(), tmp_path)
+    assert [name for name in again.progress.tasks if name != "Features"] == ["Fine-tuning"]
+    expected = two_phase.run(whole, Stopwatch())
+    for phase, other in zip(phases, expected, strict=True):
+        assert phase.validation == pytest.approx(other.validation, rel=1e-4)
+        assert (phase.epochs, phase.best_epoch, len(phase.history)) == (other.epochs, other.best_epoch, 2)
+    for one, other in zip(again.halves.tail.get_weights(), whole.halves.tail.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
