@@ -121,7 +121,7 @@ def computing_in(policy: str, *models: keras.Model, but: Sequence[keras.Layer] =
         but: Layers that go on in float32.
     """
     kept = {id(layer) for layer in but}
-    layers = {id(layer): layer for model in models for layer in _layers(model)}
+    layers = {id(layer): layer for model in models for layer in every_layer(model)}
     changed = [layer for key, layer in layers.items() if key not in kept and layer.dtype_policy.name == "float32"]
     for layer in changed:
         layer.dtype_policy = policy
@@ -132,10 +132,26 @@ def computing_in(policy: str, *models: keras.Model, but: Sequence[keras.Layer] =
             layer.dtype_policy = "float32"
 
 
-def _layers(layer: keras.Layer) -> Iterator[keras.Layer]:
+def every_layer(layer: keras.Layer) -> Iterator[keras.Layer]:
+    """Yield a layer and, of a model, all within it."""
     yield layer
     for inner in getattr(layer, "layers", ()):
-        yield from _layers(inner)
+        yield from every_layer(inner)
+
+
+def copied_in(dtype: str, model: keras.Model) -> keras.Model:
+    """Return a copy of a model whose weights and arithmetic are of one dtype, whatever theirs were."""
+
+    def copied(step: keras.Operation) -> Any:
+        config = step.get_config()
+        # Keras 3.8 records the casts of its policies as steps of their own.
+        if isinstance(step, keras.Layer) or config.get("dtype") in ("bfloat16", "float16"):
+            config["dtype"] = dtype
+        return type(step).from_config(config)
+
+    twin = keras.models.clone_model(model, clone_function=copied, recursive=True)
+    twin.set_weights(model.get_weights())
+    return twin
 
 
 def freeze_statistics(base: keras.Model) -> None:

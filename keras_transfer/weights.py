@@ -147,8 +147,11 @@ def _from_keras_file(file: Path, size: int) -> Source:
     if shape[1] != size:
         if shape[1] is not None:
             raise UsageError(f"--size: {file} takes images of {shape[1]} px. Received: {size}.")
-        network = keras.models.clone_model(network, input_tensors=keras.Input((size, size, 3)))
-        network.set_weights(keras.models.load_model(file, compile=False).get_weights())
+        sized = keras.models.clone_model(network, input_tensors=keras.Input((size, size, 3)))
+        sized.set_weights(network.get_weights())
+        network = sized
+    if any(layer.compute_dtype != "float32" for layer in models.every_layer(network)):
+        network = models.copied_in("float32", network)  # In which it is served, whatever it was trained in.
     blocks = models.cut_points(network)
     name = file.stem
     row = Base(name, "", size, 1, "none", network.count_params(), 0.0, out[3], blocks, blocks[-1].name)

@@ -133,3 +133,18 @@ def test_a_keras_file_can_be_the_base(tmp_path):
 def test_a_size_below_the_least_is_refused():
     with pytest.raises(UsageError, match="at least 75 px"):
         weights.load("inceptionv3", "random", 64, 0)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "float16"])
+def test_a_base_that_was_trained_in_half_precision_computes_in_float32(tmp_path, policy):
+    inputs = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(4, 3, name="low", dtype=policy)(inputs)
+    base = keras.Model(inputs, keras.layers.Conv2D(8, 3, name="high", dtype=policy)(x))
+    base.save(tmp_path / "mine.keras")
+    found = weights.load(str(tmp_path / "mine.keras"), "imagenet", 16, 0).base
+    images = np.random.default_rng(0).uniform(0, 1, (2, 16, 16, 3)).astype("float32")
+    answers = found(images)
+    assert keras.backend.standardize_dtype(answers.dtype) == "float32"
+    half = keras.ops.convert_to_numpy(keras.ops.cast(base(images), "float32"))
+    np.testing.assert_allclose(answers, half, atol=0.02)
+    assert np.abs(answers - half).max() > 1e-6

@@ -16,6 +16,7 @@ import tensorflow as tf
 from keras_transfer import quiet
 from keras_transfer.data.examples import REGRESSION
 from keras_transfer.errors import UsageError
+from keras_transfer.model import copied_in
 from keras_transfer.progress import Progress
 from keras_transfer.serving import forms, litert_metadata
 from keras_transfer.serving.origin import Origin
@@ -127,22 +128,11 @@ def _keras(classifier: SavedClassifier, precision: str, images: Origin, file: Pa
     whole = _functional(classifier)
     if precision == "float16":
         output = whole.layers[-1]
-        logits = keras.Model(whole.input, output.input)
-        half = keras.models.clone_model(logits, clone_function=_in_float16, recursive=True)
-        half.set_weights(logits.get_weights())
+        half = copied_in("float16", keras.Model(whole.input, output.input))
         whole = keras.Model(half.input, output(half.output))  # In float32: a number may leave float16's range.
     whole.save(file)
     written = keras.models.load_model(file, compile=False)
     return lambda pixels: keras.ops.convert_to_numpy(written.predict(pixels, verbose=0)).astype("float32")
-
-
-def _in_float16(step: Any) -> Any:
-    import keras
-
-    config = step.get_config()
-    if isinstance(step, keras.Layer):
-        config["dtype"] = "float16"
-    return type(step).from_config(config)
 
 
 def _litert(classifier: SavedClassifier, precision: str, images: Origin, file: Path) -> Predict:
