@@ -59,7 +59,9 @@ def measure(recipe: Recipe, a_class: int, seeds: int, grid: dict[str, tuple[Any,
             source = weights.load(chosen.base, chosen.weights, int(chosen.size), seed)
             objective = objectives.of(split)
             network = model.build(source.base, source.row, chosen, len(split.classes), objective.output())
-            material = Material(chosen, source, network, split, digests, objective, device.plan(chosen), progress)
+            material = Material(
+                chosen, source, network, split, digests, objective, device.plan(chosen, split.task), progress
+            )
             material.extract()
             yield {"seed": seed, "images": a_class * len(split.classes), **choice, **_both(material)}
 

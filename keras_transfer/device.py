@@ -7,6 +7,7 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
+from keras_transfer.data.examples import CLASSIFICATION, REGRESSION
 from keras_transfer.errors import UsageError
 from keras_transfer.recipe import Recipe
 
@@ -37,19 +38,26 @@ class Plan:
         return "float32" if self.precision == "float32" else f"mixed_{self.precision}"
 
 
-def plan(recipe: Recipe) -> Plan:
+def plan(recipe: Recipe, task: str = CLASSIFICATION) -> Plan:
     """Choose what the recipe leaves open.
 
-    Precision: bfloat16 on what multiplies in it, float16 on GPUs with only that, float32 elsewhere; heads trained in
-    either and served in float32 lost no accuracy that could be measured (docs/measurements.md). XLA: on for a GPU,
+    Precision: bfloat16 on what multiplies in it, float16 on GPUs with only that, float32 elsewhere; classifiers trained
+    in either and served in float32 lost no accuracy that could be measured, regressions did, and get float32
+    (docs/measurements.md). XLA: on for a GPU,
     off for a CPU, where it measured slower. Engine: OpenVINO on a CPU when it is installed, but for VGG, whose plain
     convolutions TensorFlow runs as fast (docs/measurements.md).
+
+    Args:
+        recipe: What the user asked for.
+        task: What is learnt.
 
     Raises:
         UsageError: OpenVINO is asked for and not installed.
     """
     gpu = _gpu_capability()
-    precision = _fastest_precision(gpu) if recipe.precision == "auto" else recipe.precision
+    precision = recipe.precision
+    if precision == "auto":
+        precision = "float32" if task == REGRESSION else _fastest_precision(gpu)
     installed = importlib.util.find_spec("openvino") is not None
     if recipe.engine == "openvino" and not installed:
         raise UsageError("--engine openvino needs the package openvino: pip install openvino.")

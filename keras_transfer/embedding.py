@@ -67,7 +67,7 @@ def compute(
     """
     from keras_transfer import device, features, model, transfer
 
-    recipe, plan = transfer.with_size(recipe), device.plan(recipe)
+    recipe, plan = transfer.with_size(recipe), device.plan(recipe, examples.task)
     with transfer.built_in_float32():
         source = transfer.load_base(recipe, progress)
         network = model.build(source.base, source.row, recipe, len(examples.classes))

@@ -55,7 +55,7 @@ def train(
         watch: Learns the seconds of each part.
         backup: Folder that keeps each phase's weights after each epoch.
     """
-    plan = device.plan(recipe)
+    plan = device.plan(recipe, examples.task)
     with watch.time("build"), built_in_float32():
         source = load_base(recipe, progress)
         objective = objectives.of(examples)

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from keras_transfer import device
+from keras_transfer.data.examples import REGRESSION
 from keras_transfer.errors import UsageError
 from keras_transfer.recipe import Recipe
 
@@ -25,6 +26,8 @@ def test_precision_and_xla_follow_from_the_device(monkeypatch, tmp_path, capabil
     plan = device.plan(Recipe(base="resnet50"))
     assert (plan.precision, plan.xla) == (precision, xla)
     assert plan.policy == ("float32" if precision == "float32" else f"mixed_{precision}")
+    assert device.plan(Recipe(base="resnet50"), REGRESSION).precision == "float32"
+    assert device.plan(Recipe(base="resnet50", precision="bfloat16"), REGRESSION).precision == "bfloat16"
     chosen = device.plan(Recipe(base="resnet50", precision="float32", xla="off", engine="tensorflow"))
     assert (chosen.precision, chosen.xla, chosen.engine) == ("float32", False, "tensorflow")
 
