@@ -42,10 +42,9 @@ def plan(recipe: Recipe, task: str = CLASSIFICATION) -> Plan:
     """Choose what the recipe leaves open.
 
     Precision: bfloat16 on what multiplies in it, float16 on GPUs with only that, float32 elsewhere; classifiers trained
-    in either and served in float32 lost no accuracy that could be measured, regressions did, and get float32
-    (docs/measurements.md). XLA: on for a GPU,
-    off for a CPU, where it measured slower. Engine: OpenVINO on a CPU when it is installed, but for VGG, whose plain
-    convolutions TensorFlow runs as fast (docs/measurements.md).
+    in either and served in float32 lost no accuracy that could be measured, regressions did, and get float32. XLA: on
+    for a GPU, off for a CPU, where it measured slower. Engine: OpenVINO on a CPU when it is installed, but for VGG,
+    whose plain convolutions TensorFlow runs as fast. The measurements are in docs/measurements.md.
 
     Args:
         recipe: What the user asked for.

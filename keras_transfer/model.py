@@ -135,7 +135,7 @@ def computing_in(policy: str, *models: keras.Model, but: Sequence[keras.Layer] =
 def every_layer(layer: keras.Layer) -> Iterator[keras.Layer]:
     """Yield a layer and, of a model, all within it."""
     yield layer
-    for inner in getattr(layer, "layers", ()):
+    for inner in layer.layers if isinstance(layer, keras.Model) else ():
         yield from every_layer(inner)
 
 

@@ -56,12 +56,13 @@ def train(
         backup: Folder that keeps each phase's weights after each epoch.
     """
     plan = device.plan(recipe, examples.task)
-    with watch.time("build"), built_in_float32():
-        source = load_base(recipe, progress)
-        objective = objectives.of(examples)
-        network = model.build(source.base, source.row, recipe, len(examples.classes), objective.output())
-        material = Material(recipe, source, network, examples, digests, objective, plan, progress)
-    phases = two_phase.run(material, watch, backup)
+    with built_in_float32():
+        with watch.time("build"):
+            source = load_base(recipe, progress)
+            objective = objectives.of(examples)
+            network = model.build(source.base, source.row, recipe, len(examples.classes), objective.output())
+            material = Material(recipe, source, network, examples, digests, objective, plan, progress)
+        phases = two_phase.run(material, watch, backup)
     return Trained(material.recipe, source, network, phases, material)
 
 

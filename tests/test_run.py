@@ -5,6 +5,7 @@ import pytest
 
 import keras_transfer as kt
 from keras_transfer import run
+from keras_transfer.paths import cache_folder
 from tests.conftest import write_photos
 
 QUIET = kt.Progress(quiet=True)
@@ -35,6 +36,24 @@ def test_the_same_seed_gives_the_same_model_and_the_next_version(photos, tiny_ba
     assert one.metrics["test"] == other.metrics["test"]
     assert one.metrics["phases"][1]["validation"] == other.metrics["phases"][1]["validation"]
     assert other.metrics["engine"] == "cache"
+
+
+def test_a_policy_of_the_callers_own_is_left_alone(photos, tiny_base, tmp_path):
+    import keras
+
+    recipe = kt.Recipe(base=tiny_base, data=str(photos), output=str(tmp_path / "m"), precision="bfloat16", thaw="none")
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        result = kt.fit(recipe.replace(dense="8", head_epochs=1), QUIET, resume=True)
+        assert keras.config.dtype_policy().name == "mixed_float16"
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert result.metrics["precision"] == "bfloat16"
+    served = keras.models.load_model(result.folder / "assets.extra" / "model.keras", compile=False)
+    dense = next(layer for model in served.layers if model.name == "head" for layer in model.layers[1:])
+    assert (dense.name, dense.compute_dtype) == ("dense_1", "float32")
+    assert not list((cache_folder() / "backups").iterdir()), "what was kept for --resume is deleted at the end"
 
 
 def test_random_weights_are_named(photos, tmp_path):
