@@ -160,10 +160,8 @@ def freeze_statistics(base: keras.Model) -> None:
     As https://keras.io/guides/transfer_learning/ advises: its moving statistics are the source's, and a few batches
     of new data would destroy them.
     """
-    for layer in base.layers:
-        if isinstance(layer, keras.Model):
-            freeze_statistics(layer)
-        elif isinstance(layer, keras.layers.BatchNormalization):
+    for layer in every_layer(base):
+        if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
 
 
