@@ -113,9 +113,9 @@ def floor(spec: Spec) -> dict[str, Any]:
     frozen = model.cut(model.build(source.base, source.row, recipe, 2), source.row.thawed("auto")).frozen
     examples = sources.load(f"{spec['data']}/train")
     decoder = Decoder(spec["size"], "crop", recipe.max_pixels)
-    batches = pipeline.images(examples.contents, examples.paths, decoder, 16)
+    batches = pipeline.images(examples.contents, examples.paths, decoder, engine.BATCH)
     sample = next(iter(batches.as_numpy_iterator()))
-    runner = engine.start(frozen, plan, sample, kt.Progress(quiet=True))
+    runner, _ = engine.start(frozen, plan, sample, kt.Progress(quiet=True))
     list(runner.run([sample] * 3))
     begun = time.monotonic()
     for _ in runner.run(batches.as_numpy_iterator()):

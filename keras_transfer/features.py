@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,9 +22,6 @@ from keras_transfer.model import Network
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
 from keras_transfer.weights import Source
-
-# Throughput on two cores does not grow beyond this, and memory does.
-_FORWARD_BATCH = 16
 
 
 @dataclass
@@ -62,7 +58,7 @@ class Extractor:
         stored = ActivationSet({**self.key, "view": "plain"})
         missing = stored.missing(digests)
         names = [examples.paths[row] for row in missing]
-        batches = pipeline.images(examples.contents, names, self.decoder, _FORWARD_BATCH)
+        batches = pipeline.images(examples.contents, names, self.decoder, engine.BATCH)
         self._pass("Features", stored, [digests[row] for row in missing], pipeline.checked(batches))
         return stored
 
@@ -73,7 +69,7 @@ class Extractor:
         everything = hashlib.blake2b(b"".join(digests), digest_size=16).hexdigest()
         stored = ActivationSet({**self.key, "view": number, "seed": seed, "flip": flip, "images": everything})
         if stored.missing(digests):
-            batches = pipeline.images(examples.contents, examples.paths, self.decoder, _FORWARD_BATCH)
+            batches = pipeline.images(examples.contents, examples.paths, self.decoder, engine.BATCH)
             drawn = seed * 1000 + number
             changed = batches.enumerate().map(lambda batch, pixels: augment.change(pixels, batch, drawn, flip))
             self._pass(f"View {number}", stored, digests, pipeline.checked(changed.prefetch(2)))
@@ -82,12 +78,15 @@ class Extractor:
     def _pass(self, name: str, stored: ActivationSet, digests: Sequence[bytes], batches: Iterator[np.ndarray]) -> None:
         if not digests:
             return
-        first = next(batches)
-        if self._engine is None:
-            self._engine = engine.start(self.frozen, self.plan, first, self.progress)
-            self.engine_name = self._engine.name
         with self.progress.task(name, len(digests)) as advance:
-            stored.write(digests, self._counted(self._engine.run(itertools.chain([first], batches)), advance))
+            stored.write(digests, self._counted(self._outputs(batches), advance))
+
+    def _outputs(self, batches: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:
+        if self._engine is None:
+            self._engine, outputs = engine.start(self.frozen, self.plan, next(batches), self.progress)
+            self.engine_name = self._engine.name
+            yield outputs
+        yield from self._engine.run(batches)
 
     def _counted(self, outputs: Iterator[list[np.ndarray]], advance: Any) -> Iterator[list[np.ndarray]]:
         half = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16}.get(self.plan.precision)

@@ -25,9 +25,9 @@ def test_openvino_agrees_with_keras_and_keeps_the_order(name, capsys):
     whole = model.build(weights.load(name, "random", 64, 0).base, row, Recipe(), 3)
     frozen = model.cut(whole, row.thawed("auto")).frozen
     given = batches(64)
-    fast = engine.start(frozen, PLAN, given[0], Progress())
+    fast, _ = engine.start(frozen, PLAN, given[0], Progress())
     assert fast.name == "openvino", capsys.readouterr().err
-    slow = engine.start(frozen, Plan("cpu", "float32", False, "tensorflow"), given[0], Progress())
+    slow, _ = engine.start(frozen, Plan("cpu", "float32", False, "tensorflow"), given[0], Progress())
     for found, expected in zip(fast.run(given), slow.run(given), strict=True):
         for one, other in zip(found, expected, strict=True):
             np.testing.assert_allclose(one, other, atol=1e-4 * np.abs(other).max())
@@ -40,7 +40,7 @@ def test_both_compute_in_half_precision(name, chosen, capsys):
     row, given = find(name), batches(64)
     whole = model.build(weights.load(name, "random", 64, 0).base, row, Recipe(), 3)
     frozen = model.cut(whole, row.thawed("auto")).frozen
-    half = engine.start(frozen, Plan("cpu", "bfloat16", False, chosen), given[0], Progress())
+    half, _ = engine.start(frozen, Plan("cpu", "bfloat16", False, chosen), given[0], Progress())
     assert half.name == chosen, capsys.readouterr().err
     outputs = next(half.run(given))
     exact = frozen(given[0].astype("float32"), training=False)
@@ -56,7 +56,7 @@ def test_tensorflow_takes_over_when_openvino_differs(capsys, monkeypatch):
     pixels = keras.Input((8, 8, 3))
     frozen = keras.Model(pixels, [keras.layers.GlobalAveragePooling2D()(pixels)])
     monkeypatch.setitem(engine.TOLERANCE, "float32", -1.0)
-    chosen = engine.start(frozen, PLAN, batches(8)[0], Progress())
+    chosen, _ = engine.start(frozen, PLAN, batches(8)[0], Progress())
     assert chosen.name == "tensorflow"
     assert "differs from Keras" in capsys.readouterr().err
 
@@ -66,7 +66,7 @@ def test_tensorflow_takes_over_when_openvino_gives_no_numbers(capsys):
     pixels = keras.Input((8, 8, 3))
     pooled = keras.layers.GlobalAveragePooling2D()(pixels)
     frozen = keras.Model(pixels, [pooled, keras.ops.log(pooled - 1000.0)])
-    assert engine.start(frozen, PLAN, batches(8)[0], Progress()).name == "tensorflow"
+    assert engine.start(frozen, PLAN, batches(8)[0], Progress())[0].name == "tensorflow"
     assert "differs from Keras by nan" in capsys.readouterr().err
 
 
@@ -79,7 +79,7 @@ def test_tensorflow_takes_over_when_conversion_fails(capsys, monkeypatch):
     monkeypatch.setattr(openvino.Core, "compile_model", refuse)
     pixels = keras.Input((8, 8, 3))
     frozen = keras.Model(pixels, [keras.layers.GlobalAveragePooling2D()(pixels)])
-    chosen = engine.start(frozen, PLAN, batches(8)[0], Progress())
+    chosen, _ = engine.start(frozen, PLAN, batches(8)[0], Progress())
     assert chosen.name == "tensorflow"
     assert capsys.readouterr().err.strip().count("\n") == 0
     (found,) = next(chosen.run(batches(8)))

@@ -103,8 +103,7 @@ class Material:
         batches = pipeline.decoded(self.examples.at(rows), targets, self.extractor.decoder, order)
         if augmented and self.recipe.views == "fresh" and self.recipe.augment != "none":
             seed, flip = self.recipe.seed, self._flip
-            before = order.first * order.steps if isinstance(order, pipeline.Shuffled) else 0
-            changed = batches.enumerate(before).map(
+            changed = batches.enumerate(order.start).map(
                 lambda step, row: (augment.change(row[0], step, seed, flip), *row[1:])
             )
             return changed.prefetch(2)
@@ -112,7 +111,7 @@ class Material:
 
     def in_order(self, rows: np.ndarray) -> pipeline.Order:
         """Return the order of a pass without training: in larger batches, those that wait would take more memory."""
-        return pipeline.in_order(len(rows), 2 * int(self.recipe.batch_size))
+        return pipeline.InOrder(len(rows), 2 * int(self.recipe.batch_size))
 
     def logits(self, rows: np.ndarray) -> np.ndarray:
         """Return the network's logits, float32 `[N, K]`, for some rows, test images among them."""

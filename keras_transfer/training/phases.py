@@ -211,6 +211,8 @@ def compile_for(model: keras.Model, descent: Descent, steps: int) -> None:
         metrics=descent.objective.metrics(),
         jit_compile=descent.xla,
     )
+    # A training step that makes the optimizer's variables itself is traced twice.
+    model.optimizer.build(model.trainable_variables)
 
 
 def _evaluate(model: keras.Model, validation: tf.data.Dataset, objective: Objective) -> dict[str, float]:

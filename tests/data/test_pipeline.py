@@ -44,8 +44,8 @@ def test_data_that_changes_while_it_is_read_is_said_to(tmp_path):
 
 def test_epochs_are_shuffled_by_the_seed_and_rotate_through_the_views():
     def first(count, seed):
-        batches = iter(pipeline.Shuffled(10, 4, views=2, seed=seed))
-        return [next(batches) for _ in range(count)]
+        order = pipeline.Shuffled(10, 4, views=2, seed=seed)
+        return [order.batch(number) for number in range(count)]
 
     batches = first(9, 0)
     assert [len(rows) for _, rows in batches] == [4, 4, 2] * 3
@@ -60,7 +60,7 @@ def test_epochs_are_shuffled_by_the_seed_and_rotate_through_the_views():
 
 def test_decoded_batches_carry_their_labels(photos):
     examples = sources.load(str(photos))
-    order = pipeline.in_order(len(examples), 5)
+    order = pipeline.InOrder(len(examples), 5)
     rows = 0
     for pixels, labels in pipeline.decoded(examples, [examples.targets()], DECODER, order):
         np.testing.assert_array_equal(labels.numpy().argmax(1), examples.labels[rows : rows + len(labels)])

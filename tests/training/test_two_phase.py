@@ -76,7 +76,7 @@ def test_a_phase_that_runs_to_its_end_leaves_its_best_epoch(photos, tiny_base):
     one.extract()
     phase = two_phase.fit_head(one, one.train)
     assert phase.epochs == 6
-    held = pipeline.in_order(len(one.validation), 64)
+    held = pipeline.InOrder(len(one.validation), 64)
     found = one.network.head.evaluate(one.batches(one.validation, held, True), verbose=0, return_dict=True)
     assert found["cross_entropy"] == pytest.approx(phase.validation["loss"], rel=1e-4)
 
