@@ -33,6 +33,9 @@ class _Waiting:
 class Batcher:
     """Gathers rows of the same signature into batches, and gives each request its part of the answer.
 
+    Batches are filled up to a few sizes, as by TensorFlow Serving's `allowed_batch_sizes`: what is compiled for each
+    size stays in memory.
+
     Args:
         run: Signature and rows to outputs, one row each. It is called by one thread at a time.
         largest: Rows a batch.
@@ -43,7 +46,9 @@ class Batcher:
     def __init__(
         self, run: Callable[[str, list[Any]], Outputs], largest: int = 32, patience: float = 0.005, room: int = 512
     ) -> None:
-        self._run, self._largest, self._patience, self._room = run, largest, patience, room
+        self.sizes = allowed_sizes(largest)
+        self._largest = largest
+        self._run, self._patience, self._room = run, patience, room
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._rows = 0
         self._closed = False
@@ -109,7 +114,7 @@ class Batcher:
                 return
             # A request larger than a batch passes in parts.
             parts = [
-                self._run(batch[0].key, rows[start : start + self._largest])
+                self._filled(batch[0].key, rows[start : start + self._largest])
                 for start in range(0, len(rows), self._largest)
             ]
             outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -125,3 +130,15 @@ class Batcher:
         finally:
             with self._lock:
                 self._rows -= sum(len(request.rows) for request in waited)
+
+    def _filled(self, key: str, rows: list[Any]) -> Outputs:
+        """Run rows with copies of the shortest, so that their number is one of `sizes`, and return their outputs."""
+        size = next(size for size in self.sizes if size >= len(rows))
+        outputs = self._run(key, rows + [min(rows, key=len)] * (size - len(rows)))
+        return {name: values[: len(rows)] for name, values in outputs.items()}
+
+
+def allowed_sizes(largest: int) -> list[int]:
+    """Return the numbers of rows that a batch is filled up to: powers of two, half as many again, and the largest."""
+    found = {times * 2**power // 2 for times in (2, 3) for power in range(largest.bit_length())}
+    return [size for size in sorted(found) if size < largest] + [largest]

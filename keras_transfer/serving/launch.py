@@ -6,11 +6,14 @@ import shlex
 import shutil
 from pathlib import Path
 
-_BATCHING = """max_batch_size { value: 32 }
-batch_timeout_micros { value: 5000 }
-max_enqueued_batches { value: 64 }
-num_batch_threads { value: 2 }
-"""
+from keras_transfer.serving.batching import allowed_sizes
+
+_LARGEST = 32  # Rows a batch.
+_BATCHING = f"""max_batch_size {{ value: {_LARGEST} }}
+batch_timeout_micros {{ value: 5000 }}
+max_enqueued_batches {{ value: 64 }}
+num_batch_threads {{ value: 2 }}
+""" + "".join(f"allowed_batch_sizes: {size}\n" for size in allowed_sizes(_LARGEST))
 _MONITORING = """prometheus_config { enable: true path: "/monitoring/prometheus/metrics" }
 """
 _IMAGE = "tensorflow/serving"

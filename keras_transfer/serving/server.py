@@ -66,9 +66,9 @@ class Serving:
     def _load(self, folder: Path) -> Loaded:
         classifier = SavedClassifier(folder)
         batcher = self._batcher(classifier.run)
-        # A first request would wait for what TensorFlow prepares on a first run.
-        blank = np.zeros((classifier.size, classifier.size, 3), "float32")
-        batcher.submit("images", [blank]).result()
+        # What TensorFlow prepares on a first run, and the memory that a full batch takes, are there before requests are.
+        for count in batcher.sizes:
+            batcher.submit("serving_default", [b""] * count).result()
         return Loaded(int(folder.name), classifier, batcher)
 
     def _watch(self) -> None:

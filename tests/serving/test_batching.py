@@ -4,7 +4,7 @@ import time
 import numpy as np
 import pytest
 
-from keras_transfer.serving.batching import Batcher, Closed, Full
+from keras_transfer.serving.batching import Batcher, Closed, Full, allowed_sizes
 
 
 def test_requests_that_wait_together_pass_together():
@@ -12,13 +12,13 @@ def test_requests_that_wait_together_pass_together():
 
     def run(key, rows):
         gate.wait(5)
-        batches.append((key, list(rows)))
-        return {"twice": np.array(rows) * 2}
+        batches.append((key, [row[0] for row in rows]))
+        return {"twice": np.array(rows)[:, 0] * 2}
 
     batcher = Batcher(run, largest=4, patience=0.01)
-    first = batcher.submit("a", [0])
+    first = batcher.submit("a", [[0]])
     time.sleep(0.1)  # The first is on its own; the others find it running.
-    others = [batcher.submit("a", [number]) for number in range(1, 6)] + [batcher.submit("b", [7])]
+    others = [batcher.submit("a", [[number]]) for number in range(1, 6)] + [batcher.submit("b", [[7]])]
     gate.set()
     assert first.result(5)["twice"].tolist() == [0]
     assert [other.result(5)["twice"].tolist() for other in others] == [[2], [4], [6], [8], [10], [14]]
@@ -34,8 +34,26 @@ def test_a_request_larger_than_a_batch_passes_in_parts():
         return {"same": np.array(rows)}
 
     batcher = Batcher(run, largest=4)
-    assert batcher.submit("a", list(range(10))).result(5)["same"].tolist() == list(range(10))
+    rows = [str(number) for number in range(10)]
+    assert batcher.submit("a", rows).result(5)["same"].tolist() == rows
     assert sizes == [4, 4, 2]
+    batcher.close()
+
+
+def test_batches_are_filled_up_to_a_few_sizes_and_each_row_gets_its_own_answer():
+    batches = []
+
+    def run(key, rows):
+        batches.append(list(rows))
+        return {"length": np.array([len(row) for row in rows])}
+
+    batcher = Batcher(run, largest=10)
+    assert batcher.sizes == allowed_sizes(10) == [1, 2, 3, 4, 6, 8, 10]
+    assert allowed_sizes(1) == [1]
+    assert allowed_sizes(32) == [1, 2, 3, 4, 6, 8, 12, 16, 24, 32]
+    rows = [b"x" * number for number in (9, 2, 7, 5, 8)]
+    assert batcher.submit("a", rows).result(5)["length"].tolist() == [9, 2, 7, 5, 8]
+    assert batches == [[*rows, b"xx"]]
     batcher.close()
 
 

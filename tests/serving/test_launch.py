@@ -12,6 +12,15 @@ def test_the_docker_line_names_everything_a_server_needs(tmp_path):
     assert "--batching_parameters_file=/configuration/batching.txt" in line
 
 
+def test_batches_of_tensorflow_serving_are_filled_up_as_the_embedded_servers_are(tmp_path):
+    batching, _ = launch.write_configuration(tmp_path)
+    lines = batching.read_text().splitlines()
+    sizes = [line.split(": ")[1] for line in lines if line.startswith("allowed_batch_sizes")]
+    # TensorFlow Serving wants them to rise, up to the largest batch.
+    assert sizes == sorted(sizes, key=int)
+    assert f"max_batch_size {{ value: {sizes[-1]} }}" in lines
+
+
 def test_without_a_server_the_line_is_printed(version, capsys, monkeypatch):
     monkeypatch.setattr(launch, "binary", lambda: None)
     commands.main(["serve", str(version.folder.parent)])
