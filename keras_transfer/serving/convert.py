@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,6 +131,10 @@ def _keras(classifier: SavedClassifier, precision: str, images: Origin, file: Pa
         output = whole.layers[-1]
         half = copied_in("float16", keras.Model(whole.input, output.input))
         whole = keras.Model(half.input, output(half.output))  # In float32: a number may leave float16's range.
+    if precision == "int8":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # One for each layer that is not dense: Keras leaves those as they are.
+            whole.quantize("int8")
     whole.save(file)
     written = keras.models.load_model(file, compile=False)
     return lambda pixels: keras.ops.convert_to_numpy(written.predict(pixels, verbose=0)).astype("float32")

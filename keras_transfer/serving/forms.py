@@ -12,7 +12,7 @@ PRECISIONS = {
     "litert": ("float32", "float16", "int8"),
     "onnx": ("float32", "float16", "int8"),
     "openvino": ("float32", "float16", "int8"),
-    "keras": ("float32", "float16"),
+    "keras": ("float32", "float16", "int8"),  # Of int8, Keras knows dense layers only.
 }
 SUFFIX = {"litert": ".tflite", "onnx": ".onnx", "openvino": ".xml", "keras": ".keras"}
 

@@ -23,6 +23,7 @@ def copied(version, tmp_path_factory):
     [
         ("keras", "float32", 1e-5),
         ("keras", "float16", 0.02),
+        ("keras", "int8", 0.2),
         ("litert", "float32", 1e-5),
         ("litert", "float16", 0.02),
         ("litert", "int8", 0.2),
@@ -50,6 +51,14 @@ def test_each_form_answers_as_the_saved_model(version, copied, kind, precision, 
     if kind == "litert":
         with zipfile.ZipFile(report.file) as packed:
             assert packed.read("labels.txt").decode().split() == ["blue", "green", "red"]
+
+
+def test_dense_layers_of_a_keras_file_are_quantised(version, copied):
+    import keras
+
+    report = convert.export(str(copied), "keras", "int8", None, QUIET)
+    head = keras.models.load_model(report.file, compile=False).get_layer("head")
+    assert head.get_layer("logits").kernel.dtype == "int8"
 
 
 def test_the_command_writes_where_it_is_told(version, tmp_path, capsys):
