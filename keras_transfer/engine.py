@@ -38,8 +38,8 @@ class Engine:
 
     Attributes:
         name: `tensorflow` or `openvino`, for the record.
-        run: Batches of uint8 pixels `[B, H, W, 3]`, B up to `BATCH`, to the network's outputs, each a list of arrays, in
-            order.
+        run: Batches of uint8 pixels `[B, H, W, 3]`, B up to `BATCH`, to the network's outputs, a list of arrays for
+            each, in order.
     """
 
     name: str

@@ -1,7 +1,10 @@
 """Suspicious labels: pictures that a network trained on the others takes for something else.
 
-Out-of-fold probabilities on the features of a base, as confident learning does (Northcutt et al. 2021,
-https://arxiv.org/abs/1911.00068): a label is suspected where it is improbable and another is likelier.
+Out-of-fold scores on the features of a base, as confident learning has them (Northcutt et al. 2021,
+https://arxiv.org/abs/1911.00068), and a model of labels: each is drawn from the probabilities that the scores stand
+for, or, at a rate that is estimated, from all classes alike. A label is suspected where the second is likelier. So where
+classes are hard to tell apart, an improbable label is no reason yet, and where they are easy, many wrong ones do not
+hide each other.
 """
 
 from __future__ import annotations
@@ -21,7 +24,9 @@ from keras_transfer.recipe import Recipe
 # What was found of labels that were changed on purpose: docs/measurements.md.
 _FOLDS, _REPEATS = 5, 2
 _SHRINKAGE = 0.5  # Of the covariance towards a multiple of the identity.
-_MOST_GIVEN = 0.07  # Probability of the label given.
+# What is believed of the rate of wrong labels before any is seen, and with the weight of how many images: the mean of
+# ten known data sets (Northcutt, Athalye and Mueller 2021, https://arxiv.org/abs/2103.14749).
+_RATE, _RATE_IMAGES = 0.033, 100
 
 
 def suspects(examples: Examples, facts: Sequence[Facts], recipe: Recipe, progress: Progress) -> list[Warned]:
@@ -38,9 +43,10 @@ def suspects(examples: Examples, facts: Sequence[Facts], recipe: Recipe, progres
     digests = [facts[row].digest for row in rows]
     embeddings, _ = embedding.compute(recipe, usable, digests, progress)
     groups = duplicates.alike(np.asarray([facts[row].hash for row in rows]))
-    probabilities = out_of_fold(embeddings, usable.labels, len(usable.classes), groups, recipe.seed)
+    scores = out_of_fold(embeddings, usable.labels, len(usable.classes), groups, recipe.seed)
+    probabilities, doubts = doubt(scores, usable.labels)
     found = []
-    for row in suspicious(probabilities, usable.labels):
+    for row in suspicious(probabilities, doubts, usable.labels):
         best, given = int(probabilities[row].argmax()), int(usable.labels[row])
         detail = (
             f"labelled {usable.classes[given]!r} (probability {probabilities[row, given]:.3f}), looks like "
@@ -51,13 +57,11 @@ def suspects(examples: Examples, facts: Sequence[Facts], recipe: Recipe, progres
 
 
 def out_of_fold(embeddings: np.ndarray, labels: np.ndarray, classes: int, groups: np.ndarray, seed: int) -> np.ndarray:
-    """Return probabilities, float `[N, K]`, of each image by what was learned without it and its group.
+    """Return scores, float `[N, K]`, of each image by what was learned without it and its group.
 
-    Scores of linear discriminants, means over two drawings of five folds, at the temperature at which they fit the
-    labels best. Roots of the features come nearer to the normal distributions that discriminants assume.
+    Scores of linear discriminants, means over two drawings of five folds. Roots of the features come nearer to the
+    normal distributions that discriminants assume.
     """
-    from scipy.optimize import minimize_scalar
-    from scipy.special import log_softmax, softmax
     from sklearn.model_selection import StratifiedGroupKFold
 
     roots = (np.sign(embeddings) * np.sqrt(np.abs(embeddings))).astype("float32")
@@ -66,11 +70,37 @@ def out_of_fold(embeddings: np.ndarray, labels: np.ndarray, classes: int, groups
         folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed + repeat)
         for train, held in folds.split(roots, labels, groups):
             scores[held] += discriminants(roots[train], labels[train], classes, roots[held]) / _REPEATS
+    return scores
 
-    def loss(temperature: float) -> float:
-        return -float(np.mean(log_softmax(scores / temperature, axis=1)[np.arange(len(labels)), labels]))
 
-    return softmax(scores / minimize_scalar(loss, bounds=(0.1, 100.0), method="bounded").x, axis=1)
+def doubt(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the probability of each class, float `[N, K]`, and that of the label being a random one, float `[N]`.
+
+    The temperature of the scores and the rate of random labels are those under which the labels are likeliest, with the
+    prior belief of the rate.
+
+    Args:
+        scores: Float `[N, K]`, of what does not know the image's own label.
+        labels: Int `[N]`.
+    """
+    from scipy.optimize import minimize
+    from scipy.special import expit, softmax
+
+    rows, classes = np.arange(len(labels)), scores.shape[1]
+
+    def likelihoods(logarithm: float, logit: float) -> tuple[np.ndarray, np.ndarray]:
+        rate = expit(logit)
+        own = softmax(scores / np.exp(logarithm), axis=1)[rows, labels]
+        return (1 - rate) * own, np.full(len(labels), rate / classes)
+
+    def loss(values: np.ndarray) -> float:
+        meant, random = likelihoods(*values)
+        prior = _RATE * np.log(expit(values[1])) + (1 - _RATE) * np.log(expit(-values[1]))
+        return -float(np.log(meant + random + 1e-300).sum() + _RATE_IMAGES * prior)
+
+    fitted = minimize(loss, [1.0, np.log(_RATE)], method="Nelder-Mead").x
+    meant, random = likelihoods(*fitted)
+    return softmax(scores / np.exp(fitted[0]), axis=1), random / (meant + random)
 
 
 def discriminants(train: np.ndarray, labels: np.ndarray, classes: int, held: np.ndarray) -> np.ndarray:
@@ -100,8 +130,7 @@ def discriminants(train: np.ndarray, labels: np.ndarray, classes: int, held: np.
     return scores
 
 
-def suspicious(probabilities: np.ndarray, labels: np.ndarray) -> list[int]:
-    """Return the positions of suspicious labels, int `[N]`, the least likely label first."""
-    own = probabilities[np.arange(len(labels)), labels]
-    chosen = (probabilities.argmax(1) != labels) & (own <= _MOST_GIVEN)
-    return sorted(np.flatnonzero(chosen).tolist(), key=lambda row: float(own[row]))
+def suspicious(probabilities: np.ndarray, doubts: np.ndarray, labels: np.ndarray) -> list[int]:
+    """Return the positions of labels, int `[N]`, that are rather wrong than right, the least likely label first."""
+    chosen = (probabilities.argmax(1) != labels) & (doubts > 0.5)
+    return sorted(np.flatnonzero(chosen).tolist(), key=lambda row: -float(doubts[row]))

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
@@ -66,7 +65,7 @@ class Serving:
     def _load(self, folder: Path) -> Loaded:
         classifier = SavedClassifier(folder)
         batcher = self._batcher(classifier.run)
-        # What TensorFlow prepares on a first run, and the memory that a full batch takes, are there before requests are.
+        # What TensorFlow prepares for each size, and the memory that it takes, are there before requests are.
         for count in batcher.sizes:
             batcher.submit("serving_default", [b""] * count).result()
         return Loaded(int(folder.name), classifier, batcher)
