@@ -2,9 +2,9 @@
 
 Out-of-fold scores on the features of a base, as confident learning has them (Northcutt et al. 2021,
 https://arxiv.org/abs/1911.00068), and a model of labels: each is drawn from the probabilities that the scores stand
-for, or, at a rate that is estimated, from all classes alike. A label is suspected where the second is likelier. So where
-classes are hard to tell apart, an improbable label is no reason yet, and where they are easy, many wrong ones do not
-hide each other.
+for, or, at a rate that is estimated, from all classes alike. A label is suspected where the second is likelier. So
+where classes are hard to tell apart, an improbable label is no reason yet, and where they are easy, many wrong ones
+do not hide each other.
 """
 
 from __future__ import annotations
