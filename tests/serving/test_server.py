@@ -114,6 +114,18 @@ def test_answers_are_those_of_the_graph(server, version, photos):
     assert len(features["predictions"][0]["embedding"]) == 16
 
 
+def test_every_size_of_batch_has_run_before_the_first_request(version, monkeypatch):
+    pytest.importorskip("starlette")
+    from keras_transfer.serving import batching, server
+
+    sizes, run = [], SavedClassifier.run
+    monkeypatch.setattr(
+        SavedClassifier, "run", lambda self, key, rows: (sizes.append(len(rows)), run(self, key, rows))[1]
+    )
+    server.Serving(version.folder.parent, lambda run: batching.Batcher(run, largest=4)).close()
+    assert sizes == [1, 2, 3, 4]
+
+
 def test_state_and_metadata(server):
     state = json.loads(urllib.request.urlopen(f"{server}/v1/models/colours").read())
     assert state["model_version_status"][0]["version"] == "1"

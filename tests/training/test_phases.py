@@ -1,0 +1,31 @@
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_transfer.progress import Progress
+from keras_transfer.training.objectives import Classification
+from keras_transfer.training.phases import Descent, Feed, train
+
+
+class Counting(keras.layers.Layer):
+    """Counts how often a training step is traced."""
+
+    def __init__(self):
+        super().__init__()
+        self.traced = 0
+
+    def call(self, inputs, training=False):
+        self.traced += bool(training)
+        return inputs
+
+
+def test_the_training_step_is_traced_once():
+    inputs, counting = keras.Input((4,)), Counting()
+    model = keras.Model(inputs, keras.layers.Dense(3)(counting(inputs)))
+    targets = np.eye(3, dtype="float32")[np.arange(12) % 3]
+    batches = tf.data.Dataset.from_tensor_slices((np.ones((12, 4), "float32"), targets)).batch(4).repeat()
+    counting.traced = 0
+    descent = Descent(2, 1e-3, 0.0, None, False, Classification(targets))
+    phase = train("head", model, Feed(batches, 12, 3, None), descent, Progress(quiet=True))
+    assert phase.epochs == 2
+    assert counting.traced == 1
