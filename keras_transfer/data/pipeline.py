@@ -172,12 +172,15 @@ class InOrder:
     Attributes:
         count: Rows.
         batch_size: Rows a batch; the last one is shorter.
-        start: Number of the first batch.
     """
 
     count: int
     batch_size: int
-    start: int = 0
+
+    @property
+    def start(self) -> int:
+        """Number of the first batch, 0."""
+        return 0
 
     @property
     def stop(self) -> int:
@@ -199,7 +202,6 @@ class Shuffled:
         views: How many views each row has.
         seed: Of the orders.
         first: The epoch to begin with, counted from 0.
-        stop: None.
     """
 
     count: int
@@ -207,7 +209,6 @@ class Shuffled:
     views: int
     seed: int
     first: int = 0
-    stop: None = None
 
     @property
     def steps(self) -> int:
@@ -218,6 +219,11 @@ class Shuffled:
     def start(self) -> int:
         """Number of the first batch."""
         return self.first * self.steps
+
+    @property
+    def stop(self) -> None:
+        """There is no last batch."""
+        return None
 
     def batch(self, number: int) -> tuple[int, np.ndarray]:
         """Return view and rows, int64, of a batch."""

@@ -30,6 +30,11 @@ class Classification:
     criterion: str = "cross_entropy"
     score: str = "accuracy"
 
+    @property
+    def judged_by(self) -> str:
+        """The criterion on validation images, as Keras's logs name it."""
+        return f"val_{self.criterion}"
+
     def output(self) -> keras.Layer:
         """Return the layer from logits `[N, K]` to what is served."""
         return keras.layers.Activation("softmax", dtype="float32", name="probabilities")

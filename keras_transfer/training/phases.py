@@ -132,8 +132,7 @@ def train(
             )
         ]
         if backup is not None:
-            criterion = f"val_{descent.objective.criterion}"
-            callbacks += backups.callbacks(backup, criterion, earlier, validation is not None)
+            callbacks += backups.callbacks(backup, descent.objective.judged_by, earlier, validation is not None)
         if validation is not None:
             callbacks += _stopping(descent, before, earlier)
         fitted = model.fit(
@@ -172,7 +171,7 @@ def train(
 
 def _stopping(descent: Descent, before: dict[str, float] | None, earlier: Epochs) -> list[keras.callbacks.Callback]:
     """Return what stops early and restores the best weights; an interrupted run goes on with what it knew."""
-    criterion = f"val_{descent.objective.criterion}"
+    criterion = descent.objective.judged_by
     baseline = None if before is None else before["loss"]
     patience = descent.epochs if descent.patience is None else descent.patience
     stopping = keras.callbacks.EarlyStopping(
@@ -193,7 +192,7 @@ def _stopping(descent: Descent, before: dict[str, float] | None, earlier: Epochs
 
 def _best(epochs: Epochs, objective: Objective) -> tuple[int, dict[str, float]]:
     """Return the epoch of the smallest validation loss, counted from 1, and its scores."""
-    losses = {epoch: values[f"val_{objective.criterion}"] for epoch, values in epochs.items()}
+    losses = {epoch: values[objective.judged_by] for epoch, values in epochs.items()}
     best = min(losses, key=lambda epoch: losses[epoch] if np.isfinite(losses[epoch]) else np.inf)
     return best, {objective.score: float(epochs[best][f"val_{objective.score}"]), "loss": float(losses[best])}
 
