@@ -88,10 +88,10 @@ def doubt(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
     rows, classes = np.arange(len(labels)), scores.shape[1]
 
-    def likelihoods(logarithm: float, logit: float) -> tuple[np.ndarray, np.ndarray]:
+    def likelihoods(logarithm: float, logit: float) -> tuple[np.ndarray, float]:
         rate = expit(logit)
         own = softmax(scores / np.exp(logarithm), axis=1)[rows, labels]
-        return (1 - rate) * own, np.full(len(labels), rate / classes)
+        return (1 - rate) * own, float(rate / classes)
 
     def loss(values: np.ndarray) -> float:
         meant, random = likelihoods(*values)

@@ -14,6 +14,8 @@ import numpy as np
 
 Outputs = dict[str, np.ndarray]
 
+LARGEST = 32  # Rows a batch, of this server and of TensorFlow Serving alike.
+
 
 class Full(Exception):
     """More rows wait than the queue may hold."""
@@ -44,7 +46,7 @@ class Batcher:
     """
 
     def __init__(
-        self, run: Callable[[str, list[Any]], Outputs], largest: int = 32, patience: float = 0.005, room: int = 512
+        self, run: Callable[[str, list[Any]], Outputs], largest: int = LARGEST, patience: float = 0.005, room: int = 512
     ) -> None:
         self.sizes = allowed_sizes(largest)
         self._largest = largest

@@ -6,14 +6,13 @@ import shlex
 import shutil
 from pathlib import Path
 
-from keras_transfer.serving.batching import allowed_sizes
+from keras_transfer.serving.batching import LARGEST, allowed_sizes
 
-_LARGEST = 32  # Rows a batch.
-_BATCHING = f"""max_batch_size {{ value: {_LARGEST} }}
+_BATCHING = f"""max_batch_size {{ value: {LARGEST} }}
 batch_timeout_micros {{ value: 5000 }}
 max_enqueued_batches {{ value: 64 }}
 num_batch_threads {{ value: 2 }}
-""" + "".join(f"allowed_batch_sizes: {size}\n" for size in allowed_sizes(_LARGEST))
+""" + "".join(f"allowed_batch_sizes: {size}\n" for size in allowed_sizes(LARGEST))
 _MONITORING = """prometheus_config { enable: true path: "/monitoring/prometheus/metrics" }
 """
 _IMAGE = "tensorflow/serving"

@@ -24,7 +24,7 @@ from keras_transfer import versions
 from keras_transfer.data import audit, formats
 from keras_transfer.errors import UserError
 from keras_transfer.serving import rest
-from keras_transfer.serving.batching import Batcher, Closed, Full, Outputs
+from keras_transfer.serving.batching import LARGEST, Batcher, Closed, Full, Outputs
 from keras_transfer.serving.saved import SavedClassifier
 
 MOST_BYTES = 32 * 2**20  # Of a request's body.
@@ -88,7 +88,7 @@ class Serving:
 
 
 def application(
-    model: str | Path, name: str, largest: int = 32, room: int = 512, most_bytes: int = MOST_BYTES
+    model: str | Path, name: str, largest: int = LARGEST, room: int = 512, most_bytes: int = MOST_BYTES
 ) -> Starlette:
     """Return the ASGI application that serves a model.
 
