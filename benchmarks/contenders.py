@@ -175,11 +175,11 @@ def probe(spec: Spec) -> dict[str, Any]:
 
     import keras_transfer as kt
     from keras_transfer import embedding
-    from keras_transfer.data import survey
+    from keras_transfer.data import prepare
 
     options = {key: spec[key] for key in ("base", "data", "weights", "size", "seed")}
     recipe, progress = kt.Recipe(**options), kt.Progress(quiet=True)
-    found = survey.survey(recipe, progress)
+    found = prepare.prepare(recipe, progress)
     features, _ = embedding.compute(recipe, found.examples, found.digests, progress)
     labels = found.examples.labels
     train, held, test = (found.examples.rows(name) for name in ("train", "validation", "test"))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_transfer import quiet
-from keras_transfer.data import survey
+from keras_transfer.data import prepare
 from keras_transfer.data.examples import CLASSIFICATION, Examples
 from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress
@@ -32,9 +32,9 @@ def write(recipe: Recipe, file: Path, progress: Progress) -> tuple[int, int]:
     Returns:
         N and D.
     """
-    found = survey.survey(recipe, progress)
+    found = prepare.prepare(recipe, progress)
     quiet.import_tensorflow()
-    found = survey.decodable(found, progress)
+    found = prepare.decodable(found, progress)
     examples, digests = found.examples, found.digests
     vectors, source = compute(recipe, examples, digests, progress)
     names = np.asarray(examples.classes)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from keras_transfer import device
-from keras_transfer.data.survey import Survey
+from keras_transfer.data.prepare import Prepared
 from keras_transfer.progress import Stopwatch
 from keras_transfer.transfer import Trained
 
@@ -21,7 +21,7 @@ _PACKAGES = ("keras-transfer", "tensorflow", "keras", "numpy", "scikit-learn", "
 
 
 def write(
-    folder: Path, found: Survey, trained: Trained, test: dict[str, Any], watch: Stopwatch, **more: Any
+    folder: Path, found: Prepared, trained: Trained, test: dict[str, Any], watch: Stopwatch, **more: Any
 ) -> dict[str, Any]:
     """Write the records of a run into a new folder and return its metrics.
 
@@ -48,7 +48,7 @@ def write(
     return report
 
 
-def metrics(found: Survey, trained: Trained, test: dict[str, Any], watch: Stopwatch) -> dict[str, Any]:
+def metrics(found: Prepared, trained: Trained, test: dict[str, Any], watch: Stopwatch) -> dict[str, Any]:
     """Return what `metrics.json` holds; its keys are stable."""
     recipe, material = trained.recipe, trained.material
     examples, extractor = material.examples, material.extractor

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_transfer import quiet, rule, versions
-from keras_transfer.data import audit, survey
+from keras_transfer.data import audit, prepare
 from keras_transfer.paths import cache_folder
 from keras_transfer.progress import Progress, Stopwatch
 from keras_transfer.recipe import AUTO, Recipe
@@ -48,7 +48,7 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
     folder = output_folder(recipe)
     versions.check_writable(folder)
     with watch.time("data"):
-        found = survey.survey(recipe, progress)
+        found = prepare.prepare(recipe, progress)
     with watch.time("import"):
         quiet.import_tensorflow()
         # Only now, so that everything wrong with options and data is said before TensorFlow's seconds are spent.
@@ -57,7 +57,7 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
         from keras_transfer.serving.saved import SavedClassifier
     with watch.time("data"):
         recipe = transfer.with_size(recipe)
-        found = survey.decodable(found, progress)
+        found = prepare.decodable(found, progress)
     if found.rejected:
         progress.warn(f"{len(found.rejected)} images are left out: {audit.listed(found.rejected)}.")
     examples, digests = found.examples, found.digests

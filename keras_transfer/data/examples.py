@@ -43,6 +43,7 @@ class Examples:
         task: One of `TASKS`.
         contents: Reads the images.
         groups: int64 `[N]`, equal for images that must stay on one side of the split; None without such groups.
+        understood: What the source was taken for, in a line or two for the user.
     """
 
     source: str
@@ -54,6 +55,7 @@ class Examples:
     task: str = CLASSIFICATION
     contents: Contents = field(default_factory=Files)
     groups: np.ndarray | None = None
+    understood: str = ""
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -1,20 +1,18 @@
-"""Labelled images in class folders, on a disk or inside a `.zip` file: a folder's name is its images' label."""
+"""Labelled images in class folders: a folder's name is its images' label."""
 
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Collection, Iterable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
-from keras_transfer.data.contents import Contents, Files, Zipped
+from keras_transfer.data.contents import Contents, Files
 from keras_transfer.data.examples import NOT_DATA, SPLIT_NAMES, SPLITS, UNASSIGNED, Examples
 from keras_transfer.errors import UserError
 
 Classes = dict[str, list[str]]  # Names of images by class.
-Parts = tuple[str, ...]
 
 
 def load(folder: Path, source: str, least_classes: int = 2) -> Examples:
@@ -29,33 +27,13 @@ def load(folder: Path, source: str, least_classes: int = 2) -> Examples:
         UserError: it holds too few classes, one without images, or one that only a later split knows.
     """
     tops = _sub_folders(folder)
-    splits = _splits([top.name for top in tops], source)
+    splits = splits_of([top.name for top in tops], source)
     if not tops and least_classes == 1:
-        return _examples(source, folder, Files(), [(UNASSIGNED, {folder.name: files(folder)})], 1)
+        return examples_of(source, folder, Files(), [(UNASSIGNED, {folder.name: files(folder)})], 1)
     if not splits:
-        return _examples(source, folder, Files(), [(UNASSIGNED, _classes(tops))], least_classes)
+        return examples_of(source, folder, Files(), [(UNASSIGNED, _classes(tops))], least_classes)
     parts = [(splits[top.name], _classes(_sub_folders(top))) for top in tops]
-    return _examples(source, folder, Files(), parts, least_classes)
-
-
-def load_zip(file: Path, source: str) -> Examples:
-    """List the images of a `.zip` file in the same way; nothing is unpacked.
-
-    Folders that hold all others, like the `photos/` of an archive of `photos/cats/1.jpg`, name nothing.
-
-    Raises:
-        UserError: it is no such file, a path in it leads out of it, or as `load`.
-    """
-    members = _members(file, source)
-    depth = _depth(members)
-    splits = _splits({parts[depth] for parts in members if len(parts) > depth + 1}, source)
-    at = depth + bool(splits)
-    found: dict[int, Classes] = {}
-    for parts, name in members.items():
-        if len(parts) > at + 1:  # Licences and the like lie beside the class folders.
-            classes = found.setdefault(splits.get(parts[depth], UNASSIGNED), {})
-            classes.setdefault(parts[at], []).append(f"{file}/{name}")
-    return _examples(source, file, Zipped(str(file)), found.items())
+    return examples_of(source, folder, Files(), parts, least_classes)
 
 
 def files(folder: Path) -> list[str]:
@@ -69,7 +47,7 @@ def files(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def _examples(
+def examples_of(
     source: str, root: Path, contents: Contents, parts: Iterable[tuple[int, Classes]], least_classes: int = 2
 ) -> Examples:
     """Return the images of each split (a position in `SPLITS`, or `UNASSIGNED`) as examples."""
@@ -93,7 +71,7 @@ def _examples(
     return Examples(source, root, paths, np.concatenate(labels), np.concatenate(splits), classes, contents=contents)
 
 
-def _splits(names: Collection[str], source: str) -> dict[str, int]:
+def splits_of(names: Collection[str], source: str) -> dict[str, int]:
     """Return the split that each top folder holds; none, where they are classes."""
     found = {name: SPLITS.index(SPLIT_NAMES[name.lower()]) for name in names if name.lower() in SPLIT_NAMES}
     if SPLITS.index("train") not in found.values():
@@ -110,30 +88,3 @@ def _classes(folders: Iterable[Path]) -> Classes:
 
 def _sub_folders(folder: Path) -> list[Path]:
     return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
-
-
-def _members(file: Path, source: str) -> dict[Parts, str]:
-    """Return the files of an archive by the parts of their paths; hidden ones and those of macOS are no data."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            names = [info.filename for info in archive.infolist() if not info.is_dir()]
-    except (zipfile.BadZipFile, OSError) as error:
-        raise UserError(f"{source} cannot be read as a .zip file ({error}).") from error
-    found = {}
-    for name in names:
-        parts = PurePosixPath(name).parts
-        if ".." in parts or name.startswith("/"):
-            raise UserError(f"{source}: {name!r} leads out of the archive. Pack it anew, without such paths.")
-        if not any(part.startswith((".", "__MACOSX")) for part in parts) and parts[-1].lower() not in NOT_DATA:
-            found[parts] = name
-    if not found:
-        raise UserError(f"{source}: there is no file in it.")
-    return found
-
-
-def _depth(paths: Collection[Parts]) -> int:
-    """Return how many folders hold all others."""
-    depth = 0
-    while len({parts[depth] for parts in paths if len(parts) > depth + 1}) == 1 and max(map(len, paths)) > depth + 2:
-        depth += 1
-    return depth

@@ -33,3 +33,9 @@ def test_what_predict_takes_is_expanded(photos):
     assert sources.expand([str(photos / "red" / "00.jpg")]) == [str(photos / "red" / "00.jpg")]
     with pytest.raises(UsageError, match="names no file"):
         sources.expand([str(photos / "*.gif")])
+
+
+def test_other_archives_are_to_be_unpacked(tmp_path):
+    (tmp_path / "flower_photos.tgz").write_bytes(b"")
+    with pytest.raises(UserError, match=r"unpack .*tar -xf flower_photos.tgz"):
+        sources.load(str(tmp_path / "flower_photos.tgz"))

@@ -1,4 +1,4 @@
-"""Labelled images from records: TFRecord shards, and data sets of tensorflow-datasets."""
+"""Labelled images from the records of TFRecord files."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from keras_transfer.data.contents import ArrayRecords, Contents, Records
+from keras_transfer.data.contents import Contents, Records
 from keras_transfer.data.examples import SPLIT_NAMES, SPLITS, UNASSIGNED, Examples
-from keras_transfer.errors import UsageError, UserError, nearest
+from keras_transfer.errors import UserError
 
 _IMAGE_KEYS = ("image/encoded", "image", "image_raw", "encoded")
 _LABEL_KEYS = ("image/class/text", "image/class/label", "label")
@@ -41,7 +41,7 @@ def load(shards: Sequence[Path], source: str) -> Examples:
     names, labels, splits, key = [], [], [], ""
     for shard in shards:
         split = _split_in(shard.name)
-        for offset, record in _framed(shard):
+        for offset, record in framed(shard):
             features = Example.FromString(record).features.feature
             key = key or next((name for name in _IMAGE_KEYS if name in features), "")
             label = next((name for name in _LABEL_KEYS if name in features), None)
@@ -51,66 +51,14 @@ def load(shards: Sequence[Path], source: str) -> Examples:
                     f"{', '.join(sorted(features)) or 'no features'}; needed are image/encoded and image/class/label."
                 )
             names.append(f"{shard}@{offset}")
-            labels.append(_value(features[label]))
+            labels.append(value(features[label]))
             splits.append(split)
     given = SPLITS.index("train") in splits
     assigned = np.asarray(splits if given else [UNASSIGNED] * len(splits), "int8")
-    return _examples(source, shards[0].parent, names, labels, assigned, Records(key), _names_beside(shards[0]))
+    return examples_of(source, shards[0].parent, names, labels, assigned, Records(key), _names_beside(shards[0]))
 
 
-def load_tfds(source: str, folder: str) -> Examples:
-    """List a data set of tensorflow-datasets, `tfds:NAME[:CONFIG]`, downloading and preparing it where need be.
-
-    Args:
-        source: Its image and label are found by the types of its features.
-        folder: With data already prepared; empty for the default of tensorflow-datasets.
-
-    Raises:
-        UsageError: there is no such data set.
-        UserError: it cannot be downloaded, or has no image or no class label.
-    """
-    import tensorflow_datasets as tfds
-
-    if not hasattr(tfds, "builder"):
-        # With a protobuf older than what tensorflow-metadata was made with, it imports as an empty module.
-        raise UserError(
-            "tensorflow-datasets does not work with the protobuf installed here: "
-            "pip install 'tensorflow-metadata<1.18', which suits TensorFlow 2.18 and 2.19."
-        )
-    name = source.removeprefix("tfds:").replace(":", "/")
-    try:
-        builder = tfds.builder(name, data_dir=folder or None)
-    except (tfds.core.DatasetNotFoundError, ValueError) as error:
-        hint = nearest(name.split("/")[0], tfds.list_builders())
-        raise UsageError(f"--data: tensorflow-datasets has no {name!r}.{hint}") from error
-    if not builder.info.splits:
-        try:
-            builder.download_and_prepare()
-        except Exception as error:  # A hundred hosts and formats fail in as many ways.
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise UserError(
-                f"{source} is not in {builder.data_dir} and could not be prepared ({reason}). "
-                "Is there a network? --tfds-dir names a folder with data already prepared."
-            ) from error
-    image, label = _features(builder.info.features, source, tfds)
-    contents: Contents = Records(image)
-    names, labels, splits = [], [], []
-    for split, info in builder.info.splits.items():
-        if split not in SPLIT_NAMES:
-            continue
-        for shard in info.filepaths:
-            records, contents = _records(Path(shard), image)
-            for place, record in records:
-                names.append(f"{shard}@{place}")
-                labels.append(_value(_parse(record)[label]))
-                splits.append(SPLITS.index(SPLIT_NAMES[split]))
-    if SPLITS.index("train") not in splits:
-        raise UserError(f"{source} has no split 'train', only {', '.join(builder.info.splits)}.")
-    class_names = builder.info.features[label].names
-    return _examples(source, Path(builder.data_dir), names, labels, np.asarray(splits, "int8"), contents, class_names)
-
-
-def _examples(
+def examples_of(
     source: str,
     root: Path,
     names: list[str],
@@ -119,6 +67,7 @@ def _examples(
     contents: Contents,
     class_names: Sequence[str] | None,
 ) -> Examples:
+    """Return records as examples; those with a negative label are unlabelled and left out."""
     labelled = [row for row, label in enumerate(labels) if not (isinstance(label, int) and label < 0)]
     names, labels, splits = [names[row] for row in labelled], [labels[row] for row in labelled], splits[labelled]
     if not labels:
@@ -139,7 +88,7 @@ def _examples(
     return Examples(source, root, names, values.astype("int32"), splits, classes, contents=contents)
 
 
-def _framed(shard: Path) -> Iterator[tuple[int, bytes]]:
+def framed(shard: Path) -> Iterator[tuple[int, bytes]]:
     """Yield where each record of a TFRecord file begins, and its bytes."""
     size = shard.stat().st_size
     with shard.open("rb") as stream:
@@ -154,35 +103,15 @@ def _framed(shard: Path) -> Iterator[tuple[int, bytes]]:
             offset += _FRAME + length + 4
 
 
-def _records(shard: Path, key: str) -> tuple[Iterator[tuple[int, bytes]], Contents]:
-    if ".array_record" not in shard.name:
-        return _framed(shard), Records(key)
-    from array_record.python.array_record_module import ArrayRecordReader
-
-    reader = ArrayRecordReader(str(shard))
-    return ((number, reader.read([number])[0]) for number in range(reader.num_records())), ArrayRecords(key)
-
-
-def _features(features: Any, source: str, tfds: Any) -> tuple[str, str]:
-    """Return the names of the image and the class label of a data set."""
-    flat = features if isinstance(features, tfds.features.FeaturesDict) else {}
-    images = [name for name, feature in flat.items() if isinstance(feature, tfds.features.Image)]
-    labels = [name for name, feature in flat.items() if isinstance(feature, tfds.features.ClassLabel)]
-    has = f"It has {', '.join(f'{name} ({type(flat[name]).__name__})' for name in flat) or 'none by name'}."
-    if not images:
-        raise UserError(f"{source} has no feature of type Image. {has}")
-    if not labels:
-        raise UserError(f"{source} has no feature of type ClassLabel. {has}")
-    return ("image" if "image" in images else images[0]), ("label" if "label" in labels else labels[0])
-
-
-def _parse(record: bytes) -> Any:
+def parse(record: bytes) -> Any:
+    """Return the features of a serialised `tf.train.Example` by name."""
     from tensorflow.train import Example
 
     return Example.FromString(record).features.feature
 
 
-def _value(feature: Any) -> str | int:
+def value(feature: Any) -> str | int:
+    """Return the label that a feature holds; -1 for none."""
     if feature.bytes_list.value:
         return feature.bytes_list.value[0].decode("utf-8", "replace")
     return int(feature.int64_list.value[0]) if feature.int64_list.value else -1

@@ -20,7 +20,7 @@ _MOST_REJECTED = 0.1
 
 
 @dataclass(frozen=True)
-class Survey:
+class Prepared:
     """What a run trains and tests on.
 
     Attributes:
@@ -63,7 +63,7 @@ class Survey:
                 csv.writer(stream).writerows([("path", "reason"), *self.rejected])
 
 
-def survey(recipe: Recipe, progress: Progress) -> Survey:
+def prepare(recipe: Recipe, progress: Progress) -> Prepared:
     """List and read the images of a recipe, and leave out those whose first bytes tell that they are none.
 
     Raises:
@@ -76,13 +76,13 @@ def survey(recipe: Recipe, progress: Progress) -> Survey:
     return _keep(recipe, listed, digests, faults)
 
 
-def decodable(found: Survey, progress: Progress) -> Survey:
-    """Return the survey without the images that cannot be decoded, split anew if there were any.
+def decodable(found: Prepared, progress: Progress) -> Prepared:
+    """Return the prepared data without the images that cannot be decoded, split anew if there were any.
 
     TensorFlow decodes each of them, as training and serving do; those that it decoded in an earlier run are believed.
 
     Raises:
-        UserError: as `survey`.
+        UserError: as `prepare`.
     """
     from keras_transfer.data.decode import Glance
 
@@ -107,7 +107,7 @@ def _keep(
     digests: Sequence[bytes],
     faults: dict[int, str],
     hashes: dict[bytes, np.ndarray] | None = None,
-) -> Survey:
+) -> Prepared:
     rejected = [(listed.paths[row], faults[row]) for row in sorted(faults)]
     if rejected and recipe.strict:
         raise UserError(f"{rejected[0][0]} {rejected[0][1]}. Remove or replace it, or run without --strict.")
@@ -126,7 +126,7 @@ def _keep(
     leaked = {rows[row]: why for row, why in leaks.items()}
     if leaks:
         examples = examples.at(np.asarray(rest, "int64"))
-    return Survey(recipe, listed, digests, faults, [rows[row] for row in rest], examples, leaked)
+    return Prepared(recipe, listed, digests, faults, [rows[row] for row in rest], examples, leaked)
 
 
 def _groups(examples: Examples, digests: Sequence[bytes], hashes: dict[bytes, np.ndarray] | None) -> np.ndarray | None:

@@ -6,7 +6,7 @@ from PIL import Image
 
 from keras_transfer import cache
 from keras_transfer.data import audit
-from keras_transfer.data.survey import decodable, survey
+from keras_transfer.data.prepare import decodable, prepare
 from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
@@ -15,8 +15,8 @@ from tests.conftest import write_photos
 QUIET = Progress(quiet=True)
 
 
-def surveyed(data, **options):
-    return decodable(survey(Recipe(data=str(data), **options), QUIET), QUIET)
+def prepared(data, **options):
+    return decodable(prepare(Recipe(data=str(data), **options), QUIET), QUIET)
 
 
 def names(pairs):
@@ -28,7 +28,7 @@ def test_what_cannot_be_decoded_is_left_out_and_listed(tmp_path):
     cut = data / "green" / "00.jpg"
     cut.write_bytes(cut.read_bytes()[:200])
     (data / "red" / "note.txt").write_text("hello")
-    found = surveyed(data)
+    found = prepared(data)
     assert sorted(names(found.rejected)) == ["00.jpg", "note.txt"]
     assert len(found.examples) == 41 == len(found.digests)
     assert not {path for path, _ in found.rejected} & set(found.examples.paths)
@@ -36,7 +36,7 @@ def test_what_cannot_be_decoded_is_left_out_and_listed(tmp_path):
     found.write_rejected(tmp_path / "rejected.csv")
     assert (tmp_path / "rejected.csv").read_text().splitlines()[0] == "path,reason"
     with pytest.raises(UserError, match=r"note\.txt is no image.*without --strict"):
-        surveyed(data, strict=True)
+        prepared(data, strict=True)
 
 
 def test_more_than_a_tenth_stops_the_run(tmp_path):
@@ -44,7 +44,7 @@ def test_more_than_a_tenth_stops_the_run(tmp_path):
     for number in range(6):
         (data / "red" / f"note{number}.txt").write_text("hello")
     with pytest.raises(UserError, match="6 of 48 images cannot be used, more than a tenth"):
-        surveyed(data)
+        prepared(data)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -53,7 +53,7 @@ def test_exact_duplicates_stay_on_one_side(tmp_path, seed):
     for number in range(0, 12, 3):
         for copy in range(2):
             shutil.copy(data / "red" / f"{number:02d}.jpg", data / "red" / f"copy{number}-{copy}.jpg")
-    found = surveyed(data, seed=seed)
+    found = prepared(data, seed=seed)
     sides = {}
     for digest, split in zip(found.digests, found.examples.splits, strict=True):
         assert sides.setdefault(digest, split) == split
@@ -69,12 +69,12 @@ def test_near_duplicates_stay_on_one_side_where_asked(tmp_path):
             coarse = Image.fromarray(generator.integers(0, 256, (6, 6, 3)).astype("uint8")).resize((120, 120))
             for copy, quality in enumerate((95, 90, 80)):
                 coarse.save(data / name / f"{number}-{copy}.jpg", quality=quality)
-    found = surveyed(data, group_duplicates=True)
+    found = prepared(data, group_duplicates=True)
     sides = {}
     for path, split in zip(found.examples.paths, found.examples.splits, strict=True):
         assert sides.setdefault(path.rsplit("-", 1)[0], split) == split
     assert set(found.examples.splits) == {0, 1, 2}
-    plain = surveyed(data)
+    plain = prepared(data)
     apart = {}
     for path, split in zip(plain.examples.paths, plain.examples.splits, strict=True):
         apart.setdefault(path.rsplit("-", 1)[0], set()).add(split)
@@ -86,7 +86,7 @@ def test_a_given_test_split_loses_what_training_has(tmp_path):
     write_photos(data / "train", 8)
     write_photos(data / "test", 4, seed=50)
     shutil.copy(data / "train" / "red" / "00.jpg", data / "test" / "red" / "leak.jpg")
-    found = surveyed(data)
+    found = prepared(data)
     ((path, why),) = found.rejected
     assert path.endswith("test/red/leak.jpg")
     assert "is in the train split too" in why or "is in the validation split too" in why
@@ -102,7 +102,7 @@ def test_the_copy_of_an_undecodable_image_in_another_split_is_left_out_with_it(t
     cut.write_bytes(cut.read_bytes()[:200])
     shutil.copy(cut, data / "test" / "red" / "copy.jpg")
     shutil.copy(data / "train" / "blue" / "01.png", data / "test" / "blue" / "leak.png")
-    found = surveyed(data, group_duplicates=grouped)
+    found = prepared(data, group_duplicates=grouped)
     assert sorted(names(found.rejected)) == ["00.jpg", "copy.jpg", "leak.png"]
     assert len(found.examples) == 24 + 12 - 1 == len(found.digests)
 
@@ -113,7 +113,7 @@ def test_a_class_without_a_picture_left_is_named(tmp_path):
     (data / "red").mkdir()
     (data / "red" / "x.jpg").write_text("hello")
     with pytest.raises(UserError, match="class 'red' has no image"):
-        surveyed(data)
+        prepared(data)
 
 
 def test_a_picture_that_a_table_names_twice_is_two_examples_of_one_group(tmp_path):
@@ -122,7 +122,7 @@ def test_a_picture_that_a_table_names_twice_is_two_examples_of_one_group(tmp_pat
     cut = data / "green" / "00.jpg"
     cut.write_bytes(cut.read_bytes()[:200])
     (data / "table.csv").write_text("\n".join(["path,label", *lines, lines[-1]]))
-    found = surveyed(data / "table.csv")
+    found = prepared(data / "table.csv")
     assert len(found.examples) == 42 == len(found.digests)
     assert all(found.digests)
     twice = [row for row, path in enumerate(found.examples.paths) if path == found.examples.paths[-1]]
@@ -143,12 +143,12 @@ def test_what_was_decoded_once_is_believed_until_its_bytes_change(tmp_path, fres
     cut = data / "red" / "03.jpg"
     whole = cut.read_bytes()
     cut.write_bytes(whole[:200])
-    assert names(surveyed(data).rejected) == ["03.jpg"]
-    assert names(surveyed(data).rejected) == ["03.jpg"]  # Bad ones are looked at again, for the reason.
+    assert names(prepared(data).rejected) == ["03.jpg"]
+    assert names(prepared(data).rejected) == ["03.jpg"]  # Bad ones are looked at again, for the reason.
     cut.write_bytes(whole)
-    assert not surveyed(data).rejected
-    assert not surveyed(data).rejected
+    assert not prepared(data).rejected
+    assert not prepared(data).rejected
     assert [len(names) for names in looked] == [42, 1, 1, 0]
     cache.clear()
-    surveyed(data)
+    prepared(data)
     assert len(looked[-1]) == 42

@@ -1,0 +1,134 @@
+"""Where labelled images come from: a table of sources, each with what it looks like and what lists its images."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_transfer.data.examples import REGRESSION, Examples
+from keras_transfer.data.sources import arrays, csv_table, digits, folders, tfds, tfrecord, zipped
+from keras_transfer.errors import UsageError
+from keras_transfer.recipe import AUTO, Recipe
+
+_TARS = (".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a source is asked for.
+
+    Attributes:
+        source: What the user called it.
+        path: The same as a path.
+        recipe: Gives the task, the column to group by, and where data may lie.
+        least_classes: Of a folder, below which there is nothing to learn; with 1, its files may also lie in it
+            without sub-folders.
+    """
+
+    source: str
+    path: Path
+    recipe: Recipe
+    least_classes: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """A kind of source.
+
+    Attributes:
+        matches: Whether a request is for this kind.
+        load: Lists its images.
+    """
+
+    matches: Callable[[Request], bool]
+    load: Callable[[Request], Examples]
+
+
+def _ends(*extensions: str) -> Callable[[Request], bool]:
+    return lambda request: request.path.suffix.lower() in extensions and request.path.exists()
+
+
+def _load_table(request: Request) -> Examples:
+    recipe = request.recipe
+    return csv_table.load(request.path, request.source, recipe.task, recipe.group_by, recipe.allow_outside)
+
+
+# The first that matches is used.
+SOURCES = (
+    Source(lambda request: request.source == "digits", lambda request: digits.load(request.source)),
+    Source(
+        lambda request: request.source.startswith("tfds:"),
+        lambda request: tfds.load(request.source, request.recipe.tfds_dir),
+    ),
+    Source(
+        lambda request: bool(tfrecord.shards_of(request.source)),
+        lambda request: tfrecord.load(tfrecord.shards_of(request.source), request.source),
+    ),
+    Source(
+        lambda request: request.path.is_dir(),
+        lambda request: folders.load(request.path, request.source, request.least_classes),
+    ),
+    Source(_ends(".csv", ".tsv"), _load_table),
+    Source(_ends(".npz"), lambda request: arrays.load(request.path, request.source)),
+    Source(_ends(".zip"), lambda request: zipped.load(request.path, request.source)),
+)
+
+
+def load(source: str, recipe: Recipe | None = None, least_classes: int = 2) -> Examples:
+    """List the labelled images of a source, unsplit unless the source itself is split.
+
+    Args:
+        source: A folder (or `.zip` file) with one sub-folder per class, or with `train/` and, if there are any,
+            `val/` (or `validation/`) and `test/` of such folders; a CSV file; TFRecord shards as a folder, file or
+            glob, or `tfds:NAME[:CONFIG]`; an `.npz` file; or `digits`. `SOURCES` names what lists each.
+        recipe: Gives the task, the column to group by, and where data may lie.
+        least_classes: Of a folder, below which there is nothing to learn; with 1, its files may also lie in it
+            without sub-folders.
+
+    Raises:
+        UsageError: there is no such source.
+        UserError: it holds no classes, one class, or a class without images.
+    """
+    recipe = recipe or Recipe(data=source)
+    request = Request(source, Path(source).expanduser(), recipe, least_classes)
+    kind = next((kind for kind in SOURCES if kind.matches(request)), None)
+    if kind is None:
+        raise _unknown(source, request.path)
+    examples = kind.load(request)
+    if recipe.task not in (AUTO, examples.task):
+        needs = "a CSV file with a numeric column" if recipe.task == REGRESSION else "a CSV file with several labels"
+        raise UsageError(f"--task {recipe.task} needs {needs}. {source} is for {examples.task}.")
+    if recipe.group_by and examples.groups is None:
+        raise UsageError(f"--group-by needs a CSV file with that column; {source} is none.")
+    return examples
+
+
+def _unknown(source: str, path: Path) -> UsageError:
+    if not path.exists():
+        return UsageError(
+            f"--data: there is no {source!r}. Give a folder with one sub-folder per class, or a CSV file."
+        )
+    if path.name.lower().endswith(_TARS):
+        return UsageError(f"--data: unpack {source!r} first (tar -xf {path.name}), and give the folder.")
+    return UsageError(f"--data: {source!r} is neither a folder nor a .csv, .npz, .tfrecord or .zip file.")
+
+
+def expand(images: Sequence[str]) -> list[str]:
+    """Return the files that paths, globs and folders (and what lies below them) name, in order.
+
+    Raises:
+        UsageError: one of them names nothing.
+    """
+    files: list[str] = []
+    for name in images:
+        path = Path(name).expanduser()
+        if path.is_dir():
+            named = folders.files(path)
+        else:
+            named = [str(path)] if path.exists() else sorted(glob.glob(str(path), recursive=True))
+        if not named:
+            raise UsageError(f"{name!r} names no file. Give image files, globs or folders.")
+        files += named
+    return files

@@ -1,0 +1,90 @@
+"""Labelled images from data sets of tensorflow-datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_transfer.data.contents import ArrayRecords, Contents, Records
+from keras_transfer.data.examples import SPLIT_NAMES, SPLITS, Examples
+from keras_transfer.data.sources import tfrecord
+from keras_transfer.errors import UsageError, UserError, nearest
+
+
+def load(source: str, folder: str) -> Examples:
+    """List a data set of tensorflow-datasets, `tfds:NAME[:CONFIG]`, downloading and preparing it where need be.
+
+    Args:
+        source: Its image and label are found by the types of its features.
+        folder: With data already prepared; empty for the default of tensorflow-datasets.
+
+    Raises:
+        UsageError: there is no such data set.
+        UserError: it cannot be downloaded, or has no image or no class label.
+    """
+    import tensorflow_datasets as tfds
+
+    if not hasattr(tfds, "builder"):
+        # With a protobuf older than what tensorflow-metadata was made with, it imports as an empty module.
+        raise UserError(
+            "tensorflow-datasets does not work with the protobuf installed here: "
+            "pip install 'tensorflow-metadata<1.18', which suits TensorFlow 2.18 and 2.19."
+        )
+    name = source.removeprefix("tfds:").replace(":", "/")
+    try:
+        builder = tfds.builder(name, data_dir=folder or None)
+    except (tfds.core.DatasetNotFoundError, ValueError) as error:
+        hint = nearest(name.split("/")[0], tfds.list_builders())
+        raise UsageError(f"--data: tensorflow-datasets has no {name!r}.{hint}") from error
+    if not builder.info.splits:
+        try:
+            builder.download_and_prepare()
+        except Exception as error:  # A hundred hosts and formats fail in as many ways.
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise UserError(
+                f"{source} is not in {builder.data_dir} and could not be prepared ({reason}). "
+                "Is there a network? --tfds-dir names a folder with data already prepared."
+            ) from error
+    image, label = _features(builder.info.features, source, tfds)
+    contents: Contents = Records(image)
+    names, labels, splits = [], [], []
+    for split, info in builder.info.splits.items():
+        if split not in SPLIT_NAMES:
+            continue
+        for shard in info.filepaths:
+            records, contents = _records(Path(shard), image)
+            for place, record in records:
+                names.append(f"{shard}@{place}")
+                labels.append(tfrecord.value(tfrecord.parse(record)[label]))
+                splits.append(SPLITS.index(SPLIT_NAMES[split]))
+    if SPLITS.index("train") not in splits:
+        raise UserError(f"{source} has no split 'train', only {', '.join(builder.info.splits)}.")
+    class_names = builder.info.features[label].names
+    return tfrecord.examples_of(
+        source, Path(builder.data_dir), names, labels, np.asarray(splits, "int8"), contents, class_names
+    )
+
+
+def _records(shard: Path, key: str) -> tuple[Iterator[tuple[int, bytes]], Contents]:
+    if ".array_record" not in shard.name:
+        return tfrecord.framed(shard), Records(key)
+    from array_record.python.array_record_module import ArrayRecordReader
+
+    reader = ArrayRecordReader(str(shard))
+    return ((number, reader.read([number])[0]) for number in range(reader.num_records())), ArrayRecords(key)
+
+
+def _features(features: Any, source: str, tfds: Any) -> tuple[str, str]:
+    """Return the names of the image and the class label of a data set."""
+    flat = features if isinstance(features, tfds.features.FeaturesDict) else {}
+    images = [name for name, feature in flat.items() if isinstance(feature, tfds.features.Image)]
+    labels = [name for name, feature in flat.items() if isinstance(feature, tfds.features.ClassLabel)]
+    has = f"It has {', '.join(f'{name} ({type(flat[name]).__name__})' for name in flat) or 'none by name'}."
+    if not images:
+        raise UserError(f"{source} has no feature of type Image. {has}")
+    if not labels:
+        raise UserError(f"{source} has no feature of type ClassLabel. {has}")
+    return ("image" if "image" in images else images[0]), ("label" if "label" in labels else labels[0])
