@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -41,11 +43,27 @@ class Shard:
     digests: np.ndarray
 
     def read_row(self, tensor: int, row: int, into: np.ndarray) -> None:
-        """Read one image's activation into bytes, uint8, of its size."""
-        stream = self.files[tensor]
-        stream.seek(self.offsets[tensor] + row * into.nbytes)
-        if stream.readinto(into) != into.nbytes:  # type: ignore[attr-defined]
-            raise OSError(f"{stream.name} has shrunk.")
+        """Read one image's activation into bytes, uint8, of its size; several threads may read at once."""
+        stream, position, left = self.files[tensor], self.offsets[tensor] + row * into.nbytes, memoryview(into)
+        while len(left):
+            count = _read_at(stream, left, position)
+            if not count:
+                raise OSError(f"{stream.name} has shrunk; clear the stored activations (cache --clear) and run again.")
+            left, position = left[count:], position + count
+
+
+if hasattr(os, "preadv"):
+
+    def _read_at(stream: IO[bytes], buffer: memoryview, position: int) -> int:
+        return os.preadv(stream.fileno(), [buffer], position)
+
+else:  # Windows has only the file's one position, which pipelines that read at once have to share.
+    _position = threading.Lock()
+
+    def _read_at(stream: IO[bytes], buffer: memoryview, position: int) -> int:
+        with _position:
+            stream.seek(position)
+            return stream.readinto(buffer)  # type: ignore[attr-defined]
 
 
 class ActivationSet:

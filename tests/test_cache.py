@@ -1,4 +1,8 @@
+import io
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -99,3 +103,33 @@ def test_contents_and_clear():
     assert (record["key"]["base"], record["images"]) == ("a", 5)
     assert cache.clear() == record["bytes"]
     assert cache.contents() == []
+
+
+class SlowFile(io.FileIO):
+    """A file on a disk that takes its time to find a place."""
+
+    def seek(self, *position):
+        place = super().seek(*position)
+        time.sleep(0.01)
+        return place
+
+
+def test_threads_read_their_own_rows(monkeypatch):
+    """Reads overlap, as those of the training and the validation pipeline do where the disk is slow."""
+    ActivationSet({"base": "a"}).write(digests(8), batches(8))
+    monkeypatch.setattr(Path, "open", lambda path, mode, buffering: SlowFile(path, mode))
+    stored = ActivationSet({"base": "a"})
+    with ThreadPoolExecutor(8) as pool:
+        rows = list(pool.map(lambda row: stored.read([digests(8)[row]], [0])[0][0, 0], [*range(8)] * 4))
+    assert rows == [*range(8)] * 4
+
+
+def test_a_shard_that_was_cut_is_never_read_as_if_whole():
+    stored = ActivationSet({"base": "a"})
+    stored.write(digests(9), batches(9))
+    (shard,) = stored.folder.glob("shard-*")
+    file = shard / "0.npy"
+    file.write_bytes(file.read_bytes()[:-4])
+    stored = ActivationSet({"base": "a"})
+    with pytest.raises(OSError, match="has shrunk"):
+        stored.read(digests(9), [0])

@@ -14,6 +14,7 @@ import tensorflow as tf
 from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress
 from keras_transfer.training import backup as backups
+from keras_transfer.training import failures
 from keras_transfer.training.backup import Epochs
 from keras_transfer.training.objectives import Objective
 
@@ -123,7 +124,10 @@ def train(
     validation, earlier = feed.validation, feed.earlier
     compile_for(model, descent, feed.steps)
     start = [np.copy(weights) for weights in model.get_weights()] if keep_better else None
-    before = _evaluate(model, validation, descent.objective) if keep_better and validation is not None else None
+    before = None
+    if keep_better and validation is not None:
+        with failures.reported(model):
+            before = _evaluate(model, validation, descent.objective)
     with progress.task("Head" if name == "head" else "Fine-tuning", descent.epochs * feed.count) as advance:
         share = -(-feed.count // feed.steps)
         callbacks: list[keras.callbacks.Callback] = [
@@ -135,15 +139,16 @@ def train(
             callbacks += backups.callbacks(backup, descent.objective.judged_by, earlier, validation is not None)
         if validation is not None:
             callbacks += _stopping(descent, before, earlier)
-        fitted = model.fit(
-            feed.batches,
-            epochs=descent.epochs,
-            steps_per_epoch=feed.steps,
-            validation_data=validation,
-            callbacks=callbacks,
-            verbose=0,
-            shuffle=False,
-        )
+        with failures.reported(model):
+            fitted = model.fit(
+                feed.batches,
+                epochs=descent.epochs,
+                steps_per_epoch=feed.steps,
+                validation_data=validation,
+                callbacks=callbacks,
+                verbose=0,
+                shuffle=False,
+            )
     seconds = time.monotonic() - begun
     run: Epochs = {
         epoch + 1: {key: values[row] for key, values in fitted.history.items()}
