@@ -8,10 +8,10 @@ from benchmarks.results import spread
 from benchmarks.sweep import pool
 from keras_transfer import embedding
 from keras_transfer.data import audit, sources
-from keras_transfer.data.examples import Examples
+from keras_transfer.data.examples import SPLITS, Examples
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
-from keras_transfer.training import objectives, solver
+from keras_transfer.training import objectives, penalty, solver
 
 PRECISIONS = ("float32", "float16", "bfloat16")
 
@@ -50,12 +50,10 @@ def _accuracies(
     """Return the test accuracy of the head solved on features, given float32 features, and given its own kind."""
     split = pool(examples, a_class, seed)
     objective = objectives.of(split)
-    train, held, test = (split.rows(name) for name in ("train", "validation", "test"))
-    seen = np.concatenate([train, held])
-    standard = solver.standardise(features[train])
-    material = {"embeddings": standard, "targets": objective.targets[train], "weights": None}
-    chosen = objectives.solve_validated(objective, material, features[held], objective.targets[held])
-    head = objective.solve(solver.standardise(features[seen]), objective.targets[seen], chosen.strength, None)
+    seen, test = np.flatnonzero(split.splits != SPLITS.index("test")), split.rows("test")
+    standard = solver.standardise(features[seen])
+    folds = penalty.folds(split.labels[seen], None, seed)
+    head = standard.head(penalty.choose(objective, standard, objective.targets[seen], None, folds).solution)
 
     def accuracy(given: np.ndarray) -> float:
         return float((head.logits(given[test]).argmax(1) == split.labels[test]).mean())

@@ -69,9 +69,9 @@ def measure(recipe: Recipe, a_class: int, seeds: int, grid: dict[str, tuple[Any,
 def _both(material: Material) -> dict[str, float]:
     """Return the scores after each step of what `two_phase.run` does."""
     start = [half.get_weights() for half in (material.halves.tail, material.network.head)]
-    head = two_phase.fit_head(material, material.train)
+    head = two_phase.fit_head(material)
     found = {"head, train": test_accuracy(material)}
-    tuned = two_phase.fine_tune(material, material.train, int(material.recipe.fine_tune_epochs))
+    tuned = two_phase.fine_tune(material)
     found["tuned, train"] = test_accuracy(material)
     for name, phases in (("head, all", [head]), ("tuned, all", [head, tuned])):
         two_phase.refit(material, phases, start)

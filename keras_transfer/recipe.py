@@ -72,7 +72,11 @@ class Recipe:
     patience: int | str = _option(
         AUTO, "Epochs without gain before stopping, or 'none'.", kind="int", low=1, also="none"
     )
-    refit: str = _option(AUTO, "Train once more on training and validation photos.", **_words(AUTO, "on", "off"))
+    refit: str = _option(
+        AUTO,
+        "Train once more on training and validation images: the solved head, whatever is exported, or nothing.",
+        **_words(AUTO, "head", "on", "off"),
+    )
     augment: str = _option("default", "Augmentation of training images.", **_words("none", "default"))
     views: int | str = _option(
         AUTO, "Augmented views stored of each image, or 'fresh'.", kind="int", low=1, also="fresh"

@@ -52,6 +52,7 @@ def metrics(found: Prepared, trained: Trained, test: dict[str, Any], watch: Stop
     """Return what `metrics.json` holds; its keys are stable."""
     recipe, material = trained.recipe, trained.material
     examples, extractor = material.examples, material.extractor
+    exported = next(phase for phase in reversed(trained.phases) if phase.best_epoch)
     counts = {split: len(examples.rows(split)) for split in ("train", "validation", "test")}
     return {
         "base": trained.source.row.name,
@@ -66,7 +67,8 @@ def metrics(found: Prepared, trained: Trained, test: dict[str, Any], watch: Stop
         "precision": material.plan.precision,
         "images_through_the_base": extractor.computed,
         "phases": [phase.record() for phase in trained.phases],
-        "validation": trained.phases[-1].validation,
+        "exported": exported.name,
+        "validation": exported.validation,
         "test": test,
         "seconds": {"total": watch.total(), **watch.seconds},
         "machine": f"{device.processor()}, {os.cpu_count()} cores",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from keras_transfer.recipe import AUTO, SOLVERS, Recipe
 
-_SMALL = 2_000  # Training images up to which training once more with the validation photos pays.
+_SMALL = 2_000  # Training images up to which a set is small.
 _DIGITS_SIZE = 48  # The built-in sample's 8x8 px scans, enlarged; every base whose least size allows it.
 
 
@@ -30,7 +30,8 @@ def complete(recipe: Recipe, images: int, classes: int) -> Recipe:
         "fine_tune_lr": 3e-4 if solver in SOLVERS and not small else 1e-4,
         "label_smoothing": 0.0,
         "patience": 3,
-        "refit": "on" if small else "off",
+        # Of a thawed network that trained once more, nobody knows how good it is.
+        "refit": "head",
         "views": 1,
         "batch_size": 32,
     }

@@ -29,25 +29,7 @@ def run(metrics: dict[str, Any], recipe: Recipe, folder: str) -> str:
         "By rule: " + ", ".join(_choices(metrics, recipe)),
         "",
     ]
-    score = next(name for name in metrics["phases"][0]["validation"] if name != "loss")
-    rows = [("phase", "epochs", "best", "weights trained", "seconds", f"val. {score}", "val. loss")]
-    for phase in metrics["phases"]:
-        best = "before" if phase["best_epoch"] == 0 else str(phase["best_epoch"])
-        scores = phase["validation"]
-        rows.append(
-            (
-                phase["name"],
-                str(phase["epochs"]),
-                best,
-                f"{phase['trainable_parameters']:,}",
-                f"{phase['seconds']:.1f}",
-                f"{scores[score]:.3f}",
-                f"{scores['loss']:.3f}",
-            )
-        )
-    lines += _aligned(rows)
-    if metrics["phases"][-1]["best_epoch"] == 0:
-        lines.append("Phase 2 did not beat phase 1 on validation: phase 1's weights are exported.")
+    lines += [*_aligned(_phases(metrics["phases"])), *_exported(metrics["phases"])]
     lines += [
         "",
         *_scores(test),
@@ -55,6 +37,57 @@ def run(metrics: dict[str, Any], recipe: Recipe, folder: str) -> str:
         f"Wrote {folder} in {metrics['seconds']['total']:.0f} s.",
     ]
     return "\n".join(lines + _warnings(metrics))
+
+
+def _phases(phases: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """The table of what each phase reached, whether it was kept or not."""
+    score = next(name for name in phases[0]["validation"] if name != "loss")
+    table: list[tuple[str, ...]] = [("phase", "epochs", "best", "trainable", "seconds", f"val. {score}", "val. loss")]
+    for phase in phases:
+        scores = phase.get("reached", phase["validation"])
+        table.append(
+            (
+                phase["name"],
+                str(phase["epochs"]),
+                str(scores.get("epoch", phase["best_epoch"])),
+                f"{phase['trainable_parameters']:,}",
+                f"{phase['seconds']:.1f}",
+                *(f"{scores[name]:.3f}" if name in scores else "-" for name in (score, "loss")),
+            )
+        )
+    return table
+
+
+def _exported(phases: Sequence[dict[str, Any]]) -> list[str]:
+    """Say which network is exported, and why, where it is not simply the last one."""
+    lines = []
+    tuned = next((phase for phase in phases if "reached" in phase), None)
+    if tuned is not None and not tuned["best_epoch"]:
+        before, after = tuned["before"], tuned["reached"]
+        score = next(name for name in before if name != "loss")
+        lines.append(
+            f"Fine-tuning did not improve the validation loss ({before['loss']:.4f} before, {after['loss']:.4f} after; "
+            f"{score} {before[score]:.3f}, {after[score]:.3f}), so the head is kept."
+        )
+    if phases[-1]["name"] == "refit":
+        refit = phases[-1]
+        if not refit["best_epoch"]:
+            loss = refit["training_loss"]
+            lines.append(
+                f"Trained again on training and validation images, the loss on the training images was worse "
+                f"({loss['before']:.4f} before, {loss['after']:.4f} after), so the validated network is exported."
+            )
+        elif refit["validation"]:
+            lines.append(
+                f"Exported: the head solved again on all {refit['images']} training and validation images; its scores "
+                "are those of cross-validation."
+            )
+        else:
+            lines.append(
+                f"Exported: the network trained again on all {refit['images']} training and validation images, by the "
+                "same schedule. It was not validated."
+            )
+    return lines
 
 
 def evaluation(report: dict[str, Any], metrics: dict[str, Any], source: str) -> str:

@@ -201,24 +201,19 @@ class Shuffled:
         batch_size: Rows a batch; an epoch's last batch is shorter.
         views: How many views each row has.
         seed: Of the orders.
-        first: The epoch to begin with, counted from 0.
+        start: Number of the first batch.
     """
 
     count: int
     batch_size: int
     views: int
     seed: int
-    first: int = 0
+    start: int = 0
 
     @property
     def steps(self) -> int:
         """Batches an epoch."""
         return -(-self.count // self.batch_size)
-
-    @property
-    def start(self) -> int:
-        """Number of the first batch."""
-        return self.first * self.steps
 
     @property
     def stop(self) -> None:

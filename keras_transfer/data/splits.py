@@ -56,7 +56,7 @@ def folds(examples: Examples, count: int, seed: int) -> Iterator[Examples]:
 
 def _deal(examples: Examples, pool: np.ndarray, shares: Sequence[float], generator: np.random.Generator) -> np.ndarray:
     """Return for each row of the pool the number of the share that it goes to."""
-    strata = _strata(examples)[pool]
+    strata_of = strata(examples)[pool]
     together = np.arange(len(examples)) if examples.groups is None else examples.groups
     groups = np.unique(together[pool], return_inverse=True)[1]
     sizes = np.bincount(groups)
@@ -64,10 +64,10 @@ def _deal(examples: Examples, pool: np.ndarray, shares: Sequence[float], generat
     first = np.full(len(sizes), len(pool))
     np.minimum.at(first, groups, np.arange(len(pool)))
     part_of = np.empty(len(sizes), "int64")
-    for stratum in np.unique(strata):
-        members = np.flatnonzero(strata[first] == stratum)
+    for stratum in np.unique(strata_of):
+        members = np.flatnonzero(strata_of[first] == stratum)
         if len(members) < len(shares):
-            raise UserError(_too_few(examples, stratum, int((strata == stratum).sum()), len(members), len(shares)))
+            raise UserError(_too_few(examples, stratum, int((strata_of == stratum).sum()), len(members), len(shares)))
         part_of[members] = _deal_groups(sizes[members], shares, generator)
     return part_of[groups]
 
@@ -97,7 +97,10 @@ def _fill_empty(parts: np.ndarray, sizes: np.ndarray, count: int) -> np.ndarray:
     return parts
 
 
-def _strata(examples: Examples) -> np.ndarray:
+def strata(examples: Examples) -> np.ndarray:
+    """Return what every part of the examples should have its share of, int64 `[N]`: the class of each, or the quantile
+    of a numeric target; 0 for all images of several labels.
+    """
     if examples.task == CLASSIFICATION:
         return examples.labels
     if examples.task == REGRESSION:

@@ -7,6 +7,7 @@ import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import keras
 import tensorflow as tf
@@ -52,7 +53,8 @@ def cause(error: tf.errors.OpError) -> str:
 def _clear_frames(error: BaseException | None) -> None:
     """Drop the local variables of all frames that an error passed; Keras hides most of them from its traceback."""
     while error is not None:
-        for frame, _ in traceback.walk_tb(error.__traceback__):
+        for passed, _ in traceback.walk_tb(error.__traceback__):
+            frame: FrameType | None = passed
             while frame is not None:
                 try:
                     frame.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 
 import keras
 import numpy as np
@@ -20,7 +20,7 @@ from keras_transfer.features import Extractor
 from keras_transfer.model import Frozen, Halves, Network, computing_in, cut
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
-from keras_transfer.training import objectives
+from keras_transfer.training import failures, objectives
 from keras_transfer.training.objectives import Objective
 from keras_transfer.weights import Source
 
@@ -114,19 +114,34 @@ class Material:
         return pipeline.InOrder(len(rows), 2 * int(self.recipe.batch_size))
 
     def logits(self, rows: np.ndarray) -> np.ndarray:
-        """Return the network's logits, float32 `[N, K]`, for some rows, test images among them."""
+        """Return the network's logits, float32 `[N, K]`, for some rows, test images among them.
+
+        In float32, in which the network is served, whatever precision it is trained in: weights of different phases
+        are compared by it.
+        """
         order = self.in_order(rows)
         if self.stored:
             digests = [self.digests[row] for row in rows]
-            found = self.extractor.plain(self.examples.at(rows), digests)
-            signature = features.boundary_signature(found)
-            read = partial(_read, [found], digests, list(range(len(signature))))
+            activations = self.extractor.plain(self.examples.at(rows), digests)
+            signature = features.boundary_signature(activations)
+            read = partial(_read, [activations], digests, list(range(len(signature))))
             batches = pipeline.stored(read, signature, [], order)
         else:
             batches = pipeline.decoded(self.examples.at(rows), [], self.extractor.decoder, order)
+        with failures.reported(self._in_float32):
+            return np.concatenate(
+                [keras.ops.convert_to_numpy(self._in_float32.predict_on_batch(x)) for (x,) in batches]
+            )
+
+    def scores(self, rows: np.ndarray) -> dict[str, float]:
+        """Return score and loss of the network as it is on some rows."""
+        return self.objective.judge(self.logits(rows), self.objective.targets[rows])
+
+    @cached_property
+    def _in_float32(self) -> keras.Model:
+        """The same layers as a model of its own, whose function is traced in float32."""
         model = self.trainable()
-        with self.computing(model):
-            return np.concatenate([keras.ops.convert_to_numpy(model.predict_on_batch(x)) for (x,) in batches])
+        return keras.Model(model.input, model.output)
 
     def targets(self, rows: np.ndarray) -> list[np.ndarray]:
         """Return what training compares with: targets and, where classes are weighed, the images' weights."""

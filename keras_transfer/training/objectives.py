@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
 
 from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, Examples
 from keras_transfer.training import solver
-from keras_transfer.training.solver import LinearHead, Standardised
+from keras_transfer.training.solver import Solution, Standardised
 
 _SURE = 0.5  # A class of several is in the answer from this probability on.
 
@@ -58,10 +56,15 @@ class Classification:
         return {self.score: float((logits.argmax(1) == targets.argmax(1)).mean()), "loss": float(loss)}
 
     def solve(
-        self, embeddings: Standardised, targets: np.ndarray, strength: float, weights: np.ndarray | None
-    ) -> LinearHead:
+        self,
+        embeddings: Standardised,
+        targets: np.ndarray,
+        strength: float,
+        weights: np.ndarray | None = None,
+        start: Solution | None = None,
+    ) -> Solution:
         """Return the linear head that fits the embeddings of N images best, under a penalty of `1 / strength`."""
-        return solver.softmax(embeddings, targets.argmax(1), targets.shape[1], strength, weights)
+        return solver.softmax(embeddings, targets.argmax(1), targets.shape[1], strength, weights, start)
 
 
 @dataclass(frozen=True)
@@ -90,10 +93,15 @@ class MultiLabel(Classification):
         return {self.score: float(((logits >= 0) == (targets >= _SURE)).mean()), "loss": float(loss.mean())}
 
     def solve(
-        self, embeddings: Standardised, targets: np.ndarray, strength: float, weights: np.ndarray | None
-    ) -> LinearHead:
+        self,
+        embeddings: Standardised,
+        targets: np.ndarray,
+        strength: float,
+        weights: np.ndarray | None = None,
+        start: Solution | None = None,
+    ) -> Solution:
         """Return a head of one logistic regression a class."""
-        return solver.sigmoids(embeddings, targets, strength)
+        return solver.sigmoids(embeddings, targets, strength, start)
 
 
 @dataclass(frozen=True)
@@ -129,8 +137,13 @@ class Regression(Classification):
         return {self.score: 1 - error / max(float(targets.var()), 1e-12), "loss": error}
 
     def solve(
-        self, embeddings: Standardised, targets: np.ndarray, strength: float, weights: np.ndarray | None
-    ) -> LinearHead:
+        self,
+        embeddings: Standardised,
+        targets: np.ndarray,
+        strength: float,
+        weights: np.ndarray | None = None,
+        start: Solution | None = None,
+    ) -> Solution:
         """Return a ridge regression, which has a closed form."""
         return solver.ridge(embeddings, targets, strength)
 
@@ -159,30 +172,3 @@ def class_weights(targets: np.ndarray) -> np.ndarray:
     from sklearn.utils.class_weight import compute_sample_weight
 
     return compute_sample_weight("balanced", targets.argmax(1)).astype("float32")
-
-
-def solve_validated(
-    objective: Objective,
-    train: Mapping[str, Any],
-    embeddings: np.ndarray,
-    targets: np.ndarray,
-) -> LinearHead:
-    """Solve for one of `solver.STRENGTHS` after the other, from the strongest penalty on, until held-out embeddings are
-    judged worse than before, and return the head that did best.
-
-    The loss along them fell and then rose in each of 80 draws of photos, and the weakest penalties take longest.
-
-    Args:
-        objective: Solves and judges.
-        train: The arguments of `objective.solve` but for the strength.
-        embeddings: Held out, float32 `[M, D]`.
-        targets: Held out, float32 `[M, K]`.
-    """
-    heads: list[LinearHead] = []
-    losses: list[float] = []
-    for strength in solver.STRENGTHS:
-        heads.append(objective.solve(**train, strength=strength))
-        losses.append(objective.judge(heads[-1].logits(embeddings), targets)["loss"])
-        if len(losses) > 1 and not losses[-1] < losses[-2]:
-            return heads[-2]
-    return heads[-1]

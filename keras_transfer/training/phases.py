@@ -33,7 +33,7 @@ class Phase:
         trainable_parameters: Weights that could change.
         images_per_second: Training images a second, validation included.
         validation: Score (`accuracy`, or `r2`) and `loss` (cross-entropy, nats, or squared error) on the validation
-            split.
+            split, of the network that the phase left; empty where it trained on that split.
         history: One record an epoch.
         details: What else a phase wants to record.
     """
@@ -59,12 +59,13 @@ class Descent:
     """How to descend.
 
     Attributes:
-        epochs: Most epochs.
+        epochs: Most epochs, over which the schedule runs.
         learning_rate: Peak; reached after a tenth of all steps, then falling to zero as a cosine.
         label_smoothing: Share of the target spread over all classes (Szegedy et al. 2016).
         patience: Epochs without a better validation loss before stopping; None runs all.
         xla: Compile the training step.
         objective: What to learn.
+        stop: The epoch to end after, wherever the schedule is then; None runs it to its end.
     """
 
     epochs: int
@@ -73,6 +74,7 @@ class Descent:
     patience: int | None
     xla: bool
     objective: Objective
+    stop: int | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,6 @@ def train(
     feed: Feed,
     descent: Descent,
     progress: Progress,
-    keep_better: bool = False,
     backup: Path | None = None,
 ) -> Phase:
     """Train a model of logits and leave it with the weights of its best epoch, by validation loss.
@@ -111,7 +112,6 @@ def train(
         feed: What on.
         descent: How.
         progress: Hears of each batch.
-        keep_better: Keep the weights from before, if no epoch has a smaller validation loss.
         backup: Folder for the weights after each epoch; what an interrupted run left there is gone on from, and the
             best of its epochs is kept if it stays the best. A phase that ended there is not run again.
 
@@ -123,12 +123,8 @@ def train(
     begun = time.monotonic()
     validation, earlier = feed.validation, feed.earlier
     compile_for(model, descent, feed.steps)
-    start = [np.copy(weights) for weights in model.get_weights()] if keep_better else None
-    before = None
-    if keep_better and validation is not None:
-        with failures.reported(model):
-            before = _evaluate(model, validation, descent.objective)
-    with progress.task("Head" if name == "head" else "Fine-tuning", descent.epochs * feed.count) as advance:
+    last = descent.stop or descent.epochs
+    with progress.task("Head" if name == "head" else "Fine-tuning", last * feed.count) as advance:
         share = -(-feed.count // feed.steps)
         callbacks: list[keras.callbacks.Callback] = [
             keras.callbacks.LambdaCallback(
@@ -138,11 +134,11 @@ def train(
         if backup is not None:
             callbacks += backups.callbacks(backup, descent.objective.judged_by, earlier, validation is not None)
         if validation is not None:
-            callbacks += _stopping(descent, before, earlier)
+            callbacks += _stopping(descent, earlier)
         with failures.reported(model):
             fitted = model.fit(
                 feed.batches,
-                epochs=descent.epochs,
+                epochs=last,
                 steps_per_epoch=feed.steps,
                 validation_data=validation,
                 callbacks=callbacks,
@@ -158,9 +154,6 @@ def train(
     best, scores = (max(epochs), {}) if validation is None else _best(epochs, descent.objective)
     if backup is not None and scores and best not in run and np.isfinite(scores["loss"]):
         backups.load_best(backup, model)
-    if before is not None and start is not None and not scores["loss"] < before["loss"]:
-        model.set_weights(start)
-        best, scores = 0, before
     if scores and not np.isfinite(scores["loss"]):
         if backup is not None:
             backups.discard(backup)
@@ -174,18 +167,15 @@ def train(
     return phase
 
 
-def _stopping(descent: Descent, before: dict[str, float] | None, earlier: Epochs) -> list[keras.callbacks.Callback]:
+def _stopping(descent: Descent, earlier: Epochs) -> list[keras.callbacks.Callback]:
     """Return what stops early and restores the best weights; an interrupted run goes on with what it knew."""
     criterion = descent.objective.judged_by
-    baseline = None if before is None else before["loss"]
     patience = descent.epochs if descent.patience is None else descent.patience
-    stopping = keras.callbacks.EarlyStopping(
-        criterion, mode="min", patience=patience, baseline=baseline, restore_best_weights=True
-    )
+    stopping = keras.callbacks.EarlyStopping(criterion, mode="min", patience=patience, restore_best_weights=True)
     losses = [epoch[criterion] for _, epoch in sorted(earlier.items())]
     if not losses:
         return [stopping]
-    waited, least = 0, np.inf if baseline is None else baseline
+    waited, least = 0, np.inf
     for loss in losses:
         waited, least = (0, loss) if loss < least else (waited + 1, least)
 
@@ -217,8 +207,3 @@ def compile_for(model: keras.Model, descent: Descent, steps: int) -> None:
     )
     # A training step that makes the optimizer's variables itself is traced twice.
     model.optimizer.build(model.trainable_variables)
-
-
-def _evaluate(model: keras.Model, validation: tf.data.Dataset, objective: Objective) -> dict[str, float]:
-    found = model.evaluate(validation, verbose=0, return_dict=True)
-    return {objective.score: float(found[objective.score]), "loss": float(found[objective.criterion])}

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from keras_transfer.recipe import SOLVERS
 
-# Inverse strength of the L2 penalty on standardised embeddings. The useful range on 60 to 2,000 images lay within.
-STRENGTHS = tuple(float(10.0**exponent) for exponent in np.arange(-3.0, 1.01, 1.0))
 _LEAST_DEVIATION = 1e-24  # Below it, a folded kernel would leave float32's range.
 _ITERATIONS = 300
 # Of the gradient. At scikit-learn's 1e-4, Newton's method ends far from the solution where classes are separable and
@@ -25,14 +23,10 @@ class LinearHead:
     Attributes:
         kernel: float32 `[D, K]`.
         bias: float32 `[K]`.
-        strength: The inverse L2 penalty that was used.
-        iterations: Of the solver.
     """
 
     kernel: np.ndarray
     bias: np.ndarray
-    strength: float
-    iterations: int
 
     def logits(self, embeddings: np.ndarray) -> np.ndarray:
         """Return logits `[N, K]` of embeddings `[N, D]`."""
@@ -40,8 +34,27 @@ class LinearHead:
 
 
 @dataclass(frozen=True)
+class Solution:
+    """A linear head in the coordinates of `Standardised.values`.
+
+    Attributes:
+        kernel: float64 `[P, K]`.
+        bias: float64 `[K]`.
+        iterations: Of the solver.
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    iterations: int
+
+    def logits(self, values: np.ndarray) -> np.ndarray:
+        """Return logits, float64 `[N, K]`, of standardised values `[N, P]`."""
+        return values @ self.kernel + self.bias
+
+
+@dataclass(frozen=True)
 class Standardised:
-    """Embeddings as the solver takes them, prepared once for all strengths.
+    """Embeddings as the solver takes them, prepared once for all penalties and folds.
 
     Attributes:
         values: Of mean 0 and deviation 1, `[N, D]`; of fewer images than dimensions, `[N, N]`, their coordinates in
@@ -58,11 +71,16 @@ class Standardised:
     scale: np.ndarray
     method: str
 
-    def head(self, kernel: np.ndarray, bias: np.ndarray, strength: float, iterations: int) -> LinearHead:
+    def at(self, indices: np.ndarray) -> Standardised:
+        """Return some of the images, in the same coordinates."""
+        return replace(self, values=self.values[indices])
+
+    def head(self, solution: Solution) -> LinearHead:
         """Return the head for embeddings as they are: basis and standardisation are folded into kernel and bias."""
-        kernel = (kernel if self.basis is None else self.basis @ kernel) / self.scale[:, None]
-        bias = bias - self.mean @ kernel
-        return LinearHead(kernel.astype("float32"), bias.astype("float32"), strength, iterations)
+        kernel = solution.kernel if self.basis is None else self.basis @ solution.kernel
+        kernel = kernel / self.scale[:, None]
+        bias = solution.bias - self.mean @ kernel
+        return LinearHead(kernel.astype("float32"), bias.astype("float32"))
 
 
 def standardise(embeddings: np.ndarray, method: str = SOLVERS[0]) -> Standardised:
@@ -70,7 +88,7 @@ def standardise(embeddings: np.ndarray, method: str = SOLVERS[0]) -> Standardise
 
     Of fewer images than dimensions, the best kernel lies in the space that they span, and its penalty is the same in
     any orthonormal basis of it: there the solution is that of all D dimensions, at a tenth of the time (Hastie and
-    Tibshirani 2004, https://doi.org/10.1093/biostatistics/kxh010).
+    Tibshirani 2004, https://doi.org/10.1093/biostatistics/kxh010). The same holds for every part of the images.
 
     Args:
         embeddings: Of all training images.
@@ -85,12 +103,18 @@ def standardise(embeddings: np.ndarray, method: str = SOLVERS[0]) -> Standardise
     if len(values) >= values.shape[1]:
         return Standardised(values, None, mean, scale, method)
     basis, coordinates = np.linalg.qr(values.T.astype("float64"))
-    return Standardised(coordinates.T, basis, mean, scale, method)
+    # Reading the values is what takes time, and float32 is half as much of it.
+    return Standardised(coordinates.T.astype("float32"), basis, mean, scale, method)
 
 
 def softmax(
-    embeddings: Standardised, labels: np.ndarray, classes: int, strength: float, weights: np.ndarray | None = None
-) -> LinearHead:
+    embeddings: Standardised,
+    labels: np.ndarray,
+    classes: int,
+    strength: float,
+    weights: np.ndarray | None = None,
+    start: Solution | None = None,
+) -> Solution:
     """Fit multinomial logistic regression.
 
     Args:
@@ -99,49 +123,68 @@ def softmax(
         classes: K, of which every one must occur.
         strength: Inverse of the L2 penalty.
         weights: float `[N]`, how much each image counts; None counts all the same.
+        start: A solution of a like problem, from which fewer iterations lead to this one's.
     """
-    kernel, bias, iterations = _logistic(embeddings, labels, strength, weights)
-    if classes == 2:
-        kernel, bias = np.hstack([-kernel / 2, kernel / 2]), np.concatenate([-bias / 2, bias / 2])
-    return embeddings.head(kernel, bias, strength, iterations)
+    if classes != 2:
+        return _logistic(embeddings, labels, strength, weights, start)
+    # Of two classes, scikit-learn solves for the difference of their logits.
+    difference = start and replace(start, kernel=start.kernel[:, 1:] * 2, bias=start.bias[1:] * 2)
+    solution = _logistic(embeddings, labels, strength, weights, difference)
+    return replace(
+        solution,
+        kernel=np.hstack([-solution.kernel / 2, solution.kernel / 2]),
+        bias=np.concatenate([-solution.bias / 2, solution.bias / 2]),
+    )
 
 
-def sigmoids(embeddings: Standardised, targets: np.ndarray, strength: float) -> LinearHead:
+def sigmoids(embeddings: Standardised, targets: np.ndarray, strength: float, start: Solution | None = None) -> Solution:
     """Fit one binary logistic regression a class to targets, float32 `[N, K]` of 0 and 1.
 
     A class that all images have, or none, gets its smoothed frequency, `(n + 1/2) / (N + 1)`, as a constant.
     """
     kernel, bias = np.zeros((embeddings.values.shape[1], targets.shape[1])), np.zeros(targets.shape[1])
-    most = 0
+    iterations = 0
     for k, column in enumerate(targets.T):
         if column.min() == column.max():
             share = (column.sum() + 0.5) / (len(column) + 1)
             bias[k] = np.log(share / (1 - share))
             continue
-        one, bias[k : k + 1], iterations = _logistic(embeddings, column, strength, None)
-        kernel[:, k], most = one[:, 0], max(most, iterations)
-    return embeddings.head(kernel, bias, strength, most)
+        near = start and replace(start, kernel=start.kernel[:, k : k + 1], bias=start.bias[k : k + 1])
+        solution = _logistic(embeddings, column, strength, None, near)
+        kernel[:, k], bias[k] = solution.kernel[:, 0], solution.bias[0]
+        iterations = max(iterations, solution.iterations)
+    return Solution(kernel, bias, iterations)
 
 
-def ridge(embeddings: Standardised, targets: np.ndarray, strength: float) -> LinearHead:
+def ridge(embeddings: Standardised, targets: np.ndarray, strength: float) -> Solution:
     """Fit ridge regression to targets, float32 `[N, K]`."""
     from sklearn.linear_model import Ridge
 
     fitted = Ridge(alpha=1 / strength).fit(embeddings.values, targets)
     kernel = fitted.coef_.reshape(targets.shape[1], -1).T
-    return embeddings.head(kernel, np.atleast_1d(fitted.intercept_), strength, 1)
+    return Solution(kernel, np.atleast_1d(fitted.intercept_), 1)
 
 
 def _logistic(
-    embeddings: Standardised, labels: np.ndarray, strength: float, weights: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, int]:
+    embeddings: Standardised,
+    labels: np.ndarray,
+    strength: float,
+    weights: np.ndarray | None,
+    start: Solution | None,
+) -> Solution:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
+    regression = LogisticRegression(
+        C=strength, max_iter=_ITERATIONS, tol=_TOLERANCE, solver=embeddings.method, warm_start=start is not None
+    )
+    if start is not None:
+        dtype = embeddings.values.dtype
+        regression.coef_, regression.intercept_ = start.kernel.T.astype(dtype), start.bias.astype(dtype)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.filterwarnings("ignore", "Line Search failed")  # There is nothing to gain within float32.
-        fitted = LogisticRegression(C=strength, max_iter=_ITERATIONS, tol=_TOLERANCE, solver=embeddings.method)
-        # Reading the values is what takes time, and float32 is half as much of it.
-        fitted.fit(embeddings.values.astype("float32", copy=False), labels, weights)
-    return fitted.coef_.T, fitted.intercept_, int(fitted.n_iter_[0])
+        regression.fit(embeddings.values, labels, weights)
+    return Solution(
+        regression.coef_.T.astype("float64"), regression.intercept_.astype("float64"), int(np.max(regression.n_iter_))
+    )

@@ -12,6 +12,11 @@ ONE_HOT = np.eye(3, dtype="float32")[np.random.default_rng(1).integers(0, 3, 40)
 SEVERAL = (np.random.default_rng(2).random((40, 3)) > 0.6).astype("float32")
 
 
+def solved(objective, embeddings, strength, weights=None):
+    standard = solver.standardise(embeddings)
+    return standard.head(objective.solve(standard, objective.targets, strength, weights))
+
+
 @pytest.mark.parametrize(
     "objective", [Classification(ONE_HOT), MultiLabel(SEVERAL), Regression(LOGITS[:, :1] + ONE_HOT[:, :1])]
 )
@@ -28,25 +33,10 @@ def test_a_solved_head_is_judged_as_a_trained_one_is(objective):
     assert found["loss"] == pytest.approx(float(np.mean(objective.loss(0.0)(objective.targets, logits))), rel=1e-5)
 
 
-def test_the_strength_is_chosen_on_the_held_out_images():
-    embeddings, labels = blobs(3, each=12, width=40)
-    held, held_labels = blobs(3, each=200, width=40, seed=1)
-    targets, held_targets = np.eye(3, dtype="float32")[labels], np.eye(3, dtype="float32")[held_labels]
-    objective = Classification(targets)
-    train = {"embeddings": solver.standardise(embeddings), "targets": targets, "weights": None}
-    chosen = objectives.solve_validated(objective, train, held, held_targets)
-    losses = {
-        strength: objective.judge(objective.solve(**train, strength=strength).logits(held), held_targets)["loss"]
-        for strength in solver.STRENGTHS
-    }
-    assert chosen.strength == min(losses, key=losses.get)
-    assert len({round(loss, 3) for loss in losses.values()}) > 3
-
-
 def test_several_labels_are_solved_one_by_one():
     embeddings, labels = blobs(3)
     targets = np.stack([labels == 0, labels >= 1, np.ones(len(labels))], 1).astype("float32")
-    head = MultiLabel(targets).solve(solver.standardise(embeddings), targets, 0.1, None)
+    head = solved(MultiLabel(targets), embeddings, 0.1)
     probabilities = 1 / (1 + np.exp(-head.logits(embeddings)))
     standard = (embeddings - embeddings.mean(0)) / embeddings.std(0)
     expected = LogisticRegression(C=0.1, max_iter=300).fit(standard, targets[:, 0]).predict_proba(standard)[:, 1]
@@ -59,7 +49,7 @@ def test_numbers_are_served_in_their_own_units():
     truth = (embeddings @ np.arange(5) / 10 + 700).astype("float32")[:, None]
     mean, deviation = float(truth.mean()), float(truth.std())
     objective = Regression((truth - mean) / deviation, mean=mean, deviation=deviation)
-    head = objective.solve(solver.standardise(embeddings), objective.targets, 10.0, None)
+    head = solved(objective, embeddings, 10.0)
     served = keras.ops.convert_to_numpy(objective.output()(head.logits(embeddings)))
     assert np.abs(served - truth).mean() < 0.02 * deviation
     assert objective.judge(head.logits(embeddings), objective.targets)["r2"] > 0.999
@@ -73,8 +63,6 @@ def test_balanced_weights_make_every_class_weigh_the_same():
     rare = np.concatenate([np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)[:4]])
     shifted = embeddings[rare] + np.random.default_rng(3).normal(0, 500, (len(rare), 5)).astype("float32")
     one_hot = np.eye(2, dtype="float32")[labels[rare]]
-    plain = Classification(one_hot).solve(solver.standardise(shifted), one_hot, 0.01, None)
-    weighed = Classification(one_hot).solve(
-        solver.standardise(shifted), one_hot, 0.01, objectives.class_weights(one_hot)
-    )
+    plain = solved(Classification(one_hot), shifted, 0.01)
+    weighed = solved(Classification(one_hot), shifted, 0.01, objectives.class_weights(one_hot))
     assert weighed.logits(shifted)[:, 1].mean() > plain.logits(shifted)[:, 1].mean()

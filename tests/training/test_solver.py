@@ -13,6 +13,11 @@ def blobs(classes, each=60, width=5, seed=0):
     return (centres[labels] + generator.normal(0, 150, (len(labels), width))).astype("float32"), labels
 
 
+def solved(embeddings, labels, classes, strength, method="newton-cg"):
+    standard = standardise(embeddings, method)
+    return standard.head(solver.softmax(standard, labels, classes, strength))
+
+
 @pytest.mark.parametrize("method", SOLVERS)
 @pytest.mark.parametrize("classes", [2, 4])
 def test_the_folded_head_answers_as_the_solver_does(classes, method):
@@ -21,7 +26,7 @@ def test_the_folded_head_answers_as_the_solver_does(classes, method):
     from sklearn.preprocessing import StandardScaler
 
     embeddings, labels = blobs(classes)
-    head = solver.softmax(standardise(embeddings, method), labels, classes, 0.1)
+    head = solved(embeddings, labels, classes, 0.1, method)
     reference = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300, tol=1e-8)).fit(
         embeddings, labels
     )
@@ -44,7 +49,7 @@ def test_separable_classes_are_solved_to_the_end():
         data = np.log(np.exp(logits).sum(1)) - logits[np.arange(1_200), labels]
         return 10.0 * data.sum() + (kernel**2).sum() / 2
 
-    head = solver.softmax(standardise(embeddings), labels, 40, 10.0)
+    head = solved(embeddings, labels, 40, 10.0)
     whole = LogisticRegression(C=10.0, max_iter=3000, tol=1e-8).fit(standard, labels)
     found = loss(head.kernel * embeddings.std(0)[:, None], head.logits(embeddings.astype("float64")))
     assert found == pytest.approx(loss(whole.coef_, whole.decision_function(standard)), rel=0.01)
@@ -53,15 +58,15 @@ def test_separable_classes_are_solved_to_the_end():
 def test_a_dead_feature_does_no_harm():
     embeddings, labels = blobs(3)
     embeddings[:, 1] = 7.0
-    head = solver.softmax(standardise(embeddings), labels, 3, 1.0)
+    head = solved(embeddings, labels, 3, 1.0)
     assert np.isfinite(head.kernel).all()
     assert (head.kernel[1] == 0).all()
 
 
 def test_tiny_embeddings_are_told_apart():
     embeddings, labels = blobs(3)
-    head = solver.softmax(standardise(embeddings * np.float32(1e-18)), labels, 3, 1.0)
-    large = solver.softmax(standardise(embeddings), labels, 3, 1.0)
+    head = solved(embeddings * np.float32(1e-18), labels, 3, 1.0)
+    large = solved(embeddings, labels, 3, 1.0)
     answers = head.logits(embeddings * np.float32(1e-18)).argmax(1)
     assert (answers == large.logits(embeddings).argmax(1)).mean() > 0.99
 
@@ -74,7 +79,7 @@ def test_fewer_images_than_dimensions_have_the_same_solution(images):
     embeddings = generator.normal(size=(images, 80)).astype("float32")
     labels = np.arange(images) % 3
     embeddings[:, :3] += 2 * np.eye(3)[labels]
-    head = solver.softmax(standardise(embeddings), labels, 3, 0.1)
+    head = solved(embeddings, labels, 3, 0.1)
     standard = (embeddings - embeddings.mean(0)) / embeddings.std(0)
     whole = LogisticRegression(C=0.1, max_iter=3000, tol=1e-8).fit(standard, labels)
     found = head.logits(embeddings)
@@ -82,3 +87,15 @@ def test_fewer_images_than_dimensions_have_the_same_solution(images):
     np.testing.assert_allclose(
         found - found.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), atol=5e-3
     )
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_near_solution_saves_iterations_and_changes_nothing(classes):
+    embeddings, labels = blobs(classes, each=200, width=40)
+    standard = standardise(embeddings)
+    whole = solver.softmax(standard, labels, classes, 0.1)
+    part = np.arange(len(labels)) % 5 > 0
+    cold = solver.softmax(standard.at(part), labels[part], classes, 0.1)
+    warm = solver.softmax(standard.at(part), labels[part], classes, 0.1, start=whole)
+    np.testing.assert_allclose(warm.logits(standard.values), cold.logits(standard.values), atol=5e-3)
+    assert warm.iterations < cold.iterations
