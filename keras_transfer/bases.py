@@ -8,6 +8,7 @@ the networks themselves (`include_top=False`, one image of the native size, a mu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from keras_transfer.errors import UsageError, nearest
 
@@ -95,6 +96,19 @@ def find(name: str) -> Base:
     if key not in TABLE:
         raise UsageError(f"--base: there is no base {name!r}.{nearest(key, TABLE)} See: python cli.py bases.")
     return TABLE[key]
+
+
+def row_of(base: str) -> Base | None:
+    """Return the table's row, or None for the file of a model.
+
+    Raises:
+        UsageError: neither a row nor a file.
+    """
+    if not base.endswith((".keras", ".h5", ".hdf5")):
+        return find(base)
+    if not Path(base).expanduser().is_file():
+        raise UsageError(f"--base: there is no file {base!r}.")
+    return None
 
 
 def _blocks(*pairs: tuple[str, str]) -> tuple[Block, ...]:

@@ -141,17 +141,18 @@ def every_layer(layer: keras.Layer) -> Iterator[keras.Layer]:
 
 def copied_in(dtype: str, model: keras.Model) -> keras.Model:
     """Return a copy of a model whose weights and arithmetic are of one dtype, whatever theirs were."""
-
-    def copied(step: keras.Operation) -> Any:
-        config = step.get_config()
-        # Keras 3.8 records the casts of its policies as steps of their own.
-        if isinstance(step, keras.Layer) or config.get("dtype") in ("bfloat16", "float16"):
-            config["dtype"] = dtype
-        return type(step).from_config(config)
-
-    twin = keras.models.clone_model(model, clone_function=copied, recursive=True)
+    twin = keras.models.clone_model(model, clone_function=partial(copied, dtype=dtype), recursive=True)
     twin.set_weights(model.get_weights())
     return twin
+
+
+def copied(step: keras.Operation, dtype: str, name: str | None = None) -> keras.Operation:
+    """Return a copy of a step of a graph, without its weights, that computes in a dtype."""
+    config = step.get_config()
+    # Keras 3.8 records the casts of its policies as steps of their own.
+    if isinstance(step, keras.Layer) or config.get("dtype") in ("bfloat16", "float16"):
+        config["dtype"] = dtype
+    return type(step).from_config(config if name is None else {**config, "name": name})
 
 
 def freeze_statistics(base: keras.Model) -> None:
@@ -204,14 +205,21 @@ class Frozen(keras.layers.Layer):
 
 
 def cut_points(base: keras.Model) -> tuple[Block, ...]:
-    """Return the blocks of a base that is in no table, each named after a layer with weights that opens it."""
-    found = {"": Block("all", "")}
-    for layer in base.layers[2:]:
-        if layer.weights and not isinstance(layer, keras.layers.BatchNormalization):
-            tensors, _ = cut_tensors(base, f"<{layer.name}")
-            if len(tensors) == 1:
-                found.setdefault(tensors[0].name, Block(layer.name, f"<{layer.name}"))
-    return tuple(found.values())
+    """Return the blocks of a base that is in no table, each named after a layer with weights that opens it.
+
+    A layer that the base calls several times opens none, and is never on both sides of a boundary.
+    """
+    blocks = {"": Block("all", "")}
+    for layer in [layer for layer in base.layers if layer.weights][1:]:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            continue
+        frozen, thawed = _split(base, f"<{layer.name}")
+        tensors = _crossing(frozen, thawed)
+        split = {id(call.operation) for call in frozen if isinstance(call.operation, keras.Layer)}
+        shared = any(id(call.operation) in split for call in thawed)
+        if len(tensors) == 1 and not shared and sum(call.operation is layer for call in thawed) == 1:
+            blocks.setdefault(tensors[0].name, Block(layer.name, f"<{layer.name}"))
+    return tuple(blocks.values())
 
 
 def one_or_list(items: Sequence[Any]) -> Any:
@@ -223,40 +231,72 @@ def cut_tensors(base: keras.Model, boundary: str) -> tuple[list[keras.KerasTenso
     """Return the tensors that lead from the frozen into the thawed part of a base, and the layers of the latter.
 
     Args:
-        base: As built, not yet called on anything.
+        base: Any functional model.
         boundary: As in `Block`.
     """
-    operations = base.operations
-    producer = {id(tensor): op for op in operations for tensor in _tensors(op.output)}
+    frozen, thawed = _split(base, boundary)
+    operations = {id(call.operation) for call in thawed}
+    return _crossing(frozen, thawed), [layer for layer in base.layers if id(layer) in operations]
+
+
+def _split(base: keras.Model, boundary: str) -> tuple[list[Call], list[Call]]:
+    """Frozen and thawed steps: the boundary's tensors and all that they depend on, and the others."""
+    order = {id(operation): number for number, operation in enumerate(base.operations)}
+    steps = sorted(calls(base), key=lambda call: order[id(call.operation)])
+    ends = list(base.inputs)
     if boundary:
-        layer = base.get_layer(boundary.removeprefix("<"))
-        ends = _tensors(layer.input if boundary.startswith("<") else layer.output)
-        frozen = _ancestors([producer[id(tensor)] for tensor in ends], producer)
-    else:
-        frozen = {id(producer[id(tensor)]) for tensor in base.inputs}
-    crossing: dict[int, keras.KerasTensor] = {}
-    for op in operations:
-        if id(op) not in frozen:
-            for tensor in _tensors(op.input):
-                if id(producer[id(tensor)]) in frozen:
-                    crossing[id(tensor)] = tensor
-    return list(crossing.values()), [layer for layer in base.layers if id(layer) not in frozen]
-
-
-def _ancestors(operations: Sequence[keras.Operation], producer: dict[int, keras.Operation]) -> set[int]:
-    found: set[int] = set()
-    waiting = list(operations)
+        opening = [call for call in steps if call.operation.name == boundary.removeprefix("<")]
+        ends = [tensor for call in opening for tensor in (call.inputs if boundary[0] == "<" else call.outputs)]
+    maker = {id(tensor): call for call in steps for tensor in call.outputs}
+    frozen: set[int] = set()
+    waiting = [maker[id(tensor)] for tensor in ends]
     while waiting:
-        op = waiting.pop()
-        if id(op) not in found:
-            found.add(id(op))
-            if not isinstance(op, keras.layers.InputLayer):
-                waiting += [producer[id(tensor)] for tensor in _tensors(op.input)]
-    return found
+        call = waiting.pop()
+        if id(call) not in frozen:
+            frozen.add(id(call))
+            waiting += [maker[id(tensor)] for tensor in call.inputs]
+    return [call for call in steps if id(call) in frozen], [call for call in steps if id(call) not in frozen]
 
 
-def _tensors(nested: object) -> list[keras.KerasTensor]:
-    return [tensor for tensor in keras.tree.flatten(nested) if isinstance(tensor, keras.KerasTensor)]
+def _crossing(frozen: list[Call], thawed: list[Call]) -> list[keras.KerasTensor]:
+    made = {id(tensor) for call in frozen for tensor in call.outputs}
+    return list({id(tensor): tensor for call in thawed for tensor in call.inputs if id(tensor) in made}.values())
+
+
+@dataclass(frozen=True)
+class Call:
+    """A step of a model's graph: an operation, what it is called on, and what it gives."""
+
+    operation: keras.Operation
+    inputs: list[keras.KerasTensor]
+    outputs: list[keras.KerasTensor]
+
+
+def calls(network: keras.Model) -> list[Call]:
+    """Return the steps of a functional model, each after those that it depends on.
+
+    An operation's own `input` and `output` are those of its first call, in this model or another; of a model that is
+    called as a layer, they are those within it. The history of the tensors knows better.
+    """
+    starts = {id(tensor) for tensor in network.inputs}
+    steps: dict[int, Call] = {}
+    waiting = list(network.outputs)
+    while waiting:
+        tensor = waiting[-1]
+        node = _node(tensor)
+        inputs = [] if id(tensor) in starts else list(node.input_tensors)
+        missing = [needed for needed in inputs if id(_node(needed)) not in steps]
+        if missing:
+            waiting += missing
+        else:
+            steps.setdefault(id(node), Call(node.operation, inputs, list(node.output_tensors)))
+            waiting.pop()
+    return list(steps.values())
+
+
+def _node(tensor: keras.KerasTensor) -> Any:
+    operation, index, _ = tensor._keras_history
+    return operation._inbound_nodes[index]
 
 
 def _pooling(name: str) -> keras.Layer:
