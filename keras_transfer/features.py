@@ -119,6 +119,7 @@ def extractor(
     key = {
         "version": __version__,  # Another release may decode or preprocess otherwise.
         "base": source.row.name,
+        "network": source.key,
         "weights": weights_digest(network.base),
         "boundary": boundary,
         "pooling": recipe.pooling,

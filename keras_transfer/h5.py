@@ -62,8 +62,8 @@ def check(file: Path, shown: str = "") -> int:
             stored += dataset.id.get_storage_size()
             if declared > _MAX_BYTES + 4 * stored:
                 raise UserError(
-                    f"{shown} is refused: it stores {stored / 1e6:,.1f} MB, and declares {declared / 1e9:,.1f} GB up to "
-                    f"{_cut(name)!r}."
+                    f"{shown} is refused: it stores {stored / 1e6:,.1f} MB, and declares {declared / 1e9:,.1f} GB "
+                    f"up to {_cut(name)!r}."
                 )
     return values
 

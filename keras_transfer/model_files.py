@@ -25,6 +25,13 @@ from keras_transfer.errors import UserError
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, zipfile.BadZipFile)
 
 
+# Of an InputLayer of Keras 3, of one of Keras 2, and of a Sequential model.
+_SHAPE_KEYS = ("batch_shape", "batch_input_shape", "build_input_shape")
+# Of these layers, groups is always 1, and the others are of no use to weights that are there.
+_KERAS2_LAYERS = ("DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose")
+_KERAS2_OPTIONS = ("groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint")
+
+
 def configuration(file: Path) -> dict[str, Any]:
     """Return the configuration of a model's file, as JSON has it.
 
@@ -49,16 +56,15 @@ def configuration(file: Path) -> dict[str, Any]:
 
 def input_side(file: Path) -> int | None:
     """Return the height of the images that a model's file takes, px; None if it takes any, or does not say."""
-    model = configuration(file)
-    while isinstance(model, dict):
-        inner = model.get("config")
-        inner = {"layers": inner} if isinstance(inner, list) else inner if isinstance(inner, dict) else {}
-        # As an InputLayer of Keras 3 has it, of Keras 2, and a Sequential model.
-        shape = next((inner[key] for key in ("batch_shape", "batch_input_shape", "build_input_shape") if key in inner), 0)
+    layer: Any = configuration(file)
+    while isinstance(layer, dict):
+        config = layer.get("config")
+        config = {"layers": config} if isinstance(config, list) else config if isinstance(config, dict) else {}
+        shape = next((config[key] for key in _SHAPE_KEYS if key in config), None)
         if isinstance(shape, list) and len(shape) == 4:
             return shape[1] if isinstance(shape[1], int) else None
-        layers = inner.get("layers")
-        model = layers[0] if isinstance(layers, list) and layers else None
+        layers = config.get("layers")
+        layer = layers[0] if isinstance(layers, list) and layers else None
     return None
 
 
@@ -73,9 +79,14 @@ def load_model(file: Path) -> keras.Model:
     if file.suffix != ".keras" and "Lambda" in _classes(config):
         # Not every release of Keras has a safe mode for these files.
         raise UserError(f"{file} has a Lambda layer, which is program code: save the model without it.")
+    keras2 = {name: _without_keras2_options(getattr(keras.layers, name)) for name in _KERAS2_LAYERS}
     try:
         with _weights_of_at_most(4 * values + 1_000_000, file):
-            return keras.models.load_model(file, compile=False, **({"safe_mode": True} if file.suffix == ".keras" else {}))
+            if file.suffix == ".keras":
+                return keras.models.load_model(file, compile=False, safe_mode=True)
+            with tempfile.TemporaryDirectory() as folder:
+                readable = _renumbered(file, config, Path(folder))
+                return keras.models.load_model(readable, custom_objects=keras2, compile=False)
     except UNREADABLE as error:
         version = _keras_version(file) if file.suffix == ".keras" else ""
         if version.startswith("2."):
@@ -84,6 +95,57 @@ def load_model(file: Path) -> keras.Model:
                 "save it as .h5, and give that."
             ) from error
         raise UserError(f"{file} cannot be loaded as a Keras model ({first_line(error)}).") from error
+
+
+def _renumbered(file: Path, config: dict[str, Any], folder: Path) -> Path:
+    """Return a copy of an `.h5` file of Keras 2 as Keras 3 reads it; of a file that it reads, the file.
+
+    The calls of a layer are numbered from 0, and in Keras 2 those of a model within the model from 1, for it counted
+    as called when it was built; Keras 3 takes that call for missing.
+    """
+    if not renumber(config):
+        return file
+    copy = folder / "renumbered.h5"
+    shutil.copyfile(file, copy)
+    copy.chmod(0o600)
+    with h5py.File(copy, "r+") as stream:
+        stream.attrs["model_config"] = json.dumps(config)
+    return copy
+
+
+def renumber(model: dict[str, Any]) -> bool:
+    """Number the calls of models within a model from 0, in place; tell whether any was not."""
+    inner = model.get("config")
+    layers = inner.get("layers") if isinstance(inner, dict) else None
+    if not isinstance(inner, dict) or not isinstance(layers, list):
+        return False
+    changed = [renumber(layer) for layer in layers if isinstance(layer, dict)]
+    nested = {layer.get("name") for layer in layers if "layers" in (layer.get("config") or ())}
+    references: dict[str, list[list[Any]]] = {}
+    waiting = [inner.get("output_layers"), *(layer.get("inbound_nodes") for layer in layers)]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, list) and len(item) >= 3 and isinstance(item[0], str) and isinstance(item[1], int):
+            references.setdefault(item[0], []).append(item)
+        if isinstance(item, (list, dict)):
+            waiting += item.values() if isinstance(item, dict) else item
+    for name, calls in references.items():
+        if name in nested and min(call[1] for call in calls) == 1:
+            changed.append(True)
+            for call in calls:
+                call[1] -= 1
+    return any(changed)
+
+
+def _without_keras2_options(kind: type[keras.Layer]) -> type[keras.Layer]:
+    """Return what makes a layer of a kind from its configuration by Keras 2, which has options that Keras 3 refuses."""
+
+    class Reader(kind):
+        @classmethod
+        def from_config(cls, config: dict[str, Any]) -> keras.Layer:
+            return kind.from_config({key: value for key, value in config.items() if key not in _KERAS2_OPTIONS})
+
+    return Reader
 
 
 @contextmanager

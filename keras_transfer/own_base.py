@@ -48,22 +48,21 @@ def extractor(file: Path, size: int) -> keras.Model:
     side = shapes[0][1:3]
     try:
         flat = _flattened(network, (*side, 3))
-        base = keras.Model(flat.input, _feature_map(flat, file))
+        base = keras.Model(flat.input, _feature_map(flat, file), name=flat.name)
     except (ValueError, TypeError, AttributeError, NotImplementedError) as error:
         raise UserError(f"--base: {file} cannot be taken apart ({first_line(error)}).") from error
     if side == (size, size):
         return _bounded(base, file)
+    taken = "x".join(str(length or "any") for length in dict.fromkeys(side))
+    refusal = f"--size: {file} takes images of {taken} px. Received: {size}."
     try:
         sized = _bounded(_flattened(base, (size, size, 3)), file)
         pixels = np.zeros((2, size, size, 3), "float32")
-        if len(sized(pixels)) == len(pixels):  # An operation that reshapes to fixed sizes may count images anew.
-            return sized
-        error = None
-    except (ValueError, TypeError, RuntimeError, ArithmeticError) as caught:
-        error = caught
-    taken = "x".join(str(length or "any") for length in dict.fromkeys(side))
-    reason = f" ({first_line(error)})" if error and side == (None, None) else ""
-    raise UsageError(f"--size: {file} takes images of {taken} px. Received: {size}.{reason}") from error
+        if len(sized(pixels)) != len(pixels):
+            raise UsageError(refusal)  # An operation that reshapes to fixed sizes counts images anew.
+    except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
+        raise UsageError(refusal if None not in side else f"{refusal} ({first_line(error)})") from error
+    return sized
 
 
 def _flattened(network: keras.Model, shape: tuple[int | None, ...]) -> keras.Model:
@@ -153,5 +152,3 @@ def _maker(steps: list[models.Call], tensor: keras.KerasTensor) -> str:
 
 def _listed(shapes: list[Any]) -> str:
     return " and ".join("x".join(str(length or "any") for length in shape) for shape in shapes)
-
-

@@ -8,6 +8,7 @@ what comes before and after its layers is left out.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import os
 import re
@@ -36,11 +37,13 @@ class Source:
         row: Its row of the table; for a file of the user's, a row made from it.
         base: The network, ending in a feature map.
         weights: `imagenet`, `random`, or the file they came from.
+        key: What tells its network from others, whatever their weights.
     """
 
     row: Base
     base: keras.Model
     weights: str
+    key: str
 
 
 class ImageNetUnavailable(UserError):
@@ -67,11 +70,11 @@ def load(base: str, weights: str, size: int, seed: int) -> Source:
         raise UsageError(f"--size: {row.name} takes images of at least {row.least_size} px. Received: {size}.")
     keras.utils.set_random_seed(seed)
     if weights == "imagenet":
-        return Source(row, _imagenet(row, size), weights)
+        return Source(row, _imagenet(row, size), weights, row.name)
     network = _construct(row, size, None)
     if weights != "random":
         copy_weights(Path(weights).expanduser(), network)
-    return Source(row, network, weights)
+    return Source(row, network, weights, row.name)
 
 
 def copy_weights(file: Path, base: keras.Model) -> None:
@@ -127,7 +130,8 @@ def _from_file(file: Path, size: int) -> Source:
     blocks = models.cut_points(network)
     channels = network.output_shape[3]
     row = Base(file.stem, "", size, 1, "none", network.count_params(), 0.0, channels, blocks, blocks[-1].name)
-    return Source(row, network, str(file))
+    key = hashlib.blake2b(network.to_json().encode(), digest_size=16).hexdigest()
+    return Source(row, network, str(file), key)
 
 
 def native_size(base: str) -> int:
@@ -138,9 +142,7 @@ def native_size(base: str) -> int:
 
 def _layers(network: keras.Model) -> list[keras.Layer]:
     """Layers with weights, in order; those of models within the model in place of these."""
-    return [
-        layer for layer in models.every_layer(network) if layer.weights and not isinstance(layer, keras.Model)
-    ]
+    return [layer for layer in models.every_layer(network) if layer.weights and not isinstance(layer, keras.Model)]
 
 
 def _assign(stored: Sequence[h5.LayerWeights], base: keras.Model, file: Path) -> None:
@@ -159,7 +161,9 @@ def _assign(stored: Sequence[h5.LayerWeights], base: keras.Model, file: Path) ->
             misfit = f"it ends before layer {layer!r}"
             if start + count < len(stored):
                 name, shapes = stored[start + count][0], given[start + count]
-                misfit = f"its layer {name[:40]!r} has {_shapes(shapes)}, where {layer!r} needs {_shapes(needed[count])}"
+                misfit = (
+                    f"its layer {name[:40]!r} has {_shapes(shapes)}, where {layer!r} needs {_shapes(needed[count])}"
+                )
             raise UserError(f"--weights: {file.name[-60:]} does not fit {base.name}: {misfit}.")
     else:
         places = list(range(start, start + count))

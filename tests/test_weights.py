@@ -56,6 +56,50 @@ def test_weights_of_a_file_are_the_bases(name, kind, top, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+def classifier(base, layout):
+    """The guides' classifiers: the base as one layer between others, or its layers among those of the whole."""
+    inputs = keras.Input((SIZE, SIZE, 3))
+    layers = keras.layers
+    if layout == "flat":
+        return keras.Model(base.input, layers.Dense(5)(layers.GlobalAveragePooling2D()(base.output)))
+    if layout == "sequential":
+        return keras.Sequential([inputs, base, layers.GlobalAveragePooling2D(), layers.Dense(5)])
+    x = keras.Sequential([layers.RandomFlip("horizontal")])(inputs)
+    if layout == "layers before":
+        x = layers.Conv2D(3, 1)(layers.BatchNormalization()(x))
+    x = base(layers.Rescaling(1 / 127.5, -1)(x), training=False)
+    return keras.Model(inputs, layers.Dense(5)(layers.Dense(7)(layers.GlobalAveragePooling2D()(x))))
+
+
+@pytest.mark.parametrize("thawed", ["nothing", "some", "all"])
+@pytest.mark.parametrize("layout", ["nested", "sequential", "flat", "layers before"])
+def test_a_whole_classifier_gives_the_base_its_weights(layout, thawed, tmp_path):
+    base = construct("MobileNet", False)
+    base.set_weights([np.random.default_rng(0).normal(size=weight.shape) for weight in base.get_weights()])
+    base.trainable = thawed != "nothing"
+    for layer in base.layers[:-10] if thawed == "some" else ():
+        layer.trainable = False
+    expected = base.get_weights()
+    classifier(base, layout).save(tmp_path / "whole.h5")
+    loaded = weights.load("mobilenet", str(tmp_path / "whole.h5"), SIZE, 0).base
+    for actual, wanted in zip(loaded.get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(actual, wanted)
+    if layout == "nested":
+        with h5py.File(tmp_path / "whole.h5", "r+") as stream:
+            del stream.attrs["model_config"]  # As `save_weights` writes it.
+        loaded = weights.load("mobilenet", str(tmp_path / "whole.h5"), SIZE, 0).base
+        np.testing.assert_array_equal(loaded.get_weights()[-1], expected[-1])
+
+
+def test_a_whole_classifier_of_another_base_is_refused_in_a_short_line(tmp_path):
+    classifier(
+        keras.applications.MobileNet((SIZE, SIZE, 3), alpha=0.25, include_top=False, weights=None), "nested"
+    ).save(tmp_path / "whole.h5")
+    with pytest.raises(UserError, match=r"whole\.h5 does not fit .*'conv1' has 3x3x3x8, where 'conv1' needs") as caught:
+        weights.load("mobilenet", str(tmp_path / "whole.h5"), SIZE, 0)
+    assert len(str(caught.value)) <= 200
+
+
 @pytest.mark.parametrize("kind", ["official.h5", "new.weights.h5", "model.keras"])
 def test_weights_of_another_base_name_the_first_layer_that_does_not_fit(kind, tmp_path):
     network = construct("VGG16", False)
@@ -127,6 +171,17 @@ def test_a_keras_file_can_be_the_base(tmp_path):
     assert source.row.name == "mine"
     assert [block.name for block in source.row.blocks] == ["all", "high"]
     assert weights.load(str(tmp_path / "mine.keras"), "imagenet", 32, 0).base.output_shape == (None, 28, 28, 8)
+
+
+def test_bases_of_equal_weights_and_other_graphs_have_their_own_keys(tmp_path):
+    """For their activations are stored."""
+    keys = []
+    for number, scale in enumerate((1 / 255, 1 / 127.5, 1 / 255)):
+        inputs = keras.Input((24, 24, 3))
+        x = keras.layers.Rescaling(scale, name="scale")(inputs)
+        keras.Model(inputs, keras.layers.Conv2D(8, 3, name="conv")(x), name="mine").save(tmp_path / f"{number}.keras")
+        keys.append(weights.load(str(tmp_path / f"{number}.keras"), "imagenet", 24, 0).key)
+    assert keys[0] == keys[2] != keys[1]
 
 
 def test_a_size_below_the_least_is_refused():
