@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import http.client
 import itertools
-import os
 import re
 import sys
 import warnings
@@ -22,7 +22,7 @@ import h5py
 import keras
 import numpy as np
 
-from keras_transfer import h5, own_base
+from keras_transfer import h5, imagenet, own_base
 from keras_transfer import model as models
 from keras_transfer.bases import Base, row_of
 from keras_transfer.errors import UsageError, UserError
@@ -115,14 +115,32 @@ def _imagenet(row: Base, size: int) -> keras.Model:
         with contextlib.redirect_stdout(sys.stderr):  # Keras reports a download where results belong.
             return _construct(row, size, "imagenet")
     except Exception as error:  # Keras raises a bare Exception when a download fails.
-        match = re.search(r"https?://\S+?/([^/\s]+\.h5)", str(error))
-        if match is None:
+        reason = _download_failure(error)
+        if reason is None:
             raise
-        folder = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "models"
+        file = imagenet.file(row.name, size)
         raise ImageNetUnavailable(
-            f"ImageNet weights of {row.name} are neither on this machine nor to be downloaded. Put {match[1]} into "
-            f"{folder}, or give --weights FILE, or --weights random."
+            f"ImageNet weights of {row.name} are not on this machine, and cannot be downloaded ({reason}). Put "
+            f"{imagenet.address(row.name, size)} as {file.name} into {file.parent}, where Keras looks for it, or give "
+            "--weights FILE, or --weights random."
         ) from error
+
+
+def _download_failure(error: Exception) -> str | None:
+    """Return why a download failed, in words; None if something else did."""
+    fetch = re.search(r"URL fetch failure on \S+: (\S+) -- (.*)", str(error))
+    if fetch is not None:
+        code, message = fetch[1], fetch[2].strip()[:100]
+        return (
+            f"the server answers {code} {message}" if code.isdigit() and int(code) >= 100 else f"no network: {message}"
+        )
+    if "file hash does not match" in str(error):
+        return "the checksum of what came is wrong: it is incomplete, or was changed on the way"
+    if isinstance(error, (ConnectionError, TimeoutError, http.client.HTTPException)):
+        return f"the download broke off: {first_line(error)[:100]}"
+    if isinstance(error, PermissionError):
+        return f"{error.filename} cannot be written"
+    return None
 
 
 def _from_file(file: Path, size: int) -> Source:

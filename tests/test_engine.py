@@ -84,3 +84,27 @@ def test_tensorflow_takes_over_when_conversion_fails(capsys, monkeypatch):
     assert capsys.readouterr().err.strip().count("\n") == 0
     (found,) = next(chosen.run(batches(8)))
     np.testing.assert_allclose(found, batches(8)[0].mean((1, 2)), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "Exception from core.cpp:84:\nCheck 'false' failed at a.cpp:1:\nSummary:\n-- No rule for: ResizeBicubic\n",
+            "No rule",
+        ),
+        ("no such operation", "no such operation"),
+        ("Exception from core.cpp:84:", "RuntimeError"),
+    ],
+)
+def test_the_reason_names_the_operation_and_no_place_in_openvino(text, words, capsys, monkeypatch):
+    def refuse(*_):
+        raise RuntimeError(text)
+
+    monkeypatch.setattr(engine, "_openvino", refuse)
+    pixels = keras.Input((8, 8, 3))
+    frozen = keras.Model(pixels, [keras.layers.GlobalAveragePooling2D()(pixels)])
+    engine.start(frozen, PLAN, batches(8)[0], Progress())
+    message = capsys.readouterr().err
+    assert f"({words}" in message
+    assert ".cpp" not in message

@@ -139,14 +139,43 @@ def test_random_weights_follow_the_seed():
     assert np.abs(one - other).max() > 0
 
 
-def test_imagenet_weights_out_of_reach_say_where_to_put_them(monkeypatch):
+ADDRESS = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
+FILE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (
+            Exception(f"URL fetch failure on {ADDRESS}{FILE}: None -- [Errno -3] Temporary failure"),
+            "no network: .Errno -3",
+        ),
+        (Exception(f"URL fetch failure on {ADDRESS}{FILE}: 404 -- Not Found"), "the server answers 404 Not Found"),
+        (
+            ValueError("Incomplete or corrupted file detected. The md5 file hash does not match the"),
+            "the checksum of what",
+        ),
+        (TimeoutError("The read operation timed out"), "the download broke off: The read operation"),
+    ],
+)
+def test_imagenet_weights_out_of_reach_say_why_and_where_to_put_them(error, reason, monkeypatch, tmp_path):
     def refuse(**options):
-        address = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/vgg16_notop.h5"
-        raise Exception(f"URL fetch failure on {address}: None -- [Errno -3] Temporary failure")
+        raise error
 
     monkeypatch.setattr(keras.applications, "VGG16", refuse)
-    monkeypatch.setenv("KERAS_HOME", "/somewhere")
-    with pytest.raises(weights.ImageNetUnavailable, match=r"vgg16_notop\.h5 into /somewhere/models.*--weights random"):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    words = rf"\({reason}.*\)\. Put {ADDRESS}{FILE} as {FILE} into {tmp_path}/models, .*--weights random\.$"
+    with pytest.raises(weights.ImageNetUnavailable, match=words) as caught:
+        weights.load("vgg16", "imagenet", 32, 0)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_failed_download_is_not_taken_for_one(monkeypatch):
+    def fail(**options):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(keras.applications, "VGG16", fail)
+    with pytest.raises(ZeroDivisionError):
         weights.load("vgg16", "imagenet", 32, 0)
 
 
