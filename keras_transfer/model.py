@@ -152,7 +152,9 @@ def copied(step: keras.Operation, dtype: str, name: str | None = None) -> keras.
     # Keras 3.8 records the casts of its policies as steps of their own.
     if isinstance(step, keras.Layer) or config.get("dtype") in ("bfloat16", "float16"):
         config["dtype"] = dtype
-    return type(step).from_config(config if name is None else {**config, "name": name})
+    if name is not None and "name" in config:  # Which operations of Keras 3.8 do not take.
+        config["name"] = name
+    return type(step).from_config(config)
 
 
 def freeze_statistics(base: keras.Model) -> None:

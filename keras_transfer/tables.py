@@ -188,7 +188,7 @@ def bases(rows: Sequence[Base], width: int = _SMALLEST_WIDTH) -> str:
 
 
 _BASES_NOTES = (
-    "top-1: of the ImageNet classifier, as https://keras.io/api/applications/ gives it.",
+    "top-1: of the ImageNet classifier, by https://keras.io/api/applications/.",
     "MB: what Keras downloads. stored: it is on this machine. GFLOPs: of one image.",
 )
 
