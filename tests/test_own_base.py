@@ -115,8 +115,8 @@ def test_an_extractor_gives_what_keras_makes_of_it_wherever_it_is_cut(make, tmp_
     whole = model.build(source.base, source.row, Recipe(), 3)
     logits = whole.head(whole.pool(expected))
     for block in source.row.blocks:
-        cut = model.cut(whole, block)
-        np.testing.assert_allclose(cut.tail(cut.below(pixels())), logits, atol=1e-4 * np.abs(logits).max())
+        halves = model.cut(whole, block)
+        np.testing.assert_allclose(halves.tail(halves.below(pixels())), logits, atol=1e-4 * np.abs(logits).max())
     names = [block.name for block in source.row.blocks]
     assert names == ["all"] if make is shared_twice else "conv2" in names
 
