@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from keras_transfer.device import Plan
-from keras_transfer.model import computing_in
+from keras_transfer.network.precision import computing_in
 from keras_transfer.progress import Progress
 
 if TYPE_CHECKING:

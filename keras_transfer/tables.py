@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from keras_transfer import imagenet
-from keras_transfer.bases import Base
+from keras_transfer.network import imagenet
+from keras_transfer.network.bases import Base
 from keras_transfer.recipe import Recipe
 
 if TYPE_CHECKING:

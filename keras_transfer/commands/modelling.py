@@ -91,8 +91,8 @@ def predict(model: str, images: tuple[str, ...], as_json: bool, as_csv: bool, qu
 @debug_option
 def bases(as_json: bool, debug: bool) -> None:
     """List the bases that can be transferred, by use, with accuracy, download, cost and blocks."""
-    from keras_transfer import imagenet
-    from keras_transfer.bases import bases as table
+    from keras_transfer.network import imagenet
+    from keras_transfer.network.bases import bases as table
 
     if as_json:
         records = [

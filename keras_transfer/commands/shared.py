@@ -87,7 +87,7 @@ def load_tensorflow_for(model: str) -> None:
 
 def recipe_of(options: dict[str, Any]) -> Recipe:
     """Return the recipe of the options given, its base and block checked before TensorFlow is imported."""
-    from keras_transfer.bases import row_of
+    from keras_transfer.network.bases import row_of
 
     recipe = Recipe(**{name: value for name, value in options.items() if value is not None})
     row = row_of(recipe.base)

@@ -22,11 +22,12 @@ import h5py
 import keras
 import numpy as np
 
-from keras_transfer import h5, imagenet, own_base
-from keras_transfer import model as models
-from keras_transfer.bases import Base, row_of
 from keras_transfer.errors import UsageError, UserError
-from keras_transfer.model_files import UNREADABLE, first_line, input_side, load_model
+from keras_transfer.network import h5, imagenet, own_base
+from keras_transfer.network.bases import Base, row_of
+from keras_transfer.network.cut import cut_points
+from keras_transfer.network.model_files import UNREADABLE, first_line, input_side, load_model
+from keras_transfer.network.precision import every_layer
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def _download_failure(error: Exception) -> str | None:
 
 def _from_file(file: Path, size: int) -> Source:
     network = own_base.extractor(file, size)
-    blocks = models.cut_points(network)
+    blocks = cut_points(network)
     channels = network.output_shape[3]
     row = Base(file.stem, "", size, 1, "none", network.count_params(), 0.0, channels, blocks, blocks[-1].name)
     key = hashlib.blake2b(network.to_json().encode(), digest_size=16).hexdigest()
@@ -160,7 +161,7 @@ def native_size(base: str) -> int:
 
 def _layers(network: keras.Model) -> list[keras.Layer]:
     """Layers with weights, in order; those of models within the model in place of these."""
-    return [layer for layer in models.every_layer(network) if layer.weights and not isinstance(layer, keras.Model)]
+    return [layer for layer in every_layer(network) if layer.weights and not isinstance(layer, keras.Model)]
 
 
 def _assign(stored: Sequence[h5.LayerWeights], base: keras.Model, file: Path) -> None:

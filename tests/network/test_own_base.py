@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_transfer import model, own_base, weights
 from keras_transfer.errors import UsageError, UserError
+from keras_transfer.network import own_base, weights
+from keras_transfer.network.cut import cut
+from keras_transfer.network.network import build
+from keras_transfer.network.precision import every_layer
 from keras_transfer.recipe import Recipe
 
 SIZE = 24
@@ -95,7 +98,7 @@ EXTRACTORS = (
 
 
 def saved(network, tmp_path, suffix=".keras"):
-    for layer in model.every_layer(network):
+    for layer in every_layer(network):
         if isinstance(layer, layers.BatchNormalization):  # Statistics that are not 0 and 1, so that a lost one is seen.
             layer.moving_mean.assign(np.linspace(-0.5, 0.5, layer.moving_mean.shape[0]))
     network.save(tmp_path / f"mine{suffix}")
@@ -112,10 +115,10 @@ def test_an_extractor_gives_what_keras_makes_of_it_wherever_it_is_cut(make, tmp_
     source = weights.load(str(saved(network, tmp_path)), "imagenet", SIZE, 0)
     expected = np.asarray(network(pixels(), training=False))
     np.testing.assert_allclose(source.base(pixels()), expected, atol=1e-5 * np.abs(expected).max())
-    whole = model.build(source.base, source.row, Recipe(), 3)
+    whole = build(source.base, source.row, Recipe(), 3)
     logits = whole.head(whole.pool(expected))
     for block in source.row.blocks:
-        halves = model.cut(whole, block)
+        halves = cut(whole, block)
         np.testing.assert_allclose(halves.tail(halves.below(pixels())), logits, atol=1e-4 * np.abs(logits).max())
     names = [block.name for block in source.row.blocks]
     assert names == ["all"] if make is shared_twice else "conv2" in names

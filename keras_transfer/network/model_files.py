@@ -18,8 +18,8 @@ from typing import Any
 import h5py
 import keras
 
-from keras_transfer import h5
 from keras_transfer.errors import UserError
+from keras_transfer.network import h5
 
 # What loading a file may raise that is none of Keras's or HDF5's kinds.
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, zipfile.BadZipFile)

@@ -14,9 +14,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_transfer import model as models
 from keras_transfer.errors import UsageError, UserError
-from keras_transfer.model_files import first_line, load_model
+from keras_transfer.network.cut import Call, calls, one_or_list
+from keras_transfer.network.model_files import first_line, load_model
+from keras_transfer.network.precision import copied
 
 _MAX_VALUES = 1 << 28  # Of one tensor for one image: 1 GB. EfficientNetB7 at 600 px has 17 million.
 _AUGMENTATION = tuple(
@@ -75,7 +76,7 @@ def _flattened(network: keras.Model, shape: tuple[int | None, ...]) -> keras.Mod
             numbered = (f"{step.name}_{number}" for number in itertools.count(2))
             name = next(name for name in itertools.chain([step.name], numbered) if name not in names)
             names.add(name)
-            copies[id(step)] = step, models.copied(step, "float32", name)
+            copies[id(step)] = step, copied(step, "float32", name)
         return copies[id(step)][1]
 
     def call(step: Any, *args: Any, **kwargs: Any) -> Any:
@@ -90,7 +91,7 @@ def _flattened(network: keras.Model, shape: tuple[int | None, ...]) -> keras.Mod
 
     images = keras.Input(shape, name="images")
     names.add("images")
-    flat = keras.Model(images, models.one_or_list(keras.tree.flatten(call(network, images))), name=network.name)
+    flat = keras.Model(images, one_or_list(keras.tree.flatten(call(network, images))), name=network.name)
     for original, twin in copies.values():
         if isinstance(original, keras.Layer) and original.weights:
             twin.set_weights(original.get_weights())
@@ -99,7 +100,7 @@ def _flattened(network: keras.Model, shape: tuple[int | None, ...]) -> keras.Mod
 
 def _feature_map(flat: keras.Model, file: Path) -> keras.KerasTensor:
     """Return where the base of a model ends: its output, or what the pooling takes that its head begins with."""
-    steps = models.calls(flat)
+    steps = calls(flat)
     if len(flat.outputs) > 1:
         shown = ", ".join(f"{_maker(steps, tensor)} {_listed([tensor.shape[1:]])}" for tensor in flat.outputs)
         raise UserError(f"--base: {file} has {len(flat.outputs)} outputs ({shown}): save a model with one of them.")
@@ -116,7 +117,7 @@ def _feature_map(flat: keras.Model, file: Path) -> keras.KerasTensor:
     )
 
 
-def _leads_past(tensor: keras.KerasTensor, flat: keras.Model, steps: list[models.Call]) -> bool:
+def _leads_past(tensor: keras.KerasTensor, flat: keras.Model, steps: list[Call]) -> bool:
     """Whether the images reach the output by a way that avoids a tensor."""
     maker = {id(output): call for call in steps for output in call.outputs}
     waiting = [output for output in flat.outputs if output is not tensor]
@@ -136,7 +137,7 @@ def _is_feature_map(tensor: keras.KerasTensor) -> bool:
 
 
 def _bounded(base: keras.Model, file: Path) -> keras.Model:
-    for call in models.calls(base):
+    for call in calls(base):
         for tensor in call.outputs:
             if math.prod(length or 1 for length in tensor.shape) > _MAX_VALUES:
                 raise UserError(
@@ -146,7 +147,7 @@ def _bounded(base: keras.Model, file: Path) -> keras.Model:
     return base
 
 
-def _maker(steps: list[models.Call], tensor: keras.KerasTensor) -> str:
+def _maker(steps: list[Call], tensor: keras.KerasTensor) -> str:
     return next(call.operation.name for call in steps if any(tensor is output for output in call.outputs))
 
 

@@ -5,9 +5,12 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transfer import imagenet, model, tables, weights
-from keras_transfer.bases import TABLE, bases, find
+from keras_transfer import tables
 from keras_transfer.errors import UsageError, nearest
+from keras_transfer.network import imagenet, weights
+from keras_transfer.network.bases import TABLE, bases, find
+from keras_transfer.network.cut import cut_tensors
+from keras_transfer.network.network import preparation
 
 FAMILIES = (
     "vgg16",
@@ -44,7 +47,7 @@ def test_a_row_says_what_the_network_is(name):
     assert base.count_params() == row.parameters
     assert base.output_shape[-1] == row.features
     assert row.top in [block.name for block in row.blocks]
-    sizes = [len(model.cut_tensors(base, block.boundary)[1]) for block in row.blocks]
+    sizes = [len(cut_tensors(base, block.boundary)[1]) for block in row.blocks]
     assert sizes[0] == len(base.layers) - 1, "the lowest block thaws all but the input"
     assert sizes == sorted(set(sizes), reverse=True), "each block thaws less than the one below it"
 
@@ -70,7 +73,7 @@ def test_preprocessing_is_that_of_keras(row):
     name = name or ("resnet_v2" if row.constructor.endswith("V2") else "resnet")
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
     expected = getattr(keras.applications, name).preprocess_input(pixels.copy())
-    np.testing.assert_allclose(model.preparation(row.preprocessing, (8, 8, 3))(pixels), expected, atol=1e-4)
+    np.testing.assert_allclose(preparation(row.preprocessing, (8, 8, 3))(pixels), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["vgg16", "resnet50v2", "xception", "mobilenet", "mobilenetv2", "mobilenetv3small"])

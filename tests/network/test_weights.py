@@ -3,8 +3,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transfer import model, weights
 from keras_transfer.errors import UsageError, UserError
+from keras_transfer.network import weights
+from keras_transfer.network.network import build
 from keras_transfer.recipe import Recipe
 
 SIZE = 75
@@ -184,7 +185,7 @@ def test_an_earlier_run_can_be_transferred_again(tmp_path):
     version = tmp_path / "NAME" / "3"
     (version / "assets.extra").mkdir(parents=True)
     (version / "saved_model.pb").touch()
-    whole = model.build(source.base, source.row, Recipe(base="mobilenet", dense="16"), 3).classifier()
+    whole = build(source.base, source.row, Recipe(base="mobilenet", dense="16"), 3).classifier()
     whole.save(version / "assets.extra" / "model.keras")
     loaded = weights.load("mobilenet", str(tmp_path / "NAME"), 32, 5).base
     for one, other in zip(loaded.get_weights(), source.base.get_weights(), strict=True):
