@@ -35,7 +35,7 @@ def speed(markdown: bool, bases: str, pairs: int, views: str, **options: Any) ->
     """This project against the loop of Keras's guide, other libraries, a bare forward pass, and bare training steps."""
     from benchmarks import speed as measured
     from benchmarks.libraries import installed
-    from keras_transfer.bases import find
+    from keras_transfer.network.bases import find
 
     counts = [int(count) for count in views.split(",")]
     columns = {base: measured.rows(measured.measure(options, base, counts, pairs)) for base in bases.split(",")}

@@ -27,8 +27,10 @@ def guide(spec: Spec) -> dict[str, Any]:
     """
     import keras
 
-    from keras_transfer import model, weights
-    from keras_transfer.bases import find
+    from keras_transfer.network import weights
+    from keras_transfer.network.bases import find
+    from keras_transfer.network.cut import cut_tensors
+    from keras_transfer.network.network import preparation
 
     keras.config.set_dtype_policy(spec.get("policy", "float32"))
     size, row = spec["size"], find(spec["base"])
@@ -38,14 +40,14 @@ def guide(spec: Spec) -> dict[str, Any]:
     train, validation = train.prefetch(-1), validation.prefetch(-1)
     base.trainable = False
     pixels = keras.Input((size, size, 3))
-    x = base(model.preparation(row.preprocessing, (size, size, 3))(pixels), training=False)
+    x = base(preparation(row.preprocessing, (size, size, 3))(pixels), training=False)
     x = keras.layers.Dropout(0.2)(keras.layers.GlobalAveragePooling2D()(x))
     whole = keras.Model(pixels, keras.layers.Dense(spec["classes"])(x))
 
     def thaw() -> None:
         base.trainable = True
         block = row.thawed("auto")
-        thawed = {layer.name for layer in model.cut_tensors(base, block.boundary)[1]} if block else set()
+        thawed = {layer.name for layer in cut_tensors(base, block.boundary)[1]} if block else set()
         for layer in base.layers:
             layer.trainable = layer.name in thawed and not isinstance(layer, keras.layers.BatchNormalization)
 
@@ -103,14 +105,17 @@ def project(spec: Spec) -> dict[str, Any]:
 def floor(spec: Spec) -> dict[str, Any]:
     """One forward pass of the base over each training and validation image, decoding included, nothing else."""
     import keras_transfer as kt
-    from keras_transfer import device, engine, model, weights
+    from keras_transfer import device, engine
     from keras_transfer.data import pipeline, sources
     from keras_transfer.data.decode import Decoder
+    from keras_transfer.network import weights
+    from keras_transfer.network.cut import cut
+    from keras_transfer.network.network import build
 
     recipe = kt.Recipe(base=spec["base"])
     plan = device.plan(recipe)
     source = weights.load(spec["base"], spec["weights"], spec["size"], spec["seed"])
-    frozen = model.cut(model.build(source.base, source.row, recipe, 2), source.row.thawed("auto")).frozen
+    frozen = cut(build(source.base, source.row, recipe, 2), source.row.thawed("auto")).frozen
     examples = sources.load(f"{spec['data']}/train")
     decoder = Decoder(spec["size"], "crop", recipe.max_pixels)
     batches = pipeline.images(examples.contents, examples.paths, decoder, engine.BATCH)
@@ -130,8 +135,12 @@ def top(spec: Spec) -> dict[str, Any]:
     import tensorflow as tf
 
     import keras_transfer as kt
-    from keras_transfer import device, model, weights
+    from keras_transfer import device
     from keras_transfer.data import sources
+    from keras_transfer.network import weights
+    from keras_transfer.network.cut import cut
+    from keras_transfer.network.network import build
+    from keras_transfer.network.precision import computing_in
     from keras_transfer.training.objectives import Classification
     from keras_transfer.training.phases import Descent, compile_for
 
@@ -140,8 +149,8 @@ def top(spec: Spec) -> dict[str, Any]:
     count = round(0.85 * len(sources.load(f"{spec['data']}/train")))
     classes = len(sources.load(f"{spec['data']}/train").classes)
     source = weights.load(spec["base"], spec["weights"], spec["size"], spec["seed"])
-    network = model.build(source.base, source.row, recipe, classes)
-    tail = model.cut(network, source.row.thawed("auto")).tail
+    network = build(source.base, source.row, recipe, classes)
+    tail = cut(network, source.row.thawed("auto")).tail
     generator, size = np.random.default_rng(0), 32
     rows = [size] * (count // size) + [count % size] * (count % size > 0)
     shape = tail.input_shape[1:]
@@ -154,7 +163,7 @@ def top(spec: Spec) -> dict[str, Any]:
     ]
     descent = Descent(spec["epochs"], 3e-4, 0.0, None, plan.xla, Classification(np.eye(classes)))
     keras.utils.set_random_seed(0)
-    with model.computing_in(plan.policy, tail, but=[network.head.get_layer("logits")]):
+    with computing_in(plan.policy, tail, but=[network.head.get_layer("logits")]):
         compile_for(tail, descent, len(batches))
         for x, y in (batches[0], batches[-1]):
             tail.train_on_batch(x, y)

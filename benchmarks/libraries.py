@@ -18,8 +18,9 @@ def keras_hub(spec: Spec) -> dict[str, Any]:
     import keras
     import keras_hub as hub
 
-    from keras_transfer import model, weights
-    from keras_transfer.bases import find
+    from keras_transfer.network import weights
+    from keras_transfer.network.bases import find
+    from keras_transfer.network.network import preparation
 
     size = spec["size"]
     shape = (size, size, 3)
@@ -35,7 +36,7 @@ def keras_hub(spec: Spec) -> dict[str, Any]:
         top = ("stack3",)
     begun = time.monotonic()
     train, validation = listed(spec)
-    prepare = model.preparation(row.preprocessing, shape)
+    prepare = preparation(row.preprocessing, shape)
     train, validation = (
         part.map(lambda x, y: (prepare(x), y), num_parallel_calls=-1).prefetch(-1) for part in (train, validation)
     )

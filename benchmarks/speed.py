@@ -17,7 +17,7 @@ import click
 from benchmarks.libraries import installed
 from benchmarks.results import spread
 from keras_transfer import device
-from keras_transfer.bases import find
+from keras_transfer.network.bases import find
 from keras_transfer.recipe import Recipe
 
 Runs = dict[str, list[dict[str, Any]]]

@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_transfer import device, model, weights
+from keras_transfer import device
 from keras_transfer.data import audit, sources
 from keras_transfer.data.examples import SPLITS, Examples
+from keras_transfer.network import weights
+from keras_transfer.network.network import build
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
 from keras_transfer.rule import complete
@@ -58,7 +60,7 @@ def measure(recipe: Recipe, a_class: int, seeds: int, grid: dict[str, tuple[Any,
             chosen = complete(recipe.replace(seed=seed, **choice), len(split.rows("train")), len(split.classes))
             source = weights.load(chosen.base, chosen.weights, int(chosen.size), seed)
             objective = objectives.of(split)
-            network = model.build(source.base, source.row, chosen, len(split.classes), objective.output())
+            network = build(source.base, source.row, chosen, len(split.classes), objective.output())
             material = Material(
                 chosen, source, network, split, digests, objective, device.plan(chosen, split.task), progress
             )

@@ -14,9 +14,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-# The function `bases` and its module share a name: imported here, `kt.bases` is the function for good.
-from keras_transfer.bases import Base, bases
 from keras_transfer.errors import UsageError, UserError
+from keras_transfer.network.bases import Base, bases
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
 

@@ -18,7 +18,7 @@ from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
 
 if TYPE_CHECKING:
-    from keras_transfer.weights import Source
+    from keras_transfer.network.weights import Source
 
 
 def write(recipe: Recipe, file: Path, progress: Progress) -> tuple[int, int]:
@@ -65,12 +65,14 @@ def compute(
         digests: Of each example's bytes.
         progress: Hears of the pass.
     """
-    from keras_transfer import device, features, model, transfer
+    from keras_transfer import device, features, transfer
+    from keras_transfer.network.cut import cut
+    from keras_transfer.network.network import build
 
     recipe, plan = transfer.with_size(recipe), device.plan(recipe, examples.task)
     with transfer.built_in_float32():
         source = transfer.load_base(recipe, progress)
-        network = model.build(source.base, source.row, recipe, len(examples.classes))
-        frozen = model.cut(network, None).frozen
+        network = build(source.base, source.row, recipe, len(examples.classes))
+        frozen = cut(network, None).frozen
     extractor = features.extractor(frozen, "none", network, source, recipe, plan, progress)
     return features.embeddings(extractor.plain(examples, digests), digests), source

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from keras_transfer.device import Plan
-from keras_transfer.model import computing_in
+from keras_transfer.network.precision import computing_in
 from keras_transfer.progress import Progress
 
 if TYPE_CHECKING:
@@ -62,12 +62,18 @@ def start(frozen: keras.Model, plan: Plan, first: np.ndarray, progress: Progress
                 return engine, outputs
             reason = f"differs from Keras by {difference:.1e} of the activations' norm"
         except Exception as error:  # A converter meets any graph and may fail in any way; TensorFlow runs them all.
-            reason = (
-                f"cannot run it ({str(error).strip().splitlines()[0][:120] if str(error) else type(error).__name__})"
-            )
+            reason = f"cannot run it ({_reason(error)})"
         progress.warn(f"OpenVINO {reason}; TensorFlow runs the frozen part instead.")
     engine = _tensorflow(frozen, plan)
     return engine, next(engine.run([first]))
+
+
+def _reason(error: Exception) -> str:
+    """The line of an error that tells most: those of OpenVINO begin with places in its own source."""
+    headings = ("Exception from ", "Check '", "FrontEnd API failed", "Model wasn't fully converted", "Summary:")
+    lines = [line.strip("- ") for line in str(error).splitlines()]
+    telling = [line for line in lines if line and not line.startswith(headings)]
+    return telling[0][:120] if telling else type(error).__name__
 
 
 def _tensorflow(frozen: keras.Model, plan: Plan) -> Engine:

@@ -18,7 +18,44 @@ class UsageError(UserError):
     exit_code = 2
 
 
+# What is meant by words whose letters are closest to something else, or to nothing; in lower case, without - and _.
+_MEANINGS = {
+    "alexnet": "vgg16",
+    "average": "avg",
+    "bf16": "bfloat16",
+    "convnext": "convnexttiny",
+    "densenet": "densenet121",
+    "efficientnet": "efficientnetb0",
+    "efficientnetv2": "efficientnetv2b0",
+    "false": "off",
+    "fp16": "float16",
+    "fp32": "float32",
+    "gap": "avg",
+    "gmp": "max",
+    "googlenet": "inceptionv3",
+    "half": "float16",
+    "inception": "inceptionv3",
+    "letterbox": "pad",
+    "mean": "avg",
+    "mobilenetv3": "mobilenetv3large",
+    "nasnet": "nasnetmobile",
+    "no": "off",
+    "resnet": "resnet50",
+    "resnet18": "resnet50",
+    "resnet34": "resnet50",
+    "stretch": "squash",
+    "swin": "convnexttiny",
+    "tf": "tensorflow",
+    "true": "on",
+    "vgg": "vgg16",
+    "vit": "convnexttiny",
+    "yes": "on",
+}
+
+
 def nearest(value: object, allowed: Iterable[str]) -> str:
-    """Return ` Did you mean 'x'?` for the allowed word closest to `value`, or an empty string."""
-    close = difflib.get_close_matches(str(value).lower(), list(allowed), n=1, cutoff=0.5)
+    """Return ` Did you mean 'x'?` for the allowed word closest in meaning or letters to `value`, or an empty string."""
+    word, words = str(value).lower(), list(allowed)
+    meaning = _MEANINGS.get(word.replace("-", "").replace("_", ""))
+    close = [meaning] if meaning in words else difflib.get_close_matches(word, words, n=1, cutoff=0.5)
     return f" Did you mean {close[0]!r}?" if close else ""

@@ -18,10 +18,10 @@ from keras_transfer.data import augment, pipeline
 from keras_transfer.data.decode import Decoder
 from keras_transfer.data.examples import Examples
 from keras_transfer.device import Plan
-from keras_transfer.model import Network
+from keras_transfer.network.network import Network
+from keras_transfer.network.weights import Source
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
-from keras_transfer.weights import Source
 
 
 @dataclass
@@ -119,6 +119,7 @@ def extractor(
     key = {
         "version": __version__,  # Another release may decode or preprocess otherwise.
         "base": source.row.name,
+        "network": source.key,
         "weights": weights_digest(network.base),
         "boundary": boundary,
         "pooling": recipe.pooling,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from keras_transfer.bases import Base
+from keras_transfer.network import imagenet
+from keras_transfer.network.bases import Base
 from keras_transfer.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -191,24 +192,38 @@ def models(versions: Sequence[Version]) -> str:
     return "\n".join(_aligned(rows))
 
 
-def bases(rows: Iterable[Base]) -> str:
-    """What `bases` says: the last block is the one named first to `--thaw 1`."""
-    cells = [("base", "px", "M weights", "GFLOPs", "features", "thaws by default", "blocks, from the top down")]
-    for row in rows:
-        names = [block.name for block in reversed(row.blocks)]
+_SMALLEST_WIDTH = 80  # Of a terminal that a table of bases is made for.
+
+
+def bases(rows: Sequence[Base], width: int = _SMALLEST_WIDTH) -> str:
+    """What `bases` says, by use, in at most so many columns: details that do not fit are left out."""
+    cells = [("base", "", "top-1", "MB", "px", "GFLOPs", "stored")]
+    details = [("M weights", "features", "thaws", "blocks, from the top down")]
+    for base in rows:
+        accuracy = "-" if base.accuracy is None else f"{base.accuracy:.1%}"
+        stored = "yes" if imagenet.file(base.name, base.size).exists() else "-"
+        start = "start here" if base.start_here else ""
+        cells.append((base.name, start, accuracy, str(base.download_mb), str(base.size), f"{base.gflops:.1f}", stored))
+        names = [block.name for block in reversed(base.blocks)]
         shown = " ".join(names[:6]) + (" ..." if len(names) > 6 else "")
-        cells.append(
-            (
-                row.name,
-                str(row.size),
-                f"{row.parameters / 1e6:.1f}",
-                f"{row.gflops:.1f}",
-                str(row.features),
-                row.top,
-                shown,
-            )
-        )
-    return "\n".join(_aligned(cells))
+        details.append((f"{base.parameters / 1e6:.1f}", str(base.features), base.top, shown))
+    for count in range(len(details[0]), -1, -1):
+        lines = _aligned([(*row, *more[:count]) for row, more in zip(cells, details, strict=True)])
+        if max(map(len, lines)) <= max(width, _SMALLEST_WIDTH):
+            break
+    heading, *lines = lines
+    page, use = [heading], ""
+    for base, line in zip(rows, lines, strict=True):
+        page += [] if base.use == use else ["", f"{base.use[0].upper()}{base.use[1:]}:"]
+        page.append(line)
+        use = base.use
+    return "\n".join([*page, "", *_BASES_NOTES])
+
+
+_BASES_NOTES = (
+    "top-1: of the ImageNet classifier, by https://keras.io/api/applications/.",
+    "MB: what Keras downloads. stored: it is on this machine. GFLOPs: of one image.",
+)
 
 
 def cache(records: Sequence[dict[str, Any]]) -> str:

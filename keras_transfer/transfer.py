@@ -9,8 +9,10 @@ from pathlib import Path
 
 import keras
 
-from keras_transfer import device, model, rule, weights
+from keras_transfer import device, rule
 from keras_transfer.data.examples import Examples
+from keras_transfer.network import network as model
+from keras_transfer.network import weights
 from keras_transfer.progress import Progress, Stopwatch
 from keras_transfer.recipe import Recipe
 from keras_transfer.training import objectives, two_phase

@@ -2,9 +2,12 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transfer import engine, model, weights
-from keras_transfer.bases import find
+from keras_transfer import engine
 from keras_transfer.device import Plan
+from keras_transfer.network import weights
+from keras_transfer.network.bases import find
+from keras_transfer.network.cut import cut
+from keras_transfer.network.network import build
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
 
@@ -22,8 +25,8 @@ def batches(size, count=5):
 def test_openvino_agrees_with_keras_and_keeps_the_order(name, capsys):
     pytest.importorskip("openvino")
     row = find(name)
-    whole = model.build(weights.load(name, "random", 64, 0).base, row, Recipe(), 3)
-    frozen = model.cut(whole, row.thawed("auto")).frozen
+    whole = build(weights.load(name, "random", 64, 0).base, row, Recipe(), 3)
+    frozen = cut(whole, row.thawed("auto")).frozen
     given = batches(64)
     fast, first = engine.start(frozen, PLAN, given[0], Progress())
     assert fast.name == "openvino", capsys.readouterr().err
@@ -38,8 +41,8 @@ def test_openvino_agrees_with_keras_and_keeps_the_order(name, capsys):
 def test_both_compute_in_half_precision(name, chosen, capsys):
     pytest.importorskip(chosen)
     row, given = find(name), batches(64)
-    whole = model.build(weights.load(name, "random", 64, 0).base, row, Recipe(), 3)
-    frozen = model.cut(whole, row.thawed("auto")).frozen
+    whole = build(weights.load(name, "random", 64, 0).base, row, Recipe(), 3)
+    frozen = cut(whole, row.thawed("auto")).frozen
     half, _ = engine.start(frozen, Plan("cpu", "bfloat16", False, chosen), given[0], Progress())
     assert half.name == chosen, capsys.readouterr().err
     outputs = next(half.run(given))
@@ -84,3 +87,27 @@ def test_tensorflow_takes_over_when_conversion_fails(capsys, monkeypatch):
     assert capsys.readouterr().err.strip().count("\n") == 0
     (found,) = next(chosen.run(batches(8)))
     np.testing.assert_allclose(found, batches(8)[0].mean((1, 2)), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "Exception from core.cpp:84:\nCheck 'false' failed at a.cpp:1:\nSummary:\n-- No rule for: ResizeBicubic\n",
+            "No rule",
+        ),
+        ("no such operation", "no such operation"),
+        ("Exception from core.cpp:84:", "RuntimeError"),
+    ],
+)
+def test_the_reason_names_the_operation_and_no_place_in_openvino(text, words, capsys, monkeypatch):
+    def refuse(*_):
+        raise RuntimeError(text)
+
+    monkeypatch.setattr(engine, "_openvino", refuse)
+    pixels = keras.Input((8, 8, 3))
+    frozen = keras.Model(pixels, [keras.layers.GlobalAveragePooling2D()(pixels)])
+    engine.start(frozen, PLAN, batches(8)[0], Progress())
+    message = capsys.readouterr().err
+    assert f"({words}" in message
+    assert ".cpp" not in message

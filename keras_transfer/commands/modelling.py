@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import sys
 from typing import Any
 
@@ -89,10 +90,22 @@ def predict(model: str, images: tuple[str, ...], as_json: bool, as_csv: bool, qu
 @json_option
 @debug_option
 def bases(as_json: bool, debug: bool) -> None:
-    """List the bases that can be transferred, with size, cost and blocks."""
-    from keras_transfer.bases import bases as rows
+    """List the bases that can be transferred, by use, with accuracy, download, cost and blocks."""
+    from keras_transfer.network import imagenet
+    from keras_transfer.network.bases import bases as table
 
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(row) for row in rows()], indent=2))
+        records = [
+            {
+                **dataclasses.asdict(base),
+                "use": base.use,
+                "download_mb": base.download_mb,
+                "weights_url": imagenet.address(base.name, base.size),
+                "weights_file": str(file := imagenet.file(base.name, base.size)),
+                "weights_stored": file.exists(),
+            }
+            for base in table()
+        ]
+        click.echo(json.dumps(records, indent=2))
     else:
-        click.echo(tables.bases(rows()))
+        click.echo(tables.bases(table(), shutil.get_terminal_size().columns))

@@ -87,9 +87,10 @@ def load_tensorflow_for(model: str) -> None:
 
 def recipe_of(options: dict[str, Any]) -> Recipe:
     """Return the recipe of the options given, its base and block checked before TensorFlow is imported."""
-    from keras_transfer.bases import find
+    from keras_transfer.network.bases import row_of
 
     recipe = Recipe(**{name: value for name, value in options.items() if value is not None})
-    if not recipe.base.endswith(".keras"):
-        find(recipe.base).thawed(recipe.thaw)
+    row = row_of(recipe.base)
+    if row is not None:
+        row.thawed(recipe.thaw)
     return recipe

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_transfer.bases import licence
+from keras_transfer.network.bases import licence
 from keras_transfer.recipe import Recipe
 
 _SHOWN = 12  # Classes named in the card; all are in labels.txt.

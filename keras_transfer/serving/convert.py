@@ -17,7 +17,7 @@ import tensorflow as tf
 from keras_transfer import quiet
 from keras_transfer.data.examples import REGRESSION
 from keras_transfer.errors import UsageError
-from keras_transfer.model import copied_in
+from keras_transfer.network.precision import copied_in
 from keras_transfer.progress import Progress
 from keras_transfer.serving import forms, litert_metadata
 from keras_transfer.serving.origin import Origin

@@ -17,12 +17,14 @@ from keras_transfer.data import augment, pipeline
 from keras_transfer.data.examples import Examples
 from keras_transfer.device import Plan
 from keras_transfer.features import Extractor
-from keras_transfer.model import Frozen, Halves, Network, computing_in, cut
+from keras_transfer.network.cut import Frozen, Halves, cut
+from keras_transfer.network.network import Network
+from keras_transfer.network.precision import computing_in
+from keras_transfer.network.weights import Source
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
 from keras_transfer.training import failures, objectives
 from keras_transfer.training.objectives import Objective
-from keras_transfer.weights import Source
 
 
 @dataclass

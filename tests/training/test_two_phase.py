@@ -6,9 +6,11 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transfer import device, model, rule, weights
+from keras_transfer import device, rule
 from keras_transfer.data import audit, pipeline, sources, splits
 from keras_transfer.errors import UserError
+from keras_transfer.network import network as model
+from keras_transfer.network import weights
 from keras_transfer.progress import Progress, Stopwatch
 from keras_transfer.recipe import Recipe
 from keras_transfer.training import objectives, two_phase

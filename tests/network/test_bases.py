@@ -5,9 +5,12 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transfer import model, weights
-from keras_transfer.bases import TABLE, bases, find
-from keras_transfer.errors import UsageError
+from keras_transfer import tables
+from keras_transfer.errors import UsageError, nearest
+from keras_transfer.network import imagenet, weights
+from keras_transfer.network.bases import TABLE, bases, find
+from keras_transfer.network.cut import cut_tensors
+from keras_transfer.network.network import preparation
 
 FAMILIES = (
     "vgg16",
@@ -44,7 +47,7 @@ def test_a_row_says_what_the_network_is(name):
     assert base.count_params() == row.parameters
     assert base.output_shape[-1] == row.features
     assert row.top in [block.name for block in row.blocks]
-    sizes = [len(model.cut_tensors(base, block.boundary)[1]) for block in row.blocks]
+    sizes = [len(cut_tensors(base, block.boundary)[1]) for block in row.blocks]
     assert sizes[0] == len(base.layers) - 1, "the lowest block thaws all but the input"
     assert sizes == sorted(set(sizes), reverse=True), "each block thaws less than the one below it"
 
@@ -70,7 +73,52 @@ def test_preprocessing_is_that_of_keras(row):
     name = name or ("resnet_v2" if row.constructor.endswith("V2") else "resnet")
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
     expected = getattr(keras.applications, name).preprocess_input(pixels.copy())
-    np.testing.assert_allclose(model.preparation(row.preprocessing, (8, 8, 3))(pixels), expected, atol=1e-4)
+    np.testing.assert_allclose(preparation(row.preprocessing, (8, 8, 3))(pixels), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["vgg16", "resnet50v2", "xception", "mobilenet", "mobilenetv2", "mobilenetv3small"])
+def test_imagenet_weights_are_where_keras_looks_for_them(name, monkeypatch, tmp_path):
+    base, asked = find(name), []
+
+    def stop(fname, origin, **options):
+        asked.append((origin, fname))
+        raise EOFError
+
+    monkeypatch.setattr("keras.src.utils.file_utils.get_file", stop)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    for size in (128, 160, 224) if name in ("mobilenet", "mobilenetv2") else (base.size,):
+        with pytest.raises(EOFError):
+            weights.load(name, "imagenet", size, 0)
+        assert asked[-1] == (imagenet.address(name, size), imagenet.file(name, size).name)
+        assert imagenet.file(name, size).parent == tmp_path / "models"
+
+
+def test_three_bases_are_marked_to_start_with_one_a_use():
+    marked = [base for base in bases() if base.start_here]
+    assert [base.use for base in marked] == list(dict.fromkeys(base.use for base in bases()))
+    assert len(marked) == 3
+
+
+def test_the_listing_fits_the_terminal_and_uses_its_room(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    file = imagenet.file("vgg16", 224)
+    file.parent.mkdir()
+    file.touch()
+    narrow, wide = (tables.bases(bases(), width).splitlines() for width in (80, 160))
+    assert max(map(len, narrow)) <= 80 < max(map(len, wide)) <= 160
+    assert "blocks" not in narrow[0]
+    assert "blocks" in wide[0]
+    assert sum("start here" in line for line in narrow) == 3
+    assert [line.split()[0] for line in narrow if "yes" in line] == ["vgg16"]
+    assert next(line for line in narrow if line.startswith("vgg16")).split()[1:4] == ["71.3%", "59", "224"]
+
+
+@pytest.mark.parametrize(
+    ("word", "allowed", "meant"),
+    [("resnet18", TABLE, "resnet50"), ("ResNet-18", TABLE, "resnet50"), ("mean", ("avg", "max", "flatten"), "avg")],
+)
+def test_a_hint_goes_by_meaning_where_letters_mislead(word, allowed, meant):
+    assert nearest(word, allowed) == f" Did you mean {meant!r}?"
 
 
 def test_names_are_found_however_they_are_written():

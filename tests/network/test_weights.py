@@ -3,8 +3,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transfer import model, weights
 from keras_transfer.errors import UsageError, UserError
+from keras_transfer.network import weights
+from keras_transfer.network.network import build
 from keras_transfer.recipe import Recipe
 
 SIZE = 75
@@ -56,6 +57,50 @@ def test_weights_of_a_file_are_the_bases(name, kind, top, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+def classifier(base, layout):
+    """The guides' classifiers: the base as one layer between others, or its layers among those of the whole."""
+    inputs = keras.Input((SIZE, SIZE, 3))
+    layers = keras.layers
+    if layout == "flat":
+        return keras.Model(base.input, layers.Dense(5)(layers.GlobalAveragePooling2D()(base.output)))
+    if layout == "sequential":
+        return keras.Sequential([inputs, base, layers.GlobalAveragePooling2D(), layers.Dense(5)])
+    x = keras.Sequential([layers.RandomFlip("horizontal")])(inputs)
+    if layout == "layers before":
+        x = layers.Conv2D(3, 1)(layers.BatchNormalization()(x))
+    x = base(layers.Rescaling(1 / 127.5, -1)(x), training=False)
+    return keras.Model(inputs, layers.Dense(5)(layers.Dense(7)(layers.GlobalAveragePooling2D()(x))))
+
+
+@pytest.mark.parametrize("thawed", ["nothing", "some", "all"])
+@pytest.mark.parametrize("layout", ["nested", "sequential", "flat", "layers before"])
+def test_a_whole_classifier_gives_the_base_its_weights(layout, thawed, tmp_path):
+    base = construct("MobileNet", False)
+    base.set_weights([np.random.default_rng(0).normal(size=weight.shape) for weight in base.get_weights()])
+    base.trainable = thawed != "nothing"
+    for layer in base.layers[:-10] if thawed == "some" else ():
+        layer.trainable = False
+    expected = base.get_weights()
+    classifier(base, layout).save(tmp_path / "whole.h5")
+    loaded = weights.load("mobilenet", str(tmp_path / "whole.h5"), SIZE, 0).base
+    for actual, wanted in zip(loaded.get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(actual, wanted)
+    if layout == "nested":
+        with h5py.File(tmp_path / "whole.h5", "r+") as stream:
+            del stream.attrs["model_config"]  # As `save_weights` writes it.
+        loaded = weights.load("mobilenet", str(tmp_path / "whole.h5"), SIZE, 0).base
+        np.testing.assert_array_equal(loaded.get_weights()[-1], expected[-1])
+
+
+def test_a_whole_classifier_of_another_base_is_refused_in_a_short_line(tmp_path):
+    classifier(
+        keras.applications.MobileNet((SIZE, SIZE, 3), alpha=0.25, include_top=False, weights=None), "nested"
+    ).save(tmp_path / "whole.h5")
+    with pytest.raises(UserError, match=r"whole\.h5 does not fit .*'conv1' has 3x3x3x8, where 'conv1' needs") as caught:
+        weights.load("mobilenet", str(tmp_path / "whole.h5"), SIZE, 0)
+    assert len(str(caught.value)) <= 200
+
+
 @pytest.mark.parametrize("kind", ["official.h5", "new.weights.h5", "model.keras"])
 def test_weights_of_another_base_name_the_first_layer_that_does_not_fit(kind, tmp_path):
     network = construct("VGG16", False)
@@ -95,14 +140,43 @@ def test_random_weights_follow_the_seed():
     assert np.abs(one - other).max() > 0
 
 
-def test_imagenet_weights_out_of_reach_say_where_to_put_them(monkeypatch):
+ADDRESS = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
+FILE = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (
+            Exception(f"URL fetch failure on {ADDRESS}{FILE}: None -- [Errno -3] Temporary failure"),
+            "no network: .Errno -3",
+        ),
+        (Exception(f"URL fetch failure on {ADDRESS}{FILE}: 404 -- Not Found"), "the server answers 404 Not Found"),
+        (
+            ValueError("Incomplete or corrupted file detected. The md5 file hash does not match the"),
+            "the checksum of what",
+        ),
+        (TimeoutError("The read operation timed out"), "the download broke off: The read operation"),
+    ],
+)
+def test_imagenet_weights_out_of_reach_say_why_and_where_to_put_them(error, reason, monkeypatch, tmp_path):
     def refuse(**options):
-        address = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/vgg16_notop.h5"
-        raise Exception(f"URL fetch failure on {address}: None -- [Errno -3] Temporary failure")
+        raise error
 
     monkeypatch.setattr(keras.applications, "VGG16", refuse)
-    monkeypatch.setenv("KERAS_HOME", "/somewhere")
-    with pytest.raises(weights.ImageNetUnavailable, match=r"vgg16_notop\.h5 into /somewhere/models.*--weights random"):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    words = rf"\({reason}.*\)\. Put {ADDRESS}{FILE} as {FILE} into {tmp_path}/models, .*--weights random\.$"
+    with pytest.raises(weights.ImageNetUnavailable, match=words) as caught:
+        weights.load("vgg16", "imagenet", 32, 0)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_failed_download_is_not_taken_for_one(monkeypatch):
+    def fail(**options):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(keras.applications, "VGG16", fail)
+    with pytest.raises(ZeroDivisionError):
         weights.load("vgg16", "imagenet", 32, 0)
 
 
@@ -111,7 +185,7 @@ def test_an_earlier_run_can_be_transferred_again(tmp_path):
     version = tmp_path / "NAME" / "3"
     (version / "assets.extra").mkdir(parents=True)
     (version / "saved_model.pb").touch()
-    whole = model.build(source.base, source.row, Recipe(base="mobilenet", dense="16"), 3).classifier()
+    whole = build(source.base, source.row, Recipe(base="mobilenet", dense="16"), 3).classifier()
     whole.save(version / "assets.extra" / "model.keras")
     loaded = weights.load("mobilenet", str(tmp_path / "NAME"), 32, 5).base
     for one, other in zip(loaded.get_weights(), source.base.get_weights(), strict=True):
@@ -126,8 +200,18 @@ def test_a_keras_file_can_be_the_base(tmp_path):
     assert weights.native_size(str(tmp_path / "mine.keras")) == 24
     assert source.row.name == "mine"
     assert [block.name for block in source.row.blocks] == ["all", "high"]
-    with pytest.raises(UsageError, match="takes images of 24 px"):
-        weights.load(str(tmp_path / "mine.keras"), "imagenet", 32, 0)
+    assert weights.load(str(tmp_path / "mine.keras"), "imagenet", 32, 0).base.output_shape == (None, 28, 28, 8)
+
+
+def test_bases_of_equal_weights_and_other_graphs_have_their_own_keys(tmp_path):
+    """For their activations are stored."""
+    keys = []
+    for number, scale in enumerate((1 / 255, 1 / 127.5, 1 / 255)):
+        inputs = keras.Input((24, 24, 3))
+        x = keras.layers.Rescaling(scale, name="scale")(inputs)
+        keras.Model(inputs, keras.layers.Conv2D(8, 3, name="conv")(x), name="mine").save(tmp_path / f"{number}.keras")
+        keys.append(weights.load(str(tmp_path / f"{number}.keras"), "imagenet", 24, 0).key)
+    assert keys[0] == keys[2] != keys[1]
 
 
 def test_a_size_below_the_least_is_refused():

@@ -1,13 +1,14 @@
 """The table of bases: what `keras.applications` offers to transfer from, one row a base.
 
-Nothing here imports Keras, so that listings and option errors answer at once. Sizes, preprocessing
-and weights are those documented at https://keras.io/api/applications/; parameters and operations were counted on
+Nothing here imports Keras, so that listings and option errors answer at once. Sizes, preprocessing, weights and
+accuracies are those published at https://keras.io/api/applications/; parameters and operations were counted on
 the networks themselves (`include_top=False`, one image of the native size, a multiply-add as two operations).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from keras_transfer.errors import UsageError, nearest
 
@@ -40,6 +41,9 @@ class Base:
         features: Channels of the last feature map.
         blocks: What can be thawed, from the image upwards.
         top: Name of the block from which phase 2 thaws by default: the last stage of the network.
+        accuracy: Published top-1 accuracy on ImageNet's validation images with the classifier top, 0..1; None where
+            https://keras.io/api/applications/ gives none.
+        start_here: One of the three to begin with: the smallest, a middle one, and a large one.
     """
 
     name: str
@@ -52,6 +56,18 @@ class Base:
     features: int
     blocks: tuple[Block, ...]
     top: str
+    accuracy: float | None = None
+    start_here: bool = False
+
+    @property
+    def download_mb(self) -> int:
+        """Size of the weights without top, in MB: 4 bytes each."""
+        return max(1, round(self.parameters * 4 / 1e6))
+
+    @property
+    def use(self) -> str:
+        """What a base of its cost is for, one of `USES`."""
+        return next(use for use, most in USES.items() if self.gflops <= most)
 
     def thawed(self, thaw: str) -> Block | None:
         """Return the lowest block that `--thaw` frees, None for `none`.
@@ -80,9 +96,23 @@ class Base:
         return self.blocks[names.index(wanted)]
 
 
+# Most GFLOPs of an image. A processor makes some 100 a second, a GPU many thousands.
+USES = {
+    "for phones, browsers and a quick look": 1.3,
+    "for most tasks, on a processor too": 12.0,
+    "for a GPU": float("inf"),
+}
+
+
 def bases() -> tuple[Base, ...]:
-    """Return every base of the table, sorted by name."""
-    return tuple(TABLE[name] for name in sorted(TABLE))
+    """Return every base of the table, by use, those to start with first, then by published accuracy."""
+    uses = list(USES)
+    return tuple(
+        sorted(
+            TABLE.values(),
+            key=lambda base: (uses.index(base.use), not base.start_here, -(base.accuracy or 0), base.name),
+        )
+    )
 
 
 def find(name: str) -> Base:
@@ -95,6 +125,19 @@ def find(name: str) -> Base:
     if key not in TABLE:
         raise UsageError(f"--base: there is no base {name!r}.{nearest(key, TABLE)} See: python cli.py bases.")
     return TABLE[key]
+
+
+def row_of(base: str) -> Base | None:
+    """Return the table's row, or None for the file of a model.
+
+    Raises:
+        UsageError: neither a row nor a file.
+    """
+    if not base.endswith((".keras", ".h5", ".hdf5")):
+        return find(base)
+    if not Path(base).expanduser().is_file():
+        raise UsageError(f"--base: there is no file {base!r}.")
+    return None
 
 
 def _blocks(*pairs: tuple[str, str]) -> tuple[Block, ...]:
@@ -171,6 +214,7 @@ def _nasnet(cells: int) -> tuple[Block, ...]:
 def _row(
     constructor: str,
     size: int,
+    accuracy: float | None,
     preprocessing: str,
     parameters: int,
     gflops: float,
@@ -179,52 +223,67 @@ def _row(
     top: str,
     least_size: int = 32,
 ) -> Base:
+    name = constructor.lower()
     return Base(
-        constructor.lower(), constructor, size, least_size, preprocessing, parameters, gflops, features, blocks, top
+        name,
+        constructor,
+        size,
+        least_size,
+        preprocessing,
+        parameters,
+        gflops,
+        features,
+        blocks,
+        top,
+        accuracy,
+        name in _START_HERE,
     )
 
 
+_START_HERE = ("mobilenetv2", "efficientnetv2b0", "efficientnetv2s")
+
+
 _ROWS = (
-    _row("VGG16", 224, "caffe", 14714688, 30.71, 512, _vgg(), "block5"),
-    _row("VGG19", 224, "caffe", 20024384, 39.04, 512, _vgg(), "block5"),
-    _row("ResNet50", 224, "caffe", 23587712, 7.75, 2048, _resnet(3, 4, 6, 3), "conv5"),
-    _row("ResNet101", 224, "caffe", 42658176, 15.19, 2048, _resnet(3, 4, 23, 3), "conv5"),
-    _row("ResNet152", 224, "caffe", 58370944, 22.64, 2048, _resnet(3, 8, 36, 3), "conv5"),
-    _row("ResNet50V2", 224, "tf", 23564800, 6.99, 2048, _resnet(3, 4, 6, 3), "conv5"),
-    _row("ResNet101V2", 224, "tf", 42626560, 14.43, 2048, _resnet(3, 4, 23, 3), "conv5"),
-    _row("ResNet152V2", 224, "tf", 58331648, 21.88, 2048, _resnet(3, 8, 36, 3), "conv5"),
-    _row("Xception", 299, "tf", 20861480, 16.77, 2048, _xception(), "block13", 71),
-    _row("InceptionV3", 299, "tf", 21802784, 11.46, 2048, _inception_v3(), "mixed9", 75),
-    _row("InceptionResNetV2", 299, "tf", 54336736, 26.38, 1536, _inception_resnet_v2(), "block8", 75),
-    _row("MobileNet", 224, "tf", 3228864, 1.15, 1024, _mobilenet(), "block12"),
-    _row("MobileNetV2", 224, "tf", 2257984, 0.61, 1280, _mobilenet_v2(), "block14"),
-    _row("MobileNetV3Small", 224, "none", 939120, 0.12, 576, _mobilenet_v3(10), "block9"),
-    _row("MobileNetV3Large", 224, "none", 2996352, 0.44, 960, _mobilenet_v3(14), "block13"),
-    _row("DenseNet121", 224, "torch", 7037504, 5.7, 1024, _densenet(), "conv5"),
-    _row("DenseNet169", 224, "torch", 12642880, 6.76, 1664, _densenet(), "conv5"),
-    _row("DenseNet201", 224, "torch", 18321984, 8.63, 1920, _densenet(), "conv5"),
-    _row("NASNetMobile", 224, "tf", 4269716, 1.15, 1056, _nasnet(4), "cell9"),
-    _row("NASNetLarge", 331, "tf", 84916818, 47.79, 4032, _nasnet(6), "cell13"),
-    _row("EfficientNetB0", 224, "none", 4049571, 0.8, 1280, _efficientnet(7), "block7"),
-    _row("EfficientNetB1", 240, "none", 6575239, 1.42, 1280, _efficientnet(7), "block7"),
-    _row("EfficientNetB2", 260, "none", 7768569, 2.05, 1408, _efficientnet(7), "block7"),
-    _row("EfficientNetB3", 300, "none", 10783535, 3.76, 1536, _efficientnet(7), "block7"),
-    _row("EfficientNetB4", 380, "none", 17673823, 9.02, 1792, _efficientnet(7), "block7"),
-    _row("EfficientNetB5", 456, "none", 28513527, 21.0, 2048, _efficientnet(7), "block7"),
-    _row("EfficientNetB6", 528, "none", 40960143, 38.92, 2304, _efficientnet(7), "block7"),
-    _row("EfficientNetB7", 600, "none", 64097687, 76.86, 2560, _efficientnet(7), "block7"),
-    _row("EfficientNetV2B0", 224, "none", 5919312, 1.46, 1280, _efficientnet(6), "block6"),
-    _row("EfficientNetV2B1", 240, "none", 6931124, 2.42, 1280, _efficientnet(6), "block6"),
-    _row("EfficientNetV2B2", 260, "none", 8769374, 3.44, 1408, _efficientnet(6), "block6"),
-    _row("EfficientNetV2B3", 300, "none", 12930622, 6.09, 1536, _efficientnet(6), "block6"),
-    _row("EfficientNetV2S", 384, "none", 20331360, 16.89, 1280, _efficientnet(6), "block6"),
-    _row("EfficientNetV2M", 480, "none", 53150388, 49.57, 1280, _efficientnet(7), "block7"),
-    _row("EfficientNetV2L", 480, "none", 117746848, 112.87, 1280, _efficientnet(7), "block7"),
-    _row("ConvNeXtTiny", 224, "none", 27820128, 8.78, 768, _convnext("tiny"), "stage3"),
-    _row("ConvNeXtSmall", 224, "none", 49454688, 17.15, 768, _convnext("small"), "stage3"),
-    _row("ConvNeXtBase", 224, "none", 87566464, 30.42, 1024, _convnext("base"), "stage3"),
-    _row("ConvNeXtLarge", 224, "none", 196230336, 68.28, 1536, _convnext("large"), "stage3"),
-    _row("ConvNeXtXLarge", 224, "none", 348147968, 121.25, 2048, _convnext("xlarge"), "stage3"),
+    _row("VGG16", 224, 0.713, "caffe", 14714688, 30.71, 512, _vgg(), "block5"),
+    _row("VGG19", 224, 0.713, "caffe", 20024384, 39.04, 512, _vgg(), "block5"),
+    _row("ResNet50", 224, 0.749, "caffe", 23587712, 7.75, 2048, _resnet(3, 4, 6, 3), "conv5"),
+    _row("ResNet101", 224, 0.764, "caffe", 42658176, 15.19, 2048, _resnet(3, 4, 23, 3), "conv5"),
+    _row("ResNet152", 224, 0.766, "caffe", 58370944, 22.64, 2048, _resnet(3, 8, 36, 3), "conv5"),
+    _row("ResNet50V2", 224, 0.76, "tf", 23564800, 6.99, 2048, _resnet(3, 4, 6, 3), "conv5"),
+    _row("ResNet101V2", 224, 0.772, "tf", 42626560, 14.43, 2048, _resnet(3, 4, 23, 3), "conv5"),
+    _row("ResNet152V2", 224, 0.78, "tf", 58331648, 21.88, 2048, _resnet(3, 8, 36, 3), "conv5"),
+    _row("Xception", 299, 0.79, "tf", 20861480, 16.77, 2048, _xception(), "block13", 71),
+    _row("InceptionV3", 299, 0.779, "tf", 21802784, 11.46, 2048, _inception_v3(), "mixed9", 75),
+    _row("InceptionResNetV2", 299, 0.803, "tf", 54336736, 26.38, 1536, _inception_resnet_v2(), "block8", 75),
+    _row("MobileNet", 224, 0.704, "tf", 3228864, 1.15, 1024, _mobilenet(), "block12"),
+    _row("MobileNetV2", 224, 0.713, "tf", 2257984, 0.61, 1280, _mobilenet_v2(), "block14"),
+    _row("MobileNetV3Small", 224, None, "none", 939120, 0.12, 576, _mobilenet_v3(10), "block9"),
+    _row("MobileNetV3Large", 224, None, "none", 2996352, 0.44, 960, _mobilenet_v3(14), "block13"),
+    _row("DenseNet121", 224, 0.75, "torch", 7037504, 5.7, 1024, _densenet(), "conv5"),
+    _row("DenseNet169", 224, 0.762, "torch", 12642880, 6.76, 1664, _densenet(), "conv5"),
+    _row("DenseNet201", 224, 0.773, "torch", 18321984, 8.63, 1920, _densenet(), "conv5"),
+    _row("NASNetMobile", 224, 0.744, "tf", 4269716, 1.15, 1056, _nasnet(4), "cell9"),
+    _row("NASNetLarge", 331, 0.825, "tf", 84916818, 47.79, 4032, _nasnet(6), "cell13"),
+    _row("EfficientNetB0", 224, 0.771, "none", 4049571, 0.8, 1280, _efficientnet(7), "block7"),
+    _row("EfficientNetB1", 240, 0.791, "none", 6575239, 1.42, 1280, _efficientnet(7), "block7"),
+    _row("EfficientNetB2", 260, 0.801, "none", 7768569, 2.05, 1408, _efficientnet(7), "block7"),
+    _row("EfficientNetB3", 300, 0.816, "none", 10783535, 3.76, 1536, _efficientnet(7), "block7"),
+    _row("EfficientNetB4", 380, 0.829, "none", 17673823, 9.02, 1792, _efficientnet(7), "block7"),
+    _row("EfficientNetB5", 456, 0.836, "none", 28513527, 21.0, 2048, _efficientnet(7), "block7"),
+    _row("EfficientNetB6", 528, 0.84, "none", 40960143, 38.92, 2304, _efficientnet(7), "block7"),
+    _row("EfficientNetB7", 600, 0.843, "none", 64097687, 76.86, 2560, _efficientnet(7), "block7"),
+    _row("EfficientNetV2B0", 224, 0.787, "none", 5919312, 1.46, 1280, _efficientnet(6), "block6"),
+    _row("EfficientNetV2B1", 240, 0.798, "none", 6931124, 2.42, 1280, _efficientnet(6), "block6"),
+    _row("EfficientNetV2B2", 260, 0.805, "none", 8769374, 3.44, 1408, _efficientnet(6), "block6"),
+    _row("EfficientNetV2B3", 300, 0.82, "none", 12930622, 6.09, 1536, _efficientnet(6), "block6"),
+    _row("EfficientNetV2S", 384, 0.839, "none", 20331360, 16.89, 1280, _efficientnet(6), "block6"),
+    _row("EfficientNetV2M", 480, 0.853, "none", 53150388, 49.57, 1280, _efficientnet(7), "block7"),
+    _row("EfficientNetV2L", 480, 0.857, "none", 117746848, 112.87, 1280, _efficientnet(7), "block7"),
+    _row("ConvNeXtTiny", 224, 0.813, "none", 27820128, 8.78, 768, _convnext("tiny"), "stage3"),
+    _row("ConvNeXtSmall", 224, 0.823, "none", 49454688, 17.15, 768, _convnext("small"), "stage3"),
+    _row("ConvNeXtBase", 224, 0.853, "none", 87566464, 30.42, 1024, _convnext("base"), "stage3"),
+    _row("ConvNeXtLarge", 224, 0.863, "none", 196230336, 68.28, 1536, _convnext("large"), "stage3"),
+    _row("ConvNeXtXLarge", 224, 0.867, "none", 348147968, 121.25, 2048, _convnext("xlarge"), "stage3"),
 )
 TABLE = {row.name: row for row in _ROWS}
 

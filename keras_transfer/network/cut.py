@@ -1,0 +1,161 @@
+"""Where the frozen part of a network ends: its graph, and the boundary between two halves that share its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import keras
+
+from keras_transfer.network.bases import Block
+from keras_transfer.network.network import Network
+
+
+@dataclass(frozen=True)
+class Halves:
+    """A network cut at a boundary, the halves sharing their layers with it.
+
+    Attributes:
+        frozen: Pixels to the activations at the boundary, a list, followed by the embedding: all that is to be stored.
+        below: Pixels to the activations at the boundary, one tensor or a list.
+        tail: Activations at the boundary, one tensor or a list, to logits.
+    """
+
+    frozen: keras.Model
+    below: keras.Model
+    tail: keras.Model
+
+
+def cut(network: Network, block: Block | None) -> Halves:
+    """Cut a network below a block, or, without one, below the head.
+
+    All that the boundary layer depends on is frozen, all else trained. The boundary is each tensor that leads from
+    the one to the other, found in the base's graph: one for most bases, two for NASNet, whose cells read the two
+    cells before them.
+    """
+    pixels = keras.Input(network.base.input_shape[1:], name="images")
+    prepared = network.prepare(pixels)
+    if block is None:
+        embedding = network.pool(network.base(prepared))
+        return Halves(keras.Model(pixels, [embedding]), keras.Model(pixels, embedding), network.head)
+    tensors = cut_tensors(network.base, block.boundary)[0]
+    *activations, feature_map = keras.Model(network.base.input, [*tensors, network.base.output])(prepared)
+    frozen = keras.Model(pixels, [*activations, network.pool(feature_map)])
+    below = keras.Model(pixels, one_or_list(activations))
+    inputs = one_or_list([keras.Input(tensor.shape[1:], dtype=tensor.dtype) for tensor in tensors])
+    above = keras.Model(one_or_list(tensors), network.base.output, name="thawed")
+    return Halves(frozen, below, keras.Model(inputs, network.head(network.pool(above(inputs)))))
+
+
+class Frozen(keras.layers.Layer):
+    """A model as a layer that is never trained: no gradients, and no dropout even while what is above it trains.
+
+    Keras hands `training=True` down to a model that is called within another, even if it was called with
+    `training=False` (https://github.com/keras-team/keras/issues/20285); a layer whose `call` takes no such argument
+    stops that. The model's weights are not this layer's, so that they keep their `trainable` flags.
+    """
+
+    def __init__(self, network: keras.Model, **kwargs: Any) -> None:
+        super().__init__(trainable=False, **kwargs)
+        self.forward = partial(network, training=False)
+
+    def call(self, inputs: Any) -> Any:
+        """Return the model's outputs in inference mode."""
+        return keras.tree.map_structure(keras.ops.stop_gradient, self.forward(inputs))
+
+
+def cut_points(base: keras.Model) -> tuple[Block, ...]:
+    """Return the blocks of a base that is in no table, each named after a layer with weights that opens it.
+
+    A layer that the base calls several times opens none, and is never on both sides of a boundary.
+    """
+    blocks = {"": Block("all", "")}
+    for layer in [layer for layer in base.layers if layer.weights][1:]:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            continue
+        frozen, thawed = _split(base, f"<{layer.name}")
+        tensors = _crossing(frozen, thawed)
+        split = {id(call.operation) for call in frozen if isinstance(call.operation, keras.Layer)}
+        shared = any(id(call.operation) in split for call in thawed)
+        if len(tensors) == 1 and not shared and sum(call.operation is layer for call in thawed) == 1:
+            blocks.setdefault(tensors[0].name, Block(layer.name, f"<{layer.name}"))
+    return tuple(blocks.values())
+
+
+def one_or_list(items: Sequence[Any]) -> Any:
+    """Return the only item, or all as a list: how Keras wants the inputs of a model."""
+    return items[0] if len(items) == 1 else list(items)
+
+
+def cut_tensors(base: keras.Model, boundary: str) -> tuple[list[keras.KerasTensor], list[keras.Layer]]:
+    """Return the tensors that lead from the frozen into the thawed part of a base, and the layers of the latter.
+
+    Args:
+        base: Any functional model.
+        boundary: As in `Block`.
+    """
+    frozen, thawed = _split(base, boundary)
+    operations = {id(call.operation) for call in thawed}
+    return _crossing(frozen, thawed), [layer for layer in base.layers if id(layer) in operations]
+
+
+def _split(base: keras.Model, boundary: str) -> tuple[list[Call], list[Call]]:
+    """Frozen and thawed steps: the boundary's tensors and all that they depend on, and the others."""
+    order = {id(operation): number for number, operation in enumerate(base.operations)}
+    steps = sorted(calls(base), key=lambda call: order[id(call.operation)])
+    ends = list(base.inputs)
+    if boundary:
+        opening = [call for call in steps if call.operation.name == boundary.removeprefix("<")]
+        ends = [tensor for call in opening for tensor in (call.inputs if boundary[0] == "<" else call.outputs)]
+    maker = {id(tensor): call for call in steps for tensor in call.outputs}
+    frozen: set[int] = set()
+    waiting = [maker[id(tensor)] for tensor in ends]
+    while waiting:
+        call = waiting.pop()
+        if id(call) not in frozen:
+            frozen.add(id(call))
+            waiting += [maker[id(tensor)] for tensor in call.inputs]
+    return [call for call in steps if id(call) in frozen], [call for call in steps if id(call) not in frozen]
+
+
+def _crossing(frozen: list[Call], thawed: list[Call]) -> list[keras.KerasTensor]:
+    made = {id(tensor) for call in frozen for tensor in call.outputs}
+    return list({id(tensor): tensor for call in thawed for tensor in call.inputs if id(tensor) in made}.values())
+
+
+@dataclass(frozen=True)
+class Call:
+    """A step of a model's graph: an operation, what it is called on, and what it gives."""
+
+    operation: keras.Operation
+    inputs: list[keras.KerasTensor]
+    outputs: list[keras.KerasTensor]
+
+
+def calls(network: keras.Model) -> list[Call]:
+    """Return the steps of a functional model, each after those that it depends on.
+
+    An operation's own `input` and `output` are those of its first call, in this model or another; of a model that is
+    called as a layer, they are those within it. The history of the tensors knows better.
+    """
+    starts = {id(tensor) for tensor in network.inputs}
+    steps: dict[int, Call] = {}
+    waiting = list(network.outputs)
+    while waiting:
+        tensor = waiting[-1]
+        node = _node(tensor)
+        inputs = [] if id(tensor) in starts else list(node.input_tensors)
+        missing = [needed for needed in inputs if id(_node(needed)) not in steps]
+        if missing:
+            waiting += missing
+        else:
+            steps.setdefault(id(node), Call(node.operation, inputs, list(node.output_tensors)))
+            waiting.pop()
+    return list(steps.values())
+
+
+def _node(tensor: keras.KerasTensor) -> Any:
+    operation, index, _ = tensor._keras_history
+    return operation._inbound_nodes[index]

@@ -1,0 +1,48 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_transfer.network.bases import Block
+from keras_transfer.network.cut import Frozen, cut, cut_points, cut_tensors, one_or_list
+from tests.network.conftest import network, pixels
+
+
+@pytest.mark.parametrize("name", ["vgg16", "resnet50", "xception", "nasnetmobile", "efficientnetb0", "convnexttiny"])
+def test_the_halves_make_the_whole(name):
+    row, whole = network(name)
+    images = pixels(whole.size)
+    expected = whole.classifier()(images)
+    for block in (row.thawed("auto"), row.thawed("none"), row.thawed("all")):
+        halves = cut(whole, block)
+        *activations, embedding = keras.tree.flatten(halves.frozen(images))
+        inputs = one_or_list(activations or [embedding])
+        np.testing.assert_allclose(keras.ops.softmax(halves.tail(inputs)), expected, atol=1e-5)
+        np.testing.assert_allclose(keras.ops.softmax(halves.tail(halves.below(images))), expected, atol=1e-5)
+
+
+def test_a_nasnet_cell_is_cut_by_two_tensors():
+    row, whole = network("nasnetmobile")
+    assert len(cut_tensors(whole.base, row.thawed("cell9").boundary)[0]) == 2
+
+
+def test_the_frozen_half_drops_nothing_while_the_rest_trains():
+    """Keras hands `training=True` down to models within models; EfficientNet's stochastic depth must stay off below."""
+    row, whole = network("efficientnetb0")
+    below = cut(whole, row.thawed("block7")).below
+    images = pixels(64)
+    inputs = keras.Input((64, 64, 3))
+    frozen = keras.Model(inputs, Frozen(below)(inputs))
+    np.testing.assert_allclose(frozen(images, training=True), below(images, training=False), atol=1e-5)
+    assert not frozen.trainable_weights
+    unwrapped = keras.Model(inputs, below(inputs))
+    still = np.array(below(images, training=False))
+    assert np.abs(unwrapped(images, training=True) - still).max() > 0.05 * np.abs(still).max(), "workaround not needed"
+
+
+def test_cut_points_of_a_base_that_is_in_no_table():
+    inputs = keras.Input((16, 16, 3))
+    first = keras.layers.Conv2D(4, 3, name="first")(inputs)
+    side = keras.layers.Conv2D(4, 1, name="side")(first)
+    joined = keras.layers.Add(name="joined")([first, side])
+    base = keras.Model(inputs, keras.layers.Conv2D(4, 3, name="last")(joined))
+    assert cut_points(base) == (Block("all", ""), Block("side", "<side"), Block("last", "<last"))
