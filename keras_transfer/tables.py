@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from keras_transfer.bases import Base
+from keras_transfer.paths import shown
 from keras_transfer.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def run(metrics: dict[str, Any], recipe: Recipe, folder: str) -> str:
     lines = [
         f"{metrics['base']}, weights {metrics['weights']}, {metrics['size']} px, engine {metrics['engine']}, "
         f"{metrics['precision']}, seed {metrics['seed']}",
-        f"{data['source']}: {_asked(metrics)}, {counts} images to train / validate / test{_left_out(data)}",
+        f"{shown(data['source'])}: {_asked(metrics)}, {counts} images to train / validate / test{_left_out(data)}",
         "By rule: " + ", ".join(_choices(metrics, recipe)),
         "",
     ]
@@ -170,9 +171,12 @@ def _first(lines: list[str]) -> list[str]:
 
 def exported(report: Exported) -> str:
     """What `export` says."""
+    written = f"Wrote {report.file}, {report.format} {report.precision}, {report.bytes / 1e6:.1f} MB."
+    if not report.images:
+        return written
     same = "" if report.agreement is None else f"the same answer on {report.agreement:.1%}, "
     return (
-        f"Wrote {report.file}, {report.format} {report.precision}, {report.bytes / 1e6:.1f} MB.\n"
+        f"{written}\n"
         f"Compared with the SavedModel on {report.images} test images: {same}"
         f"largest difference {report.largest_difference:.2g}."
     )

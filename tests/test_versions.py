@@ -73,3 +73,28 @@ def test_the_card_says_what_was_measured(version):
     assert f"| accuracy | {test['accuracy']:.4g} ({test['accuracy_interval'][0]:.3f} to" in card
     assert "blue, green, red" in card
     assert "`splits.csv`" in card
+
+
+def test_a_folder_named_by_a_digit_that_is_no_number_is_no_version(tmp_path):
+    made = fill(tmp_path / "name")
+    shutil.copytree(made, tmp_path / "name" / "²")
+    assert versions.newest(tmp_path / "name") == made
+    assert len(versions.listing(tmp_path)) == 1
+
+
+def test_an_address_in_place_of_a_folder_names_the_command_for_it():
+    with pytest.raises(UsageError, match=r"is an address.*cli\.py request http://localhost:8501/v1/models/x"):
+        versions.newest("http://localhost:8501/v1/models/x")
+
+
+def test_records_hold_absolute_paths(photos, tiny_base, tmp_path, monkeypatch, fresh_cache):
+    import keras_transfer as kt
+
+    monkeypatch.chdir(photos.parent)
+    recipe = kt.Recipe(base=tiny_base, data=photos.name, output=str(tmp_path / "m"), thaw="none")
+    folder = kt.fit(recipe, kt.Progress(quiet=True)).folder
+    monkeypatch.chdir(tmp_path)
+    model = kt.load(folder)
+    assert model.recipe.data == model.metrics["data"]["source"] == str(photos)
+    assert model.evaluate()["images"] == model.metrics["data"]["test"]
+    assert f"`{photos.name}`" in (folder / "assets.extra" / "README.md").read_text("utf-8")

@@ -21,6 +21,7 @@ from keras_transfer.commands.shared import (
     recipe_options,
 )
 from keras_transfer.errors import UsageError
+from keras_transfer.paths import shown
 from keras_transfer.progress import Progress
 
 
@@ -51,8 +52,8 @@ def fit(resume: bool, as_json: bool, quiet: bool, debug: bool, **options: Any) -
 def evaluate(model: str, data: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
     """Measure a model on labelled images, leaving out those that it was trained on."""
     classifier = load(model)
-    source = data or classifier.metrics["data"]["source"]
-    report = classifier.evaluate(source, Progress(quiet))
+    report = classifier.evaluate(data, Progress(quiet))
+    source = data or shown(classifier.metrics["data"]["source"])
     click.echo(json.dumps(report, indent=2) if as_json else tables.evaluation(report, classifier.metrics, source))
 
 

@@ -92,10 +92,20 @@ def request(model_url: str, images: tuple[str, ...], as_json: bool, debug: bool)
 @click.option("--format", "kind", required=True, metavar="litert/onnx/openvino/keras", help="Form to write.")
 @click.option("--precision", default="float32", metavar="float32/float16/int8", help="[default: float32]")
 @click.option("-o", "--output", metavar="FILE", help="[default: assets.extra/exports of the version]")
+@click.option("--data", help="Where the images of the run are now, if they have moved.")
 @json_option
 @quiet_option
 @debug_option
-def export(model: str, kind: str, precision: str, output: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
+def export(
+    model: str,
+    kind: str,
+    precision: str,
+    output: str | None,
+    data: str | None,
+    as_json: bool,
+    quiet: bool,
+    debug: bool,
+) -> None:
     """Write a model in another form, and compare it with the SavedModel on real images."""
     from keras_transfer.serving import forms
 
@@ -104,7 +114,7 @@ def export(model: str, kind: str, precision: str, output: str | None, as_json: b
     load_tensorflow_for(model)
     from keras_transfer.serving.convert import export as run
 
-    report = run(model, kind, precision, file, Progress(quiet))
+    report = run(model, kind, precision, file, Progress(quiet), data)
     click.echo(json.dumps(dataclasses.asdict(report), indent=2) if as_json else tables.exported(report))
 
 

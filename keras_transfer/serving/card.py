@@ -30,7 +30,7 @@ def text(metrics: dict[str, Any], recipe: Recipe, name: str) -> str:
         "",
         "## Data",
         "",
-        f"- Source: `{data['source']}`, {len(data['classes'])} classes: {classes}",
+        f"- Source: `{recipe.data}`, {len(data['classes'])} classes: {classes}",
         f"- {data['train']} images to train, {data['validation']} to validate, {data['test']} to test; "
         f"{data['rejected']} left out; seed {metrics['seed']}. `splits.csv` lists them with digests of their bytes.",
         "- Images of equal bytes are in one split.",

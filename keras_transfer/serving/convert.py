@@ -20,7 +20,7 @@ from keras_transfer.errors import UsageError
 from keras_transfer.model import copied_in
 from keras_transfer.progress import Progress
 from keras_transfer.serving import forms, litert_metadata
-from keras_transfer.serving.origin import Origin
+from keras_transfer.serving.origin import TrainingImages
 from keras_transfer.serving.saved import SavedClassifier
 
 _SAMPLES = 64  # Images of the training split that int8 is calibrated on.
@@ -40,8 +40,8 @@ class Exported:
         precision: Of its weights and, with int8, of its arithmetic.
         bytes: Its size.
         images: How many images it was compared on.
-        agreement: Share of them with the same answer; None for regression.
-        largest_difference: Of any probability, or number, on any of them.
+        agreement: Share of them with the same answer; None for regression, and where there was none to compare on.
+        largest_difference: Of any probability, or number, on any of them; None where there was none.
     """
 
     file: str
@@ -50,11 +50,13 @@ class Exported:
     bytes: int
     images: int
     agreement: float | None
-    largest_difference: float
+    largest_difference: float | None
 
 
-def export(model: str, kind: str, precision: str, output: Path | None, progress: Progress) -> Exported:
-    """Write a model in another form, and compare it with the SavedModel.
+def export(
+    model: str, kind: str, precision: str, output: Path | None, progress: Progress, data: str | None = None
+) -> Exported:
+    """Write a model in another form, and compare it with the SavedModel, if the run's test images are there.
 
     Args:
         model: As `SavedClassifier` takes it.
@@ -62,16 +64,19 @@ def export(model: str, kind: str, precision: str, output: Path | None, progress:
         precision: One of `forms.PRECISIONS[kind]`.
         output: The file; None puts it beside the version's graph, in `assets.extra/exports`.
         progress: Hears of the steps.
+        data: Where the images of the run are now, as `fit` takes it; None for where they were.
 
     Raises:
         UsageError: there is no such form or precision, or its package is missing.
-        UserError: the run's images are gone, or conversion fails.
+        UserError: int8 needs the run's training images and they are gone, or conversion fails.
     """
     forms.demand(kind, precision, output)
     classifier = SavedClassifier(model)
     folder = classifier.folder / "assets.extra" / "exports"
     file = output or folder / f"model-{precision}{forms.SUFFIX[kind]}"
-    images = classifier.origin()
+    images = classifier.training_images(data)
+    if precision == "int8" and kind != "keras":
+        next(images.files("train", 1))  # It is calibrated on them; better told before the conversion.
     file.parent.mkdir(parents=True, exist_ok=True)
     progress.say(f"Converting to {kind}, {precision}")
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=".writing-") as beside:
@@ -83,10 +88,18 @@ def export(model: str, kind: str, precision: str, output: Path | None, progress:
             needed = [kind, "onnx"] if (kind, precision) == ("openvino", "int8") else [kind]
             packages = " ".join(_PACKAGES[part] for part in needed)
             raise UsageError(f"--format {kind} needs a package more: pip install {packages}.") from error
-        pixels = np.stack(list(images.pixels("test", _COMPARED)))
-        report = _compare(classifier, kind, precision, file, made, predict(pixels), pixels)
-        if _unlike(report, classifier.metrics["test"]):
-            progress.warn("Its answers are not the SavedModel's. Measure it on your own images before you use it.")
+        size = sum(part.stat().st_size for part in made.parent.iterdir())
+        if images.missing:
+            report = Exported(str(file), kind, precision, size, 0, None, None)
+            progress.warn(
+                f"It was not compared with the SavedModel, for the model's own images are not where they were: "
+                f"{images.missing} --data names where they are now."
+            )
+        else:
+            pixels = np.stack(list(images.pixels("test", _COMPARED)))
+            report = Exported(str(file), kind, precision, size, len(pixels), *_compare(classifier, pixels, predict))
+            if _unlike(report, classifier.metrics["test"]):
+                progress.warn("Its answers are not the SavedModel's. Measure it on your own images before you use it.")
         for part in sorted(Path(beside).iterdir(), reverse=True):
             shutil.move(part, file.with_suffix(part.suffix))
     if output is None:
@@ -94,23 +107,14 @@ def export(model: str, kind: str, precision: str, output: Path | None, progress:
     return report
 
 
-def _compare(
-    classifier: SavedClassifier,
-    kind: str,
-    precision: str,
-    file: Path,
-    made: Path,
-    found: np.ndarray,
-    pixels: np.ndarray,
-) -> Exported:
-    expected = classifier.run("images", list(pixels))
-    name = "value" if "value" in expected else "probabilities"
-    truth = expected[name].reshape(len(pixels), -1)
-    found = found.reshape(len(pixels), -1)
-    agreement = None if name == "value" else float((found.argmax(1) == truth.argmax(1)).mean())
-    size = sum(part.stat().st_size for part in made.parent.iterdir())
-    difference = float(np.abs(found - truth).max())
-    return Exported(str(file), kind, precision, size, len(pixels), agreement, difference)
+def _compare(classifier: SavedClassifier, pixels: np.ndarray, predict: Predict) -> tuple[float | None, float]:
+    """Return the share of equal answers, None for regression, and the largest difference."""
+    outputs = classifier.run("images", list(pixels))
+    name = "value" if "value" in outputs else "probabilities"
+    expected = outputs[name].reshape(len(pixels), -1)
+    actual = predict(pixels).reshape(len(pixels), -1)
+    agreement = None if name == "value" else float((actual.argmax(1) == expected.argmax(1)).mean())
+    return agreement, float(np.abs(actual - expected).max())
 
 
 def _unlike(report: Exported, test: dict[str, Any]) -> bool:
@@ -119,11 +123,11 @@ def _unlike(report: Exported, test: dict[str, Any]) -> bool:
     Numbers beyond 65,504 leave float16's range, and eight bits are few for any.
     """
     if report.agreement is None:
-        return not report.largest_difference <= test["root_mean_squared_error"]
+        return report.largest_difference is None or not report.largest_difference <= test["root_mean_squared_error"]
     return report.agreement < _LEAST_AGREEMENT
 
 
-def _keras(classifier: SavedClassifier, precision: str, images: Origin, file: Path) -> Predict:
+def _keras(classifier: SavedClassifier, precision: str, images: TrainingImages, file: Path) -> Predict:
     import keras
 
     whole = _functional(classifier)
@@ -140,7 +144,7 @@ def _keras(classifier: SavedClassifier, precision: str, images: Origin, file: Pa
     return lambda pixels: keras.ops.convert_to_numpy(written.predict(pixels, verbose=0)).astype("float32")
 
 
-def _litert(classifier: SavedClassifier, precision: str, images: Origin, file: Path) -> Predict:
+def _litert(classifier: SavedClassifier, precision: str, images: TrainingImages, file: Path) -> Predict:
     model = _functional(classifier)
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     if precision != "float32":
@@ -167,7 +171,7 @@ def _litert(classifier: SavedClassifier, precision: str, images: Origin, file: P
     return predict
 
 
-def _onnx(classifier: SavedClassifier, precision: str, images: Origin, file: Path) -> Predict:
+def _onnx(classifier: SavedClassifier, precision: str, images: TrainingImages, file: Path) -> Predict:
     import onnxruntime
 
     if precision == "int8":
@@ -184,7 +188,7 @@ def _onnx(classifier: SavedClassifier, precision: str, images: Origin, file: Pat
     return predict
 
 
-def _onnx_int8(classifier: SavedClassifier, images: Origin, file: Path) -> None:
+def _onnx_int8(classifier: SavedClassifier, images: TrainingImages, file: Path) -> None:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quant_pre_process, quantize_static
 
     class Samples(CalibrationDataReader):
@@ -212,7 +216,7 @@ def _onnx_float16(file: Path) -> None:
     onnx.save(convert_float_to_float16(onnx.load(str(file)), keep_io_types=True), str(file))
 
 
-def _openvino(classifier: SavedClassifier, precision: str, images: Origin, file: Path) -> Predict:
+def _openvino(classifier: SavedClassifier, precision: str, images: TrainingImages, file: Path) -> Predict:
     import openvino
 
     with tempfile.TemporaryDirectory() as folder:

@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from keras_transfer import quiet
+from keras_transfer import quiet, versions
 from keras_transfer.data import formats
 from keras_transfer.data.decode import Decoder, kind_of
 from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, Examples
@@ -73,7 +73,7 @@ def save(network: Network, recipe: Recipe, examples: Examples, folder: Path) -> 
     with quiet.without_notes():
         tf.saved_model.save(module, str(folder), signatures=traced)
     (folder / "assets").mkdir(exist_ok=True)
-    (folder / "assets" / "labels.txt").write_text("".join(f"{name}\n" for name in examples.classes), "utf-8")
+    (folder / "assets" / "labels.txt").write_bytes(versions.labels_text(examples.classes).encode())
 
 
 def _answer(examples: Examples) -> Callable[[tf.Tensor], Outputs]:

@@ -13,25 +13,27 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer import versions
-from keras_transfer.data import audit, sources
+from keras_transfer.data import audit, formats, sources
 from keras_transfer.data.contents import Files
 from keras_transfer.data.examples import CLASSIFICATION, REGRESSION, Examples, training_digests
 from keras_transfer.errors import UserError
 from keras_transfer.evaluation import metrics
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
-from keras_transfer.serving.origin import Origin
+from keras_transfer.serving import in_memory
+from keras_transfer.serving.origin import TrainingImages
 
 _BATCH = 16
+_TRIES = 10  # To load the newest version, where runs that prune follow each other.
 _OUTPUT = {REGRESSION: "value"}
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of one file, or why it says nothing.
+    """What the model says of one image, or why it says nothing.
 
     Attributes:
-        path: Of the file.
+        path: Of the file; of an image in memory, its place in the list, as `[0]`.
         label: The most probable class; of several, those of a half and more, separated by `|`.
         confidence: The largest probability.
         probabilities: Of each class.
@@ -69,17 +71,31 @@ class SavedClassifier:
     """
 
     def __init__(self, model: str | Path) -> None:
-        self.folder = versions.newest(model)
-        try:
-            self._graph = tf.saved_model.load(str(self.folder))
-            self._graph.signatures["serving_default"]
-            self.classes = tuple((self.folder / "assets" / "labels.txt").read_text("utf-8").splitlines())
-        except (OSError, KeyError, ValueError, tf.errors.OpError) as error:
-            raise UserError(f"{self.folder} cannot be loaded as a model of this program ({error}).") from error
+        for attempt in range(_TRIES):
+            self.folder = versions.newest(model)
+            try:
+                return self._load()
+            except Exception as error:  # TensorFlow's loader may fail in any way on a folder that is not whole.
+                # A run that keeps few versions may have deleted this one meanwhile: then there is a newer one.
+                if attempt == _TRIES - 1 or (self.folder / "saved_model.pb").is_file():
+                    why = (str(error).strip() or type(error).__name__).splitlines()[0][:300].rstrip(".")
+                    raise UserError(f"{self.folder} cannot be loaded as a model of this program ({why}).") from error
+
+    def _load(self) -> None:
+        """Read the version's folder; raise whatever its files make readers raise."""
+        self._graph = tf.saved_model.load(str(self.folder))
+        outputs = self._graph.signatures["serving_default"].structured_outputs
         extra = self.folder / "assets.extra"
         known = (extra / "metrics.json").is_file()
         self.metrics: dict[str, Any] = json.loads((extra / "metrics.json").read_text("utf-8")) if known else {}
         self.recipe = Recipe.from_json(extra / "recipe.json") if known else None
+        listed = versions.labels_in((self.folder / "assets" / "labels.txt").read_bytes().decode())
+        count = int(outputs["probabilities"].shape[1]) if "probabilities" in outputs else 1
+        recorded = self.metrics.get("data", {}).get("classes", listed)
+        # A line of the file cannot hold a name with a line break, which earlier releases wrote as it was.
+        self.classes = tuple(recorded if any("\n" in name for name in recorded) else listed)
+        if len(self.classes) != count:
+            raise ValueError(f"assets/labels.txt lists {len(self.classes)} classes, the graph has {count} outputs")
 
     def answer(self, contents: Sequence[bytes]) -> dict[str, np.ndarray]:
         """Return the outputs of `serving_default`, each with N rows, for the bytes of N image files.
@@ -108,51 +124,81 @@ class SavedClassifier:
         """Side of the pictures that the signature `images` takes, px."""
         return int(self._graph.signatures["images"].structured_input_signature[1]["images"].shape[1])
 
-    def predict(self, files: Sequence[str | Path], progress: Progress | None = None) -> list[Prediction]:
-        """Return a prediction, or the reason why there is none, for each file, in order."""
-        found: list[Prediction] = []
-        names = [str(file) for file in files]
-        with (progress or Progress(quiet=True)).task("Predicting", len(names)) as advance:
-            for start in range(0, len(names), _BATCH):
-                batch = names[start : start + _BATCH]
-                found += self._predict_batch(batch)
-                advance(len(batch))
-        return found
+    def predict(self, images: Any, progress: Progress | None = None) -> list[Prediction]:
+        """Return a prediction, or the reason why there is none, for each image, in order.
 
-    def evaluate(self, data: str, progress: Progress | None = None) -> dict[str, Any]:
+        Args:
+            images: Paths, bytes of image files, PIL images, arrays `[H, W, 3]` of pixels 0..255 (integers or floats),
+                or a list of these; or one of them, which gives a list of one prediction.
+            progress: Hears of each batch.
+
+        Raises:
+            TypeError: something is none of these.
+            UsageError: an array has another shape or range.
+        """
+        images = in_memory.listed(images)
+        for position, image in enumerate(images):
+            if not in_memory.is_image(image):
+                raise TypeError(f"[{position}] is of type {type(image).__name__}; predict takes {in_memory.TAKEN}.")
+        predictions: list[Prediction] = []
+        with (progress or Progress(quiet=True)).task("Predicting", len(images)) as advance:
+            for start in range(0, len(images), _BATCH):
+                batch = images[start : start + _BATCH]
+                predictions += self._predict_batch(batch, start)
+                advance(len(batch))
+        return predictions
+
+    def evaluate(self, data: str | None = None, progress: Progress | None = None) -> dict[str, Any]:
         """Return the metrics on the images of a source that training did not see, told by their contents.
+
+        Args:
+            data: Labelled images, as `fit` takes them; None for what the model was fitted on.
+            progress: Hears of the images.
 
         Raises:
             UserError: training saw all of them, an image cannot be read, or a class is unknown to the model.
         """
         progress = progress or Progress(quiet=True)
-        recipe = (self.recipe or Recipe()).replace(data=data)
-        examples = self._in_own_classes(sources.load(data, recipe))
+        recipe = self.recipe or Recipe()
+        source = data or recipe.data
+        try:
+            # Any image is measured by itself: groups are for splitting, two classes for fitting.
+            listed = sources.load(source, recipe.replace(data=source, group_by=""), least_classes=1)
+        except UserError as error:
+            if data is not None:
+                raise
+            why = str(error).removeprefix("--data: ")
+            raise UserError(f"What the model was fitted on is not where it was: {why} --data names images.") from error
+        examples = self._in_own_classes(listed)
         digests, faults = audit.read(examples, progress)
         seen = training_digests(self.folder / "assets.extra" / "splits.csv")
-        rows = [row for row, digest in enumerate(digests) if digest not in seen and row not in faults]
-        if not rows:
-            raise UserError(f"{data}: the model was trained on every image there. Give images that it has not seen.")
-        report = self.measure(examples.at(np.asarray(rows)), progress)
-        report["rejected"] += [{"path": examples.paths[row], "reason": why} for row, why in faults.items()]
-        return report | {"excluded_as_seen": len(examples) - len(rows) - len(faults)}
+        indices = [index for index, digest in enumerate(digests) if digest not in seen and index not in faults]
+        if not indices:
+            raise UserError(f"{source}: the model was trained on every image there. Give images that it has not seen.")
+        report = self.measure(examples.at(np.asarray(indices)), progress)
+        report["rejected"] += [{"path": examples.paths[index], "reason": why} for index, why in faults.items()]
+        return report | {"excluded_as_seen": len(examples) - len(indices) - len(faults)}
 
-    def origin(self) -> Origin:
-        """Return the images that the model was made from."""
-        return Origin(self.folder, self.recipe or Recipe(), self.size)
+    def training_images(self, data: str | None = None) -> TrainingImages:
+        """Return the images that the model was made from; `data` names where they are now, if they have moved."""
+        return TrainingImages(self.folder, self.recipe or Recipe(), self.size, data)
 
-    def mistakes(self, most: int = 12) -> list[tuple[bytes, str, Prediction]]:
+    def mistakes(self, most: int = 12, data: str | None = None) -> list[tuple[bytes, str, Prediction]]:
         """Return bytes, true label and prediction of the test images that the model gets wrong, the surest first.
+
+        Args:
+            most: How many.
+            data: Where the images of the run are now, as `fit` takes it; None for where they were.
 
         Raises:
             UserError: the images of the run are gone.
         """
-        found = []
-        for name, label, content in self.origin().files("test"):
+        wrong = []
+        for name, label, content in self.training_images(data).files("test"):
             prediction = self._prediction(name, content, self.answer([content]), 0)
             if prediction.label != label:
-                found.append((content, label, prediction))
-        return sorted(found, key=lambda one: -(one[2].confidence or 0.0))[:most]
+                wrong.append((content, label, prediction))
+        return sorted(wrong, key=lambda mistake: -(mistake[2].confidence or 0.0))[:most]
 
     def measure(self, examples: Examples, progress: Progress) -> dict[str, Any]:
         """Return the metrics on labelled images, from their bytes; those that cannot be decoded are listed in
@@ -204,18 +250,21 @@ class SavedClassifier:
         labels[:, places] = examples.labels
         return replace(examples, labels=labels, classes=self.classes)
 
-    def _predict_batch(self, names: list[str]) -> list[Prediction]:
-        contents: dict[str, bytes] = {}
-        faults: dict[str, str] = {}
-        for name in names:
-            content, fault = audit.examine(Files(), name)
-            if fault is None:
-                contents[name] = content
-            else:
-                faults[name] = fault
-        found = self.answer(list(contents.values())) if contents else {}
-        answered = {name: self._prediction(name, contents[name], found, row) for row, name in enumerate(contents)}
-        return [answered[name] if name in answered else Prediction(name, error=faults[name]) for name in names]
+    def _predict_batch(self, images: list[Any], start: int) -> list[Prediction]:
+        names = [in_memory.name_of(image, start + index) for index, image in enumerate(images)]
+        contents: list[bytes] = []
+        faults: list[str | None] = []
+        for name, image in zip(names, images, strict=True):
+            content = in_memory.file_bytes(image, name)
+            content, fault = audit.examine(Files(), name) if content is None else (content, formats.fault(content[:16]))
+            contents.append(content)
+            faults.append(fault)
+        good = [index for index, fault in enumerate(faults) if fault is None]
+        outputs = self.answer([contents[index] for index in good]) if good else {}
+        answered = {
+            index: self._prediction(names[index], contents[index], outputs, row) for row, index in enumerate(good)
+        }
+        return [answered.get(index) or Prediction(name, error=faults[index]) for index, name in enumerate(names)]
 
     def _prediction(self, name: str, content: bytes, found: dict[str, np.ndarray], row: int) -> Prediction:
         if found["error"][row]:
@@ -227,14 +276,36 @@ class SavedClassifier:
         return Prediction(name, found["label"][row].decode(), float(found["confidence"][row]), shares)
 
 
+_OWN_COLUMNS = ("path", "label", "confidence", "value", "error")
+
+
 def write_predictions(predictions: Sequence[Prediction], classes: Sequence[str], stream: Any) -> None:
-    """Write predictions as CSV: path, label, confidence, one column a class (or path, value), error."""
+    """Write predictions as CSV: path, label, confidence, one column a class (or path, value), error.
+
+    A class whose name is that of another column is written as `class NAME`.
+    """
     writer = csv.writer(stream)
-    numbers = any(found.value is not None for found in predictions)
-    answers = ("value",) if numbers else ("label", "confidence", *classes)
-    writer.writerow(("path", *answers, "error"))
+    if any(prediction.value is not None for prediction in predictions):
+        writer.writerow(("path", "value", "error"))
+        writer.writerows((found.path, _cell(found.value), found.error or "") for found in predictions)
+        return
+    writer.writerow(("path", "label", "confidence", *_class_columns(classes), "error"))
     for found in predictions:
         shares = found.probabilities or {}
-        plain = {"label": found.label, "confidence": found.confidence, "value": found.value}
-        cells = [shares.get(name) if name in shares else plain.get(name) for name in answers]
-        writer.writerow((found.path, *("" if cell is None else cell for cell in cells), found.error or ""))
+        cells = (found.label, found.confidence, *(shares.get(name) for name in classes))
+        writer.writerow((found.path, *map(_cell, cells), found.error or ""))
+
+
+def _class_columns(classes: Sequence[str]) -> list[str]:
+    taken, columns = {*_OWN_COLUMNS, *classes}, []
+    for name in classes:
+        column = name
+        while column in _OWN_COLUMNS or (column != name and column in taken):
+            column = f"class {column}"
+        taken.add(column)
+        columns.append(column)
+    return columns
+
+
+def _cell(value: Any) -> Any:
+    return "" if value is None else value

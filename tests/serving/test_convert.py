@@ -1,11 +1,12 @@
 import json
 import shutil
 import zipfile
+from pathlib import Path
 
 import pytest
 
 import keras_transfer as kt
-from keras_transfer import commands
+from keras_transfer import commands, tables
 from keras_transfer.progress import Progress
 from keras_transfer.serving import convert, forms
 
@@ -82,10 +83,29 @@ def test_wrong_options(version, arguments, words, capsys):
     assert words in capsys.readouterr().err
 
 
-def test_photos_that_are_gone_are_said_to_be(version, tmp_path):
-    copy = tmp_path / "m" / "1"
-    shutil.copytree(version.folder, copy)
+@pytest.fixture
+def moved(version, photos, tmp_path):
+    """A version whose photos are no longer where they were, and where they are now."""
+    copy = shutil.copytree(version.folder, tmp_path / "m" / "1")
     recipe = copy / "assets.extra" / "recipe.json"
     recipe.write_text(recipe.read_text().replace(version.recipe.data, str(tmp_path / "gone")))
-    with pytest.raises(kt.UserError):
-        convert.export(str(copy), "keras", "float32", None, QUIET)
+    return str(copy), str(shutil.copytree(photos, tmp_path / "elsewhere"))
+
+
+def test_without_the_photos_a_form_is_written_and_not_compared(moved, capsys):
+    report = convert.export(moved[0], "keras", "float32", None, QUIET)
+    assert Path(report.file).is_file()
+    assert (report.images, report.agreement, report.largest_difference) == (0, None, None)
+    assert "not compared" in capsys.readouterr().err
+    assert tables.exported(report).count("\n") == 0
+
+
+def test_int8_without_the_photos_says_how_to_name_them(moved):
+    with pytest.raises(kt.UserError, match="--data names where they are now"):
+        convert.export(moved[0], "litert", "int8", None, QUIET)
+
+
+def test_photos_that_moved_are_told_by_their_bytes(version, moved):
+    report = convert.export(moved[0], "keras", "float32", None, QUIET, data=moved[1])
+    assert report.images == version.metrics["data"]["test"]
+    assert report.largest_difference <= 1e-5
