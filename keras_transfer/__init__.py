@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from keras_transfer.checking.check import check
     from keras_transfer.checking.findings import Findings
     from keras_transfer.run import Result, fit
-    from keras_transfer.serving.saved import Prediction, SavedClassifier
+    from keras_transfer.serving.predictions import Prediction
+    from keras_transfer.serving.saved import SavedClassifier
 
 __version__ = "0.1.0"
 
@@ -33,7 +34,7 @@ _HOMES = {
     "Findings": "checking.findings",
     "Result": "run",
     "fit": "run",
-    "Prediction": "serving.saved",
+    "Prediction": "serving.predictions",
     "SavedClassifier": "serving.saved",
 }
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,35 +21,11 @@ from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
 from keras_transfer.serving import in_memory
 from keras_transfer.serving.origin import TrainingImages
+from keras_transfer.serving.predictions import Prediction
 
 _BATCH = 16
 _TRIES = 10  # To load the newest version, where runs that prune follow each other.
 _OUTPUT = {REGRESSION: "value"}
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the model says of one image, or why it says nothing.
-
-    Attributes:
-        path: Of the file; of an image in memory, its place in the list, as `[0]`.
-        label: The most probable class; of several, those of a half and more, separated by `|`.
-        confidence: The largest probability.
-        probabilities: Of each class.
-        value: The number that a regression predicts.
-        error: Why the file could not be read; then there is no answer.
-    """
-
-    path: str
-    label: str | None = None
-    confidence: float | None = None
-    probabilities: dict[str, float] | None = None
-    value: float | None = None
-    error: str | None = None
-
-    def record(self) -> dict[str, Any]:
-        """Return the fields that are there."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
 
 
 class SavedClassifier:
@@ -108,16 +83,17 @@ class SavedClassifier:
         """Return the outputs of a signature for rows of its input: bytes of files, or pixels `[H, W, 3]`."""
         call = self._graph.signatures[signature]
         if signature == "images":
-            found = call(images=tf.constant(np.asarray(rows, "float32")))
-        else:
-            try:
-                found = call(image_bytes=tf.constant(list(rows), tf.string))
-            except tf.errors.InvalidArgumentError:
-                if len(rows) > 1:
-                    raise
-                # One file alone fails as a whole; given twice, it gets the row that says so.
-                found = call(image_bytes=tf.constant([*rows, *rows], tf.string))
-        return {name: values.numpy()[: len(rows)] for name, values in found.items()}
+            return _arrays(call(images=tf.constant(np.asarray(rows, "float32"))))
+        if "error" not in call.structured_outputs:
+            return _run_unmarked(call, rows)
+        try:
+            outputs = call(image_bytes=tf.constant(list(rows), tf.string))
+        except tf.errors.InvalidArgumentError:
+            if len(rows) > 1:
+                raise
+            # One file alone fails as a whole; given twice, it gets the row that says so.
+            outputs = call(image_bytes=tf.constant([*rows, *rows], tf.string))
+        return {name: values[: len(rows)] for name, values in _arrays(outputs).items()}
 
     @property
     def size(self) -> int:
@@ -276,36 +252,23 @@ class SavedClassifier:
         return Prediction(name, found["label"][row].decode(), float(found["confidence"][row]), shares)
 
 
-_OWN_COLUMNS = ("path", "label", "confidence", "value", "error")
+def _arrays(outputs: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
+    return {name: values.numpy() for name, values in outputs.items()}
 
 
-def write_predictions(predictions: Sequence[Prediction], classes: Sequence[str], stream: Any) -> None:
-    """Write predictions as CSV: path, label, confidence, one column a class (or path, value), error.
-
-    A class whose name is that of another column is written as `class NAME`.
+def _run_unmarked(call: Any, contents: Sequence[bytes]) -> dict[str, np.ndarray]:
+    """Return the outputs of a signature that has no `error`, as the first graphs of release 0.1.0: with one, and NaN
+    and empty labels for files that cannot be decoded, which there fail the whole batch.
     """
-    writer = csv.writer(stream)
-    if any(prediction.value is not None for prediction in predictions):
-        writer.writerow(("path", "value", "error"))
-        writer.writerows((found.path, _cell(found.value), found.error or "") for found in predictions)
-        return
-    writer.writerow(("path", "label", "confidence", *_class_columns(classes), "error"))
-    for found in predictions:
-        shares = found.probabilities or {}
-        cells = (found.label, found.confidence, *(shares.get(name) for name in classes))
-        writer.writerow((found.path, *map(_cell, cells), found.error or ""))
-
-
-def _class_columns(classes: Sequence[str]) -> list[str]:
-    taken, columns = {*_OWN_COLUMNS, *classes}, []
-    for name in classes:
-        column = name
-        while column in _OWN_COLUMNS or (column != name and column in taken):
-            column = f"class {column}"
-        taken.add(column)
-        columns.append(column)
-    return columns
-
-
-def _cell(value: Any) -> Any:
-    return "" if value is None else value
+    try:
+        outputs = _arrays(call(image_bytes=tf.constant(list(contents), tf.string)))
+        return outputs | {"error": np.full(len(contents), b"", object)}
+    except tf.errors.InvalidArgumentError:
+        if len(contents) > 1:
+            parts = [_run_unmarked(call, [content]) for content in contents]
+            return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    nothing = {
+        name: np.full((1, *spec.shape[1:]), b"" if spec.dtype == tf.string else np.nan, spec.dtype.as_numpy_dtype)
+        for name, spec in call.structured_outputs.items()
+    }
+    return nothing | {"error": np.array([formats.DAMAGED.encode()], object)}

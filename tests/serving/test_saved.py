@@ -2,13 +2,15 @@ import csv
 import io
 import json
 import shutil
+import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import keras_transfer as kt
 from keras_transfer import versions
-from keras_transfer.serving.saved import Prediction, write_predictions
+from keras_transfer.serving.predictions import Prediction, write_predictions
 from tests.conftest import write_photos
 
 
@@ -198,3 +200,25 @@ def test_classes_called_as_columns_have_columns_of_their_own():
     assert (good["label"], good["confidence"], good["path"], good["error"]) == ("path", "0.9", "a.jpg", "")
     assert [float(good[name]) for name in header[3:-1]] == list(shares.values())
     assert (bad["path"], bad["error"], bad["label"]) == ("b.jpg", "bad", "")
+
+
+@pytest.fixture
+def released(tmp_path):
+    """A version that release 0.1.0 fitted on `photos`, before its graph gave an `error` for each file."""
+    with tarfile.open(Path(__file__).parent / "version-0.1.0.tar.xz") as packed:
+        packed.extractall(tmp_path / "colours")
+    return tmp_path / "colours"
+
+
+def test_a_version_of_release_0_1_0_predicts_and_is_measured(released, photos, tmp_path):
+    model = kt.load(released)
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes((photos / "red" / "00.jpg").read_bytes()[:150])
+    good, bad, other = model.predict([photos / "red" / "00.jpg", cut, photos / "blue" / "01.png"])
+    assert (good.label, bad.label, other.label) == ("red", None, "blue")
+    assert "cannot be decoded" in bad.error
+    assert model.predict(cut)[0].error == bad.error
+    report = model.evaluate(str(write_photos(tmp_path / "fresh", 3, seed=77)))
+    assert report["images"] == 9
+    assert report["accuracy"] > 0.8
+    assert versions.listing(released)[0].score == ("accuracy", 1.0)
