@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +111,8 @@ def _compare(classifier: SavedClassifier, pixels: np.ndarray, predict: Predict) 
     outputs = classifier.run("images", list(pixels))
     name = "value" if "value" in outputs else "probabilities"
     expected = outputs[name].reshape(len(pixels), -1)
-    actual = predict(pixels).reshape(len(pixels), -1)
+    with quiet.without_notes():
+        actual = predict(pixels).reshape(len(pixels), -1)
     agreement = None if name == "value" else float((actual.argmax(1) == expected.argmax(1)).mean())
     return agreement, float(np.abs(actual - expected).max())
 
@@ -136,9 +136,7 @@ def _keras(classifier: SavedClassifier, precision: str, images: TrainingImages, 
         half = copied_in("float16", keras.Model(whole.input, output.input))
         whole = keras.Model(half.input, output(half.output))  # In float32: a number may leave float16's range.
     if precision == "int8":
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # One for each layer that is not dense: Keras leaves those as they are.
-            whole.quantize("int8")
+        whole.quantize("int8")  # It warns of each layer that is not dense, and leaves it as it is.
     whole.save(file)
     written = keras.models.load_model(file, compile=False)
     return lambda pixels: keras.ops.convert_to_numpy(written.predict(pixels, verbose=0)).astype("float32")
@@ -158,7 +156,7 @@ def _litert(classifier: SavedClassifier, precision: str, images: TrainingImages,
     file.write_bytes(content)
 
     def predict(pixels: np.ndarray) -> np.ndarray:
-        interpreter = tf.lite.Interpreter(model_content=content)
+        interpreter = _interpreter(content)
         interpreter.allocate_tensors()
         (entry,), (exit_,) = interpreter.get_input_details(), interpreter.get_output_details()
         found = []
@@ -171,6 +169,15 @@ def _litert(classifier: SavedClassifier, precision: str, images: TrainingImages,
     return predict
 
 
+def _interpreter(content: bytes) -> Any:
+    """Return LiteRT's interpreter, from its own package where that is installed: TensorFlow's is to be removed."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        Interpreter = tf.lite.Interpreter
+    return Interpreter(model_content=content)
+
+
 def _onnx(classifier: SavedClassifier, precision: str, images: TrainingImages, file: Path) -> Predict:
     import onnxruntime
 
@@ -180,6 +187,7 @@ def _onnx(classifier: SavedClassifier, precision: str, images: TrainingImages, f
         _functional(classifier).export(str(file), format="onnx", verbose=False)
     if precision == "float16":
         _onnx_float16(file)
+    _onnx_labels(file, classifier)
 
     def predict(pixels: np.ndarray) -> np.ndarray:
         session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
@@ -216,17 +224,30 @@ def _onnx_float16(file: Path) -> None:
     onnx.save(convert_float_to_float16(onnx.load(str(file)), keep_io_types=True), str(file))
 
 
+def _onnx_labels(file: Path, classifier: SavedClassifier) -> None:
+    """Write the classes, in the order of the outputs, into the file's metadata: `labels`, a JSON list."""
+    import onnx
+
+    model = onnx.load(str(file))
+    onnx.helper.set_model_props(model, {"labels": json.dumps(classifier.classes)})
+    onnx.save(model, str(file))
+
+
 def _openvino(classifier: SavedClassifier, precision: str, images: TrainingImages, file: Path) -> Predict:
     import openvino
 
+    # OpenVINO reads files: its converter of models in memory fails on Python 3.13 ("name 'tensorflow' is not
+    # defined"), where `exec("del tensorflow")` in its environment_setup_utils.py no longer sees an earlier `exec`.
     with tempfile.TemporaryDirectory() as folder:
-        if precision == "int8":  # OpenVINO takes what ONNX Runtime quantised, with its scales.
+        if precision == "int8":  # What ONNX Runtime quantised, with its scales.
             source = Path(folder) / "int8.onnx"
             _onnx_int8(classifier, images, source)
         else:
-            source = _functional(classifier)
+            source = Path(folder) / "saved_model"
+            _functional(classifier).export(str(source), verbose=False)
         # Weights may lie in the file that they were read from until they are saved.
-        openvino.save_model(openvino.convert_model(source), str(file), compress_to_fp16=precision == "float16")
+        read = openvino.Core().read_model(str(source))
+        openvino.save_model(read, str(file), compress_to_fp16=precision == "float16")
 
     def predict(pixels: np.ndarray) -> np.ndarray:
         compiled = openvino.Core().compile_model(str(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
