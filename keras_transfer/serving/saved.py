@@ -24,6 +24,8 @@ from keras_transfer.serving.origin import TrainingImages
 from keras_transfer.serving.predictions import Prediction
 
 _BATCH = 16
+# TensorFlow's message quotes the file, and Python cannot always read it.
+_UNDECODABLE = (tf.errors.InvalidArgumentError, UnicodeDecodeError)
 _TRIES = 10  # To load the newest version, where runs that prune follow each other.
 _OUTPUT = {REGRESSION: "value"}
 
@@ -88,7 +90,7 @@ class SavedClassifier:
             return _run_unmarked(call, rows)
         try:
             outputs = call(image_bytes=tf.constant(list(rows), tf.string))
-        except tf.errors.InvalidArgumentError:
+        except _UNDECODABLE:
             if len(rows) > 1:
                 raise
             # One file alone fails as a whole; given twice, it gets the row that says so.
@@ -263,7 +265,7 @@ def _run_unmarked(call: Any, contents: Sequence[bytes]) -> dict[str, np.ndarray]
     try:
         outputs = _arrays(call(image_bytes=tf.constant(list(contents), tf.string)))
         return outputs | {"error": np.full(len(contents), b"", object)}
-    except tf.errors.InvalidArgumentError:
+    except _UNDECODABLE:
         if len(contents) > 1:
             parts = [_run_unmarked(call, [content]) for content in contents]
             return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -52,6 +52,8 @@ def test_a_file_that_cannot_be_read_leaves_its_neighbours_whole(version, photos,
     good = [str(path) for path in sorted((photos / "red").glob("*"))[:3]]
     cut = tmp_path / "cut.jpg"
     cut.write_bytes((photos / "red" / "00.jpg").read_bytes()[:150])
+    (tmp_path / "signature.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert "cannot be decoded" in kt.load(version.folder).predict(tmp_path / "signature.png")[0].error
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.jpg").write_text("hello")
     files = [good[0], str(cut), good[1], str(tmp_path / "empty.png"), str(tmp_path / "text.jpg"), "/none.jpg", good[2]]

@@ -32,11 +32,11 @@ def embedded(model, **options):
     uvicorn = pytest.importorskip("uvicorn")
     pytest.importorskip("starlette")
     pytest.importorskip("prometheus_client")
+    from keras_transfer.serving import listen
     from keras_transfer.serving.server import application
 
     port = free_port()
-    config = uvicorn.Config(application(model, "colours", **options), port=port, log_level="error")
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(listen.config(application(model, "colours", **options), port=port))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
@@ -116,13 +116,13 @@ def test_answers_are_those_of_the_graph(server, version, photos):
 
 def test_every_size_of_batch_has_run_before_the_first_request(version, monkeypatch):
     pytest.importorskip("starlette")
-    from keras_transfer.serving import batching, server
+    from keras_transfer.serving import batching, newest_version
 
     sizes, run = [], SavedClassifier.run
     monkeypatch.setattr(
         SavedClassifier, "run", lambda self, key, rows: (sizes.append(len(rows)), run(self, key, rows))[1]
     )
-    server.Serving(version.folder.parent, lambda run: batching.Batcher(run, largest=4)).close()
+    newest_version.NewestVersion(version.folder.parent, lambda run: batching.Batcher(run, largest=4)).close()
     assert sizes == [1, 2, 3, 4]
 
 
