@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -289,8 +290,22 @@ def _warnings(metrics: dict[str, Any]) -> list[str]:
     return [_RANDOM] if metrics.get("weights") == "random" else []
 
 
+# What embeds or overrides a direction of writing: https://www.unicode.org/reports/tr9/.
+_TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+
+
+def printable(text: str) -> str:
+    """Return text with `?` for what would move a terminal's cursor, change its colours or turn its lines round."""
+    return "".join("?" if _moves_cursor(letter) else letter for letter in text)
+
+
+def _moves_cursor(letter: str) -> bool:
+    return unicodedata.category(letter) in ("Cc", "Zl", "Zp") or unicodedata.bidirectional(letter) in _TURNS
+
+
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Left-align words, right-align columns whose cells below the heading are all numbers."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     numbers = [
         all(cell.replace(",", "").replace(".", "", 1).isdigit() for cell in column[1:])

@@ -98,3 +98,19 @@ def test_records_hold_absolute_paths(photos, tiny_base, tmp_path, monkeypatch, f
     assert model.recipe.data == model.metrics["data"]["source"] == str(photos)
     assert model.evaluate()["images"] == model.metrics["data"]["test"]
     assert f"`{photos.name}`" in (folder / "assets.extra" / "README.md").read_text("utf-8")
+
+
+def test_names_of_classes_are_text_in_card_and_table(version):
+    from keras_transfer import tables
+    from keras_transfer.serving import card
+
+    names = ["<script>alert(1)</script>", "a|b`c", "[link](http://x)", "\x1b[31mred", "two\nlines"]
+    metrics = version.metrics | {"data": version.metrics["data"] | {"classes": names}}
+    written = card.text(metrics, version.recipe, "<b>m</b>")
+    assert "<script>" not in written.replace("\\<", "")
+    assert "# \\<b\\>m" in written
+    assert "a\\|b\\`c, \\[link\\](http://x)" in written
+    table = tables.predictions([{"path": "a\u202eb.jpg", "label": name, "confidence": 0.5} for name in names], {})
+    assert "\x1b" not in table
+    assert "?[31mred" in table
+    assert len(table.splitlines()) == len(names) + 1
