@@ -14,8 +14,8 @@ from keras_transfer.recipe import Recipe
 
 if TYPE_CHECKING:
     from keras_transfer.checking.findings import Findings, Warned
-    from keras_transfer.serving.convert import Exported
-    from keras_transfer.versions import Version
+    from keras_transfer.exports.convert import Exported
+    from keras_transfer.versions.folders import Version
 
 _RANDOM = "Random weights: these numbers show that everything works, not what transfer gains."
 

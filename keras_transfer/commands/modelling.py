@@ -77,7 +77,7 @@ def predict(model: str, images: tuple[str, ...], as_json: bool, as_csv: bool, qu
         records = [prediction.record() for prediction in predictions]
         click.echo(json.dumps({"model": str(classifier.folder), "predictions": records}, indent=2))
     elif as_csv:
-        from keras_transfer.serving.predictions import write_predictions
+        from keras_transfer.versions.predictions import write_predictions
 
         write_predictions(predictions, classifier.classes, sys.stdout)
     else:

@@ -36,11 +36,11 @@ from keras_transfer.quiet import import_tensorflow
 @debug_option
 def serve(model: str, name: str | None, port: int, host: str, embedded: bool, cors: str | None, debug: bool) -> None:
     """Serve a model: by tensorflow_model_server if it is there, or print the line for Docker."""
-    from keras_transfer import versions
     from keras_transfer.serving import launch
+    from keras_transfer.versions import folders
 
-    folder = versions.newest(model)
-    if not versions.is_number(folder.name):
+    folder = folders.newest(model)
+    if not folders.is_number(folder.name):
         raise UsageError(f"{str(folder)!r} is no version in a model's folder.")
     name = name or folder.parent.name
     if embedded:
@@ -114,12 +114,12 @@ def export(
     debug: bool,
 ) -> None:
     """Write a model in another form, and compare it with the SavedModel on real images."""
-    from keras_transfer.serving import forms
+    from keras_transfer.exports import formats
 
     file = Path(output) if output else None
-    forms.demand(kind, precision, file)
+    formats.demand(kind, precision, file)
     load_tensorflow_for(model)
-    from keras_transfer.serving.convert import export as run
+    from keras_transfer.exports.convert import export as run
 
     report = run(model, kind, precision, file, Progress(quiet), data)
     click.echo(json.dumps(dataclasses.asdict(report), indent=2) if as_json else tables.exported(report))
@@ -131,7 +131,7 @@ def export(
 @debug_option
 def models(folder: str, as_json: bool, debug: bool) -> None:
     """List models and their versions, with base, test score, size and date."""
-    from keras_transfer.versions import listing
+    from keras_transfer.versions.folders import listing
 
     found = listing(folder)
     click.echo(json.dumps([dataclasses.asdict(one) for one in found], indent=2) if as_json else tables.models(found))

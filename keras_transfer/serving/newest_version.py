@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_transfer import versions
 from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress
 from keras_transfer.serving.batching import Batcher, Outputs
-from keras_transfer.serving.saved import SavedClassifier
+from keras_transfer.versions import folders
+from keras_transfer.versions.saved import SavedClassifier
 
 _POLL_SECONDS = 1.0
 _STOP_SECONDS = 2.0  # That a version which is being loaded may hold up the end.
@@ -55,7 +55,7 @@ class NewestVersion:
     def __init__(self, model: Path, batcher: Callable[[Callable[[str, list[Any]], Outputs]], Batcher]) -> None:
         self.model, self._batcher = model, batcher
         self._stopped = threading.Event()
-        self.current = self._load(versions.newest(model))
+        self.current = self._load(folders.newest(model))
         self._watcher = threading.Thread(target=self._watch, daemon=True, name="versions")
         self._watcher.start()
 
@@ -75,7 +75,7 @@ class NewestVersion:
         refused: tuple[Path, State] | None = None
         while not self._stopped.wait(_POLL_SECONDS):
             try:
-                folder = versions.newest(self.model)
+                folder = folders.newest(self.model)
             except (UserError, OSError):
                 continue  # All are gone; the one in memory goes on serving.
             if int(folder.name) == self.current.number or refused == (folder, state := _state(folder)):

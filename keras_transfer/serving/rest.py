@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from keras_transfer.data import formats
-from keras_transfer.serving import in_memory
+from keras_transfer.versions import in_memory
 
 MOST_ROWS = 128
 INPUTS = {"serving_default": "image_bytes", "features": "image_bytes", "images": "images"}

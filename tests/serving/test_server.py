@@ -19,7 +19,7 @@ import pytest
 
 import keras_transfer as kt
 from keras_transfer.serving import client, launch
-from keras_transfer.serving.saved import SavedClassifier
+from keras_transfer.versions.saved import SavedClassifier
 
 
 def free_port():

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from keras_transfer import commands
-from keras_transfer.serving.saved import SavedClassifier
+from keras_transfer.versions.saved import SavedClassifier
 from tests.conftest import REPOSITORY
 from tests.serving.test_server import b64, embedded, free_port, post
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import keras_transfer as kt
-from keras_transfer import versions
-from keras_transfer.serving.predictions import Prediction, write_predictions
+from keras_transfer.versions import folders
+from keras_transfer.versions.predictions import Prediction, write_predictions
 from tests.conftest import write_photos
 
 
@@ -149,7 +149,7 @@ def test_labels_that_do_not_count_as_many_as_the_outputs_are_refused(version, tm
 def test_a_line_separator_in_a_class_shifts_no_label(version, tmp_path, mark):
     copy = shutil.copytree(version.folder, tmp_path / "m" / "1")
     classes = [f"dark{mark}blue", "green", f"red{mark}"]
-    (copy / "assets" / "labels.txt").write_bytes(versions.labels_text(classes).encode())
+    (copy / "assets" / "labels.txt").write_bytes(folders.labels_text(classes).encode())
     metrics = copy / "assets.extra" / "metrics.json"
     report = json.loads(metrics.read_text())
     report["data"]["classes"] = classes
@@ -223,4 +223,4 @@ def test_a_version_of_release_0_1_0_predicts_and_is_measured(released, photos, t
     report = model.evaluate(str(write_photos(tmp_path / "fresh", 3, seed=77)))
     assert report["images"] == 9
     assert report["accuracy"] > 0.8
-    assert versions.listing(released)[0].score == ("accuracy", 1.0)
+    assert folders.listing(released)[0].score == ("accuracy", 1.0)

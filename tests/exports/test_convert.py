@@ -8,8 +8,8 @@ import pytest
 
 import keras_transfer as kt
 from keras_transfer import commands, tables
+from keras_transfer.exports import convert, formats
 from keras_transfer.progress import Progress
-from keras_transfer.serving import convert, forms
 
 QUIET = Progress(quiet=True)
 
@@ -51,7 +51,7 @@ def test_each_form_answers_as_the_saved_model(version, copied, kind, precision, 
     assert report.largest_difference <= tolerance
     assert report.agreement >= (0.8 if precision == "int8" else 1.0)
     assert report.images == min(convert._COMPARED, version.metrics["data"]["test"])
-    kept = json.loads((copied / "assets.extra" / "exports" / f"model-{precision}{forms.SUFFIX[kind]}.json")
+    kept = json.loads((copied / "assets.extra" / "exports" / f"model-{precision}{formats.SUFFIX[kind]}.json")
                       .read_text())  # fmt: skip
     assert kept["agreement"] == report.agreement
     if kind == "onnx":

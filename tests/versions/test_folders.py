@@ -4,26 +4,26 @@ from pathlib import Path
 
 import pytest
 
-from keras_transfer import versions
 from keras_transfer.errors import UsageError
+from keras_transfer.versions import folders
 
 
 def fill(folder):
-    with versions.new_version(folder) as beside:
+    with folders.new_version(folder) as beside:
         (beside / "saved_model.pb").write_text("x")
-        return versions.publish(beside)
+        return folders.publish(beside)
 
 
 def test_versions_are_numbered_and_the_newest_is_found(tmp_path):
     made = [fill(tmp_path / "name") for _ in range(11)]
     assert [path.name for path in made] == [str(number) for number in range(1, 12)]
-    assert versions.newest(tmp_path / "name") == tmp_path / "name" / "11"
-    assert versions.newest(tmp_path / "name" / "3") == tmp_path / "name" / "3"
+    assert folders.newest(tmp_path / "name") == tmp_path / "name" / "11"
+    assert folders.newest(tmp_path / "name" / "3") == tmp_path / "name" / "3"
 
 
 def test_what_fails_leaves_nothing(tmp_path):
     def fail():
-        with versions.new_version(tmp_path / "deep" / "name") as beside:
+        with folders.new_version(tmp_path / "deep" / "name") as beside:
             (beside / "saved_model.pb").write_text("x")
             raise RuntimeError
 
@@ -44,16 +44,16 @@ def test_runs_that_finish_at_once_get_different_numbers(tmp_path):
 def test_a_folder_that_cannot_be_is_a_usage_error(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(UsageError, match="is a file"):
-        versions.check_writable(tmp_path / "file" / "name")
+        folders.check_writable(tmp_path / "file" / "name")
 
 
 def test_models_are_listed_with_what_they_are(version, tmp_path):
     shutil.copytree(version.folder, tmp_path / "colours" / "2")
     shutil.copytree(version.folder, tmp_path / "colours" / "10")
     (tmp_path / "no-model").mkdir()
-    found = versions.listing(tmp_path)
+    found = folders.listing(tmp_path)
     assert [(Path(one.model).name, one.version) for one in found] == [("colours", 2), ("colours", 10)]
-    assert found == versions.listing(tmp_path / "colours")
+    assert found == folders.listing(tmp_path / "colours")
     assert found[0].score == ("accuracy", version.metrics["test"]["accuracy"])
     assert found[0].bytes > 10_000
 
@@ -62,9 +62,9 @@ def test_old_versions_go_and_what_is_no_version_stays(version, tmp_path):
     for number in (1, 2, 9, 10):
         shutil.copytree(version.folder, tmp_path / str(number))
     (tmp_path / "7").mkdir()
-    assert [path.name for path in versions.prune(tmp_path, 2)] == ["1", "2"]
+    assert [path.name for path in folders.prune(tmp_path, 2)] == ["1", "2"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["10", "7", "9"]
-    assert versions.prune(tmp_path, 5) == []
+    assert folders.prune(tmp_path, 5) == []
 
 
 def test_the_card_says_what_was_measured(version):
@@ -78,13 +78,13 @@ def test_the_card_says_what_was_measured(version):
 def test_a_folder_named_by_a_digit_that_is_no_number_is_no_version(tmp_path):
     made = fill(tmp_path / "name")
     shutil.copytree(made, tmp_path / "name" / "²")
-    assert versions.newest(tmp_path / "name") == made
-    assert len(versions.listing(tmp_path)) == 1
+    assert folders.newest(tmp_path / "name") == made
+    assert len(folders.listing(tmp_path)) == 1
 
 
 def test_an_address_in_place_of_a_folder_names_the_command_for_it():
     with pytest.raises(UsageError, match=r"is an address.*cli\.py request http://localhost:8501/v1/models/x"):
-        versions.newest("http://localhost:8501/v1/models/x")
+        folders.newest("http://localhost:8501/v1/models/x")
 
 
 def test_records_hold_absolute_paths(photos, tiny_base, tmp_path, monkeypatch, fresh_cache):
@@ -102,7 +102,7 @@ def test_records_hold_absolute_paths(photos, tiny_base, tmp_path, monkeypatch, f
 
 def test_names_of_classes_are_text_in_card_and_table(version):
     from keras_transfer import tables
-    from keras_transfer.serving import card
+    from keras_transfer.versions import card
 
     names = ["<script>alert(1)</script>", "a|b`c", "[link](http://x)", "\x1b[31mred", "two\nlines"]
     metrics = version.metrics | {"data": version.metrics["data"] | {"classes": names}}

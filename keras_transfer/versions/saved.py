@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer import versions
 from keras_transfer.data import audit, formats, sources
 from keras_transfer.data.contents import Files
 from keras_transfer.data.examples import CLASSIFICATION, REGRESSION, Examples, training_digests
@@ -19,9 +18,9 @@ from keras_transfer.errors import UserError
 from keras_transfer.evaluation import metrics
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
-from keras_transfer.serving import in_memory
-from keras_transfer.serving.origin import TrainingImages
-from keras_transfer.serving.predictions import Prediction
+from keras_transfer.versions import folders, in_memory
+from keras_transfer.versions.predictions import Prediction
+from keras_transfer.versions.training_images import TrainingImages
 
 _BATCH = 16
 # TensorFlow's message quotes the file, and Python cannot always read it.
@@ -49,7 +48,7 @@ class SavedClassifier:
 
     def __init__(self, model: str | Path) -> None:
         for attempt in range(_TRIES):
-            self.folder = versions.newest(model)
+            self.folder = folders.newest(model)
             try:
                 return self._load()
             except Exception as error:  # TensorFlow's loader may fail in any way on a folder that is not whole.
@@ -66,7 +65,7 @@ class SavedClassifier:
         known = (extra / "metrics.json").is_file()
         self.metrics: dict[str, Any] = json.loads((extra / "metrics.json").read_text("utf-8")) if known else {}
         self.recipe = Recipe.from_json(extra / "recipe.json") if known else None
-        listed = versions.labels_in((self.folder / "assets" / "labels.txt").read_bytes().decode())
+        listed = folders.labels_in((self.folder / "assets" / "labels.txt").read_bytes().decode())
         count = int(outputs["probabilities"].shape[1]) if "probabilities" in outputs else 1
         recorded = self.metrics.get("data", {}).get("classes", listed)
         # A line of the file cannot hold a name with a line break, which earlier releases wrote as it was.

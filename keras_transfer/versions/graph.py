@@ -12,12 +12,13 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from keras_transfer import quiet, versions
+from keras_transfer import quiet
 from keras_transfer.data import formats
 from keras_transfer.data.decode import Decoder, kind_of
 from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, Examples
 from keras_transfer.model import Network
 from keras_transfer.recipe import Recipe
+from keras_transfer.versions import folders
 
 Outputs = dict[str, tf.Tensor]
 
@@ -73,7 +74,7 @@ def save(network: Network, recipe: Recipe, examples: Examples, folder: Path) -> 
     with quiet.without_notes():
         tf.saved_model.save(module, str(folder), signatures=traced)
     (folder / "assets").mkdir(exist_ok=True)
-    (folder / "assets" / "labels.txt").write_bytes(versions.labels_text(examples.classes).encode())
+    (folder / "assets" / "labels.txt").write_bytes(folders.labels_text(examples.classes).encode())
 
 
 def _answer(examples: Examples) -> Callable[[tf.Tensor], Outputs]:

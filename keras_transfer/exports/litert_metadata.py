@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from flatbuffers import Builder
 
-from keras_transfer import versions
+from keras_transfer.versions import folders
 
 LABELS = "labels.txt"
 NAME = "TFLITE_METADATA"
@@ -44,7 +44,7 @@ def described(model: bytes, name: str, classes: Sequence[str]) -> bytes:
     content = io.BytesIO(bytes(builder.Output()))
     if classes:
         with zipfile.ZipFile(content, "a") as packed:
-            packed.writestr(LABELS, versions.labels_text(classes))
+            packed.writestr(LABELS, folders.labels_text(classes))
     return content.getvalue()
 
 

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from keras_transfer import device, versions
+from keras_transfer import device
 from keras_transfer.data.prepare import Prepared
 from keras_transfer.paths import absolute
 from keras_transfer.progress import Stopwatch
 from keras_transfer.recipe import Recipe
 from keras_transfer.transfer import Trained
+from keras_transfer.versions import folders
 
 _PACKAGES = ("keras-transfer", "tensorflow", "keras", "numpy", "scikit-learn", "openvino")
 
@@ -41,7 +42,7 @@ def write(
     material = trained.material
     (folder / "recipe.json").write_text(_from_any_folder(trained.recipe).to_json(), "utf-8")
     (folder / "environment.json").write_text(json.dumps(environment(), indent=2), "utf-8")
-    (folder / "labels.txt").write_bytes(versions.labels_text(material.examples.classes).encode())
+    (folder / "labels.txt").write_bytes(folders.labels_text(material.examples.classes).encode())
     material.examples.write_csv(folder / "splits.csv", material.digests)
     found.write_rejected(folder / "rejected.csv")
     _write_history(folder / "history.csv", [row for phase in trained.phases for row in phase.history])
