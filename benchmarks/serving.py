@@ -28,7 +28,7 @@ def graph(model: str, files: Sequence[Path], batch: int, rounds: int) -> list[fl
     import keras
     import tensorflow as tf
 
-    from keras_transfer.serving.saved import SavedClassifier
+    from keras_transfer.versions.saved import SavedClassifier
 
     classifier = SavedClassifier(model)
     network = keras.models.load_model(classifier.folder / "assets.extra" / "model.keras", compile=False)
@@ -82,7 +82,7 @@ def server(model: str) -> Iterator[tuple[str, int]]:
 
 def clients(model: str, files: Sequence[Path], rounds: int) -> list[float]:
     """Return, for each round, images a second of 16 parallel clients over those of the graph's own batches of 32."""
-    from keras_transfer.serving.saved import SavedClassifier
+    from keras_transfer.versions.saved import SavedClassifier
 
     classifier = SavedClassifier(model)
     contents = [file.read_bytes() for file in files]

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from keras_transfer.checking.check import check
     from keras_transfer.checking.findings import Findings
     from keras_transfer.run import Result, fit
-    from keras_transfer.serving.saved import Prediction, SavedClassifier
+    from keras_transfer.versions.predictions import Prediction
+    from keras_transfer.versions.saved import SavedClassifier
 
 __version__ = "0.1.0"
 
@@ -32,8 +33,8 @@ _HOMES = {
     "Findings": "checking.findings",
     "Result": "run",
     "fit": "run",
-    "Prediction": "serving.saved",
-    "SavedClassifier": "serving.saved",
+    "Prediction": "versions.predictions",
+    "SavedClassifier": "versions.saved",
 }
 
 __all__ = [
@@ -55,7 +56,7 @@ __all__ = [
 
 def load(model: str) -> SavedClassifier:
     """Return a saved version, ready to predict: `saved_models/NAME` (its newest) or `saved_models/NAME/3`."""
-    from keras_transfer.serving.saved import SavedClassifier
+    from keras_transfer.versions.saved import SavedClassifier
 
     return SavedClassifier(model)
 

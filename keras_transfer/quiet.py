@@ -12,26 +12,38 @@ import logging
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 
 
 def import_tensorflow() -> None:
     """Import TensorFlow and Keras; where TF_CPP_MIN_LOG_LEVEL asks for silence, without what C++ writes meanwhile."""
-    if "tensorflow" in sys.modules or os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3":
+    if "tensorflow" in sys.modules or not _silent():
         import tensorflow
 
         return
+    with _without_standard_error():
+        import keras
+        import tensorflow
+
+        tensorflow.config.list_physical_devices()
+        keras.backend.backend()
+
+
+def _silent() -> bool:
+    return os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "3"
+
+
+@contextmanager
+def _without_standard_error() -> Iterator[None]:
+    """Keep what C++ writes to standard error from the terminal, unless the block fails."""
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as said:
         os.dup2(said.fileno(), 2)
         try:
-            import keras
-            import tensorflow
-
-            tensorflow.config.list_physical_devices()
-            keras.backend.backend()
+            yield
         except BaseException:
             said.seek(0)
             os.write(saved, said.read())
@@ -43,15 +55,20 @@ def import_tensorflow() -> None:
 
 @contextmanager
 def without_notes() -> Iterator[None]:
-    """Keep TensorFlow and Keras from saying, among the results, where they write a folder that is renamed afterwards.
+    """Keep TensorFlow, Keras and converters from saying, among the results, where they write a folder that is renamed
+    afterwards, and from warning of what is theirs to mend.
 
     Keras 3.8 says so on standard output whatever `verbose` is.
     """
-    logger = logging.getLogger("tensorflow")
-    before = logger.level
-    logger.setLevel(logging.WARNING)
+    loggers = [logging.getLogger(name) for name in ("tensorflow", "absl", None)]
+    before = [logger.level for logger in loggers]
+    for logger, level in zip(loggers, (logging.WARNING, logging.ERROR, logging.ERROR), strict=True):
+        logger.setLevel(level)
+    native = _without_standard_error() if _silent() else nullcontext()
     try:
-        with redirect_stdout(io.StringIO()):
+        with redirect_stdout(io.StringIO()), warnings.catch_warnings(), native:
+            warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(before)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_transfer import quiet, rule, versions
+from keras_transfer import quiet, rule
 from keras_transfer.data import audit, prepare
 from keras_transfer.paths import cache_folder
 from keras_transfer.progress import Progress, Stopwatch
 from keras_transfer.recipe import AUTO, Recipe
+from keras_transfer.versions import folders
 
 
 @dataclass(frozen=True)
@@ -46,15 +47,15 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
     """
     progress, watch = progress or Progress(), Stopwatch()
     folder = output_folder(recipe)
-    versions.check_writable(folder)
+    folders.check_writable(folder)
     with watch.time("data"):
         found = prepare.prepare(recipe, progress)
     with watch.time("import"):
         quiet.import_tensorflow()
         # Only now, so that everything wrong with options and data is said before TensorFlow's seconds are spent.
-        from keras_transfer import folds, records, transfer
-        from keras_transfer.serving import card, export, warmup
-        from keras_transfer.serving.saved import SavedClassifier
+        from keras_transfer import folds, transfer
+        from keras_transfer.versions import card, graph, records, warmup
+        from keras_transfer.versions.saved import SavedClassifier
     with watch.time("data"):
         recipe = transfer.with_size(recipe)
         found = prepare.decodable(found, progress)
@@ -68,18 +69,18 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
         with watch.time("folds"):
             crossed = {"folds": folds.measure(recipe, examples, digests, progress)}
     trained = transfer.train(recipe, examples, digests, progress, watch, backup)
-    with versions.new_version(folder) as beside:
+    with folders.new_version(folder) as beside:
         with watch.time("export"):
-            export.save(trained.network, trained.recipe, examples, beside)
+            graph.save(trained.network, trained.recipe, examples, beside)
         with watch.time("test"):
             test = examples.at(examples.rows("test"))
             scores = SavedClassifier(beside).measure(test, progress)
         metrics = records.write(beside / "assets.extra", found, trained, scores, watch, **crossed)
         warmup.write(beside / "assets.extra" / warmup.FILE, found.samples(), folder.name)
         (beside / "assets.extra" / "README.md").write_text(card.text(metrics, trained.recipe, folder.name), "utf-8")
-        result = Result(versions.publish(beside), metrics, trained.recipe)
+        result = Result(folders.publish(beside), metrics, trained.recipe)
     if recipe.keep != "all":
-        versions.prune(folder, int(recipe.keep))
+        folders.prune(folder, int(recipe.keep))
     if backup is not None:
         shutil.rmtree(backup, ignore_errors=True)
     return result

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import time
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from keras_transfer.network import imagenet
 from keras_transfer.network.bases import Base
+from keras_transfer.paths import shown
 from keras_transfer.recipe import Recipe
 
 if TYPE_CHECKING:
     from keras_transfer.checking.findings import Findings, Warned
-    from keras_transfer.serving.convert import Exported
-    from keras_transfer.versions import Version
+    from keras_transfer.exports.convert import Exported
+    from keras_transfer.versions.folders import Version
 
 _RANDOM = "Random weights: these numbers show that everything works, not what transfer gains."
 
@@ -26,7 +28,7 @@ def run(metrics: dict[str, Any], recipe: Recipe, folder: str) -> str:
     lines = [
         f"{metrics['base']}, weights {metrics['weights']}, {metrics['size']} px, engine {metrics['engine']}, "
         f"{metrics['precision']}, seed {metrics['seed']}",
-        f"{data['source']}: {_asked(metrics)}, {counts} images to train / validate / test{_left_out(data)}",
+        f"{shown(data['source'])}: {_asked(metrics)}, {counts} images to train / validate / test{_left_out(data)}",
         "By rule: " + ", ".join(_choices(metrics, recipe)),
         "",
     ]
@@ -171,9 +173,12 @@ def _first(lines: list[str]) -> list[str]:
 
 def exported(report: Exported) -> str:
     """What `export` says."""
+    written = f"Wrote {report.file}, {report.format} {report.precision}, {report.bytes / 1e6:.1f} MB."
+    if not report.images:
+        return written
     same = "" if report.agreement is None else f"the same answer on {report.agreement:.1%}, "
     return (
-        f"Wrote {report.file}, {report.format} {report.precision}, {report.bytes / 1e6:.1f} MB.\n"
+        f"{written}\n"
         f"Compared with the SavedModel on {report.images} test images: {same}"
         f"largest difference {report.largest_difference:.2g}."
     )
@@ -300,8 +305,22 @@ def _warnings(metrics: dict[str, Any]) -> list[str]:
     return [_RANDOM] if metrics.get("weights") == "random" else []
 
 
+# What embeds or overrides a direction of writing: https://www.unicode.org/reports/tr9/.
+_TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+
+
+def printable(text: str) -> str:
+    """Return text with `?` for what would move a terminal's cursor, change its colours or turn its lines round."""
+    return "".join("?" if _moves_cursor(letter) else letter for letter in text)
+
+
+def _moves_cursor(letter: str) -> bool:
+    return unicodedata.category(letter) in ("Cc", "Zl", "Zp") or unicodedata.bidirectional(letter) in _TURNS
+
+
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Left-align words, right-align columns whose cells below the heading are all numbers."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     numbers = [
         all(cell.replace(",", "").replace(".", "", 1).isdigit() for cell in column[1:])

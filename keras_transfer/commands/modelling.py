@@ -22,6 +22,7 @@ from keras_transfer.commands.shared import (
     recipe_options,
 )
 from keras_transfer.errors import UsageError
+from keras_transfer.paths import shown
 from keras_transfer.progress import Progress
 
 
@@ -52,8 +53,8 @@ def fit(resume: bool, as_json: bool, quiet: bool, debug: bool, **options: Any) -
 def evaluate(model: str, data: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
     """Measure a model on labelled images, leaving out those that it was trained on."""
     classifier = load(model)
-    source = data or classifier.metrics["data"]["source"]
-    report = classifier.evaluate(source, Progress(quiet))
+    report = classifier.evaluate(data, Progress(quiet))
+    source = data or shown(classifier.metrics["data"]["source"])
     click.echo(json.dumps(report, indent=2) if as_json else tables.evaluation(report, classifier.metrics, source))
 
 
@@ -77,7 +78,7 @@ def predict(model: str, images: tuple[str, ...], as_json: bool, as_csv: bool, qu
         records = [prediction.record() for prediction in predictions]
         click.echo(json.dumps({"model": str(classifier.folder), "predictions": records}, indent=2))
     elif as_csv:
-        from keras_transfer.serving.saved import write_predictions
+        from keras_transfer.versions.predictions import write_predictions
 
         write_predictions(predictions, classifier.classes, sys.stdout)
     else:

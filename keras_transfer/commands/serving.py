@@ -32,19 +32,22 @@ from keras_transfer.quiet import import_tensorflow
 @click.option("--port", type=click.IntRange(1, 65535), default=8501, show_default=True, help="Of the REST paths.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address that --embedded binds to.")
 @click.option("--embedded", is_flag=True, help="Serve from this process, with the same REST paths.")
+@click.option("--cors", metavar="ORIGIN", help="Let scripts of pages from there ask --embedded; '*' for any.")
 @debug_option
-def serve(model: str, name: str | None, port: int, host: str, embedded: bool, debug: bool) -> None:
+def serve(model: str, name: str | None, port: int, host: str, embedded: bool, cors: str | None, debug: bool) -> None:
     """Serve a model: by tensorflow_model_server if it is there, or print the line for Docker."""
-    from keras_transfer import versions
     from keras_transfer.serving import launch
+    from keras_transfer.versions import folders
 
-    folder = versions.newest(model)
-    if not folder.name.isdigit():
+    folder = folders.newest(model)
+    if not folders.is_number(folder.name):
         raise UsageError(f"{str(folder)!r} is no version in a model's folder.")
     name = name or folder.parent.name
     if embedded:
-        _serve_embedded(folder.parent, name, host, port)
+        _serve_embedded(folder.parent, name, host, port, cors)
         return
+    if cors:
+        raise UsageError("--cors is for --embedded. In front of TensorFlow Serving, a proxy adds such headers.")
     configuration = cache_folder() / "serving"
     launch.write_configuration(configuration)
     server = launch.binary()
@@ -52,20 +55,24 @@ def serve(model: str, name: str | None, port: int, host: str, embedded: bool, de
         click.echo("tensorflow_model_server is not on the PATH. With Docker:", err=True)
         click.echo(launch.docker_line(folder.parent, name, configuration, port))
         click.echo("Or, to write and test a client without either: --embedded.", err=True)
-        return
+        sys.exit(1)
     os.execv(server, [server, *launch.server_arguments(folder.parent.resolve(), name, configuration, port)])
 
 
-def _serve_embedded(model: Path, name: str, host: str, port: int) -> None:
+def _serve_embedded(model: Path, name: str, host: str, port: int, cors: str | None) -> None:
     missing = [module for module in ("starlette", "uvicorn", "prometheus_client") if find_spec(module) is None]
     if missing:
         names = ", ".join(missing)
         raise UsageError(f"--embedded needs {names}: pip install starlette 'uvicorn[standard]' prometheus-client.")
-    import_tensorflow()
-    from keras_transfer.serving.server import serve as run
+    from keras_transfer.serving import listen
 
-    click.echo(f"Serving {model} at http://{host}:{port}/v1/models/{name}", err=True)
-    run(model, name, host, port)
+    with listen.bound(host, port) as listening:
+        import_tensorflow()
+        from keras_transfer.serving.server import application
+
+        app = application(model, name, cors=cors)
+        line = f"Serving {model} at {listen.address(host, port, name)}"
+        listen.run(app, listening, lambda: click.echo(line, err=True))
 
 
 @cli.command(epilog=example("request http://localhost:8501/v1/models/photos a.jpg b.png"))
@@ -92,19 +99,29 @@ def request(model_url: str, images: tuple[str, ...], as_json: bool, debug: bool)
 @click.option("--format", "kind", required=True, metavar="litert/onnx/openvino/keras", help="Form to write.")
 @click.option("--precision", default="float32", metavar="float32/float16/int8", help="[default: float32]")
 @click.option("-o", "--output", metavar="FILE", help="[default: assets.extra/exports of the version]")
+@click.option("--data", help="Where the images of the run are now, if they have moved.")
 @json_option
 @quiet_option
 @debug_option
-def export(model: str, kind: str, precision: str, output: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
+def export(
+    model: str,
+    kind: str,
+    precision: str,
+    output: str | None,
+    data: str | None,
+    as_json: bool,
+    quiet: bool,
+    debug: bool,
+) -> None:
     """Write a model in another form, and compare it with the SavedModel on real images."""
-    from keras_transfer.serving import forms
+    from keras_transfer.exports import formats
 
     file = Path(output) if output else None
-    forms.demand(kind, precision, file)
+    formats.demand(kind, precision, file)
     load_tensorflow_for(model)
-    from keras_transfer.serving.convert import export as run
+    from keras_transfer.exports.convert import export as run
 
-    report = run(model, kind, precision, file, Progress(quiet))
+    report = run(model, kind, precision, file, Progress(quiet), data)
     click.echo(json.dumps(dataclasses.asdict(report), indent=2) if as_json else tables.exported(report))
 
 
@@ -114,7 +131,7 @@ def export(model: str, kind: str, precision: str, output: str | None, as_json: b
 @debug_option
 def models(folder: str, as_json: bool, debug: bool) -> None:
     """List models and their versions, with base, test score, size and date."""
-    from keras_transfer.versions import listing
+    from keras_transfer.versions.folders import listing
 
     found = listing(folder)
     click.echo(json.dumps([dataclasses.asdict(one) for one in found], indent=2) if as_json else tables.models(found))

@@ -14,7 +14,7 @@ from keras_transfer.quiet import import_tensorflow
 from keras_transfer.recipe import Recipe, option_name
 
 if TYPE_CHECKING:
-    from keras_transfer.serving.saved import SavedClassifier
+    from keras_transfer.versions.saved import SavedClassifier
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110, "auto_envvar_prefix": "KERAS_TRANSFER"}
 
@@ -72,16 +72,16 @@ def cli() -> None:
 def load(model: str) -> SavedClassifier:
     """Return a model; a wrong name is told before TensorFlow is imported."""
     load_tensorflow_for(model)
-    from keras_transfer.serving.saved import SavedClassifier
+    from keras_transfer.versions.saved import SavedClassifier
 
     return SavedClassifier(model)
 
 
 def load_tensorflow_for(model: str) -> None:
     """Import TensorFlow, once it is known that there is such a model."""
-    from keras_transfer import versions
+    from keras_transfer.versions import folders
 
-    versions.newest(model)
+    folders.newest(model)
     import_tensorflow()
 
 

@@ -87,7 +87,7 @@ def copy_weights(file: Path, base: keras.Model) -> None:
     if not file.exists():
         raise UsageError(f"--weights: there is no {str(file)!r}. Give 'imagenet', 'random', a file or an earlier run.")
     if file.is_dir():
-        from keras_transfer.versions import newest
+        from keras_transfer.versions.folders import newest
 
         file = newest(file) / "assets.extra" / "model.keras"
     try:

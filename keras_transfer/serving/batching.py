@@ -14,11 +14,12 @@ import numpy as np
 
 Outputs = dict[str, np.ndarray]
 
+MOST_PIXELS = 400_000_000  # Of files that wait; a processor decodes about 100 million a second.
 LARGEST = 32  # Rows a batch, of this server and of TensorFlow Serving alike.
 
 
 class Full(Exception):
-    """More rows wait than the queue may hold."""
+    """More rows, or files of more pixels, wait than the queue may hold."""
 
 
 class Closed(Exception):
@@ -29,6 +30,7 @@ class Closed(Exception):
 class _Waiting:
     key: str
     rows: Sequence[Any]
+    pixels: int
     future: Future[Outputs] = field(default_factory=Future)
 
 
@@ -36,23 +38,29 @@ class Batcher:
     """Gathers rows of the same signature into batches, and gives each request its part of the answer.
 
     Batches are filled up to a few sizes, as by TensorFlow Serving's `allowed_batch_sizes`: what is compiled for each
-    size stays in memory.
+    size stays in memory. A request whose future is cancelled is not run, or only to the end of its present batch.
 
     Args:
         run: Signature and rows to outputs, one row each. It is called by one thread at a time.
         largest: Rows a batch.
         patience: Seconds that the first row of a batch waits for others.
         room: Rows that may wait; a request that would exceed it is refused.
+        max_pixels: Pixels, by the headers of files, that may wait.
     """
 
     def __init__(
-        self, run: Callable[[str, list[Any]], Outputs], largest: int = LARGEST, patience: float = 0.005, room: int = 512
+        self,
+        run: Callable[[str, list[Any]], Outputs],
+        largest: int = LARGEST,
+        patience: float = 0.005,
+        room: int = 512,
+        max_pixels: int = MOST_PIXELS,
     ) -> None:
         self.sizes = allowed_sizes(largest)
         self._largest = largest
-        self._run, self._patience, self._room = run, patience, room
+        self._run, self._patience, self._room, self._max_pixels = run, patience, room, max_pixels
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self._rows = 0
+        self._rows = self._pixels = 0
         self._closed = False
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._work, daemon=True, name="batcher")
@@ -63,15 +71,23 @@ class Batcher:
         """Rows that wait or are being answered."""
         return self._rows
 
-    def submit(self, key: str, rows: Sequence[Any]) -> Future[Outputs]:
-        """Return the future outputs of a request; raise `Full` if there is no room for its rows, or `Closed`."""
-        request = _Waiting(key, rows)
+    def submit(self, key: str, rows: Sequence[Any], pixels: int = 0) -> Future[Outputs]:
+        """Return the future outputs of a request; raise `Full` if there is no room for its rows, or `Closed`.
+
+        Args:
+            key: Signature.
+            rows: Of its input.
+            pixels: That decoding them takes.
+        """
+        request = _Waiting(key, rows, pixels)
         with self._lock:
             if self._closed:
                 raise Closed
-            if self._rows and self._rows + len(rows) > self._room:
+            over = self._rows + len(rows) > self._room or self._pixels + pixels > self._max_pixels
+            if self._rows and over:
                 raise Full
             self._rows += len(rows)
+            self._pixels += pixels
             self._queue.put(request)
         return request.future
 
@@ -109,29 +125,30 @@ class Batcher:
             self._answer(batch)
 
     def _answer(self, waited: list[_Waiting]) -> None:
-        batch = [request for request in waited if request.future.set_running_or_notify_cancel()]
+        batch = [request for request in waited if not request.future.cancelled()]
         rows = [row for request in batch for row in request.rows]
         try:
-            if not batch:
-                return
+            parts = []
             # A request larger than a batch passes in parts.
-            parts = [
-                self._filled(batch[0].key, rows[start : start + self._largest])
-                for start in range(0, len(rows), self._largest)
-            ]
-            outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+            for start in range(0, len(rows), self._largest):
+                if all(request.future.cancelled() for request in batch):
+                    return
+                parts.append(self._filled(batch[0].key, rows[start : start + self._largest]))
+            outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
             start = 0
             for request in batch:
                 end = start + len(request.rows)
-                request.future.set_result({name: values[start:end] for name, values in outputs.items()})
+                if request.future.set_running_or_notify_cancel():
+                    request.future.set_result({name: values[start:end] for name, values in outputs.items()})
                 start = end
         except Exception as error:  # Whatever it is, the clients are told, and the next batch is answered.
             for request in batch:
-                if not request.future.done():
+                if not request.future.done() and request.future.set_running_or_notify_cancel():
                     request.future.set_exception(error)
         finally:
             with self._lock:
                 self._rows -= sum(len(request.rows) for request in waited)
+                self._pixels -= sum(request.pixels for request in waited)
 
     def _filled(self, key: str, rows: list[Any]) -> Outputs:
         """Run rows with copies of the shortest, so that their number is one of `sizes`, and return their outputs."""

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
+import re
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from keras_transfer.errors import UsageError, UserError
+
+_MOST_FILES = 32  # Of a request.
 
 
 def request(url: str, files: Sequence[str | Path], seconds: float = 60.0) -> list[dict[str, Any]]:
@@ -19,41 +24,97 @@ def request(url: str, files: Sequence[str | Path], seconds: float = 60.0) -> lis
 
     Args:
         url: `http://HOST:PORT/v1/models/NAME`, or `grpc://HOST:PORT/NAME`, each with `/versions/N` if need be.
-        files: Image files, sent in one request.
-        seconds: How long to wait.
+        files: Image files, sent in requests of up to 32.
+        seconds: How long to wait for each.
 
     Raises:
         UsageError: the address is of neither form, or gRPC's package is missing.
         UserError: a file cannot be read, or the server refuses or does not answer.
     """
-    contents = []
-    for file in files:
-        try:
-            contents.append(Path(file).read_bytes())
-        except OSError as error:
-            raise UserError(f"{file} cannot be read ({error.strerror}).") from error
-    scheme = urllib.parse.urlsplit(url).scheme
-    if scheme in ("http", "https"):
-        return _rest(url, contents, seconds)
-    if scheme == "grpc":
-        return _grpc(url, contents, seconds)
-    raise UsageError(f"MODEL_URL must be http://HOST:PORT/v1/models/NAME or grpc://HOST:PORT/NAME. Received: {url!r}.")
+    server = _address(url)
+    answers: list[dict[str, Any]] = []
+    for start in range(0, len(files), _MOST_FILES):
+        contents = []
+        for file in files[start : start + _MOST_FILES]:
+            try:
+                contents.append(Path(file).read_bytes())
+            except OSError as error:
+                raise UserError(f"{file} cannot be read ({error.strerror}).") from error
+        answers += (_grpc if server.scheme == "grpc" else _rest)(url, server, contents, seconds)
+    return answers
 
 
-def _rest(url: str, contents: Sequence[bytes], seconds: float) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class _Address:
+    """Where a model answers.
+
+    Attributes:
+        scheme: `http`, `https` or `grpc`.
+        host: With its port, in ASCII.
+        path: Percent-encoded, as it is sent.
+    """
+
+    scheme: str
+    host: str
+    path: str
+
+    @property
+    def model(self) -> str:
+        """The model's name and, after `/versions/`, its version."""
+        return urllib.parse.unquote(self.path).strip("/").removeprefix("v1/models/")
+
+    @property
+    def version(self) -> str:
+        """The version, or an empty string."""
+        return self.model.partition("/versions/")[2]
+
+
+def _address(url: str) -> _Address:
+    """Return the parts of an address, whose path may hold any character of a model's name.
+
+    Raises:
+        UsageError: it is none.
+    """
+    scheme, mark, rest = url.partition("://")
+    host, _, path = rest.partition("/")
+    try:
+        parts = urllib.parse.urlsplit(f"http://{host}")
+        name = (parts.hostname or "").encode("idna" if not host.isascii() else "ascii").decode()
+        known = bool(mark and path.strip("/")) and scheme in ("http", "https", "grpc") and parts.username is None
+        if not known or not re.fullmatch(r"[0-9a-z.:_-]{1,253}", name) or parts.port == 0:
+            raise ValueError
+        if max(map(len, name.split("."))) > 63:
+            raise ValueError
+        port = f":{parts.port}" if parts.port else ""
+        # What is percent-encoded already stays as it is.
+        quoted = re.sub("%(?![0-9A-Fa-f]{2})", "%25", urllib.parse.quote(path, safe="/%:@!$&'()*+,;=~"))
+        address = _Address(scheme, (f"[{name}]" if ":" in name else name) + port, f"/{quoted}")
+        if address.version and not (address.version.isascii() and address.version.isdigit()) and scheme == "grpc":
+            raise ValueError
+    except (ValueError, UnicodeError) as error:
+        forms = "http://HOST:PORT/v1/models/NAME or grpc://HOST:PORT/NAME, each with /versions/NUMBER if need be"
+        raise UsageError(f"MODEL_URL must be {forms}. Received: {url[:200]!r}.") from error
+    return address
+
+
+def _rest(url: str, server: _Address, contents: Sequence[bytes], seconds: float) -> list[dict[str, Any]]:
     rows = [{"image_bytes": {"b64": base64.b64encode(content).decode()}} for content in contents]
     body = json.dumps({"instances": rows}).encode()
-    address = url.rstrip("/").removesuffix(":predict") + ":predict"
+    address = f"{server.scheme}://{server.host}{server.path.rstrip('/').removesuffix(':predict')}:predict"
     call = urllib.request.Request(address, body, {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(call, timeout=seconds) as response:
-            return json.loads(response.read())["predictions"]
+            # TensorFlow Serving writes NaN, which JSON does not know, for a file that cannot be decoded.
+            predictions = json.loads(response.read(), parse_constant=lambda _: None)["predictions"]
+        if not isinstance(predictions, list) or len(predictions) != len(contents):
+            raise ValueError
+        return [given if isinstance(given, dict) else {"value": given} for given in predictions]
     except urllib.error.HTTPError as error:
         raise UserError(f"{url} answers {error.code}: {_told(error.read())}") from error
-    except (urllib.error.URLError, OSError) as error:
+    except (urllib.error.URLError, OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise UserError(f"{url} does not answer ({reason}). Is the server running?") from error
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{url} does not answer as TensorFlow Serving does.") from error
 
 
@@ -64,7 +125,7 @@ def _told(body: bytes) -> str:
         return body[:200].decode("utf-8", "replace")
 
 
-def _grpc(url: str, contents: Sequence[bytes], seconds: float) -> list[dict[str, Any]]:
+def _grpc(url: str, server: _Address, contents: Sequence[bytes], seconds: float) -> list[dict[str, Any]]:
     try:
         import grpc
         from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
@@ -72,14 +133,13 @@ def _grpc(url: str, contents: Sequence[bytes], seconds: float) -> list[dict[str,
         raise UsageError("gRPC needs a package more: pip install tensorflow-serving-api.") from error
     import tensorflow as tf
 
-    parts = urllib.parse.urlsplit(url)
-    name, _, version = parts.path.strip("/").removeprefix("v1/models/").partition("/versions/")
+    name, version = server.model.partition("/versions/")[0], server.version
     call = predict_pb2.PredictRequest()
     call.model_spec.name, call.model_spec.signature_name = name, "serving_default"
     if version:
         call.model_spec.version.value = int(version)
     call.inputs["image_bytes"].CopyFrom(tf.make_tensor_proto(list(contents), tf.string))
-    with grpc.insecure_channel(parts.netloc) as channel:
+    with grpc.insecure_channel(server.host) as channel:
         try:
             stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
             outputs = stub.Predict(call, timeout=seconds).outputs

@@ -10,7 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from keras_transfer.data import formats
+from keras_transfer.versions import in_memory
+
+MOST_ROWS = 128
 INPUTS = {"serving_default": "image_bytes", "features": "image_bytes", "images": "images"}
+
+
+_FORM = '{"instances": [{"b64": "..."}]} with the file in base64'
 
 
 class BadRequest(Exception):
@@ -32,22 +39,18 @@ class Request:
     columnar: bool
 
 
-def parse(body: bytes, size: int) -> Request:
+def parse(body: bytes, size: int, max_rows: int = MOST_ROWS) -> Request:
     """Return the call that a JSON body makes.
 
     Args:
         body: `{"instances": [...]}` or `{"inputs": ...}`; files as `{"b64": "..."}`, bare or by the input's name.
         size: Side of pictures that come as pixels, px.
+        max_rows: Files or pictures that one call may bring.
 
     Raises:
         BadRequest: saying what is wrong.
     """
-    try:
-        call = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise BadRequest(f"JSON Parse error: {str(error)[:120]}") from error
-    if not isinstance(call, dict):
-        raise BadRequest("JSON value is not an object")
+    call = _json_object(body)
     signature = call.get("signature_name", "serving_default")
     if not isinstance(signature, str) or signature not in INPUTS:
         raise BadRequest(f"Serving signature name: {str(signature)[:80]!r} not found in signature def")
@@ -61,6 +64,8 @@ def parse(body: bytes, size: int) -> Request:
         given = [row[name] if isinstance(row, dict) and set(row) == {name} else row for row in given]
     if not isinstance(given, list) or not given:
         raise BadRequest(f"{'inputs' if columnar else 'instances'} must be a list of at least one {name}")
+    if len(given) > max_rows:
+        raise BadRequest(f"{len(given)} {name} are more than {max_rows}. Send fewer at a time")
     read = _file if name == "image_bytes" else lambda row: _pixels(row, size)
     return Request(signature, [read(row) for row in given], columnar)
 
@@ -81,10 +86,29 @@ def error(text: str) -> bytes:
     return json.dumps({"error": text}).encode()
 
 
+def _json_object(body: bytes) -> dict[str, Any]:
+    kind = formats.image_format(body[:16])
+    if kind:
+        raise BadRequest(f"The body is a {kind} file, not JSON. Send {_FORM}")
+    try:
+        call = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        hint = f". Send {_FORM}" if body[:2] == b"--" else ""  # A form with files, as browsers send it.
+        raise BadRequest(f"JSON Parse error: {str(error)[:120]}{hint}") from error
+    if not isinstance(call, dict):
+        raise BadRequest("JSON value is not an object")
+    return call
+
+
 def _plain(values: np.ndarray) -> list[Any]:
+    """Return values as JSON has them, which knows no NaN: null."""
     if values.dtype == object:
         return [value.decode("utf-8", "replace") for value in values]
-    return values.tolist()
+    if np.isfinite(values).all():
+        return values.tolist()
+    plain = values.astype(object)
+    plain[~np.isfinite(values)] = None
+    return plain.tolist()
 
 
 def _file(row: Any) -> bytes:
@@ -93,14 +117,27 @@ def _file(row: Any) -> bytes:
     try:
         return base64.b64decode(row["b64"], validate=True)
     except (binascii.Error, ValueError) as wrong:
-        raise BadRequest("Unable to base64 decode") from wrong
+        raise BadRequest(f"Unable to base64 decode{_hint(row['b64'])}") from wrong
+
+
+def _hint(text: str) -> str:
+    if text.startswith("data:"):
+        return ": leave out what stands before the comma (data:...;base64,)"
+    if "-" in text or "_" in text:
+        return ": it is of the URL-safe kind; use + and / for - and _"
+    if any(letter.isspace() for letter in text):
+        return ": it is broken into lines; write it as one (base64 -w0)"
+    return ""
 
 
 def _pixels(row: Any, size: int) -> np.ndarray:
     try:
         pixels = np.asarray(row, "float32")
-    except (ValueError, TypeError) as wrong:
+    except (ValueError, TypeError, OverflowError) as wrong:
         raise BadRequest("Pixels must be numbers, nested as [height][width][3]") from wrong
     if pixels.shape != (size, size, 3):
         raise BadRequest(f"Pixels must be [{size}, {size}, 3]. Received: {list(pixels.shape)}")
+    why = in_memory.why_not_pixels(pixels)
+    if why:
+        raise BadRequest(why)
     return pixels

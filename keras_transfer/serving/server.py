@@ -5,90 +5,42 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-import tensorflow as tf
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from keras_transfer import versions
 from keras_transfer.data import audit, formats
-from keras_transfer.errors import UserError
-from keras_transfer.serving import rest
-from keras_transfer.serving.batching import LARGEST, Batcher, Closed, Full, Outputs
-from keras_transfer.serving.saved import SavedClassifier
+from keras_transfer.serving import limits, rest
+from keras_transfer.serving.batching import LARGEST, Batcher, Closed, Full
+from keras_transfer.serving.newest_version import LoadedVersion, NewestVersion
 
 MOST_BYTES = 32 * 2**20  # Of a request's body.
-_POLL_SECONDS = 1.0
+_MOST_HELD = 8 * MOST_BYTES  # Of all bodies that are being received or parsed.
+_BODY_SECONDS = 60.0  # For a body to arrive in.
 _PARSERS = 2  # Threads that turn bodies into calls.
 
-
-@dataclass(frozen=True)
-class Loaded:
-    """A version that answers.
-
-    Attributes:
-        version: Its number.
-        classifier: Its graph.
-        batcher: In front of it.
-    """
-
-    version: int
-    classifier: SavedClassifier
-    batcher: Batcher
-
-
-class Serving:
-    """The newest version of a model, replaced when a newer one appears; requests in flight end on the old one.
-
-    Args:
-        model: Folder with the versions.
-        batcher: Makes a batcher of a function from signature and rows to outputs.
-    """
-
-    def __init__(self, model: Path, batcher: Callable[[Callable[[str, list[Any]], Outputs]], Batcher]) -> None:
-        self.model, self._batcher = model, batcher
-        self._stopped = threading.Event()
-        self.current = self._load(versions.newest(model))
-        self._watcher = threading.Thread(target=self._watch, daemon=True, name="versions")
-        self._watcher.start()
-
-    def _load(self, folder: Path) -> Loaded:
-        classifier = SavedClassifier(folder)
-        batcher = self._batcher(classifier.run)
-        # What TensorFlow prepares for each size, and the memory that it takes, are there before requests are.
-        for count in batcher.sizes:
-            batcher.submit("serving_default", [b""] * count).result()
-        return Loaded(int(folder.name), classifier, batcher)
-
-    def _watch(self) -> None:
-        while not self._stopped.wait(_POLL_SECONDS):
-            try:
-                folder = versions.newest(self.model)
-                if int(folder.name) != self.current.version:
-                    old, self.current = self.current, self._load(folder)
-                    old.batcher.close()
-            except (UserError, OSError, tf.errors.OpError):
-                continue  # The version that serves goes on serving.
-
-    def close(self) -> None:
-        """Answer what waits, and stop."""
-        self._stopped.set()
-        self._watcher.join()
-        self.current.batcher.close()
+Answer = tuple[int, bytes, int]  # Status, body, and how many images were answered.
 
 
 def application(
-    model: str | Path, name: str, largest: int = LARGEST, room: int = 512, most_bytes: int = MOST_BYTES
+    model: str | Path,
+    name: str,
+    largest: int = LARGEST,
+    room: int = 512,
+    most_bytes: int = MOST_BYTES,
+    cors: str | None = None,
+    body_seconds: float = _BODY_SECONDS,
 ) -> Starlette:
     """Return the ASGI application that serves a model.
 
@@ -98,6 +50,8 @@ def application(
         largest: Rows a batch.
         room: Rows that may wait.
         most_bytes: Of a request's body.
+        cors: Origin of pages whose scripts may ask it, or `*`.
+        body_seconds: For a body to arrive in.
     """
     from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
     from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -106,43 +60,47 @@ def application(
     requests = Counter("requests", "Predict requests by HTTP status.", ["status"], registry=registry)
     images = Counter("images", "Images answered.", registry=registry)
     latency = Histogram("latency_seconds", "Seconds of a predict request.", registry=registry)
-    serving = Serving(Path(model), lambda run: Batcher(run, largest, room=room))
+    serving = NewestVersion(Path(model), lambda run: Batcher(run, largest, room=room))
+    bodies = _Bodies(most_bytes, body_seconds)
 
-    def found(request: HttpRequest) -> str | None:
+    def missing(request: HttpRequest) -> str | None:
+        """Return why a path names no version that is served, or None."""
         version = request.path_params.get("version")
-        if request.path_params["name"] != name or (version is not None and int(version) != serving.current.version):
-            asked = request.path_params["name"] + (f", version {version}" if version is not None else "")
-            return f"Servable not found for request: {asked}"
-        return None
+        if request.path_params["name"] == name and version in (None, str(serving.current.number)):
+            return None
+        asked = request.path_params["name"] + (f", version {version}" if version is not None else "")
+        return f"Servable not found for request: {asked[:200]}"
 
     async def predict(request: HttpRequest) -> Response:
         begun = time.monotonic()
-        status, body, count = await _predict(request, serving, found(request), most_bytes)
+        why = missing(request)
+        status, body, count = (404, rest.error(why), 0) if why else await _predict(request, serving, bodies)
         requests.labels(status).inc()
         images.inc(count)
         latency.observe(time.monotonic() - begun)
-        return _json(body, status)
+        return _json(body, status, {"connection": "close"} if status == 408 else None)
 
     async def state(request: HttpRequest) -> Response:
-        missing = found(request)
-        if missing:
-            return _json(rest.error(missing), 404)
+        why = missing(request)
+        if why:
+            return _json(rest.error(why), 404)
         status = {"error_code": "OK", "error_message": ""}
-        return _json(
-            {
-                "model_version_status": [
-                    {"version": str(serving.current.version), "state": "AVAILABLE", "status": status}
-                ]
-            }
-        )
+        version = {"version": str(serving.current.number), "state": "AVAILABLE", "status": status}
+        return _json({"model_version_status": [version]})
 
     async def metadata(request: HttpRequest) -> Response:
-        missing = found(request)
-        if missing:
-            return _json(rest.error(missing), 404)
+        why = missing(request)
+        if why:
+            return _json(rest.error(why), 404)
         loaded = serving.current
-        spec = {"name": name, "signature_name": "", "version": str(loaded.version)}
-        return _json({"model_spec": spec, "metadata": {"signature_def": _signatures(loaded.classifier.folder)}})
+        spec = {"name": name, "signature_name": "", "version": str(loaded.number)}
+        return _json({"model_spec": spec, "metadata": {"signature_def": loaded.signatures}})
+
+    async def index(request: HttpRequest) -> Response:
+        path = f"/v1/models/{quote(name, safe='')}"
+        calls = {"predict": f"POST {path}:predict", "metadata": f"GET {path}/metadata", "state": f"GET {path}"}
+        body = {"instances": [{"b64": "the bytes of an image file, in base64"}]}
+        return _json({"model": name, "version": str(serving.current.number), **calls, "body of predict": body})
 
     async def measures(request: HttpRequest) -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
@@ -154,33 +112,80 @@ def application(
         yield
         await asyncio.to_thread(serving.close)
 
-    routes = []
-    for path in ("/v1/models/{name}", "/v1/models/{name}/versions/{version:int}"):
+    routes = [Route("/", index)]
+    for path in ("/v1/models/{name}", "/v1/models/{name}/versions/{version}"):
         routes += [
             Route(f"{path}:predict", predict, methods=["POST"]),
             Route(f"{path}/metadata", metadata),
             Route(path, state),
         ]
     routes += [Route(path, measures) for path in ("/metrics", "/monitoring/prometheus/metrics")]
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: _unknown, 405: _unknown, 500: _failed})
+    handlers: dict[Any, Any] = {404: _unknown, 405: _unknown, 500: _failed}
+    middleware = []
+    if cors:
+        middleware = [Middleware(CORSMiddleware, (cors,), allow_methods=("GET", "POST"), allow_headers=("*",))]
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers, middleware=middleware)
+    app.router.redirect_slashes = False
+    return app
 
 
-async def _predict(
-    request: HttpRequest, serving: Serving, missing: str | None, most_bytes: int
-) -> tuple[int, bytes, int]:
-    """Return status, body, and how many images were answered."""
-    if missing:
-        return 404, rest.error(missing), 0
-    try:
-        body = await _body(request, most_bytes)
-        if body is None:
-            return 413, rest.error(f"The body is larger than {most_bytes} bytes"), 0
+class _Bodies:
+    """Receives bodies of requests, within limits of size, time, and memory of all of them together."""
+
+    def __init__(self, most_bytes: int, seconds: float) -> None:
+        self._most, self._seconds = most_bytes, seconds
+        self._held = 0
+
+    async def receive(self, request: HttpRequest) -> bytes:
+        """Return the body of a request.
+
+        Raises:
+            _Refused: it is too large or too slow.
+            Full: bodies of others take all the memory that there is for them.
+        """
+        announced = request.headers.get("content-length", "0")
+        if announced.isascii() and announced.isdigit() and int(announced[:20]) > self._most:
+            raise _Refused(413, f"The body is larger than {self._most} bytes")
         try:
-            return await _answer(body, serving.current)
+            return await asyncio.wait_for(self._read(request), self._seconds)
+        except asyncio.TimeoutError as error:
+            raise _Refused(408, f"The body did not arrive within {self._seconds:g} seconds") from error
+
+    async def _read(self, request: HttpRequest) -> bytes:
+        parts, size = [], 0
+        try:
+            async for part in request.stream():
+                size += len(part)
+                self._held += len(part)
+                if size > self._most:
+                    raise _Refused(413, f"The body is larger than {self._most} bytes")
+                if self._held > max(_MOST_HELD, self._most):
+                    raise Full
+                parts.append(part)
+            return b"".join(parts)
+        finally:
+            self._held -= size
+
+
+class _Refused(Exception):
+    """A request that is answered with a status and a text."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+async def _predict(request: HttpRequest, serving: NewestVersion, bodies: _Bodies) -> Answer:
+    try:
+        body = await bodies.receive(request)
+        try:
+            return await _while_connected(request, body, serving.current)
         except Closed:  # A newer version came between.
-            return await _answer(body, serving.current)
+            return await _while_connected(request, body, serving.current)
     except rest.BadRequest as error:
         return 400, rest.error(str(error)), 0
+    except _Refused as error:
+        return error.status, rest.error(str(error)), 0
     except ClientDisconnect:
         return 499, b"", 0
     except Full:
@@ -189,69 +194,62 @@ async def _predict(
         return 503, rest.error("The server stops"), 0
 
 
-async def _answer(body: bytes, loaded: Loaded) -> tuple[int, bytes, int]:
+async def _while_connected(request: HttpRequest, body: bytes, loaded: LoadedVersion) -> Answer:
+    """Return the answer; raise `ClientDisconnect`, and stop the work, as soon as nobody waits for it."""
+    work = asyncio.ensure_future(_answer(body, loaded))
+    gone = asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise ClientDisconnect
+        return work.result()
+    finally:
+        work.cancel()
+        gone.cancel()
+
+
+async def _disconnected(request: HttpRequest) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _answer(body: bytes, loaded: LoadedVersion) -> Answer:
     """Return the answer of one version; raise `BadRequest`, `Full`, or `Closed` if it answers no more."""
+    classifier = loaded.classifier
     # Base64 and JSON of megabytes would stop every other connection.
-    call = await asyncio.to_thread(rest.parse, body, loaded.classifier.size)
-    _refuse_junk(call)
-    outputs = await asyncio.wrap_future(loaded.batcher.submit(call.signature, call.rows))
-    if len(call.rows) == 1 and "error" in outputs and outputs["error"][0]:
-        why = audit.reason_of(call.rows[0], loaded.classifier.max_pixels)
-        return 400, rest.error(f"image_bytes[0] {why}"), 0
-    return 200, await asyncio.to_thread(rest.answer, call, outputs), len(call.rows)
+    call, announced = await asyncio.to_thread(_parse, body, classifier.size)
+    limits.check_pixels(announced, classifier.max_pixels)
+    alone = call.rows[0] if len(call.rows) == 1 and isinstance(call.rows[0], bytes) else None
+    # What is no image at all, as its first bytes tell, need not wait for a batch.
+    why = formats.fault(alone[:16]) if alone is not None else None
+    if why is None:
+        outputs = await asyncio.wrap_future(loaded.batcher.submit(call.signature, call.rows, announced))
+        if alone is None or not outputs["error"][0]:
+            return 200, await asyncio.to_thread(rest.answer, call, outputs), len(call.rows)
+        why = _reason(alone, classifier.max_pixels)
+    return 400, rest.error(f"image_bytes[0] {why}"), 0
 
 
-def _refuse_junk(call: rest.Request) -> None:
-    """Raise `BadRequest` if the only file of a call is none, as its first bytes tell; it need not wait for a batch."""
-    if len(call.rows) == 1 and isinstance(call.rows[0], bytes):
-        why = formats.fault(call.rows[0][:16])
-        if why:
-            raise rest.BadRequest(f"image_bytes[0] {why}")
+def _parse(body: bytes, size: int) -> tuple[rest.Request, int]:
+    call = rest.parse(body, size)
+    return call, limits.pixels(call)
 
 
-async def _body(request: HttpRequest, most: int) -> bytes | None:
-    """Return the body, or None if it is too large, of which then no more is kept."""
-    announced = request.headers.get("content-length", "0")
-    if announced.isdigit() and int(announced) > most:
-        return None
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most:
-            return None
-        parts.append(part)
-    return b"".join(parts)
+def _reason(content: bytes, max_pixels: int) -> str:
+    try:
+        return audit.reason_of(content, max_pixels)
+    except Exception:  # Pillow, which reads the header for the message, fails in many ways on files of malice.
+        return formats.DAMAGED
 
 
-def _json(content: Any, status: int = 200) -> Response:
+def _json(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    return Response(body, status, media_type="application/json")
+    return Response(body, status, headers, media_type="application/json")
 
 
 async def _unknown(request: HttpRequest, error: Any) -> Response:
-    return _json(rest.error(f"Malformed request: {request.method} {request.url.path}"), error.status_code)
+    return _json(rest.error(f"Malformed request: {request.method} {request.url.path[:200]}"), error.status_code)
 
 
 async def _failed(request: HttpRequest, error: Exception) -> Response:
     return _json(rest.error(f"Internal error: {type(error).__name__}"), 500)
-
-
-def _signatures(folder: Path) -> dict[str, Any]:
-    from google.protobuf import json_format
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
-    signatures = saved.meta_graphs[0].signature_def
-    shown = {
-        name: json_format.MessageToDict(signature, preserving_proto_field_name=True)
-        for name, signature in signatures.items()
-        if not name.startswith("__")
-    }
-    return {"signature_def": shown}
-
-
-def serve(model: str | Path, name: str, host: str, port: int) -> None:
-    """Serve until SIGINT or SIGTERM, answering what came before it."""
-    import uvicorn
-
-    uvicorn.run(application(model, name), host=host, port=port, log_level="warning", timeout_graceful_shutdown=10)

@@ -118,3 +118,41 @@ def test_a_closed_batcher_answers_what_waits_and_refuses_the_rest_at_once():
     gate.set()
     closing.join(5)
     assert waiting.result(5)["same"].tolist() == ["waiting"]
+
+
+def test_a_large_request_that_is_cancelled_ends_with_its_present_batch():
+    gate, sizes = threading.Event(), []
+
+    def run(key, rows):
+        sizes.append(len(rows))
+        gate.wait(5)
+        return {"same": np.array(rows)}
+
+    batcher = Batcher(run, largest=2)
+    request = batcher.submit("a", ["row"] * 10)
+    while not sizes:
+        time.sleep(0.01)
+    assert request.cancel()
+    gate.set()
+    assert batcher.submit("a", ["after"]).result(5)["same"].tolist() == ["after"]
+    batcher.close()
+    assert sizes == [2, 1]
+
+
+def test_files_of_more_pixels_than_may_wait_are_refused():
+    gate = threading.Event()
+
+    def run(key, rows):
+        gate.wait(5)
+        return {"same": np.array(rows)}
+
+    batcher = Batcher(run, max_pixels=100)
+    first = batcher.submit("a", ["large"], pixels=1000)  # Alone it is taken.
+    with pytest.raises(Full):
+        batcher.submit("a", ["small"], pixels=1)
+    gate.set()
+    first.result(5)
+    while batcher.waiting:
+        time.sleep(0.01)
+    assert batcher.submit("a", ["small"], pixels=1).result(5)
+    batcher.close()

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from keras_transfer import commands
 from keras_transfer.serving import launch
 
@@ -23,7 +25,9 @@ def test_batches_of_tensorflow_serving_are_filled_up_as_the_embedded_servers_are
 
 def test_without_a_server_the_line_is_printed(version, capsys, monkeypatch):
     monkeypatch.setattr(launch, "binary", lambda: None)
-    commands.main(["serve", str(version.folder.parent)])
+    with pytest.raises(SystemExit) as caught:
+        commands.main(["serve", str(version.folder.parent)])
+    assert caught.value.code == 1  # Nothing serves.
     said = capsys.readouterr()
     assert said.out.startswith("docker run --rm")
     assert "--embedded" in said.err

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ import pytest
 
 import keras_transfer as kt
 from keras_transfer.serving import client, launch
-from keras_transfer.serving.saved import SavedClassifier
+from keras_transfer.versions.saved import SavedClassifier
 
 
 def free_port():
@@ -32,11 +33,11 @@ def embedded(model, **options):
     uvicorn = pytest.importorskip("uvicorn")
     pytest.importorskip("starlette")
     pytest.importorskip("prometheus_client")
+    from keras_transfer.serving import listen
     from keras_transfer.serving.server import application
 
     port = free_port()
-    config = uvicorn.Config(application(model, "colours", **options), port=port, log_level="error")
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(listen.config(application(model, "colours", **options), port=port))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
@@ -116,13 +117,13 @@ def test_answers_are_those_of_the_graph(server, version, photos):
 
 def test_every_size_of_batch_has_run_before_the_first_request(version, monkeypatch):
     pytest.importorskip("starlette")
-    from keras_transfer.serving import batching, server
+    from keras_transfer.serving import batching, newest_version
 
     sizes, run = [], SavedClassifier.run
     monkeypatch.setattr(
         SavedClassifier, "run", lambda self, key, rows: (sizes.append(len(rows)), run(self, key, rows))[1]
     )
-    server.Serving(version.folder.parent, lambda run: batching.Batcher(run, largest=4)).close()
+    newest_version.NewestVersion(version.folder.parent, lambda run: batching.Batcher(run, largest=4)).close()
     assert sizes == [1, 2, 3, 4]
 
 
@@ -229,6 +230,57 @@ def test_the_client_says_what_is_wrong(version, photos, tmp_path):
         client.request("http://127.0.0.1/v1/models/x", [tmp_path / "none.jpg"])
     with pytest.raises(kt.UsageError, match="MODEL_URL"):
         client.request("localhost:8501", [next(photos.glob("red/*"))])
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://", "http:///v1/models/photos", "http://127.0.0.1:PORT/v1/models/photos", "127.0.0.1:9/v1/models/photos",
+        "http://127.0.0.1:99999/v1/models/photos", "http://[::1/v1/models/photos", "http://127.0.0.1:9", "grpc://",
+        "http://user name@127.0.0.1:9/v1/models/photos", f"http://{'a' * 300}.invalid/v1/models/photos",
+        "grpc://127.0.0.1:9/photos/versions/last", "grpc://127.0.0.1:PORT/photos", "http://a b/v1/models/photos",
+    ],
+)  # fmt: skip
+def test_what_is_no_address_is_a_usage_error(address, photos):
+    with pytest.raises(kt.UsageError, match="MODEL_URL must be http://HOST:PORT/v1/models/NAME"):
+        client.request(address, [next(photos.glob("red/*"))])
+
+
+def test_any_name_of_a_model_is_asked_as_serve_prints_it_or_as_it_is_typed(photos):
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    from keras_transfer.serving.listen import address
+
+    paths = []
+
+    class Server(BaseHTTPRequestHandler):
+        def do_POST(self):
+            paths.append(urllib.parse.unquote(self.path))
+            rows = json.loads(self.rfile.read(int(self.headers["content-length"])))["instances"]
+            body = b'{"predictions": [%s]}' % b",".join([b'{"label": "red", "confidence": NaN}'] * len(rows))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments):
+            pass
+
+    names = ["été à la mer", "写真", "a#b", "a?b", "100%25", "50%", "photos:predict", "it's"]
+    with HTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        host = f"127.0.0.1:{server.server_port}"
+        file = next(photos.glob("red/*"))
+        for name in names:
+            client.request(address("127.0.0.1", server.server_port, name), [file])
+        assert paths == [f"/v1/models/{name}:predict" for name in names]
+        paths.clear()
+        for name in ("été à la mer", "写真", "a#b", "a?b", "50%"):
+            client.request(f"http://{host}/v1/models/{name}", [file])
+        assert paths == [f"/v1/models/{name}:predict" for name in ("été à la mer", "写真", "a#b", "a?b", "50%")]
+        paths.clear()
+        answers = client.request(f"http://{host}/v1/models/x", [file] * 70)
+        assert (len(answers), len(paths), answers[0]["confidence"]) == (70, 3, None)
+        server.shutdown()
 
 
 def test_grpc(version, photos):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+from urllib.parse import quote
 
 from keras_transfer.network.bases import licence
 from keras_transfer.recipe import Recipe
@@ -19,18 +21,19 @@ def text(metrics: dict[str, Any], recipe: Recipe, name: str) -> str:
         name: Of the model.
     """
     data = metrics["data"]
-    classes = ", ".join(data["classes"][:_SHOWN]) + (", ..." if len(data["classes"]) > _SHOWN else "")
+    classes = ", ".join(map(_escaped, data["classes"][:_SHOWN])) + (", ..." if len(data["classes"]) > _SHOWN else "")
     random, side = metrics["weights"] == "random", metrics["size"]
+    address = f"http://localhost:8501/v1/models/{quote(name, safe='')}"
     lines = [
-        f"# {name}",
+        f"# {_escaped(name)}",
         "",
         f"A model for {metrics['task']} of images, transferred from `{metrics['base']}` "
-        f"(weights: {metrics['weights']}) by keras_transfer.",
+        f"(weights: {_escaped(metrics['weights'])}) by keras_transfer.",
         *(["", "**The base's weights were random: this model shows that everything works, no more.**"] * random),
         "",
         "## Data",
         "",
-        f"- Source: `{data['source']}`, {len(data['classes'])} classes: {classes}",
+        f"- Source: {_code(recipe.data)}, {len(data['classes'])} classes: {classes}",
         f"- {data['train']} images to train, {data['validation']} to validate, {data['test']} to test; "
         f"{data['rejected']} left out; seed {metrics['seed']}. `splits.csv` lists them with digests of their bytes.",
         "- Images of equal bytes are in one split.",
@@ -55,7 +58,7 @@ def text(metrics: dict[str, Any], recipe: Recipe, name: str) -> str:
         "## How to call it",
         "",
         "```",
-        f'curl -d \'{{"instances": [{{"b64": "..."}}]}}\' http://localhost:8501/v1/models/{name}:predict',
+        f'curl -d \'{{"instances": [{{"b64": "..."}}]}}\' {address}:predict',
         "```",
         "",
         f"`serving_default` takes the bytes of JPEG, PNG, GIF and BMP files of up to {recipe.max_pixels:,} pixels; "
@@ -67,6 +70,16 @@ def text(metrics: dict[str, Any], recipe: Recipe, name: str) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _escaped(text: str) -> str:
+    """Return text that Markdown and HTML show as it is, on one line."""
+    return re.sub(r"([\\`*_{}\[\]<>#|])", r"\\\1", " ".join(text.split())).replace("&", "&amp;")
+
+
+def _code(text: str) -> str:
+    """Return text as a code span, which ends at no backquote of its own."""
+    return f"`{' '.join(text.replace('`', chr(39)).split())}`"
 
 
 def _rows(test: dict[str, Any]) -> list[str]:
@@ -82,4 +95,4 @@ def _rows(test: dict[str, Any]) -> list[str]:
 def _own_weights(metrics: dict[str, Any]) -> str:
     if metrics["weights"] == "random":
         return "None: the weights were drawn at random."
-    return f"The weights came from `{metrics['weights']}`; see there."
+    return f"The weights came from {_code(metrics['weights'])}; see there."

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transfer.serving.litert_metadata import NAME, described
+from keras_transfer.exports.litert_metadata import NAME, described
 
 
 @pytest.fixture(scope="module")

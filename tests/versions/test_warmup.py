@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_transfer.serving import warmup
+from keras_transfer.versions import warmup
 
 
 def test_the_requests_are_those_of_tensorflow_serving(version):

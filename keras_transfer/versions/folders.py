@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,8 @@ def newest(model: str | Path) -> Path:
     Raises:
         UsageError: there is no such model or version.
     """
+    if "://" in str(model):
+        raise UsageError(f"{str(model)!r} is an address, not a folder: python cli.py request {model} IMAGES asks it.")
     folder = Path(model).expanduser()
     if (folder / "saved_model.pb").is_file():
         return folder
@@ -77,7 +79,22 @@ def publish(beside: Path) -> Path:
 def _versions(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return [child for child in folder.iterdir() if child.name.isdigit() and (child / "saved_model.pb").is_file()]
+    return [child for child in folder.iterdir() if is_number(child.name) and (child / "saved_model.pb").is_file()]
+
+
+def is_number(name: str) -> bool:
+    """Say whether a folder's name is that of a version: ASCII digits (`'²'` is a digit to Python too)."""
+    return name.isascii() and name.isdigit()
+
+
+def labels_text(classes: Iterable[str]) -> str:
+    """Return what `labels.txt` holds: one class a line, line breaks within a name as blanks."""
+    return "".join(f"{' '.join(name.split(chr(10)))}\n" for name in classes)
+
+
+def labels_in(text: str) -> list[str]:
+    """Return the lines of a `labels.txt`, which only a newline ends: a name may hold U+2028 or a vertical tab."""
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 @dataclass(frozen=True)
@@ -137,9 +154,13 @@ def prune(folder: Path, keep: int) -> list[Path]:
     A version vanishes by one rename, so that a server never finds half of one. Folders that are no whole versions
     are left alone.
     """
-    old = sorted(_versions(folder), key=lambda version: int(version.name))[: -max(keep, 1)]
-    for version in old:
-        beside = version.with_name(f".deleting-{version.name}")
-        version.rename(beside)
-        shutil.rmtree(beside)
-    return old
+    deleted = []
+    for version in sorted(_versions(folder), key=lambda version: int(version.name))[: -max(keep, 1)]:
+        staging = version.with_name(f".deleting-{version.name}")
+        try:
+            version.rename(staging)
+        except FileNotFoundError:  # Another run prunes the same model.
+            continue
+        shutil.rmtree(staging, ignore_errors=True)
+        deleted.append(version)
+    return deleted

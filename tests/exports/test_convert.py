@@ -1,13 +1,15 @@
 import json
 import shutil
+import warnings
 import zipfile
+from pathlib import Path
 
 import pytest
 
 import keras_transfer as kt
-from keras_transfer import commands
+from keras_transfer import commands, tables
+from keras_transfer.exports import convert, formats
 from keras_transfer.progress import Progress
-from keras_transfer.serving import convert, forms
 
 QUIET = Progress(quiet=True)
 
@@ -35,19 +37,28 @@ def copied(version, tmp_path_factory):
         ("onnx", "int8", 0.2),
     ],
 )
-def test_each_form_answers_as_the_saved_model(version, copied, kind, precision, tolerance):
+def test_each_form_answers_as_the_saved_model(version, copied, kind, precision, tolerance, capfd):
     if kind == "onnx" or (kind, precision) == ("openvino", "int8"):
         pytest.importorskip("tf2onnx")
         pytest.importorskip("onnxruntime")
     if kind == "openvino":
         pytest.importorskip("openvino")
-    report = convert.export(str(copied), kind, precision, None, QUIET)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        report = convert.export(str(copied), kind, precision, None, QUIET)
+    assert not [str(warning.message) for warning in warned if warning.category is not ResourceWarning]
+    assert capfd.readouterr() == ("", "")
     assert report.largest_difference <= tolerance
     assert report.agreement >= (0.8 if precision == "int8" else 1.0)
     assert report.images == min(convert._COMPARED, version.metrics["data"]["test"])
-    kept = json.loads((copied / "assets.extra" / "exports" / f"model-{precision}{forms.SUFFIX[kind]}.json")
+    kept = json.loads((copied / "assets.extra" / "exports" / f"model-{precision}{formats.SUFFIX[kind]}.json")
                       .read_text())  # fmt: skip
     assert kept["agreement"] == report.agreement
+    if kind == "onnx":
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(report.file, providers=["CPUExecutionProvider"])
+        assert json.loads(session.get_modelmeta().custom_metadata_map["labels"]) == ["blue", "green", "red"]
     if kind == "litert":
         with zipfile.ZipFile(report.file) as packed:
             assert packed.read("labels.txt").decode().split() == ["blue", "green", "red"]
@@ -82,10 +93,29 @@ def test_wrong_options(version, arguments, words, capsys):
     assert words in capsys.readouterr().err
 
 
-def test_photos_that_are_gone_are_said_to_be(version, tmp_path):
-    copy = tmp_path / "m" / "1"
-    shutil.copytree(version.folder, copy)
+@pytest.fixture
+def moved(version, photos, tmp_path):
+    """A version whose photos are no longer where they were, and where they are now."""
+    copy = shutil.copytree(version.folder, tmp_path / "m" / "1")
     recipe = copy / "assets.extra" / "recipe.json"
     recipe.write_text(recipe.read_text().replace(version.recipe.data, str(tmp_path / "gone")))
-    with pytest.raises(kt.UserError):
-        convert.export(str(copy), "keras", "float32", None, QUIET)
+    return str(copy), str(shutil.copytree(photos, tmp_path / "elsewhere"))
+
+
+def test_without_the_photos_a_form_is_written_and_not_compared(moved, capsys):
+    report = convert.export(moved[0], "keras", "float32", None, QUIET)
+    assert Path(report.file).is_file()
+    assert (report.images, report.agreement, report.largest_difference) == (0, None, None)
+    assert "not compared" in capsys.readouterr().err
+    assert tables.exported(report).count("\n") == 0
+
+
+def test_int8_without_the_photos_says_how_to_name_them(moved):
+    with pytest.raises(kt.UserError, match="--data names where they are now"):
+        convert.export(moved[0], "litert", "int8", None, QUIET)
+
+
+def test_photos_that_moved_are_told_by_their_bytes(version, moved):
+    report = convert.export(moved[0], "keras", "float32", None, QUIET, data=moved[1])
+    assert report.images == version.metrics["data"]["test"]
+    assert report.largest_difference <= 1e-5

@@ -18,6 +18,7 @@ from keras_transfer.data.decode import Decoder, kind_of
 from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, Examples
 from keras_transfer.network.network import Network
 from keras_transfer.recipe import Recipe
+from keras_transfer.versions import folders
 
 Outputs = dict[str, tf.Tensor]
 
@@ -73,7 +74,7 @@ def save(network: Network, recipe: Recipe, examples: Examples, folder: Path) -> 
     with quiet.without_notes():
         tf.saved_model.save(module, str(folder), signatures=traced)
     (folder / "assets").mkdir(exist_ok=True)
-    (folder / "assets" / "labels.txt").write_text("".join(f"{name}\n" for name in examples.classes), "utf-8")
+    (folder / "assets" / "labels.txt").write_bytes(folders.labels_text(examples.classes).encode())
 
 
 def _answer(examples: Examples) -> Callable[[tf.Tensor], Outputs]:

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 from flatbuffers import Builder
 
+from keras_transfer.versions import folders
+
 LABELS = "labels.txt"
 NAME = "TFLITE_METADATA"
 _AXIS_LABELS, _RGB, _IMAGE, _NORMALIZATION = 2, 1, 2, 1  # Values of the schema's enumerations and unions.
@@ -42,7 +44,7 @@ def described(model: bytes, name: str, classes: Sequence[str]) -> bytes:
     content = io.BytesIO(bytes(builder.Output()))
     if classes:
         with zipfile.ZipFile(content, "a") as packed:
-            packed.writestr(LABELS, "".join(f"{label}\n" for label in classes))
+            packed.writestr(LABELS, folders.labels_text(classes))
     return content.getvalue()
 
 

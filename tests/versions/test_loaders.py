@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transfer.serving.saved import SavedClassifier
+from keras_transfer.versions.saved import SavedClassifier
 
 # Through the C interface, without Python's TensorFlow: the loader and session that TensorFlow Serving is built on.
 NATIVE = """

@@ -14,8 +14,11 @@ import numpy as np
 
 from keras_transfer import device
 from keras_transfer.data.prepare import Prepared
+from keras_transfer.paths import absolute
 from keras_transfer.progress import Stopwatch
+from keras_transfer.recipe import Recipe
 from keras_transfer.transfer import Trained
+from keras_transfer.versions import folders
 
 _PACKAGES = ("keras-transfer", "tensorflow", "keras", "numpy", "scikit-learn", "openvino")
 
@@ -37,9 +40,9 @@ def write(
     with watch.time("export"):
         trained.network.classifier().save(folder / "model.keras")
     material = trained.material
-    (folder / "recipe.json").write_text(trained.recipe.to_json(), "utf-8")
+    (folder / "recipe.json").write_text(_from_any_folder(trained.recipe).to_json(), "utf-8")
     (folder / "environment.json").write_text(json.dumps(environment(), indent=2), "utf-8")
-    (folder / "labels.txt").write_text("".join(f"{name}\n" for name in material.examples.classes), "utf-8")
+    (folder / "labels.txt").write_bytes(folders.labels_text(material.examples.classes).encode())
     material.examples.write_csv(folder / "splits.csv", material.digests)
     found.write_rejected(folder / "rejected.csv")
     _write_history(folder / "history.csv", [row for phase in trained.phases for row in phase.history])
@@ -60,7 +63,12 @@ def metrics(found: Prepared, trained: Trained, test: dict[str, Any], watch: Stop
         "method": "two-phase",
         "task": examples.task,
         "seed": recipe.seed,
-        "data": {"source": recipe.data, "classes": list(examples.classes), **counts, "rejected": len(found.rejected)},
+        "data": {
+            "source": _from_any_folder(recipe).data,
+            "classes": list(examples.classes),
+            **counts,
+            "rejected": len(found.rejected),
+        },
         "size": int(recipe.size),
         "thawed": material.boundary,
         "engine": extractor.engine_name or "cache",
@@ -73,6 +81,18 @@ def metrics(found: Prepared, trained: Trained, test: dict[str, Any], watch: Stop
         "seconds": {"total": watch.total(), **watch.seconds},
         "machine": f"{device.processor()}, {os.cpu_count()} cores",
     }
+
+
+def _from_any_folder(recipe: Recipe) -> Recipe:
+    """Return the recipe with absolute paths, which mean the same wherever it is read."""
+    named = {"data": recipe.data, "base": recipe.base, "weights": recipe.weights, "tfds_dir": recipe.tfds_dir}
+    paths = {
+        "data": recipe.data != "digits" and not recipe.data.startswith("tfds:"),
+        "base": recipe.base.endswith(".keras"),
+        "weights": recipe.weights not in ("imagenet", "random"),
+        "tfds_dir": bool(recipe.tfds_dir),
+    }
+    return recipe.replace(**{key: absolute(value) for key, value in named.items() if paths[key]})
 
 
 def environment() -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Other forms of a version than the SavedModel, one file a format."""

@@ -1,0 +1,124 @@
+"""Other forms of a model: LiteRT, ONNX, OpenVINO and Keras files, each compared with the SavedModel on real images."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_transfer import quiet
+from keras_transfer.errors import UsageError
+from keras_transfer.exports import formats, keras, litert, onnx, openvino
+from keras_transfer.exports.network import Predict
+from keras_transfer.progress import Progress
+from keras_transfer.versions.saved import SavedClassifier
+
+_COMPARED = 32  # Images of the test split on which forms are compared.
+_LEAST_AGREEMENT = 0.9
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written.
+
+    Attributes:
+        file: Where.
+        format: One of `formats.PRECISIONS`.
+        precision: Of its weights and, with int8, of its arithmetic.
+        bytes: Its size.
+        images: How many images it was compared on.
+        agreement: Share of them with the same answer; None for regression, and where there was none to compare on.
+        largest_difference: Of any probability, or number, on any of them; None where there was none.
+    """
+
+    file: str
+    format: str
+    precision: str
+    bytes: int
+    images: int
+    agreement: float | None
+    largest_difference: float | None
+
+
+def export(
+    model: str, kind: str, precision: str, output: Path | None, progress: Progress, data: str | None = None
+) -> Exported:
+    """Write a model in another form, and compare it with the SavedModel, if the run's test images are there.
+
+    Args:
+        model: As `SavedClassifier` takes it.
+        kind: One of `formats.PRECISIONS`.
+        precision: One of `formats.PRECISIONS[kind]`.
+        output: The file; None puts it beside the version's graph, in `assets.extra/exports`.
+        progress: Hears of the steps.
+        data: Where the images of the run are now, as `fit` takes it; None for where they were.
+
+    Raises:
+        UsageError: there is no such form or precision, or its package is missing.
+        UserError: int8 needs the run's training images and they are gone, or conversion fails.
+    """
+    formats.demand(kind, precision, output)
+    classifier = SavedClassifier(model)
+    folder = classifier.folder / "assets.extra" / "exports"
+    file = output or folder / f"model-{precision}{formats.SUFFIX[kind]}"
+    images = classifier.training_images(data)
+    if precision == "int8" and kind != "keras":
+        next(images.files("train", 1))  # It is calibrated on them; better told before the conversion.
+    file.parent.mkdir(parents=True, exist_ok=True)
+    progress.say(f"Converting to {kind}, {precision}")
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".writing-") as beside:
+        made = Path(beside) / file.name
+        try:
+            with quiet.without_notes():
+                predict = _WRITERS[kind](classifier, precision, images, made)
+        except ImportError as error:
+            needed = [kind, "onnx"] if (kind, precision) == ("openvino", "int8") else [kind]
+            packages = " ".join(_PACKAGES[part] for part in needed)
+            raise UsageError(f"--format {kind} needs a package more: pip install {packages}.") from error
+        size = sum(part.stat().st_size for part in made.parent.iterdir())
+        if images.missing:
+            report = Exported(str(file), kind, precision, size, 0, None, None)
+            progress.warn(
+                f"It was not compared with the SavedModel, for the model's own images are not where they were: "
+                f"{images.missing} --data names where they are now."
+            )
+        else:
+            pixels = np.stack(list(images.pixels("test", _COMPARED)))
+            report = Exported(str(file), kind, precision, size, len(pixels), *_compare(classifier, pixels, predict))
+            if _unlike(report, classifier.metrics["test"]):
+                progress.warn("Its answers are not the SavedModel's. Measure it on your own images before you use it.")
+        for part in sorted(Path(beside).iterdir(), reverse=True):
+            shutil.move(part, file.with_suffix(part.suffix))
+    if output is None:
+        (folder / f"{file.name}.json").write_text(json.dumps(report.__dict__, indent=2), "utf-8")
+    return report
+
+
+def _compare(classifier: SavedClassifier, pixels: np.ndarray, predict: Predict) -> tuple[float | None, float]:
+    """Return the share of equal answers, None for regression, and the largest difference."""
+    outputs = classifier.run("images", list(pixels))
+    name = "value" if "value" in outputs else "probabilities"
+    expected = outputs[name].reshape(len(pixels), -1)
+    with quiet.without_notes():
+        actual = predict(pixels).reshape(len(pixels), -1)
+    agreement = None if name == "value" else float((actual.argmax(1) == expected.argmax(1)).mean())
+    return agreement, float(np.abs(actual - expected).max())
+
+
+def _unlike(report: Exported, test: dict[str, Any]) -> bool:
+    """Say whether a form errs where the model does not: in a tenth of its answers, or by more than its own error.
+
+    Numbers beyond 65,504 leave float16's range, and eight bits are few for any.
+    """
+    if report.agreement is None:
+        return report.largest_difference is None or not report.largest_difference <= test["root_mean_squared_error"]
+    return report.agreement < _LEAST_AGREEMENT
+
+
+_WRITERS = {"litert": litert.write, "onnx": onnx.write, "openvino": openvino.write, "keras": keras.write}
+_PACKAGES = {"litert": "tensorflow", "onnx": "tf2onnx onnx onnxruntime", "openvino": "openvino", "keras": "keras"}

@@ -1,0 +1,52 @@
+"""LiteRT files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_transfer.data.examples import REGRESSION
+from keras_transfer.exports import litert_metadata
+from keras_transfer.exports.network import SAMPLES, Predict, functional
+from keras_transfer.versions.saved import SavedClassifier
+from keras_transfer.versions.training_images import TrainingImages
+
+
+def write(classifier: SavedClassifier, precision: str, images: TrainingImages, file: Path) -> Predict:
+    """Write the file and return what predicts by it, from pixels `[N, H, W, 3]`."""
+    model = functional(classifier)
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    if precision != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if precision == "int8":
+        converter.representative_dataset = lambda: ([pixels[None]] for pixels in images.pixels("train", SAMPLES))
+    regression = classifier.metrics.get("task") == REGRESSION
+    content = litert_metadata.described(converter.convert(), file.stem, () if regression else classifier.classes)
+    file.write_bytes(content)
+
+    def predict(pixels: np.ndarray) -> np.ndarray:
+        interpreter = _interpreter(content)
+        interpreter.allocate_tensors()
+        (entry,), (exit_,) = interpreter.get_input_details(), interpreter.get_output_details()
+        found = []
+        for picture in pixels:
+            interpreter.set_tensor(entry["index"], picture[None])
+            interpreter.invoke()
+            found.append(interpreter.get_tensor(exit_["index"])[0])
+        return np.asarray(found)
+
+    return predict
+
+
+def _interpreter(content: bytes) -> Any:
+    """Return LiteRT's interpreter, from its own package where that is installed: TensorFlow's is to be removed."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError:
+        Interpreter = tf.lite.Interpreter
+    return Interpreter(model_content=content)

@@ -1,0 +1,23 @@
+"""The network of a version, as what is converted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from keras_transfer.versions.saved import SavedClassifier
+
+SAMPLES = 64  # Images of the training split that int8 is calibrated on.
+
+Predict = Callable[[np.ndarray], np.ndarray]
+
+
+def functional(classifier: SavedClassifier) -> Any:
+    """Return the Keras model of a version, built."""
+    import keras
+
+    model = keras.models.load_model(classifier.folder / "assets.extra" / "model.keras", compile=False)
+    model(np.zeros((1, *model.input_shape[1:]), "float32"))  # Keras exports only what has been called.
+    return model

@@ -1,0 +1,71 @@
+"""ONNX files."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_transfer.exports.network import SAMPLES, Predict, functional
+from keras_transfer.versions.saved import SavedClassifier
+from keras_transfer.versions.training_images import TrainingImages
+
+
+def write(classifier: SavedClassifier, precision: str, images: TrainingImages, file: Path) -> Predict:
+    """Write the file and return what predicts by it, from pixels `[N, H, W, 3]`."""
+    import onnxruntime
+
+    if precision == "int8":
+        write_int8(classifier, images, file)
+    else:
+        functional(classifier).export(str(file), format="onnx", verbose=False)
+    if precision == "float16":
+        _to_float16(file)
+    _write_labels(file, classifier)
+
+    def predict(pixels: np.ndarray) -> np.ndarray:
+        session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+        return np.asarray(session.run(None, {session.get_inputs()[0].name: pixels})[0])
+
+    return predict
+
+
+def write_int8(classifier: SavedClassifier, images: TrainingImages, file: Path) -> None:
+    """Write the network with weights and arithmetic of eight bits, calibrated on training images."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quant_pre_process, quantize_static
+
+    class Samples(CalibrationDataReader):
+        def __init__(self, name: str) -> None:
+            self.rows = ({name: pixels[None]} for pixels in images.pixels("train", SAMPLES))
+
+        def get_next(self) -> Any:
+            return next(self.rows, None)
+
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory() as folder:
+        plain, prepared = Path(folder) / "plain.onnx", Path(folder) / "prepared.onnx"
+        functional(classifier).export(str(plain), format="onnx", verbose=False)
+        quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
+        name = onnxruntime.InferenceSession(str(plain), providers=["CPUExecutionProvider"]).get_inputs()[0].name
+        quantize_static(str(prepared), str(file), Samples(name), quant_format=QuantFormat.QDQ, per_channel=True)
+
+
+def _to_float16(file: Path) -> None:
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    # Pixels and probabilities stay float32.
+    onnx.save(convert_float_to_float16(onnx.load(str(file)), keep_io_types=True), str(file))
+
+
+def _write_labels(file: Path, classifier: SavedClassifier) -> None:
+    """Write the classes, in the order of the outputs, into the file's metadata: `labels`, a JSON list."""
+    import onnx
+
+    model = onnx.load(str(file))
+    onnx.helper.set_model_props(model, {"labels": json.dumps(classifier.classes)})
+    onnx.save(model, str(file))

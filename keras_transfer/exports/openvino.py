@@ -1,0 +1,37 @@
+"""OpenVINO files."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from keras_transfer.exports import onnx
+from keras_transfer.exports.network import Predict, functional
+from keras_transfer.versions.saved import SavedClassifier
+from keras_transfer.versions.training_images import TrainingImages
+
+
+def write(classifier: SavedClassifier, precision: str, images: TrainingImages, file: Path) -> Predict:
+    """Write the file and return what predicts by it, from pixels `[N, H, W, 3]`."""
+    import openvino
+
+    # OpenVINO reads files: its converter of models in memory fails on Python 3.13 ("name 'tensorflow' is not
+    # defined"), where `exec("del tensorflow")` in its environment_setup_utils.py no longer sees an earlier `exec`.
+    with tempfile.TemporaryDirectory() as folder:
+        if precision == "int8":  # What ONNX Runtime quantised, with its scales.
+            source = Path(folder) / "int8.onnx"
+            onnx.write_int8(classifier, images, source)
+        else:
+            source = Path(folder) / "saved_model"
+            functional(classifier).export(str(source), verbose=False)
+        # Weights may lie in the file that they were read from until they are saved.
+        read = openvino.Core().read_model(str(source))
+        openvino.save_model(read, str(file), compress_to_fp16=precision == "float16")
+
+    def predict(pixels: np.ndarray) -> np.ndarray:
+        compiled = openvino.Core().compile_model(str(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        return np.asarray(compiled(pixels)[compiled.output(0)])
+
+    return predict

@@ -1,0 +1,69 @@
+"""How much one request may ask for, told from its JSON and the headers of its files, before memory or time is spent."""
+
+from __future__ import annotations
+
+import re
+import struct
+
+from keras_transfer.data.formats import image_format
+from keras_transfer.serving.rest import BadRequest, Request
+
+MOST_PIXELS = 200_000_000  # Of all files of a request together, width times height.
+_MARKER = re.compile(rb"\xff+([^\x00\xff])")
+_MOST_SEGMENTS = 1000  # Of a JPEG file before its size; scanners and cameras write a few dozen.
+
+
+def pixels(call: Request) -> int:
+    """Return how many pixels the files of a call announce; 0 for a call that brings pixels itself."""
+    return sum(announced_pixels(row) for row in call.rows if isinstance(row, bytes))
+
+
+def check_pixels(announced: int, max_pixels: int) -> None:
+    """Refuse a call whose files are too large together.
+
+    Args:
+        announced: Of all its files.
+        max_pixels: Of one file; a single one of this size is always taken.
+
+    Raises:
+        BadRequest: saying what to do.
+    """
+    most = max(MOST_PIXELS, max_pixels)
+    if announced > most:
+        raise BadRequest(f"The files have {announced:,} pixels together, more than {most:,}. Send fewer at a time")
+
+
+def announced_pixels(content: bytes) -> int:
+    """Return width times height, as the header of an image file has it; 0 where it has none, and nothing decodes."""
+    kind = image_format(content[:16])
+    try:
+        if kind == "JPEG":
+            return _jpeg_pixels(content)
+        if kind == "PNG":
+            width, height = struct.unpack_from(">II", content, 16)
+        elif kind == "GIF":
+            width, height = struct.unpack_from("<HH", content, 6)
+        elif kind == "BMP":
+            small = struct.unpack_from("<I", content, 14) == (12,)
+            width, height = struct.unpack_from("<HH" if small else "<ii", content, 18)
+        else:
+            return 0
+    except struct.error:
+        return 0
+    return abs(width * height)
+
+
+def _jpeg_pixels(content: bytes) -> int:
+    """Return the pixels of the first frame: https://www.w3.org/Graphics/JPEG/itu-t81.pdf, B.1.1.3."""
+    at = 2
+    for _ in range(_MOST_SEGMENTS):
+        found = _MARKER.search(content, at)
+        if found is None:
+            return 0
+        marker, at = content[found.end() - 1], found.end()
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack_from(">HH", content, at + 3)
+            return int(width * height)
+        if not (marker == 0x01 or 0xD0 <= marker <= 0xD8):  # Those stand alone.
+            at += struct.unpack_from(">H", content, at)[0]
+    return 0xFFFF * 0xFFFF

@@ -1,0 +1,114 @@
+"""Images that a program holds in memory, as files that the served graph decodes."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_transfer.errors import UsageError
+
+TAKEN = "a path, the bytes of an image file, a PIL image, or an array [H, W, 3] of pixels 0..255, or a list of these"
+_PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+
+
+def listed(images: Any) -> list[Any]:
+    """Return the images of one or many: a path, bytes, picture or array `[H, W, 3]` alone is one image.
+
+    Raises:
+        TypeError: it is neither an image nor a list of images.
+    """
+    if isinstance(images, np.ndarray) and images.ndim == 4:
+        return list(images)
+    if is_image(images):
+        return [images]
+    if isinstance(images, Sequence) or (hasattr(images, "__iter__") and not hasattr(images, "keys")):
+        return list(images)
+    raise TypeError(f"predict takes {TAKEN}. Received: {type(images).__name__}.")
+
+
+def is_image(image: Any) -> bool:
+    """Say whether this is one image, as far as its type tells."""
+    return isinstance(image, (str, os.PathLike, bytes, bytearray, memoryview)) or (
+        hasattr(image, "read") or _is_picture(image) or hasattr(image, "__array__")
+    )
+
+
+def file_bytes(image: Any, name: str) -> bytes | None:
+    """Return an image as the bytes of a file; None for a path, which is read where it is needed.
+
+    Args:
+        image: Encoded bytes are taken as they are, an open binary file is read, a picture and an array are written
+            as PNG, without loss.
+        name: Of the image, for messages.
+
+    Raises:
+        TypeError: it is no image.
+        UsageError: it is an array of another shape or range.
+    """
+    if isinstance(image, (str, os.PathLike)):
+        return None
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        return bytes(image)
+    if hasattr(image, "read") and not _is_picture(image):
+        content = image.read()
+        if isinstance(content, bytes):
+            return content
+    elif _is_picture(image):
+        return _png(_upright(image))
+    elif hasattr(image, "__array__"):
+        from PIL import Image
+
+        return _png(Image.fromarray(_pixels(np.asarray(image), name)))
+    raise TypeError(f"{name} is of type {type(image).__name__}; predict takes {TAKEN}.")
+
+
+def name_of(image: Any, position: int) -> str:
+    """Return what to call an image: its path, or its place in the list."""
+    return str(Path(image)) if isinstance(image, os.PathLike) else image if isinstance(image, str) else f"[{position}]"
+
+
+def why_not_pixels(pixels: np.ndarray) -> str | None:
+    """Return why numbers are not pixels in 0..255, or None if they are; a black image is."""
+    if not np.isfinite(pixels).all():
+        return "pixels must be 0..255, but some are NaN or infinite"
+    low, high = (float(pixels.min()), float(pixels.max())) if pixels.size else (0.0, 0.0)
+    if low < 0 or high > 255 or (pixels.dtype != np.uint8 and 0 < high <= 1):
+        hint = "; multiply pixels that were scaled to 0..1 or -1..1 back" if low >= -1 and high <= 1 else ""
+        return f"pixels must be 0..255, but these are {low:.4g} to {high:.4g}{hint}"
+    return None
+
+
+def _pixels(array: np.ndarray, name: str) -> np.ndarray:
+    """Return uint8 `[H, W, 3]`."""
+    if array.ndim != 3 or array.shape[2] != 3 or not array.size:
+        raise UsageError(f"{name} must be an array [H, W, 3]. Received: {list(array.shape)}.")
+    if array.dtype.kind not in "uif":
+        raise TypeError(f"{name} is an array of {array.dtype}; predict takes numbers 0..255.")
+    why = why_not_pixels(array)
+    if why:
+        raise UsageError(f"{name}: {why}.")
+    return array if array.dtype == np.uint8 else np.rint(array).astype("uint8")
+
+
+def _is_picture(image: Any) -> bool:
+    return hasattr(image, "convert") and hasattr(image, "getexif")
+
+
+def _upright(picture: Any) -> Any:
+    """Return a PIL image as its file is decoded: turned as its EXIF block says, its first frame."""
+    from PIL import ImageOps
+
+    if getattr(picture, "n_frames", 1) > 1:
+        picture.seek(0)
+    return ImageOps.exif_transpose(picture)
+
+
+def _png(picture: Any) -> bytes:
+    stream = io.BytesIO()
+    (picture if picture.mode in _PNG_MODES else picture.convert("RGB")).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()

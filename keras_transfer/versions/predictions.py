@@ -1,0 +1,67 @@
+"""What a model says of images, and the table of it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+_OWN_COLUMNS = ("path", "label", "confidence", "value", "error")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says of one image, or why it says nothing.
+
+    Attributes:
+        path: Of the file; of an image in memory, its place in the list, as `[0]`.
+        label: The most probable class; of several, those of a half and more, separated by `|`.
+        confidence: The largest probability.
+        probabilities: Of each class.
+        value: The number that a regression predicts.
+        error: Why the file could not be read; then there is no answer.
+    """
+
+    path: str
+    label: str | None = None
+    confidence: float | None = None
+    probabilities: dict[str, float] | None = None
+    value: float | None = None
+    error: str | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Return the fields that are there."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+def write_predictions(predictions: Sequence[Prediction], classes: Sequence[str], stream: Any) -> None:
+    """Write predictions as CSV: path, label, confidence, one column a class (or path, value), error.
+
+    A class whose name is that of another column is written as `class NAME`.
+    """
+    writer = csv.writer(stream)
+    if any(prediction.value is not None for prediction in predictions):
+        writer.writerow(("path", "value", "error"))
+        writer.writerows((found.path, _cell(found.value), found.error or "") for found in predictions)
+        return
+    writer.writerow(("path", "label", "confidence", *_class_columns(classes), "error"))
+    for found in predictions:
+        shares = found.probabilities or {}
+        cells = (found.label, found.confidence, *(shares.get(name) for name in classes))
+        writer.writerow((found.path, *map(_cell, cells), found.error or ""))
+
+
+def _class_columns(classes: Sequence[str]) -> list[str]:
+    taken, columns = {*_OWN_COLUMNS, *classes}, []
+    for name in classes:
+        column = name
+        while column in _OWN_COLUMNS or (column != name and column in taken):
+            column = f"class {column}"
+        taken.add(column)
+        columns.append(column)
+    return columns
+
+
+def _cell(value: Any) -> Any:
+    return "" if value is None else value

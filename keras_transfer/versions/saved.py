@@ -1,0 +1,275 @@
+"""A version folder, loaded: predictions and evaluation from it alone, through the graph that is served."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_transfer.data import audit, formats, sources
+from keras_transfer.data.contents import Files
+from keras_transfer.data.examples import CLASSIFICATION, REGRESSION, Examples, training_digests
+from keras_transfer.errors import UserError
+from keras_transfer.evaluation import metrics
+from keras_transfer.progress import Progress
+from keras_transfer.recipe import Recipe
+from keras_transfer.versions import folders, in_memory
+from keras_transfer.versions.predictions import Prediction
+from keras_transfer.versions.training_images import TrainingImages
+
+_BATCH = 16
+# TensorFlow's message quotes the file, and Python cannot always read it.
+_UNDECODABLE = (tf.errors.InvalidArgumentError, UnicodeDecodeError)
+_TRIES = 10  # To load the newest version, where runs that prune follow each other.
+_OUTPUT = {REGRESSION: "value"}
+
+
+class SavedClassifier:
+    """A served version.
+
+    Args:
+        model: `saved_models/NAME` (its newest version) or `saved_models/NAME/3`.
+
+    Attributes:
+        folder: Of the version.
+        classes: Labels, in the order of the probabilities.
+        metrics: What `metrics.json` says of it, empty in a version that is being written.
+        recipe: Of the run that made it; None in a version that is being written.
+
+    Raises:
+        UsageError: there is no such model.
+        UserError: it cannot be loaded.
+    """
+
+    def __init__(self, model: str | Path) -> None:
+        for attempt in range(_TRIES):
+            self.folder = folders.newest(model)
+            try:
+                return self._load()
+            except Exception as error:  # TensorFlow's loader may fail in any way on a folder that is not whole.
+                # A run that keeps few versions may have deleted this one meanwhile: then there is a newer one.
+                if attempt == _TRIES - 1 or (self.folder / "saved_model.pb").is_file():
+                    why = (str(error).strip() or type(error).__name__).splitlines()[0][:300].rstrip(".")
+                    raise UserError(f"{self.folder} cannot be loaded as a model of this program ({why}).") from error
+
+    def _load(self) -> None:
+        """Read the version's folder; raise whatever its files make readers raise."""
+        self._graph = tf.saved_model.load(str(self.folder))
+        outputs = self._graph.signatures["serving_default"].structured_outputs
+        extra = self.folder / "assets.extra"
+        known = (extra / "metrics.json").is_file()
+        self.metrics: dict[str, Any] = json.loads((extra / "metrics.json").read_text("utf-8")) if known else {}
+        self.recipe = Recipe.from_json(extra / "recipe.json") if known else None
+        listed = folders.labels_in((self.folder / "assets" / "labels.txt").read_bytes().decode())
+        count = int(outputs["probabilities"].shape[1]) if "probabilities" in outputs else 1
+        recorded = self.metrics.get("data", {}).get("classes", listed)
+        # A line of the file cannot hold a name with a line break, which earlier releases wrote as it was.
+        self.classes = tuple(recorded if any("\n" in name for name in recorded) else listed)
+        if len(self.classes) != count:
+            raise ValueError(f"assets/labels.txt lists {len(self.classes)} classes, the graph has {count} outputs")
+
+    def answer(self, contents: Sequence[bytes]) -> dict[str, np.ndarray]:
+        """Return the outputs of `serving_default`, each with N rows, for the bytes of N image files.
+
+        A file that cannot be decoded has an `error`, and NaN for numbers.
+        """
+        return self.run("serving_default", contents)
+
+    def run(self, signature: str, rows: Sequence[Any]) -> dict[str, np.ndarray]:
+        """Return the outputs of a signature for rows of its input: bytes of files, or pixels `[H, W, 3]`."""
+        call = self._graph.signatures[signature]
+        if signature == "images":
+            return _arrays(call(images=tf.constant(np.asarray(rows, "float32"))))
+        if "error" not in call.structured_outputs:
+            return _run_unmarked(call, rows)
+        try:
+            outputs = call(image_bytes=tf.constant(list(rows), tf.string))
+        except _UNDECODABLE:
+            if len(rows) > 1:
+                raise
+            # One file alone fails as a whole; given twice, it gets the row that says so.
+            outputs = call(image_bytes=tf.constant([*rows, *rows], tf.string))
+        return {name: values[: len(rows)] for name, values in _arrays(outputs).items()}
+
+    @property
+    def size(self) -> int:
+        """Side of the pictures that the signature `images` takes, px."""
+        return int(self._graph.signatures["images"].structured_input_signature[1]["images"].shape[1])
+
+    def predict(self, images: Any, progress: Progress | None = None) -> list[Prediction]:
+        """Return a prediction, or the reason why there is none, for each image, in order.
+
+        Args:
+            images: Paths, bytes of image files, PIL images, arrays `[H, W, 3]` of pixels 0..255 (integers or floats),
+                or a list of these; or one of them, which gives a list of one prediction.
+            progress: Hears of each batch.
+
+        Raises:
+            TypeError: something is none of these.
+            UsageError: an array has another shape or range.
+        """
+        images = in_memory.listed(images)
+        for position, image in enumerate(images):
+            if not in_memory.is_image(image):
+                raise TypeError(f"[{position}] is of type {type(image).__name__}; predict takes {in_memory.TAKEN}.")
+        predictions: list[Prediction] = []
+        with (progress or Progress(quiet=True)).task("Predicting", len(images)) as advance:
+            for start in range(0, len(images), _BATCH):
+                batch = images[start : start + _BATCH]
+                predictions += self._predict_batch(batch, start)
+                advance(len(batch))
+        return predictions
+
+    def evaluate(self, data: str | None = None, progress: Progress | None = None) -> dict[str, Any]:
+        """Return the metrics on the images of a source that training did not see, told by their contents.
+
+        Args:
+            data: Labelled images, as `fit` takes them; None for what the model was fitted on.
+            progress: Hears of the images.
+
+        Raises:
+            UserError: training saw all of them, an image cannot be read, or a class is unknown to the model.
+        """
+        progress = progress or Progress(quiet=True)
+        recipe = self.recipe or Recipe()
+        source = data or recipe.data
+        try:
+            # Any image is measured by itself: groups are for splitting, two classes for fitting.
+            listed = sources.load(source, recipe.replace(data=source, group_by=""), least_classes=1)
+        except UserError as error:
+            if data is not None:
+                raise
+            why = str(error).removeprefix("--data: ")
+            raise UserError(f"What the model was fitted on is not where it was: {why} --data names images.") from error
+        examples = self._in_own_classes(listed)
+        digests, faults = audit.read(examples, progress)
+        seen = training_digests(self.folder / "assets.extra" / "splits.csv")
+        indices = [index for index, digest in enumerate(digests) if digest not in seen and index not in faults]
+        if not indices:
+            raise UserError(f"{source}: the model was trained on every image there. Give images that it has not seen.")
+        report = self.measure(examples.at(np.asarray(indices)), progress)
+        report["rejected"] += [{"path": examples.paths[index], "reason": why} for index, why in faults.items()]
+        return report | {"excluded_as_seen": len(examples) - len(indices) - len(faults)}
+
+    def training_images(self, data: str | None = None) -> TrainingImages:
+        """Return the images that the model was made from; `data` names where they are now, if they have moved."""
+        return TrainingImages(self.folder, self.recipe or Recipe(), self.size, data)
+
+    def mistakes(self, most: int = 12, data: str | None = None) -> list[tuple[bytes, str, Prediction]]:
+        """Return bytes, true label and prediction of the test images that the model gets wrong, the surest first.
+
+        Args:
+            most: How many.
+            data: Where the images of the run are now, as `fit` takes it; None for where they were.
+
+        Raises:
+            UserError: the images of the run are gone.
+        """
+        wrong = []
+        for name, label, content in self.training_images(data).files("test"):
+            prediction = self._prediction(name, content, self.answer([content]), 0)
+            if prediction.label != label:
+                wrong.append((content, label, prediction))
+        return sorted(wrong, key=lambda mistake: -(mistake[2].confidence or 0.0))[:most]
+
+    def measure(self, examples: Examples, progress: Progress) -> dict[str, Any]:
+        """Return the metrics on labelled images, from their bytes; those that cannot be decoded are listed in
+        `rejected`.
+
+        Raises:
+            UserError: none can be decoded.
+        """
+        good, answers, rejected = [], [], []
+        with progress.task("Testing", len(examples)) as advance:
+            for start in range(0, len(examples), _BATCH):
+                names = examples.paths[start : start + _BATCH]
+                found = self.answer([examples.contents.read(name) for name in names])
+                for row, error in enumerate(found["error"]):
+                    if error:
+                        why = audit.reason(examples.contents, names[row], self.max_pixels)
+                        rejected.append({"path": names[row], "reason": why})
+                    else:
+                        good.append(start + row)
+                        answers.append(np.atleast_1d(found[_OUTPUT.get(examples.task, "probabilities")][row]))
+                advance(len(names))
+        if not good:
+            raise UserError(
+                f"{examples.source}: no image can be decoded. {rejected[0]['path']} {rejected[0]['reason']}."
+            )
+        report = metrics.report(examples.task, np.asarray(answers), examples.labels[good])
+        return report | {"rejected": rejected}
+
+    @property
+    def max_pixels(self) -> int:
+        """Largest picture that the graph decodes, width times height."""
+        return (self.recipe or Recipe()).max_pixels
+
+    def _in_own_classes(self, examples: Examples) -> Examples:
+        """Return the examples with labels that are positions in the model's classes."""
+        task = self.metrics.get("task", CLASSIFICATION)
+        if examples.task != task:
+            raise UserError(f"{examples.source} is for {examples.task}, the model for {task}.")
+        if task == REGRESSION:
+            return examples
+        unknown = [name for name in examples.classes if name not in self.classes]
+        if unknown:
+            known = ", ".join(self.classes)
+            raise UserError(f"{examples.source}: class {unknown[0]!r} is none of the model's: {known}.")
+        places = np.asarray([self.classes.index(name) for name in examples.classes])
+        if task == CLASSIFICATION:
+            return replace(examples, labels=places[examples.labels], classes=self.classes)
+        labels = np.zeros((len(examples), len(self.classes)), "float32")
+        labels[:, places] = examples.labels
+        return replace(examples, labels=labels, classes=self.classes)
+
+    def _predict_batch(self, images: list[Any], start: int) -> list[Prediction]:
+        names = [in_memory.name_of(image, start + index) for index, image in enumerate(images)]
+        contents: list[bytes] = []
+        faults: list[str | None] = []
+        for name, image in zip(names, images, strict=True):
+            content = in_memory.file_bytes(image, name)
+            content, fault = audit.examine(Files(), name) if content is None else (content, formats.fault(content[:16]))
+            contents.append(content)
+            faults.append(fault)
+        good = [index for index, fault in enumerate(faults) if fault is None]
+        outputs = self.answer([contents[index] for index in good]) if good else {}
+        answered = {
+            index: self._prediction(names[index], contents[index], outputs, row) for row, index in enumerate(good)
+        }
+        return [answered.get(index) or Prediction(name, error=faults[index]) for index, name in enumerate(names)]
+
+    def _prediction(self, name: str, content: bytes, found: dict[str, np.ndarray], row: int) -> Prediction:
+        if found["error"][row]:
+            return Prediction(name, error=audit.reason_of(content, self.max_pixels))
+        if "value" in found:
+            return Prediction(name, value=float(found["value"][row]))
+        probabilities = found["probabilities"][row]
+        shares = {label: float(share) for label, share in zip(self.classes, probabilities, strict=True)}
+        return Prediction(name, found["label"][row].decode(), float(found["confidence"][row]), shares)
+
+
+def _arrays(outputs: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
+    return {name: values.numpy() for name, values in outputs.items()}
+
+
+def _run_unmarked(call: Any, contents: Sequence[bytes]) -> dict[str, np.ndarray]:
+    """Return the outputs of a signature that has no `error`, as the first graphs of release 0.1.0: with one, and NaN
+    and empty labels for files that cannot be decoded, which there fail the whole batch.
+    """
+    try:
+        outputs = _arrays(call(image_bytes=tf.constant(list(contents), tf.string)))
+        return outputs | {"error": np.full(len(contents), b"", object)}
+    except _UNDECODABLE:
+        if len(contents) > 1:
+            parts = [_run_unmarked(call, [content]) for content in contents]
+            return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    nothing = {
+        name: np.full((1, *spec.shape[1:]), b"" if spec.dtype == tf.string else np.nan, spec.dtype.as_numpy_dtype)
+        for name, spec in call.structured_outputs.items()
+    }
+    return nothing | {"error": np.array([formats.DAMAGED.encode()], object)}

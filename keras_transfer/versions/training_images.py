@@ -1,0 +1,87 @@
+"""The images that a version was made from, by the split that they were in."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from keras_transfer.data import audit, sources
+from keras_transfer.data.decode import Decoder
+from keras_transfer.data.examples import Examples
+from keras_transfer.errors import UserError
+from keras_transfer.progress import Progress
+from keras_transfer.recipe import Recipe
+
+
+class TrainingImages:
+    """The images of a run: where they were, told by their paths, or elsewhere, told by their bytes.
+
+    Args:
+        version: Folder of the version.
+        recipe: Of the run that made it.
+        size: Side of the pictures that it takes, px.
+        data: Where the images are now, as `fit` takes it; None for where they were.
+
+    Attributes:
+        missing: Why none of them is there, or None.
+
+    Raises:
+        UserError: `data` cannot be read as labelled images.
+    """
+
+    def __init__(self, version: Path, recipe: Recipe, size: int, data: str | None = None) -> None:
+        self._decoder = Decoder(size, recipe.resize, recipe.max_pixels)
+        self._source = data or recipe.data
+        self.missing: str | None = None
+        with (version / "assets.extra" / "splits.csv").open(newline="", encoding="utf-8") as stream:
+            records = list(csv.DictReader(stream))
+        try:
+            self._examples = sources.load(self._source, recipe.replace(data=self._source, group_by=""))
+        except UserError as error:
+            if data is not None:
+                raise
+            self._images: list[tuple[str, str, str]] = []
+            self.missing = str(error).removeprefix("--data: ")
+            return
+        self._images = _matches(self._examples, records, by_bytes=data is not None)
+        if not self._images:
+            self.missing = f"{self._source} holds none of them."
+
+    def files(self, split: str, most: int | None = None) -> Iterator[tuple[str, str, bytes]]:
+        """Yield name, label and bytes of up to `most` images of a split, spread over it.
+
+        Raises:
+            UserError: they are gone.
+        """
+        listed = [(name, label) for where, name, label in self._images if where == split]
+        if not listed:
+            raise UserError(
+                f"The model's own images of the {split} split are needed here and are not where they were: "
+                f"{self.missing or f'{self._source} holds none of them.'} --data names where they are now."
+            )
+        step = max(1, len(listed) // most) if most else 1
+        for name, label in listed[::step][:most]:
+            yield name, label, self._examples.contents.read(name)
+
+    def pixels(self, split: str, most: int) -> Iterator[np.ndarray]:
+        """Yield pixels, float32 `[H, W, 3]` in 0..255, of up to `most` images of a split."""
+        for _, _, content in self.files(split, most):
+            yield self._decoder(tf.constant(content)).numpy().astype("float32")
+
+
+def _matches(examples: Examples, records: list[dict[str, str]], by_bytes: bool) -> list[tuple[str, str, str]]:
+    """Return split, name and label of each example that `splits.csv` lists."""
+    if by_bytes:
+        keys = [digest.hex() for digest in audit.read(examples, Progress(quiet=True))[0]]
+    else:
+        keys = [examples.short(name) for name in examples.paths]
+    known = {record["digest" if by_bytes else "path"]: record for record in records}
+    return [
+        (known[key]["split"], name, known[key]["label"])
+        for key, name in zip(keys, examples.paths, strict=True)
+        if key in known
+    ]

@@ -1,0 +1,309 @@
+"""The embedded server under requests, connections and version folders that are not as they should be."""
+
+import base64
+import contextlib
+import gc
+import http.client
+import json
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+import weakref
+import zlib
+
+import numpy as np
+import pytest
+
+from keras_transfer import commands
+from keras_transfer.versions.saved import SavedClassifier
+from tests.conftest import REPOSITORY
+from tests.serving.test_server import b64, embedded, free_port, post
+
+pytest.importorskip("uvicorn")
+pytest.importorskip("starlette")
+pytest.importorskip("prometheus_client")
+
+from keras_transfer.serving import batching, listen, newest_version
+
+PREDICT = "/v1/models/colours:predict"
+
+
+@pytest.fixture(scope="module")
+def url(version):
+    with embedded(version.folder.parent, cors="https://photos.example") as address:
+        yield address
+
+
+def refuse(constant):
+    raise AssertionError(f"{constant} is no JSON")
+
+
+def png(width, height):
+    """A PNG of one colour, which is small whatever its size."""
+
+    def chunk(kind, content):
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0))
+    pixels = zlib.compress((b"\0" + b"\0" * ((width + 7) // 8)) * height, 9)
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def encoded(content):
+    return {"b64": base64.b64encode(content).decode()}
+
+
+def raw(url, request, seconds=10):
+    """Return the status and the body of the answer to the bytes of a request."""
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=seconds) as connection:
+        connection.sendall(request)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        return answer.status, answer.read()
+
+
+def test_a_bad_file_of_several_is_null_in_json(url, photos):
+    good = next(photos.glob("red/*.jpg"))
+    body = json.dumps({"instances": [b64(good), encoded(good.read_bytes()[:150]), b64(good)]}).encode()
+    answer = urllib.request.urlopen(url + PREDICT, body).read()
+    first, bad, last = json.loads(answer, parse_constant=refuse)["predictions"]
+    assert first["label"] == last["label"] == "red"
+    assert bad["error"]
+    assert bad["confidence"] is None
+    assert bad["probabilities"] == [None, None, None]
+
+
+@pytest.mark.parametrize("value", [float("nan"), 0.5, -0.7, 1e9, 10**400])
+def test_numbers_that_are_no_pixels_are_refused(url, value):
+    body = {"signature_name": "images", "instances": [np.full((24, 24, 3), value, object).tolist()]}
+    status, answer = post(url + PREDICT, body)
+    assert status == 400
+    assert "ixels must be" in answer["error"]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"\xff\xd8\xff\xe0JFIF", "The body is a JPEG file"),
+        (b'--form\r\nContent-Disposition: form-data; name="file"', '{"instances":'),
+        (b'{"instances": [{"b64": "_-8="}]}', "URL-safe"),
+        (b'{"instances": [{"b64": "data:image/png;base64,AAAA"}]}', "before the comma"),
+        (b'{"instances": [' + b"9" * 5000 + b"]}", "JSON"),
+        (b'{"instances": [{"b64": "iVBORw0KGgo="}]}', "cannot be decoded"),
+    ],
+)
+def test_a_refusal_says_what_to_do(url, body, words):
+    status, answer = post(url + PREDICT, body)
+    assert status == 400
+    assert words in answer["error"]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /v1/models/colours/versions/%s HTTP/1.1\r\nHost: x\r\n\r\n" % (b"9" * 5000),
+        b"GET /v1/models/colours/versions/\xc2\xb2 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /v1/models/none HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        b"GET /v1/models/colours/ HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"nonsense\r\n\r\n",
+        b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %s\r\n\r\n" % (PREDICT.encode(), b"9" * 5000),
+        b"POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" % PREDICT.encode(),
+    ],
+)
+def test_what_is_no_request_gets_a_refusal_in_json(url, request_):
+    status, body = raw(url, request_)
+    assert 400 <= status < 500
+    assert set(json.loads(body)) == {"error"}
+
+
+def test_a_request_of_many_instances_or_pixels_is_refused_at_once(url, photos):
+    begun = time.monotonic()
+    status, answer = post(url + PREDICT, {"instances": [encoded(b"")] * 10_000})
+    assert (status, "more than 128" in answer["error"]) == (400, True)
+    huge = encoded(png(9000, 9000))
+    status, answer = post(url + PREDICT, {"instances": [huge] * 3})
+    assert (status, "243,000,000 pixels" in answer["error"]) == (400, True)
+    assert time.monotonic() - begun < 5
+    assert post(url + PREDICT, {"instances": [b64(next(photos.glob("red/*")))]})[0] == 200
+
+
+def test_scripts_of_one_origin_may_ask_and_the_root_says_what_is_served(url):
+    call = urllib.request.Request(url, headers={"Origin": "https://photos.example"})
+    with urllib.request.urlopen(call) as answer:
+        assert answer.headers["access-control-allow-origin"] == "https://photos.example"
+        found = json.loads(answer.read())
+    assert (found["model"], found["version"]) == ("colours", "1")
+    assert found["predict"] == f"POST {PREDICT}"
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """The sizes of the batches that were run; once it holds one, each takes 0.3 s more."""
+    run, sizes = SavedClassifier.run, []
+
+    def slowly(self, key, rows):
+        if sizes:
+            sizes.append(len(rows))
+            time.sleep(0.3)
+        return run(self, key, rows)
+
+    monkeypatch.setattr(SavedClassifier, "run", slowly)
+    return sizes
+
+
+def test_what_nobody_waits_for_is_stopped(version, photos, slow):
+    body = json.dumps({"instances": [b64(next(photos.glob("red/*.jpg")))] * 128}).encode()
+    with embedded(version.folder.parent) as address:
+        host, port = address.removeprefix("http://").split(":")
+        slow.append(0)
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(b"POST %s HTTP/1.1\r\nHost: x\r\n" % PREDICT.encode())
+            connection.sendall(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+            wait_until(lambda: sum(slow))
+        time.sleep(1.2)
+        assert sum(slow) <= 64
+
+
+def test_the_end_under_load_takes_no_longer_than_the_drain(version, photos, slow, monkeypatch):
+    monkeypatch.setattr(listen, "_DRAIN_SECONDS", 1)
+    body = {"instances": [b64(next(photos.glob("red/*.jpg")))] * 32}
+    with embedded(version.folder.parent) as address:
+        slow.append(0)
+
+        def ask():
+            with contextlib.suppress(OSError, ValueError):
+                post(address + PREDICT, body)
+
+        for _ in range(16):
+            threading.Thread(target=ask, daemon=True).start()
+        wait_until(lambda: sum(slow))
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 4
+
+
+def test_slow_connections_make_room_for_others_and_are_closed(version, photos, monkeypatch):
+    monkeypatch.setattr(listen, "_MOST_CONNECTIONS", 20)
+    monkeypatch.setattr(listen, "HEAD_SECONDS", 1.0)
+    with embedded(version.folder.parent, body_seconds=1.0) as address:
+        host, port = address.removeprefix("http://").split(":")
+        slow = [socket.create_connection((host, int(port))) for _ in range(60)]
+        for connection in slow[:30]:
+            with contextlib.suppress(OSError):  # It has made room already.
+                connection.sendall(b"POST %s HTTP/1.1\r\nContent-Le" % PREDICT.encode())
+        begun = time.monotonic()
+        assert post(address + PREDICT, {"instances": [b64(next(photos.glob("red/*.jpg")))]})[0] == 200
+        assert time.monotonic() - begun < 5
+        slow[-1].settimeout(5)
+        assert slow[-1].recv(1) == b""
+        for connection in slow:
+            connection.close()
+        head = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{" % PREDICT.encode()
+        assert raw(address, head)[0] == 408
+
+
+def damaged(version, folder, kind):
+    shutil.copytree(version.folder, folder)
+    variables = folder / "variables" / "variables.data-00000-of-00001"
+    if kind == "half the variables":
+        variables.write_bytes(variables.read_bytes()[:100])
+    elif kind == "no variables":
+        shutil.rmtree(folder / "variables")
+    elif kind == "a cut recipe":
+        (folder / "assets.extra" / "recipe.json").write_text('{"base":')
+    elif kind == "an empty graph":
+        (folder / "saved_model.pb").write_bytes(b"")
+    elif kind == "labels that are too few":
+        (folder / "assets" / "labels.txt").write_text("blue\n")
+    elif kind == "metrics of another kind":
+        (folder / "assets.extra" / "metrics.json").write_text("[]")
+
+
+@pytest.fixture
+def serving(version, tmp_path, monkeypatch):
+    monkeypatch.setattr(newest_version, "_POLL_SECONDS", 0.05)
+    shutil.copytree(version.folder, tmp_path / "m" / "1")
+    found = newest_version.NewestVersion(tmp_path / "m", lambda run: batching.Batcher(run, largest=2))
+    yield found
+    found.close()
+
+
+def wait_until(condition):
+    for _ in range(200):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError
+
+
+def test_a_broken_version_leaves_the_one_before_serving_and_is_named(version, serving, capsys):
+    kinds = ["half the variables", "no variables", "a cut recipe", "an empty graph", "labels that are too few",
+             "metrics of another kind"]  # fmt: skip
+    (serving.model / "²").mkdir()
+    (serving.model / "²" / "saved_model.pb").touch()
+    for number, kind in enumerate(kinds, 2):
+        damaged(version, serving.model.parent / "staging", kind)
+        (serving.model.parent / "staging").rename(serving.model / str(number))
+        said = []
+        wait_until(lambda: said.append(capsys.readouterr().err) or f"{number} cannot be" in "".join(said))  # noqa: B023
+        assert "Version 1 goes on serving." in "".join(said)
+        assert serving.current.number == 1
+    time.sleep(0.3)
+    assert capsys.readouterr().err == ""  # Each is named once.
+    # The last is made whole in its place.
+    shutil.copy(version.folder / "assets.extra" / "metrics.json", serving.model / str(number) / "assets.extra")
+    wait_until(lambda: serving.current.number == number)
+
+
+def test_a_version_that_was_replaced_leaves_memory(version, serving):
+    graph = weakref.ref(serving.current.classifier)
+    shutil.copytree(version.folder, serving.model.parent / "staging")
+    (serving.model.parent / "staging").rename(serving.model / "2")
+    wait_until(lambda: serving.current.number == 2)
+    wait_until(lambda: graph() is None)
+    gc.collect()
+
+
+def test_metadata_outlive_the_folder(version, tmp_path):
+    shutil.copytree(version.folder, tmp_path / "m" / "1")
+    with embedded(tmp_path / "m") as address:
+        shutil.rmtree(tmp_path / "m")
+        assert b"serving_default" in urllib.request.urlopen(f"{address}/v1/models/colours/metadata").read()
+
+
+def test_a_port_that_is_taken_is_one_line(version, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        with pytest.raises(SystemExit) as caught:
+            commands.main(["serve", str(version.folder.parent), "--embedded", "--port", port])
+    error = capsys.readouterr().err
+    assert caught.value.code == 1
+    assert error.startswith(f"Error: 127.0.0.1:{port} cannot be listened on")
+    assert error.count("\n") == 1
+
+
+def test_ctrl_c_ends_it_quietly(version):
+    import signal
+
+    arguments = [
+        sys.executable,
+        "cli.py",
+        "serve",
+        str(version.folder.parent),
+        "--embedded",
+        "--port",
+        str(free_port()),
+    ]
+    process = subprocess.Popen(arguments, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
+    assert process.stderr.readline().startswith("Serving ")
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=20)[1] == ""
+    assert process.returncode == 0

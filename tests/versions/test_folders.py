@@ -1,0 +1,116 @@
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from keras_transfer.errors import UsageError
+from keras_transfer.versions import folders
+
+
+def fill(folder):
+    with folders.new_version(folder) as beside:
+        (beside / "saved_model.pb").write_text("x")
+        return folders.publish(beside)
+
+
+def test_versions_are_numbered_and_the_newest_is_found(tmp_path):
+    made = [fill(tmp_path / "name") for _ in range(11)]
+    assert [path.name for path in made] == [str(number) for number in range(1, 12)]
+    assert folders.newest(tmp_path / "name") == tmp_path / "name" / "11"
+    assert folders.newest(tmp_path / "name" / "3") == tmp_path / "name" / "3"
+
+
+def test_what_fails_leaves_nothing(tmp_path):
+    def fail():
+        with folders.new_version(tmp_path / "deep" / "name") as beside:
+            (beside / "saved_model.pb").write_text("x")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_runs_that_finish_at_once_get_different_numbers(tmp_path):
+    threads = [threading.Thread(target=fill, args=(tmp_path / "name",)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(int(path.name) for path in (tmp_path / "name").iterdir()) == list(range(1, 9))
+
+
+def test_a_folder_that_cannot_be_is_a_usage_error(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UsageError, match="is a file"):
+        folders.check_writable(tmp_path / "file" / "name")
+
+
+def test_models_are_listed_with_what_they_are(version, tmp_path):
+    shutil.copytree(version.folder, tmp_path / "colours" / "2")
+    shutil.copytree(version.folder, tmp_path / "colours" / "10")
+    (tmp_path / "no-model").mkdir()
+    found = folders.listing(tmp_path)
+    assert [(Path(one.model).name, one.version) for one in found] == [("colours", 2), ("colours", 10)]
+    assert found == folders.listing(tmp_path / "colours")
+    assert found[0].score == ("accuracy", version.metrics["test"]["accuracy"])
+    assert found[0].bytes > 10_000
+
+
+def test_old_versions_go_and_what_is_no_version_stays(version, tmp_path):
+    for number in (1, 2, 9, 10):
+        shutil.copytree(version.folder, tmp_path / str(number))
+    (tmp_path / "7").mkdir()
+    assert [path.name for path in folders.prune(tmp_path, 2)] == ["1", "2"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["10", "7", "9"]
+    assert folders.prune(tmp_path, 5) == []
+
+
+def test_the_card_says_what_was_measured(version):
+    card = (version.folder / "assets.extra" / "README.md").read_text("utf-8")
+    test = version.metrics["test"]
+    assert f"| accuracy | {test['accuracy']:.4g} ({test['accuracy_interval'][0]:.3f} to" in card
+    assert "blue, green, red" in card
+    assert "`splits.csv`" in card
+
+
+def test_a_folder_named_by_a_digit_that_is_no_number_is_no_version(tmp_path):
+    made = fill(tmp_path / "name")
+    shutil.copytree(made, tmp_path / "name" / "²")
+    assert folders.newest(tmp_path / "name") == made
+    assert len(folders.listing(tmp_path)) == 1
+
+
+def test_an_address_in_place_of_a_folder_names_the_command_for_it():
+    with pytest.raises(UsageError, match=r"is an address.*cli\.py request http://localhost:8501/v1/models/x"):
+        folders.newest("http://localhost:8501/v1/models/x")
+
+
+def test_records_hold_absolute_paths(photos, tiny_base, tmp_path, monkeypatch, fresh_cache):
+    import keras_transfer as kt
+
+    monkeypatch.chdir(photos.parent)
+    recipe = kt.Recipe(base=tiny_base, data=photos.name, output=str(tmp_path / "m"), thaw="none")
+    folder = kt.fit(recipe, kt.Progress(quiet=True)).folder
+    monkeypatch.chdir(tmp_path)
+    model = kt.load(folder)
+    assert model.recipe.data == model.metrics["data"]["source"] == str(photos)
+    assert model.evaluate()["images"] == model.metrics["data"]["test"]
+    assert f"`{photos.name}`" in (folder / "assets.extra" / "README.md").read_text("utf-8")
+
+
+def test_names_of_classes_are_text_in_card_and_table(version):
+    from keras_transfer import tables
+    from keras_transfer.versions import card
+
+    names = ["<script>alert(1)</script>", "a|b`c", "[link](http://x)", "\x1b[31mred", "two\nlines"]
+    metrics = version.metrics | {"data": version.metrics["data"] | {"classes": names}}
+    written = card.text(metrics, version.recipe, "<b>m</b>")
+    assert "<script>" not in written.replace("\\<", "")
+    assert "# \\<b\\>m" in written
+    assert "a\\|b\\`c, \\[link\\](http://x)" in written
+    table = tables.predictions([{"path": "a\u202eb.jpg", "label": name, "confidence": 0.5} for name in names], {})
+    assert "\x1b" not in table
+    assert "?[31mred" in table
+    assert len(table.splitlines()) == len(names) + 1

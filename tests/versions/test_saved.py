@@ -1,0 +1,226 @@
+import csv
+import io
+import json
+import shutil
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import keras_transfer as kt
+from keras_transfer.versions import folders
+from keras_transfer.versions.predictions import Prediction, write_predictions
+from tests.conftest import write_photos
+
+
+def test_the_reported_test_metrics_are_those_of_the_served_graph(version, photos):
+    classifier = kt.load(version.folder)
+    again = classifier.evaluate(str(photos))
+    assert again["images"] == version.metrics["data"]["test"]
+    assert again["excluded_as_seen"] == 42 - again["images"]
+    for key in ("accuracy", "loss", "macro_f1", "expected_calibration_error"):
+        assert again[key] == pytest.approx(version.metrics["test"][key], abs=1e-6)
+
+
+def test_the_colours_are_learnt(version):
+    assert version.metrics["test"]["accuracy"] > 0.8
+
+
+def test_new_photos_are_all_used_and_known_ones_left_out(version, photos, tmp_path):
+    classifier = kt.load(version.folder.parent)
+    fresh = write_photos(tmp_path / "fresh", 3, seed=77)
+    assert classifier.evaluate(str(fresh))["excluded_as_seen"] == 0
+    (fresh / "purple").mkdir()
+    (fresh / "purple" / "a.jpg").write_bytes(next((photos / "red").glob("*.jpg")).read_bytes())
+    with pytest.raises(kt.UserError, match="class 'purple' is none of the model's"):
+        classifier.evaluate(str(fresh))
+
+
+def test_training_photos_alone_are_no_test(version, photos, tmp_path):
+    rows = (version.folder / "assets.extra" / "splits.csv").read_text().splitlines()[1:]
+    for row in rows:
+        path, label, split, _ = row.rsplit(",", 3)
+        if split == "train":
+            (tmp_path / label).mkdir(exist_ok=True)
+            (tmp_path / path).write_bytes((photos / path).read_bytes())
+    with pytest.raises(kt.UserError, match="trained on every image there"):
+        kt.load(version.folder).evaluate(str(tmp_path))
+
+
+def test_a_file_that_cannot_be_read_leaves_its_neighbours_whole(version, photos, tmp_path):
+    good = [str(path) for path in sorted((photos / "red").glob("*"))[:3]]
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes((photos / "red" / "00.jpg").read_bytes()[:150])
+    (tmp_path / "signature.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert "cannot be decoded" in kt.load(version.folder).predict(tmp_path / "signature.png")[0].error
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.jpg").write_text("hello")
+    files = [good[0], str(cut), good[1], str(tmp_path / "empty.png"), str(tmp_path / "text.jpg"), "/none.jpg", good[2]]
+    found = kt.load(version.folder).predict(files)
+    assert [prediction.path for prediction in found] == files
+    assert [prediction.error is None for prediction in found] == [True, False, True, False, False, False, True]
+    alone = kt.load(version.folder).predict(good)
+    for one, other in zip([found[0], found[2], found[6]], alone, strict=True):
+        np.testing.assert_allclose(one.confidence, other.confidence, atol=1e-6)
+        assert sum(one.probabilities.values()) == pytest.approx(1, abs=1e-5)
+    json.dumps([prediction.record() for prediction in found])
+
+
+def test_no_model_there_is_a_usage_error(tmp_path):
+    with pytest.raises(kt.UsageError, match="There is no model"):
+        kt.load(tmp_path)
+
+
+def test_one_image_in_any_form_is_predicted_as_its_file(version, photos):
+    from PIL import Image
+
+    model = kt.load(version.folder)
+    file = photos / "red" / "01.png"
+    (expected,) = model.predict([str(file)])
+    with Image.open(file) as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+        forms = [str(file), file, file.read_bytes(), io.BytesIO(file.read_bytes()), pixels, pixels.astype("float32")]
+        predictions = [model.predict(form) for form in [*forms, picture]]
+    for (prediction,) in predictions:
+        assert prediction.label == expected.label
+        np.testing.assert_allclose(prediction.confidence, expected.confidence, atol=1e-6)
+    both = model.predict([pixels, file, pixels])
+    assert [prediction.path for prediction in both] == ["[0]", str(file), "[2]"]
+    assert [one.label for one in model.predict(np.stack([pixels, pixels]))] == [expected.label] * 2
+
+
+def test_the_report_leaves_groups_out(version, photos, tmp_path):
+    """What `--group-by` kept together is of no matter to other data."""
+    copy = shutil.copytree(version.folder, tmp_path / "m" / "1")
+    recipe = copy / "assets.extra" / "recipe.json"
+    recipe.write_text(json.dumps(json.loads(recipe.read_text()) | {"group_by": "patient"}))
+    assert kt.load(copy).evaluate(str(write_photos(tmp_path / "fresh", 1, seed=5)))["images"] == 3
+
+
+def test_images_of_one_class_are_measured(version, tmp_path):
+    fresh = write_photos(tmp_path / "fresh", 3, seed=77)
+    for name in ("blue", "green"):
+        shutil.rmtree(fresh / name)
+    assert kt.load(version.folder).evaluate(str(fresh))["images"] == 3
+
+
+@pytest.mark.parametrize("image", [3, None, object(), {"a": 1}, [3], [[["a"]]], [None]])
+def test_what_is_no_image_is_a_type_error(version, image):
+    with pytest.raises(TypeError, match="predict takes"):
+        kt.load(version.folder).predict(image)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "words"),
+    [
+        (np.full((30, 30, 3), np.nan), "NaN"),
+        (np.full((30, 30, 3), 0.5), "pixels must be 0..255"),
+        (np.linspace(-1, 1, 2700).reshape(30, 30, 3), "pixels must be 0..255"),
+        (np.full((30, 30, 3), 256), "pixels must be 0..255"),
+        (np.zeros((30, 30)), r"\[H, W, 3\]"),
+    ],
+)
+def test_numbers_that_are_no_pixels_are_refused(version, pixels, words):
+    with pytest.raises(kt.UsageError, match=words):
+        kt.load(version.folder).predict(pixels)
+
+
+def test_where_photos_have_moved_evaluate_says_what_to_do(version, photos, tmp_path):
+    copy = shutil.copytree(version.folder, tmp_path / "m" / "1")
+    recipe = copy / "assets.extra" / "recipe.json"
+    recipe.write_text(recipe.read_text().replace(version.recipe.data, str(tmp_path / "gone")))
+    with pytest.raises(kt.UserError, match=r"not where it was: .*--data"):
+        kt.load(copy).evaluate()
+    with pytest.raises(kt.UserError, match="--data names where they are now"):
+        kt.load(copy).mistakes()
+    assert kt.load(copy).evaluate(str(photos))["images"] == version.metrics["data"]["test"]
+    assert kt.load(copy).mistakes(data=str(photos)) is not None
+
+
+def test_labels_that_do_not_count_as_many_as_the_outputs_are_refused(version, tmp_path):
+    copy = shutil.copytree(version.folder, tmp_path / "m" / "1")
+    (copy / "assets" / "labels.txt").write_text("blue\ngreen\n")
+    with pytest.raises(kt.UserError, match="lists 2 classes, the graph has 3 outputs"):
+        kt.load(copy)
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85", "\v", "\f", "\x1c", "\r", "\n"])
+def test_a_line_separator_in_a_class_shifts_no_label(version, tmp_path, mark):
+    copy = shutil.copytree(version.folder, tmp_path / "m" / "1")
+    classes = [f"dark{mark}blue", "green", f"red{mark}"]
+    (copy / "assets" / "labels.txt").write_bytes(folders.labels_text(classes).encode())
+    metrics = copy / "assets.extra" / "metrics.json"
+    report = json.loads(metrics.read_text())
+    report["data"]["classes"] = classes
+    metrics.write_text(json.dumps(report))
+    assert list(kt.load(copy).classes) == classes
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "variables" / "variables.data-00000-of-00001").write_bytes(b""),
+        lambda folder: (folder / "assets.extra" / "recipe.json").write_text('{"base": '),
+        lambda folder: (folder / "assets.extra" / "metrics.json").write_text("[]"),
+        lambda folder: (folder / "saved_model.pb").write_bytes(b"x"),
+        lambda folder: (folder / "assets" / "labels.txt").unlink(),
+    ],
+)
+def test_a_version_that_is_not_whole_is_refused_in_one_line(version, tmp_path, damage):
+    copy = shutil.copytree(version.folder, tmp_path / "m" / "1")
+    damage(copy)
+    with pytest.raises(kt.UserError, match="cannot be loaded as a model") as caught:
+        kt.load(copy)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_version_that_is_pruned_meanwhile_gives_way_to_the_newest(version, tmp_path, monkeypatch):
+    import tensorflow as tf
+
+    model = tmp_path / "m"
+    shutil.copytree(version.folder, model / "1")
+    load = tf.saved_model.load
+
+    def prune_first(folder):
+        if folder.endswith("1"):
+            (model / "1").rename(model / "2")
+        return load(folder)
+
+    monkeypatch.setattr(tf.saved_model, "load", prune_first)
+    assert kt.load(model).folder == model / "2"
+
+
+def test_classes_called_as_columns_have_columns_of_their_own():
+    classes = ("label", "class label", "confidence", "path", "error", "value", "red")
+    shares = {name: index / 10 for index, name in enumerate(classes)}
+    stream = io.StringIO()
+    write_predictions([Prediction("a.jpg", "path", 0.9, shares), Prediction("b.jpg", error="bad")], classes, stream)
+    good, bad = csv.DictReader(io.StringIO(stream.getvalue()))
+    header = stream.getvalue().splitlines()[0].split(",")
+    assert len(header) == len(set(header)) == len(classes) + 4
+    assert (good["label"], good["confidence"], good["path"], good["error"]) == ("path", "0.9", "a.jpg", "")
+    assert [float(good[name]) for name in header[3:-1]] == list(shares.values())
+    assert (bad["path"], bad["error"], bad["label"]) == ("b.jpg", "bad", "")
+
+
+@pytest.fixture
+def released(tmp_path):
+    """A version that release 0.1.0 fitted on `photos`, before its graph gave an `error` for each file."""
+    with tarfile.open(Path(__file__).parent / "version-0.1.0.tar.xz") as packed:
+        packed.extractall(tmp_path / "colours")
+    return tmp_path / "colours"
+
+
+def test_a_version_of_release_0_1_0_predicts_and_is_measured(released, photos, tmp_path):
+    model = kt.load(released)
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes((photos / "red" / "00.jpg").read_bytes()[:150])
+    good, bad, other = model.predict([photos / "red" / "00.jpg", cut, photos / "blue" / "01.png"])
+    assert (good.label, bad.label, other.label) == ("red", None, "blue")
+    assert "cannot be decoded" in bad.error
+    assert model.predict(cut)[0].error == bad.error
+    report = model.evaluate(str(write_photos(tmp_path / "fresh", 3, seed=77)))
+    assert report["images"] == 9
+    assert report["accuracy"] > 0.8
+    assert folders.listing(released)[0].score == ("accuracy", 1.0)
