@@ -81,27 +81,27 @@ def growth(images: str, epochs: str, markdown: bool, **options: Any) -> None:
 
 
 @cli.command()
-@click.option("--data", required=True, help="Folder with one sub-folder per class.")
-@click.option("--base", default="mobilenet", help="Base.")
-@click.option("--weights", required=True, help="As `fit` takes them.")
-@click.option("--size", default=224, help="Input side, px.")
-@click.option("--a-class", default=96, help="Training photos a class, validation included.")
-@click.option("--seeds", default=5, help="How many splits.")
-@click.option("--grid", help="JSON: choices of each option, instead of those of the rule.")
+@click.option("--data", required=True, help="Labelled images, as `fit` takes them.")
+@click.option("--base", default="mobilenetv2", help="Base, as `fit` takes it.")
+@click.option("--weights", default="imagenet", help="As `fit` takes them.")
+@click.option("--size", default="auto", help="Input side, px. [default: the base's own]")
+@click.option("--a-class", default="5,10,25,50,100", help="Images a class, validation included; the others test.")
+@click.option("--seeds", default=3, help="How many draws.")
+@click.option("--choices", default="", help="Names, separated by semicolons. [default: all]")
+@click.option("--records", default="recipe.jsonl", help="File that records are appended to and found in again.")
 @_MARKDOWN
-def rule(data: str, grid: str | None, a_class: int, seeds: int, markdown: bool, **options: Any) -> None:
-    """Test accuracy of the choices behind `keras_transfer/rule.py`, mean over seeds."""
-    from benchmarks import sweep
+def recipe(a_class: str, seeds: int, choices: str, records: str, markdown: bool, **options: Any) -> None:
+    """What each choice behind `keras_transfer/rule.py` reaches on test images, against the head alone."""
+    from benchmarks import recipe as study
+    from keras_transfer import transfer
     from keras_transfer.recipe import Recipe
 
-    chosen = json.loads(grid) if grid else sweep.GRID
-    recipe = Recipe(data=data, **options)
-    records = []
-    for record in sweep.measure(recipe, a_class, seeds, chosen):
+    names = [name.strip() for name in choices.split(";")] if choices else list(study.CHOICES)
+    counts = [int(count) for count in a_class.split(",")]
+    file = Path(records)
+    for record in study.measure(transfer.with_size(Recipe(**options)), counts, range(seeds), names, file):
         print(json.dumps(record), file=sys.stderr, flush=True)
-        records.append(record)
-    name = f"rule: {options['base']}, {a_class} photos a class of {Path(data).name}"
-    show(name, sweep.table(records, list(chosen)), markdown)
+    show("recipe", study.table(study.read(file)), markdown)
 
 
 @cli.command()

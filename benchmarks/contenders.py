@@ -141,8 +141,9 @@ def top(spec: Spec) -> dict[str, Any]:
     from keras_transfer.network.cut import cut
     from keras_transfer.network.network import build
     from keras_transfer.network.precision import computing_in
+    from keras_transfer.training.loop import compile_for
     from keras_transfer.training.objectives import Classification
-    from keras_transfer.training.phases import Descent, compile_for
+    from keras_transfer.training.phase import Descend
 
     recipe = kt.Recipe(base=spec["base"])
     plan = device.plan(recipe)
@@ -161,10 +162,10 @@ def top(spec: Spec) -> dict[str, Any]:
         )
         for row in rows
     ]
-    descent = Descent(spec["epochs"], 3e-4, 0.0, None, plan.xla, Classification(np.eye(classes)))
+    descent, objective = Descend(spec["epochs"], 3e-4), Classification(np.eye(classes))
     keras.utils.set_random_seed(0)
     with computing_in(plan.policy, tail, but=[network.head.get_layer("logits")]):
-        compile_for(tail, descent, len(batches))
+        compile_for(tail, descent, objective, len(batches), plan.xla)
         for x, y in (batches[0], batches[-1]):
             tail.train_on_batch(x, y)
     begun, ends = time.monotonic(), []

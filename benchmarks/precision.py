@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from benchmarks.recipe import pool
 from benchmarks.results import spread
-from benchmarks.sweep import pool
 from keras_transfer import embedding
 from keras_transfer.data import audit, sources
 from keras_transfer.data.examples import SPLITS, Examples

@@ -34,7 +34,7 @@ def measure(recipe: Recipe, examples: Examples, digests: Sequence[bytes], progre
         progress.say(f"Fold {number + 1} of {count}")
         trained = transfer.train(recipe.replace(folds="none"), fold, digests, progress, Stopwatch())
         rows = fold.rows("test")
-        answers = trained.network.output(trained.material.logits(rows))
+        answers = trained.setup.network.output(trained.logits(rows))
         labels = fold.labels[rows]
         reports.append(metrics.report(fold.task, keras.ops.convert_to_numpy(answers), labels))
     names = [name for name, value in reports[0].items() if isinstance(value, float)]

@@ -15,6 +15,7 @@ from typing import Any
 from keras_transfer.errors import UsageError, nearest
 
 AUTO = "auto"
+METHODS = ("two-phase", "frozen", "full")  # The first is the default.
 SOLVERS = ("newton-cg", "lbfgs")  # Of a linear head, by scikit-learn's names; the first is the default.
 
 
@@ -58,6 +59,11 @@ class Recipe:
     folds: int | str = _option("none", "Also cross-validate in so many folds.", kind="int", low=3, also="none")
     class_weights: str = _option("none", "Weigh rare classes more in training.", **_words("none", "balanced"))
     seed: int = _option(0, "Seed of splits, weights, order and augmentation.", kind="int", low=0)
+    method: str = _option(
+        METHODS[0],
+        "How to transfer: a head and then the top blocks, the head alone, or all at once.",
+        **_words(*METHODS),
+    )
     pooling: str = _option("avg", "From feature map to vector.", **_words("avg", "max", "flatten"))
     dense: tuple[int, ...] | str = _option("", "Hidden Dense layers of the head, as 256,128.", kind="widths")
     dropout: float = _option(0.0, "Dropout before each Dense layer of the head.", kind="float", low=0, high=0.95)
@@ -68,6 +74,7 @@ class Recipe:
     thaw: str = _option(AUTO, "What phase 2 trains: N top blocks, a block's name, 'all' or 'none'.")
     fine_tune_epochs: int | str = _option(AUTO, "Epochs of phase 2.", kind="int", low=0)
     fine_tune_lr: float | str = _option(AUTO, "Peak learning rate of phase 2.", kind="float", low=1e-8)
+    weight_decay: float = _option(0.0, "Weight decay of AdamW in phase 2.", kind="float", low=0, high=1)
     label_smoothing: float | str = _option(AUTO, "Label smoothing in phase 2.", kind="float", low=0, high=0.9)
     patience: int | str = _option(
         AUTO, "Epochs without gain before stopping, or 'none'.", kind="int", low=1, also="none"

@@ -71,7 +71,7 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
     trained = transfer.train(recipe, examples, digests, progress, watch, backup)
     with folders.new_version(folder) as beside:
         with watch.time("export"):
-            graph.save(trained.network, trained.recipe, examples, beside)
+            graph.save(trained.setup.network, trained.recipe, examples, beside)
         with watch.time("test"):
             test = examples.at(examples.rows("test"))
             scores = SavedClassifier(beside).measure(test, progress)

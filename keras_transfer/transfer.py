@@ -1,10 +1,9 @@
-"""From examples to a trained network: base, weights, head, and the two phases, in the precision of the machine."""
+"""From examples to a trained network: base, weights, head and the phases of a method, in the machine's precision."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -15,28 +14,9 @@ from keras_transfer.network import network as model
 from keras_transfer.network import weights
 from keras_transfer.progress import Progress, Stopwatch
 from keras_transfer.recipe import Recipe
-from keras_transfer.training import objectives, two_phase
-from keras_transfer.training.material import Material
-from keras_transfer.training.phases import Phase
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A trained network and how it came about.
-
-    Attributes:
-        recipe: Complete, as it ran.
-        source: Base and weights.
-        network: In float32, ready to be served.
-        phases: What each phase did.
-        material: What they did it with.
-    """
-
-    recipe: Recipe
-    source: weights.Source
-    network: model.Network
-    phases: list[Phase]
-    material: Material
+from keras_transfer.training import methods, objectives
+from keras_transfer.training.setup import Setup
+from keras_transfer.training.trainer import Trainer
 
 
 def train(
@@ -46,16 +26,19 @@ def train(
     progress: Progress,
     watch: Stopwatch,
     backup: Path | None = None,
-) -> Trained:
-    """Build the network of a recipe and run its phases.
+) -> Trainer:
+    """Build the network of a recipe and run its method's phases.
 
     Args:
-        recipe: Complete.
+        recipe: Complete, but for what the method chooses while it trains.
         examples: With splits.
         digests: Of each example's file.
-        progress: Hears of everything.
-        watch: Learns the seconds of each part.
+        progress: Is told of everything.
+        watch: Is told the seconds of each part.
         backup: Folder that keeps each phase's weights after each epoch.
+
+    Returns:
+        What trained; its network, in float32, is ready to be served.
     """
     plan = device.plan(recipe, examples.task)
     with built_in_float32():
@@ -63,9 +46,9 @@ def train(
             source = load_base(recipe, progress)
             objective = objectives.of(examples)
             network = model.build(source.base, source.row, recipe, len(examples.classes), objective.output())
-            material = Material(recipe, source, network, examples, digests, objective, plan, progress)
-        phases = two_phase.run(material, watch, backup)
-    return Trained(material.recipe, source, network, phases, material)
+        trainer = Trainer(Setup(recipe, source, network, examples, digests, objective, plan, progress), watch, backup)
+        methods.run(trainer)
+    return trainer
 
 
 def with_size(recipe: Recipe) -> Recipe:

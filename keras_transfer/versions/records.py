@@ -17,14 +17,14 @@ from keras_transfer.data.prepare import Prepared
 from keras_transfer.paths import absolute
 from keras_transfer.progress import Stopwatch
 from keras_transfer.recipe import Recipe
-from keras_transfer.transfer import Trained
+from keras_transfer.training.trainer import Trainer
 from keras_transfer.versions import folders
 
 _PACKAGES = ("keras-transfer", "tensorflow", "keras", "numpy", "scikit-learn", "openvino")
 
 
 def write(
-    folder: Path, found: Prepared, trained: Trained, test: dict[str, Any], watch: Stopwatch, **more: Any
+    folder: Path, found: Prepared, trained: Trainer, test: dict[str, Any], watch: Stopwatch, **more: Any
 ) -> dict[str, Any]:
     """Write the records of a run into a new folder and return its metrics.
 
@@ -38,29 +38,27 @@ def write(
     """
     folder.mkdir()
     with watch.time("export"):
-        trained.network.classifier().save(folder / "model.keras")
-    material = trained.material
+        trained.setup.network.classifier().save(folder / "model.keras")
+    examples = trained.setup.examples
     (folder / "recipe.json").write_text(_from_any_folder(trained.recipe).to_json(), "utf-8")
     (folder / "environment.json").write_text(json.dumps(environment(), indent=2), "utf-8")
-    (folder / "labels.txt").write_bytes(folders.labels_text(material.examples.classes).encode())
-    material.examples.write_csv(folder / "splits.csv", material.digests)
+    (folder / "labels.txt").write_bytes(folders.labels_text(examples.classes).encode())
+    examples.write_csv(folder / "splits.csv", trained.setup.digests)
     found.write_rejected(folder / "rejected.csv")
-    _write_history(folder / "history.csv", [row for phase in trained.phases for row in phase.history])
+    _write_history(folder / "history.csv", [row for phase in trained.results for row in phase.history])
     report = metrics(found, trained, test, watch) | more
     (folder / "metrics.json").write_text(json.dumps(report, indent=2), "utf-8")
     return report
 
 
-def metrics(found: Prepared, trained: Trained, test: dict[str, Any], watch: Stopwatch) -> dict[str, Any]:
+def metrics(found: Prepared, trained: Trainer, test: dict[str, Any], watch: Stopwatch) -> dict[str, Any]:
     """Return what `metrics.json` holds; its keys are stable."""
-    recipe, material = trained.recipe, trained.material
-    examples, extractor = material.examples, material.extractor
-    exported = next(phase for phase in reversed(trained.phases) if phase.best_epoch)
+    recipe, setup, examples = trained.recipe, trained.setup, trained.setup.examples
     counts = {split: len(examples.rows(split)) for split in ("train", "validation", "test")}
     return {
-        "base": trained.source.row.name,
-        "weights": trained.source.weights,
-        "method": "two-phase",
+        "base": setup.source.row.name,
+        "weights": setup.source.weights,
+        "method": recipe.method,
         "task": examples.task,
         "seed": recipe.seed,
         "data": {
@@ -70,13 +68,13 @@ def metrics(found: Prepared, trained: Trained, test: dict[str, Any], watch: Stop
             "rejected": len(found.rejected),
         },
         "size": int(recipe.size),
-        "thawed": material.boundary,
-        "engine": extractor.engine_name or "cache",
-        "precision": material.plan.precision,
-        "images_through_the_base": extractor.computed,
-        "phases": [phase.record() for phase in trained.phases],
-        "exported": exported.name,
-        "validation": exported.validation,
+        "thawed": trained.thawed,
+        "engine": trained.engine,
+        "precision": setup.plan.precision,
+        "images_through_the_base": trained.computed,
+        "phases": [phase.record() for phase in trained.results],
+        "exported": trained.exported.name,
+        "validation": trained.exported.validation,
         "test": test,
         "seconds": {"total": watch.total(), **watch.seconds},
         "machine": f"{device.processor()}, {os.cpu_count()} cores",

@@ -13,23 +13,40 @@ from keras_transfer.network import network as model
 from keras_transfer.network import weights
 from keras_transfer.progress import Progress, Stopwatch
 from keras_transfer.recipe import Recipe
-from keras_transfer.training import objectives, two_phase
-from keras_transfer.training.material import Material
+from keras_transfer.training import head as heads
+from keras_transfer.training import loop, methods, objectives
+from keras_transfer.training.phase import LAST, Descend, Phase, Solve
+from keras_transfer.training.setup import Setup
+from keras_transfer.training.trainer import Trainer
 
 QUIET = Progress(quiet=True)
 
 
-def material(photos, progress=QUIET, **options):
-    given = {"weights": "random", "seed": 0, "refit": "off", "thaw": "middle_conv", "precision": "float32"}
-    options = given | options
-    recipe = Recipe(data=str(photos), **options)
+def trainer(photos, progress=QUIET, state=None, **options):
+    given = {"weights": "random", "seed": 0, "refit": "off", "thaw": "middle_conv", "precision": "float32", "views": 1}
+    # Gentle and short, as most tests want it.
+    given |= {"fine_tune_epochs": 3, "fine_tune_lr": 1e-4, "label_smoothing": 0.0}
+    recipe = Recipe(data=str(photos), **given | options)
     examples = splits.assign(sources.load(recipe.data), recipe.shares, recipe.seed)
     recipe = rule.complete(recipe, len(examples.rows("train")), len(examples.classes))
     source = weights.load(recipe.base, recipe.weights, int(recipe.size), recipe.seed)
     objective = objectives.of(examples)
     network = model.build(source.base, source.row, recipe, len(examples.classes), objective.output())
     digests = audit.digests(examples, QUIET)
-    return Material(recipe, source, network, examples, digests, objective, device.plan(recipe), progress)
+    setup = Setup(recipe, source, network, examples, digests, objective, device.plan(recipe), progress)
+    return Trainer(setup, Stopwatch(), state)
+
+
+def run(one):
+    methods.run(one)
+    return one.results
+
+
+def fine_tune(one, **options):
+    """Phase 2 alone, from the weights as they are."""
+    recipe = one.recipe
+    by = Descend(int(recipe.fine_tune_epochs), float(recipe.fine_tune_lr))
+    return one.run(Phase("fine-tune", recipe.thaw, by, recipe.views, **options))
 
 
 @pytest.mark.parametrize(
@@ -49,9 +66,9 @@ def test_stored_activations_train_as_the_whole_network_does(photos, base, size, 
     options |= {"fine_tune_lr": 1e-4, "label_smoothing": 0.1, "batch_size": 16}
     histories = []
     for views in ("1", "fresh"):
-        one = material(photos, views=views, engine="tensorflow", **options)
-        assert one.stored == (views == "1")
-        histories.append([phase.history for phase in two_phase.run(one, Stopwatch())])
+        one = trainer(photos, **options | {"views": views, "engine": "tensorflow"})
+        assert one.feed(thaw, one.recipe.views).stored == (views == "1")
+        histories.append([phase.history for phase in run(one)])
     (_, stored), (_, whole) = histories
     assert len(stored) == 2
     for one, other in zip(stored, whole, strict=True):
@@ -61,40 +78,40 @@ def test_stored_activations_train_as_the_whole_network_does(photos, base, size, 
 
 
 def test_the_frozen_part_stays_and_the_thawed_part_moves(photos, tiny_base):
-    one = material(photos, base=tiny_base, size=24, fine_tune_epochs=2, fine_tune_lr=1e-3)
-    before = {layer.name: [np.copy(value) for value in layer.get_weights()] for layer in one.network.base.layers}
-    one.extract()
-    two_phase.fit_head(one)
-    two_phase.fine_tune(one)
+    one = trainer(photos, base=tiny_base, size=24, fine_tune_epochs=2, fine_tune_lr=1e-3)
+    before = {layer.name: [np.copy(value) for value in layer.get_weights()] for layer in one.setup.network.base.layers}
+    one.run(Phase("head", "head", Solve("newton-cg")))
+    fine_tune(one, keep=LAST)
     changed = {
         layer.name
-        for layer in one.network.base.layers
+        for layer in one.setup.network.base.layers
         if any((a != b).any() for a, b in zip(before[layer.name], layer.get_weights(), strict=True))
     }
     assert changed == {"middle_conv", "high_conv"}
 
 
 def test_a_phase_that_runs_to_its_end_leaves_its_best_epoch(photos, tiny_base):
-    one = material(photos, base=tiny_base, size=24, dense="8", head_epochs=6, head_lr=0.5, patience="none", thaw="none")
-    one.extract()
-    phase = two_phase.fit_head(one)
+    one = trainer(photos, base=tiny_base, size=24, dense="8", head_epochs=6, head_lr=0.5, patience="none", thaw="none")
+    (phase,) = run(one)
     assert phase.epochs == 6
-    held = pipeline.InOrder(len(one.validation), 64)
-    found = one.network.head.evaluate(one.batches(one.validation, held, True), verbose=0, return_dict=True)
+    held = pipeline.InOrder(len(one.setup.validation), 64)
+    found = one.setup.network.head.evaluate(
+        one.feed("head").batches(one.setup.validation, held, True), verbose=0, return_dict=True
+    )
     assert found["cross_entropy"] == pytest.approx(phase.validation["loss"], rel=1e-4)
 
 
 def served_loss(one):
     """The validation loss of the network as it is served: float32, from decoded pixels."""
-    held = [one.examples.paths[row] for row in one.validation]
-    pixels = next(iter(pipeline.images(one.examples.contents, held, one.extractor.decoder, 100)))
-    probabilities = np.asarray(one.network.classifier()(pixels))
-    return -np.log(probabilities[np.arange(len(held)), one.examples.labels[one.validation]]).mean()
+    held = [one.setup.examples.paths[row] for row in one.setup.validation]
+    pixels = next(iter(pipeline.images(one.setup.examples.contents, held, one.feed("head").extractor.decoder, 100)))
+    probabilities = np.asarray(one.setup.network.classifier()(pixels))
+    return -np.log(probabilities[np.arange(len(held)), one.setup.examples.labels[one.setup.validation]]).mean()
 
 
 def test_phase_two_never_ends_worse_than_phase_one(photos, tiny_base):
-    one = material(photos, base=tiny_base, size=24, fine_tune_epochs=2, fine_tune_lr=30.0, batch_size=4)
-    phases = two_phase.run(one, Stopwatch())
+    one = trainer(photos, base=tiny_base, size=24, fine_tune_epochs=2, fine_tune_lr=30.0, batch_size=4)
+    phases = run(one)
     assert phases[1].best_epoch == 0
     assert phases[1].validation["loss"] == pytest.approx(phases[0].validation["loss"], abs=1e-5)
     assert phases[1].details["reached"]["loss"] > phases[0].validation["loss"]
@@ -104,8 +121,8 @@ def test_phase_two_never_ends_worse_than_phase_one(photos, tiny_base):
 def test_both_ends_of_phase_two_are_judged_in_float32(photos, tiny_base):
     """Not in bfloat16, which tells other losses of the same weights."""
     options = {"precision": "bfloat16", "engine": "tensorflow", "fine_tune_epochs": 1, "fine_tune_lr": 1e-8}
-    one = material(photos, base=tiny_base, size=24, **options)
-    _, tuned = two_phase.run(one, Stopwatch())
+    one = trainer(photos, base=tiny_base, size=24, **options)
+    _, tuned = run(one)
     assert tuned.details["before"]["loss"] == pytest.approx(tuned.details["reached"]["loss"], rel=1e-5)
     assert tuned.best_epoch == 0, "what gains no more than rounding is not kept"
     trained = next(values for key, values in tuned.history[0].items() if key == "val_cross_entropy")
@@ -114,55 +131,52 @@ def test_both_ends_of_phase_two_are_judged_in_float32(photos, tiny_base):
 
 def test_a_second_run_computes_nothing_anew(photos, tiny_base, fresh_cache):
     first, second = (
-        material(photos, base=tiny_base, size=24),
-        material(photos, base=tiny_base, size=24, dense="8", fine_tune_lr=1e-2),
+        trainer(photos, base=tiny_base, size=24),
+        trainer(photos, base=tiny_base, size=24, dense="8", fine_tune_lr=1e-2),
     )
-    first.extract()
-    second.extract()
-    assert first.extractor.computed == len(first.seen)
-    assert second.extractor.computed == 0
-    other = material(photos, base=tiny_base, size=24, pooling="max")
-    other.extract()
-    assert other.extractor.computed == len(other.seen)
+    for one in (first, second):
+        one.feed("middle_conv")
+    assert first.computed == len(first.setup.seen)
+    assert second.computed == 0
+    other = trainer(photos, base=tiny_base, size=24, pooling="max")
+    other.feed("middle_conv")
+    assert other.computed == len(other.setup.seen)
 
 
 def test_views_are_stored_and_repeat(photos, tiny_base, fresh_cache):
-    one = material(photos, base=tiny_base, size=24, views=3)
-    one.extract()
-    assert one.extractor.computed == 3 * len(one.seen)
-    digests = [one.digests[row] for row in one.train]
-    plain, *augmented = (stored.read(digests, [1])[0] for stored in one.sets)
+    one = trainer(photos, base=tiny_base, size=24, views=3)
+    feed = one.feed("middle_conv", 3)
+    assert one.computed == 3 * len(one.setup.seen)
+    digests = one.setup.digests_of(one.setup.train)
+    plain, *augmented = (stored.read(digests, [1])[0] for stored in feed.sets)
     assert all(np.abs(plain - view).max() > 0 for view in augmented)
-    again = material(photos, base=tiny_base, size=24, views=3)
-    again.extract()
-    assert again.extractor.computed == 0
-    two_phase.run(again, Stopwatch())
+    again = trainer(photos, base=tiny_base, size=24, views=3)
+    run(again)
+    assert again.computed == 0
 
 
 def test_fresh_views_train_on_new_pictures_each_epoch(photos, tiny_base):
     losses = []
     for augment in ("default", "none"):
-        one = material(
+        one = trainer(
             photos, base=tiny_base, size=24, views="fresh", augment=augment, fine_tune_epochs=2, fine_tune_lr=1e-4
         )
-        losses.append(two_phase.run(one, Stopwatch())[1].history[0]["loss"])
+        losses.append(run(one)[1].history[0]["loss"])
     assert losses[0] != pytest.approx(losses[1], rel=0.01)
 
 
 def test_everything_can_be_thawed_and_nothing(photos, tiny_base):
-    whole = material(photos, base=tiny_base, size=24, thaw="all", fine_tune_epochs=1)
-    phases = two_phase.run(whole, Stopwatch())
+    whole = trainer(photos, base=tiny_base, size=24, thaw="all", fine_tune_epochs=1)
+    phases = run(whole)
     assert phases[1].trainable_parameters == 2895
-    assert [
-        phase.name for phase in two_phase.run(material(photos, base=tiny_base, size=24, thaw="none"), Stopwatch())
-    ] == ["head"]
+    assert [phase.name for phase in run(trainer(photos, base=tiny_base, size=24, thaw="none"))] == ["head"]
 
 
 def test_a_trained_head_stops_early_and_keeps_its_best_epoch(photos, tiny_base):
-    one = material(
+    one = trainer(
         photos, base=tiny_base, size=24, dense="16", dropout=0.2, head_epochs=30, head_lr=0.05, patience=2, thaw="none"
     )
-    (phase,) = two_phase.run(one, Stopwatch())
+    (phase,) = run(one)
     assert phase.epochs < 30
     losses = [row["val_cross_entropy"] for row in phase.history]
     assert phase.best_epoch == int(np.argmin(losses)) + 1
@@ -170,20 +184,20 @@ def test_a_trained_head_stops_early_and_keeps_its_best_epoch(photos, tiny_base):
 
 
 def test_without_room_the_frozen_part_runs_in_each_epoch_and_says_so(photos, tiny_base, fresh_cache, capsys):
-    one = material(photos, Progress(), base=tiny_base, size=24, cache_limit=0.00005, fine_tune_epochs=1)
+    one = trainer(photos, Progress(), base=tiny_base, size=24, cache_limit=0.00005, fine_tune_epochs=1)
+    run(one)
     assert "--cache-limit is 5e-05 GB" in capsys.readouterr().err
-    assert not one.stored
-    two_phase.run(one, Stopwatch())
+    assert not one.feed("middle_conv").stored
 
 
 def test_a_solved_head_is_solved_again_with_the_validation_images(photos, tiny_base):
-    one = material(photos, base=tiny_base, size=24, refit="head", thaw="none")
-    head, refit = two_phase.run(one, Stopwatch())
-    assert refit.details["images"] == len(one.train) + len(one.validation)
+    one = trainer(photos, base=tiny_base, size=24, refit="head", thaw="none")
+    head, refit = run(one)
+    assert refit.details["images"] == len(one.setup.train) + len(one.setup.validation)
     assert refit.validation == head.details["cross_validation"]
-    kernel = one.network.head.get_layer("logits").get_weights()[0]
-    other = material(photos, base=tiny_base, size=24, refit="off", thaw="none")
-    two_phase.run(other, Stopwatch())
+    kernel = one.setup.network.head.get_layer("logits").get_weights()[0]
+    other = trainer(photos, base=tiny_base, size=24, refit="off", thaw="none")
+    run(other)
     assert np.abs(kernel - other.network.head.get_layer("logits").get_weights()[0]).max() > 0
 
 
@@ -191,8 +205,8 @@ TUNED = {"size": 24, "fine_tune_epochs": 4, "fine_tune_lr": 1e-3, "batch_size": 
 
 
 def test_a_thawed_network_that_was_kept_is_not_trained_again_by_default(photos, tiny_base):
-    one = material(photos, base=tiny_base, refit="head", **TUNED)
-    phases = two_phase.run(one, Stopwatch())
+    one = trainer(photos, base=tiny_base, refit="head", **TUNED)
+    phases = run(one)
     assert [phase.name for phase in phases] == ["head", "fine-tune"]
     assert phases[1].best_epoch > 0
     assert served_loss(one) == pytest.approx(phases[1].validation["loss"], abs=1e-4)
@@ -200,29 +214,29 @@ def test_a_thawed_network_that_was_kept_is_not_trained_again_by_default(photos, 
 
 def test_a_refit_runs_the_schedule_that_was_chosen(photos, tiny_base):
     """As many steps as led to the chosen epoch, at the rates of the whole schedule."""
-    one = material(photos, base=tiny_base, refit="on", **TUNED)
-    *_, tuned, refit = two_phase.run(one, Stopwatch())
+    one = trainer(photos, base=tiny_base, refit="on", **TUNED)
+    *_, tuned, refit = run(one)
     assert (refit.name, refit.validation) == ("refit", {})
     assert refit.epochs == tuned.best_epoch
-    optimizer = one.halves.tail.optimizer
-    steps = -(-len(one.train) // 8)
+    optimizer = one.feed("middle_conv").trainable.optimizer
+    steps = -(-len(one.setup.train) // 8)
     assert int(optimizer.iterations) == tuned.best_epoch * steps
     schedule = optimizer._learning_rate
     assert schedule.decay_steps + schedule.warmup_steps == 4 * steps
 
 
 def test_a_refit_that_lost_is_dropped(photos, tiny_base, monkeypatch):
-    one = material(photos, base=tiny_base, refit="on", **TUNED)
-    real, calls = two_phase._descend, []
+    one = trainer(photos, base=tiny_base, refit="on", **TUNED)
+    real, calls = loop.train, []
 
-    def diverging(material, name, descent, rows, held_out, backup):
-        calls.append(rows)
-        if len(rows) > len(material.train):
+    def diverging(name, model, batches, descent, *rest):
+        calls.append(batches.validation)
+        if batches.validation is None:
             descent = replace(descent, learning_rate=30.0)
-        return real(material, name, descent, rows, held_out, backup)
+        return real(name, model, batches, descent, *rest)
 
-    monkeypatch.setattr(two_phase, "_descend", diverging)
-    *_, tuned, refit = two_phase.run(one, Stopwatch())
+    monkeypatch.setattr(loop, "train", diverging)
+    *_, tuned, refit = run(one)
     assert len(calls) == 2
     assert refit.best_epoch == 0
     assert refit.details["training_loss"]["after"] > refit.details["training_loss"]["before"]
@@ -231,30 +245,29 @@ def test_a_refit_that_lost_is_dropped(photos, tiny_base, monkeypatch):
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_half_precision_stores_half_and_trains(photos, tiny_base, fresh_cache, precision):
-    one = material(photos, base=tiny_base, size=24, precision=precision, engine="tensorflow", fine_tune_epochs=1)
-    phases = two_phase.run(one, Stopwatch())
-    assert [dtype.itemsize for _, dtype in one.sets[0].specs()] == [2, 2]
+    one = trainer(photos, base=tiny_base, size=24, precision=precision, engine="tensorflow", fine_tune_epochs=1)
+    phases = run(one)
+    assert [dtype.itemsize for _, dtype in one.feed("middle_conv").sets[0].specs()] == [2, 2]
     assert np.isfinite(phases[1].history[0]["loss"])
     # Gradients of float16 vanish below 6e-8, those of bfloat16 do not.
-    scaled = isinstance(one.halves.tail.optimizer, keras.optimizers.LossScaleOptimizer)
+    scaled = isinstance(one.feed("middle_conv").trainable.optimizer, keras.optimizers.LossScaleOptimizer)
     assert scaled == (precision == "float16")
 
 
 def test_embeddings_too_large_for_memory_are_trained_on(photos, tiny_base, monkeypatch, capsys):
-    monkeypatch.setattr(two_phase, "_SOLVER_BYTES", 0)
-    one = material(photos, Progress(), base=tiny_base, size=24, thaw="none", refit="on")
-    phase, _ = two_phase.run(one, Stopwatch())
+    monkeypatch.setattr(heads, "SOLVER_BYTES", 0)
+    one = trainer(photos, Progress(), base=tiny_base, size=24, thaw="none", refit="on")
+    phase, _ = run(one)
     assert "too large to solve" in capsys.readouterr().err
     assert one.recipe.head_solver == "adam"
     assert phase.history[-1]["loss"] < phase.history[0]["loss"]
 
 
 def test_a_loss_that_is_no_number_says_what_to_lower(photos, tiny_base):
-    one = material(photos, base=tiny_base, size=24, head_epochs=1, thaw="none")
-    one.extract()
-    one.network.head.set_weights([np.full_like(value, np.nan) for value in one.network.head.get_weights()])
+    one = trainer(photos, base=tiny_base, size=24, head_epochs=1, thaw="none")
+    one.setup.network.head.set_weights([np.full_like(value, np.nan) for value in one.setup.network.head.get_weights()])
     with pytest.raises(UserError, match="--head-lr"):
-        two_phase.fit_head(one)
+        run(one)
 
 
 class Interrupted(Progress):
@@ -279,26 +292,30 @@ class Interrupted(Progress):
         yield advance
 
 
+def tail(one):
+    return one.feed("middle_conv").trainable.get_weights()
+
+
 FIVE_EPOCHS = {"size": 24, "fine_tune_epochs": 5, "patience": "none", "batch_size": 4}
 
 
 def interrupted(photos, base, backup):
-    one = material(photos, Interrupted(), base=base, **FIVE_EPOCHS)
+    one = trainer(photos, Interrupted(), backup, base=base, **FIVE_EPOCHS)
     with pytest.raises(KeyboardInterrupt):
-        two_phase.run(one, Stopwatch(), backup)
-    return material(photos, base=base, **FIVE_EPOCHS)
+        run(one)
+    return trainer(photos, state=backup, base=base, **FIVE_EPOCHS)
 
 
 def test_an_interrupted_phase_ends_as_if_it_had_not_been(photos, tiny_base, tmp_path):
     again = interrupted(photos, tiny_base, tmp_path)
-    phase = two_phase.run(again, Stopwatch(), tmp_path)[1]
-    whole = material(photos, base=tiny_base, **FIVE_EPOCHS)
-    expected = two_phase.run(whole, Stopwatch())[1]
+    phase = run(again)[1]
+    whole = trainer(photos, base=tiny_base, **FIVE_EPOCHS)
+    expected = run(whole)[1]
     assert [row["epoch"] for row in phase.history] == [1, 2, 3, 4, 5]
     for row, other in zip(phase.history, expected.history, strict=True):
         assert row["val_loss"] == pytest.approx(other["val_loss"], rel=1e-4)
     assert phase.best_epoch == expected.best_epoch
-    for one, other in zip(again.halves.tail.get_weights(), whole.halves.tail.get_weights(), strict=True):
+    for one, other in zip(tail(again), tail(whole), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)
     assert [file.name for file in tmp_path.rglob("*.h5")] == ["last.weights.h5"]
 
@@ -319,18 +336,18 @@ def make_best(folder, epoch):
 def test_patience_goes_on_where_it_was_interrupted(photos, tiny_base, tmp_path):
     again = interrupted(photos, tiny_base, tmp_path)
     make_best(tmp_path, 1)
-    again.recipe = again.recipe.replace(patience=2)
-    assert two_phase.run(again, Stopwatch(), tmp_path)[1].epochs == 3
+    again.choose(again.recipe.replace(patience=2))
+    assert run(again)[1].epochs == 3
 
 
 def test_the_best_epoch_before_an_interruption_is_kept(photos, tiny_base, tmp_path):
     again = interrupted(photos, tiny_base, tmp_path)
     log = make_best(tmp_path, 2)
-    twin = keras.models.clone_model(again.halves.tail)
+    twin = keras.models.clone_model(again.feed("middle_conv").trainable)
     twin.load_weights(log.parent / "best.weights.h5")
-    phase = two_phase.run(again, Stopwatch(), tmp_path)[1]
+    phase = run(again)[1]
     assert phase.best_epoch == 2
-    for one, other in zip(again.halves.tail.get_weights(), twin.get_weights(), strict=True):
+    for one, other in zip(tail(again), twin.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -339,15 +356,15 @@ def test_phases_that_ended_before_an_interruption_are_not_run_again(photos, tiny
     options |= {"fine_tune_lr": 1e-3, "patience": "none"}
     stopped = Interrupted(run=2)
     with pytest.raises(KeyboardInterrupt):
-        two_phase.run(material(photos, stopped, **options), Stopwatch(), tmp_path)
+        run(trainer(photos, stopped, tmp_path, **options))
     assert [name for name in stopped.tasks if name != "Features"] == ["Head", "Fine-tuning"] * 2
-    again, whole = (material(photos, Interrupted(run=0), **options) for _ in range(2))
-    phases = two_phase.run(again, Stopwatch(), tmp_path)
-    assert [name for name in again.progress.tasks if name != "Features"] == ["Fine-tuning"]
-    expected = two_phase.run(whole, Stopwatch())
+    again, whole = (trainer(photos, Interrupted(run=0), state, **options) for state in (tmp_path, None))
+    phases = run(again)
+    assert [name for name in again.setup.progress.tasks if name != "Features"] == ["Fine-tuning"]
+    expected = run(whole)
     for phase, other in zip(phases, expected, strict=True):
         assert phase.validation == pytest.approx(other.validation, rel=1e-4)
         assert (phase.epochs, phase.best_epoch) == (other.epochs, other.best_epoch)
         assert len(phase.history) == len(other.history)
-    for one, other in zip(again.halves.tail.get_weights(), whole.halves.tail.get_weights(), strict=True):
+    for one, other in zip(tail(again), tail(whole), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)

@@ -3,8 +3,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.progress import Progress
+from keras_transfer.training.loop import Batches, train
 from keras_transfer.training.objectives import Classification
-from keras_transfer.training.phases import Descent, Feed, train
+from keras_transfer.training.phase import Descend
 
 
 class Counting(keras.layers.Layer):
@@ -25,7 +26,7 @@ def test_the_training_step_is_traced_once():
     targets = np.eye(3, dtype="float32")[np.arange(12) % 3]
     batches = tf.data.Dataset.from_tensor_slices((np.ones((12, 4), "float32"), targets)).batch(4).repeat()
     counting.traced = 0
-    descent = Descent(2, 1e-3, 0.0, None, False, Classification(targets))
-    phase = train("head", model, Feed(batches, 12, 3, None), descent, Progress(quiet=True))
+    objective, progress = Classification(targets), Progress(quiet=True)
+    phase = train("head", model, Batches(batches, 12, 3, None), Descend(2, 1e-3), objective, False, progress)
     assert phase.epochs == 2
     assert counting.traced == 1

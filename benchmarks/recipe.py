@@ -1,0 +1,179 @@
+"""The study behind `keras_transfer/rule.py`: what each choice reaches on test images, against the head alone.
+
+For each base, set, number of images a class and seed, every choice trains on the same images and is tested on the same
+others, from stored activations. Records are appended to a file as they come, so that a study that was stopped goes on
+where it was; the table is made from that file.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_transfer import device, transfer
+from keras_transfer.data import audit, sources
+from keras_transfer.data.examples import SPLITS, Examples
+from keras_transfer.evaluation import metrics
+from keras_transfer.network import network
+from keras_transfer.progress import Progress, Stopwatch
+from keras_transfer.recipe import Recipe
+from keras_transfer.rule import complete
+from keras_transfer.training import methods, objectives
+from keras_transfer.training.setup import Setup
+from keras_transfer.training.trainer import Trainer
+
+_HELD_OUT = 0.15 / 0.85  # Share of the images that are not for the test, as `--split 70/15/15` has it.
+HEAD = "head"
+_DEEP: dict[str, Any] = {"views": 4, "fine_tune_epochs": 12, "label_smoothing": 0.1, "patience": "none"}
+# Options of the program by the name of the choice; `{deep}` is the block from which seven tenths are trained.
+CHOICES: dict[str, dict[str, Any]] = {
+    HEAD: {"thaw": "none", "views": 1},
+    "head, 4 views": {"thaw": "none", "views": 4},
+    "head, 8 views": {"thaw": "none", "views": 8},
+    "by rule": {},
+    "last stage": {**_DEEP, "thaw": "{top}"},
+    "deep": {**_DEEP, "thaw": "{deep}"},
+    "deep, rate / 3": {**_DEEP, "thaw": "{deep}", "fine_tune_lr": 1e-4},
+    "deep, rate x 3": {**_DEEP, "thaw": "{deep}", "fine_tune_lr": 1e-3},
+    "deep, 1 view": {**_DEEP, "thaw": "{deep}", "views": 1},
+    "deep, no smoothing": {**_DEEP, "thaw": "{deep}", "label_smoothing": 0.0},
+    "deep, weight decay": {**_DEEP, "thaw": "{deep}", "weight_decay": 0.01},
+    "deep, 6 epochs": {**_DEEP, "thaw": "{deep}", "fine_tune_epochs": 6},
+    "deep, 24 epochs": {**_DEEP, "thaw": "{deep}", "fine_tune_epochs": 24},
+}
+
+
+def pool(examples: Examples, a_class: int, seed: int) -> Examples:
+    """Return the examples with `a_class` images of each class to train and validate on, and others to test.
+
+    A source with a test split is tested on that; of another, all images that are not drawn test.
+    """
+    given = examples.splits == SPLITS.index("test")
+    splits = np.full(len(examples), SPLITS.index("test"), "int8")
+    generator = np.random.default_rng(seed)
+    for label in range(len(examples.classes)):
+        indices = generator.permutation(np.flatnonzero((examples.labels == label) & ~given))
+        drawn = indices[:a_class]
+        held = max(1, round(_HELD_OUT * len(drawn)))
+        splits[drawn[:held]], splits[drawn[held:]] = SPLITS.index("validation"), SPLITS.index("train")
+        if given.any():
+            splits[indices[a_class:]] = -1
+    chosen = replace(examples, splits=splits)
+    return chosen.at(np.flatnonzero(splits >= 0)) if given.any() else chosen
+
+
+def measure(
+    recipe: Recipe, a_class: Sequence[int], seeds: Sequence[int], choices: Sequence[str], file: Path
+) -> Iterator[dict[str, Any]]:
+    """Yield a record a draw and choice that the file does not hold yet, and append it there.
+
+    Args:
+        recipe: Gives base, weights, data and size.
+        a_class: Images a class, validation included.
+        seeds: Of the draws.
+        choices: Of `CHOICES`.
+        file: JSON, one record a line.
+    """
+    progress = Progress(quiet=True)
+    done = {_key(record) for record in read(file)}
+    examples = sources.load(recipe.data)
+    digests = dict(zip(examples.paths, audit.digests(examples, progress), strict=True))
+    for count in a_class:
+        for seed in seeds:
+            split = pool(examples, count, seed)
+            for choice in choices:
+                draw = {"base": Path(recipe.base).stem, "data": _name(recipe.data), "a_class": count, "seed": seed}
+                record = {**draw, "choice": choice}
+                if _key(record) in done:
+                    continue
+                record |= _run(recipe.replace(seed=seed), split, [digests[path] for path in split.paths], choice)
+                with file.open("a", encoding="utf-8") as stream:
+                    stream.write(json.dumps(record) + "\n")
+                yield record
+
+
+def _run(recipe: Recipe, split: Examples, digests: Sequence[bytes], choice: str) -> dict[str, Any]:
+    """Train as a choice says and return test scores and seconds."""
+    progress, timer, begun = Progress(quiet=True), Stopwatch(), time.monotonic()
+    with transfer.built_in_float32():
+        source = transfer.load_base(recipe, progress)
+        blocks = source.row.blocks
+        names = {"top": source.row.top, "deep": blocks[len(blocks) - max(1, round(0.7 * len(blocks)))].name}
+        options = {
+            key: value.format(**names) if isinstance(value, str) else value for key, value in CHOICES[choice].items()
+        }
+        chosen = complete(recipe.replace(**options), len(split.rows("train")), len(split.classes))
+        objective = objectives.of(split)
+        built = network.build(source.base, source.row, chosen, len(split.classes), objective.output())
+        plan = device.plan(chosen, split.task)
+        trainer = Trainer(Setup(chosen, source, built, split, digests, objective, plan, progress), timer)
+        methods.run(trainer)
+        seconds = time.monotonic() - begun
+        test = split.rows("test")
+        probabilities = np.asarray(built.output(trainer.logits(test)))
+    report = metrics.report(split.task, probabilities, split.labels[test])
+    kept = ("accuracy", "loss", "expected_calibration_error")
+    return {
+        **{name: report[name] for name in kept},
+        "phase": trainer.exported.name,
+        "thawed": trainer.thawed,
+        "seconds": seconds,
+        "computed": trainer.computed,
+    }
+
+
+def read(file: Path) -> list[dict[str, Any]]:
+    """Return the records of a file; none if there is none."""
+    return [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
+
+
+def table(records: Sequence[dict[str, Any]]) -> list[str]:
+    """Return, for each base, set, number of images and choice, the mean over seeds and the gain over the head."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for record in records:
+        groups.setdefault((record["base"], record["data"], record["a_class"], record["choice"]), []).append(record)
+    lines = [
+        "| base | data | a class | choice | test accuracy | gain over the head, points | loss | calibration error "
+        "| phase 2 kept | seconds / head's | seeds |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for (*draw, choice), group in groups.items():
+        heads = {record["seed"]: record for record in groups.get((*draw, HEAD), [])}
+        pairs = [(record, heads[record["seed"]]) for record in group if record["seed"] in heads]
+        gains = [100 * (record["accuracy"] - head["accuracy"]) for record, head in pairs]
+        means = [
+            float(np.mean([record[key] for record in group]))
+            for key in ("accuracy", "loss", "expected_calibration_error")
+        ]
+        kept = sum(record["phase"] not in ("head", "refit") for record in group)
+        times = [record["seconds"] / head["seconds"] for record, head in pairs]
+        cells = [*draw, choice, f"{means[0]:.3f}", _interval(gains), f"{means[1]:.3f}", f"{means[2]:.3f}"]
+        cells += [f"{kept} of {len(group)}", f"{np.median(times):.1f}" if times else "", len(group)]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return lines
+
+
+def _interval(gains: Sequence[float]) -> str:
+    """Return the mean with the half-width of its 95% interval by Student's t, where there are several."""
+    if not gains:
+        return ""
+    if len(gains) == 1:
+        return f"{gains[0]:+.1f}"
+    from scipy.stats import t
+
+    half = float(t.ppf(0.975, len(gains) - 1) * np.std(gains, ddof=1) / np.sqrt(len(gains)))
+    return f"{np.mean(gains):+.1f} ± {half:.1f}"
+
+
+def _name(data: str) -> str:
+    return data if ":" in data else Path(data).stem
+
+
+def _key(record: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(record[key] for key in ("base", "data", "a_class", "seed", "choice"))

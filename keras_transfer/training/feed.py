@@ -1,0 +1,164 @@
+"""What phases train on: activations of a run's images that were stored once, or, where they are not, pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from functools import cached_property, partial
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_transfer import cache, features
+from keras_transfer.cache import ActivationSet
+from keras_transfer.data import augment, pipeline
+from keras_transfer.features import Extractor
+from keras_transfer.network.bases import Block
+from keras_transfer.network.cut import Frozen, cut
+from keras_transfer.network.precision import computing_in
+from keras_transfer.training import failures
+from keras_transfer.training.setup import Setup
+
+FRESH = "fresh"
+
+
+class Feed:
+    """A network cut below a block, and a run's images on both sides of the cut.
+
+    Args:
+        setup: Of the run.
+        block: The lowest block that is trained; None trains the head alone.
+        views: Augmented views of each image that are stored, the image itself among them; `fresh` augments anew in
+            each epoch, from pixels.
+
+    Attributes:
+        cut: The network's halves.
+        extractor: Computes activations, or finds them.
+        sets: Activations of all training and validation images, one set a view, once they are extracted.
+        stored: Whether what is trained gets stored activations; otherwise pixels, in each epoch anew.
+        views: How many views there are; 1 where they are fresh.
+    """
+
+    def __init__(self, setup: Setup, block: Block | None, views: int | str = 1) -> None:
+        self.setup, self.fresh = setup, views == FRESH and setup.recipe.augment != "none"
+        self.boundary = block.name if block else "none"
+        self.cut = cut(setup.network, block)
+        self.stored = block is None or bool(block.boundary and views != FRESH)
+        self.views = views if isinstance(views, int) and setup.recipe.augment != "none" else 1
+        self.sets: list[ActivationSet] = []
+        self.extractor = self._extractor()
+
+    def extract(self) -> None:
+        """Pass every training and validation image through the frozen part, where that was not done before."""
+        if self.sets:
+            return
+        self._make_room()
+        setup = self.setup
+        examples, digests = setup.examples.at(setup.seen), setup.digests_of(setup.seen)
+        self.sets = [self.extractor.plain(examples, digests)]
+        for view in range(1, self.views):
+            self.sets.append(self.extractor.view(view, setup.recipe.seed, setup.flips, examples, digests))
+
+    def batches(
+        self, indices: np.ndarray, order: pipeline.Order, embedding: bool = False, augmented: bool = False
+    ) -> tf.data.Dataset:
+        """Return batches of what a phase trains on, their targets and, for training, the weights of the images.
+
+        Args:
+            indices: Of the examples.
+            order: View and positions within `indices` of each batch.
+            embedding: Give what the head takes; otherwise what the thawed part takes.
+            augmented: For training: weigh images, and augment freshly decoded pixels, where the recipe says so.
+        """
+        setup = self.setup
+        targets = setup.targets(indices) if augmented else [setup.objective.targets[indices]]
+        if self.stored or embedding:
+            specs = self.sets[0].specs()
+            signature = features.boundary_signature(self.sets[0])
+            tensors = list(range(len(signature)))
+            if embedding:
+                tensors, (shape, dtype) = [len(specs) - 1], specs[-1]
+                signature = [tf.TensorSpec((None, *shape), tf.as_dtype(dtype))]
+            read = partial(_read, self.sets, setup.digests_of(indices), tensors)
+            return pipeline.stored(read, signature, targets, order)
+        batches = pipeline.decoded(setup.examples.at(indices), targets, self.extractor.decoder, order)
+        if augmented and self.fresh:
+            seed, flip = setup.recipe.seed, setup.flips
+            changed = batches.enumerate(order.start).map(
+                lambda step, batch: (augment.change(batch[0], step, seed, flip), *batch[1:])
+            )
+            return changed.prefetch(2)
+        return batches
+
+    def in_order(self, indices: np.ndarray) -> pipeline.Order:
+        """Return the order of a pass without training: in larger batches, those that wait would take more memory."""
+        return pipeline.InOrder(len(indices), 2 * int(self.setup.recipe.batch_size))
+
+    def logits(self, indices: np.ndarray) -> np.ndarray:
+        """Return the network's logits, float32 `[N, K]`, for some images, test images among them.
+
+        In float32, in which the network is served, whatever precision it is trained in: weights of different phases
+        are compared by it.
+        """
+        order = self.in_order(indices)
+        if self.stored:
+            digests = self.setup.digests_of(indices)
+            activations = self.extractor.plain(self.setup.examples.at(indices), digests)
+            signature = features.boundary_signature(activations)
+            read = partial(_read, [activations], digests, list(range(len(signature))))
+            batches = pipeline.stored(read, signature, [], order)
+        else:
+            batches = pipeline.decoded(self.setup.examples.at(indices), [], self.extractor.decoder, order)
+        with failures.reported(self._in_float32):
+            outputs = [self._in_float32.predict_on_batch(x) for (x,) in batches]
+        return np.concatenate(list(map(keras.ops.convert_to_numpy, outputs)))
+
+    def embeddings(self, indices: np.ndarray, view: int) -> np.ndarray:
+        """Return what the head takes, float32 `[N, D]`, for some training or validation images of a view."""
+        return features.embeddings(self.sets[view], self.setup.digests_of(indices))
+
+    @cached_property
+    def trainable(self) -> keras.Model:
+        """What a phase trains, from what `batches` gives to logits."""
+        if self.stored:
+            return self.cut.tail
+        pixels = keras.Input(self.setup.network.base.input_shape[1:], name="images")
+        return keras.Model(pixels, self.cut.tail(Frozen(self.cut.below)(pixels)))
+
+    @cached_property
+    def _in_float32(self) -> keras.Model:
+        """The same layers as a model of its own, whose function is traced in float32."""
+        return keras.Model(self.trainable.input, self.trainable.output)
+
+    def computing(self, model: keras.Model) -> AbstractContextManager[None]:
+        """Let a model that is trained compute in the plan's precision; logits and losses stay float32."""
+        logits = self.setup.network.head.get_layer("logits")
+        return computing_in(self.setup.plan.policy, model, self.cut.below, but=[logits])
+
+    def _extractor(self) -> Extractor:
+        setup = self.setup
+        frozen = self.cut.frozen if self.stored else cut(setup.network, None).frozen
+        boundary = self.boundary if self.stored else "none"
+        return features.extractor(
+            frozen, boundary, setup.network, setup.source, setup.recipe, setup.plan, setup.progress
+        )
+
+    def _make_room(self) -> None:
+        images, limit = len(self.setup.seen), self.setup.recipe.cache_limit
+        needed = self.extractor.bytes_per_image * images * self.views
+        reason = cache.room(needed, limit)
+        if reason is not None and self.stored and self.boundary != "none":
+            self.setup.progress.warn(
+                f"Storing the activations at {self.boundary} would take {needed / 1e9:.1f} GB, but {reason}. "
+                "They are computed anew in each epoch, which takes longer."
+            )
+            self.stored, self.views = False, 1
+            self.extractor = self._extractor()
+            cache.room(self.extractor.bytes_per_image * images, limit)
+
+
+def _read(
+    sets: Sequence[ActivationSet], digests: Sequence[bytes], tensors: Sequence[int], view: int, positions: np.ndarray
+) -> list[np.ndarray]:
+    return sets[view].read([digests[position] for position in positions], tensors)

@@ -1,0 +1,77 @@
+"""Phase 1 of a linear head: solved on stored embeddings, its penalty chosen by cross-validation."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from keras_transfer.data import splits
+from keras_transfer.training import penalty, solver
+from keras_transfer.training.feed import Feed
+from keras_transfer.training.penalty import Choice
+from keras_transfer.training.phase import PhaseResult, Solve
+from keras_transfer.training.setup import Setup
+
+# A solved head holds all embeddings in memory, several times over; above this it is trained by gradient.
+SOLVER_BYTES = 2**28
+
+
+def solvable(setup: Setup, views: int) -> bool:
+    """Return whether the embeddings of all images that are not for the test are small enough to solve a head on."""
+    width = int(setup.network.head.input_shape[-1])
+    return len(setup.seen) * views * width * 4 <= SOLVER_BYTES
+
+
+def solve(feed: Feed, indices: np.ndarray, how: Solve, name: str) -> PhaseResult:
+    """Solve the head of a feed's network on the embeddings of some images.
+
+    Args:
+        feed: Extracted.
+        indices: Of the images; where the validation images are among them, nothing validates the head.
+        how: Method and penalty.
+        name: Of the phase.
+    """
+    begun, setup = time.monotonic(), feed.setup
+    details: dict[str, object] = {"solver": how.method, "strength": how.strength}
+    iterations = 0
+    if how.strength is None:
+        choice = _choose(feed, how.method)
+        how, iterations = Solve(how.method, choice.strength), choice.solution.iterations
+        details |= {"strength": choice.strength, "cross_validation": _held_out_scores(setup, choice)}
+    embeddings, targets, weights = _data(feed, indices, how.method)
+    solution = setup.objective.solve(embeddings, targets, how.strength or 1.0, weights)
+    head = embeddings.head(solution)
+    setup.network.head.get_layer("logits").set_weights([head.kernel, head.bias])
+    iterations = iterations or solution.iterations
+    scores: dict[str, float] = {}
+    if not np.isin(setup.validation, indices).any():
+        held = feed.embeddings(setup.validation, 0)
+        scores = setup.objective.judge(head.logits(held), setup.objective.targets[setup.validation])
+    seconds = time.monotonic() - begun
+    rate = len(targets) / max(seconds, 1e-9)
+    history = [{"phase": name, "iterations": iterations, **{f"val_{key}": value for key, value in scores.items()}}]
+    count = head.kernel.size + head.bias.size
+    return PhaseResult(name, iterations, iterations, seconds, count, rate, scores, history, details)
+
+
+def _choose(feed: Feed, method: str) -> Choice:
+    """Choose the penalty on all images that are not for the test."""
+    setup = feed.setup
+    examples = setup.examples.at(setup.seen)
+    folds = penalty.folds(splits.strata(examples), examples.groups, setup.recipe.seed)
+    return penalty.choose(setup.objective, *_data(feed, setup.seen, method), folds, feed.views)
+
+
+def _held_out_scores(setup: Setup, choice: Choice) -> dict[str, float]:
+    """Return the scores of the chosen penalty's held-out logits; none if nothing could be held out."""
+    held = np.flatnonzero(~np.isnan(choice.logits[:, 0]))
+    return setup.objective.judge(choice.logits[held], setup.objective.targets[setup.seen[held]]) if len(held) else {}
+
+
+def _data(feed: Feed, indices: np.ndarray, method: str) -> tuple[solver.Standardised, np.ndarray, np.ndarray | None]:
+    """Return embeddings of all views of some images, view after view, their targets, and their weights if any."""
+    views = [feed.embeddings(indices, view) for view in range(feed.views)]
+    embeddings = solver.standardise(np.concatenate(views) if len(views) > 1 else views[0], method)
+    targets, *weights = (np.concatenate([table] * feed.views) for table in feed.setup.targets(indices))
+    return embeddings, targets, weights[0] if weights else None

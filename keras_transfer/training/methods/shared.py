@@ -1,0 +1,48 @@
+"""What the methods of transfer have in common: how a recipe describes the head's phase and gradient training."""
+
+from __future__ import annotations
+
+from keras_transfer import rule
+from keras_transfer.recipe import SOLVERS, Recipe
+from keras_transfer.training import head
+from keras_transfer.training.phase import HEAD, Descend, Phase, Solve
+from keras_transfer.training.trainer import Trainer
+
+
+def head_phase(trainer: Trainer, views: int = 1) -> Phase:
+    """Return the phase that fits the head on frozen features: solved if it can be, else trained by gradient.
+
+    Where the embeddings are too large to solve the head, the trainer's recipe says so afterwards.
+    """
+    recipe = trainer.recipe
+    if recipe.head_solver in SOLVERS and head.solvable(trainer.setup, views):
+        return Phase("head", HEAD, Solve(recipe.head_solver), views)
+    if recipe.head_solver in SOLVERS:
+        trainer.setup.progress.warn(
+            "The embeddings are too large to solve the head in memory; it is trained by gradient."
+        )
+        images, classes = len(trainer.setup.train), len(trainer.setup.examples.classes)
+        recipe = trainer.choose(rule.complete(recipe.replace(head_solver="adam"), images, classes))
+    by = Descend(int(recipe.head_epochs), float(recipe.head_lr), patience=patience(recipe))
+    return Phase("head", HEAD, by, views)
+
+
+def fine_tuning(recipe: Recipe) -> Descend:
+    """Return how a complete recipe trains the base."""
+    return Descend(
+        int(recipe.fine_tune_epochs),
+        float(recipe.fine_tune_lr),
+        float(recipe.weight_decay),
+        float(recipe.label_smoothing),
+        patience(recipe),
+    )
+
+
+def stored_views(recipe: Recipe) -> int:
+    """Return how many views of each image are stored."""
+    return recipe.views if isinstance(recipe.views, int) else 1
+
+
+def patience(recipe: Recipe) -> int | None:
+    """Return the epochs without gain before stopping; None runs all."""
+    return None if recipe.patience == "none" else int(recipe.patience)

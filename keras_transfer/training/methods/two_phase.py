@@ -1,0 +1,48 @@
+"""The two phases of transfer: the head on frozen features, then the top blocks at a low rate.
+
+"Linear probe, then fine-tune" (Kumar et al. 2022, https://arxiv.org/abs/2202.10054): a head that is solved first
+lets the blocks above the boundary train without first being torn apart by a random one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from keras_transfer import rule
+from keras_transfer.data import sizes
+from keras_transfer.data.examples import CLASSIFICATION
+from keras_transfer.recipe import AUTO
+from keras_transfer.training.methods import shared
+from keras_transfer.training.phase import BEST_OR_BEFORE, Phase
+from keras_transfer.training.trainer import Trainer
+
+NAME = "two-phase"
+
+
+def phases(trainer: Trainer) -> Iterator[Phase]:
+    """Yield the head's phase; then, by what it reached, one that fine-tunes, or the head's again, on more views."""
+    recipe, setup = trainer.recipe, trainer.setup
+    views = shared.stored_views(recipe)
+    if recipe.thaw not in (AUTO, "none", "0") and recipe.fine_tune_epochs != 0:
+        # Features come with the activations at the boundary, in the same pass.
+        trainer.feed(recipe.thaw, views if recipe.views in (AUTO, views) else recipe.views)
+    yield shared.head_phase(trainer, views)
+    recipe, why = rule.fine_tuning(recipe, setup.source.row, _situation(trainer))
+    trainer.choose(recipe)
+    if recipe.thaw != "none":
+        setup.progress.say(f"{why}: {recipe.thaw} and all above is fine-tuned.")
+        yield Phase("fine-tune", recipe.thaw, shared.fine_tuning(recipe), recipe.views, keep=BEST_OR_BEFORE)
+    elif shared.stored_views(recipe) > views:
+        setup.progress.say(f"{why}; the head is fitted on {recipe.views} views of each image.")
+        yield shared.head_phase(trainer, shared.stored_views(recipe))
+    else:
+        setup.progress.say(f"{why}.")
+
+
+def _situation(trainer: Trainer) -> rule.Situation:
+    setup, result = trainer.setup, trainer.results[-1]
+    if setup.examples.task != CLASSIFICATION:
+        return rule.Situation(len(setup.train), 1, None, 1.0)
+    scores = result.details.get("cross_validation") or result.validation
+    enlarged = setup.network.size / sizes.median_short_side(setup.examples.at(setup.train), setup.network.size)
+    return rule.Situation(len(setup.train), len(setup.examples.classes), scores[setup.objective.score], enlarged)

@@ -1,0 +1,99 @@
+"""What a phase of training is told, and what comes of it: data, not behaviour."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+HEAD, ALL = "head", "all"
+# Which weights a phase leaves: of its best epoch, of that one or of before, or of its last.
+BEST, BEST_OR_BEFORE, LAST = "best", "best or before", "last"
+
+
+@dataclass(frozen=True)
+class Solve:
+    """Solve a linear head, which is a convex problem.
+
+    Attributes:
+        method: scikit-learn's name of the solver.
+        strength: Inverse of the L2 penalty; None chooses it by cross-validation.
+    """
+
+    method: str
+    strength: float | None = None
+
+
+@dataclass(frozen=True)
+class Descend:
+    """Train by gradient: AdamW (Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101).
+
+    Attributes:
+        epochs: Most epochs, over which the schedule runs.
+        learning_rate: Peak; reached after a tenth of all steps, then falling to zero as a cosine.
+        weight_decay: Share of a weight, times the learning rate, that a step takes from it.
+        label_smoothing: Share of the target spread over all classes (Szegedy et al. 2016).
+        patience: Epochs without a better validation loss before stopping; None runs all.
+        stop: The epoch to end after, wherever the schedule is then; None runs it to its end.
+    """
+
+    epochs: int
+    learning_rate: float
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    patience: int | None = None
+    stop: int | None = None
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase of training.
+
+    Attributes:
+        name: As tables, `history.csv` and `metrics.json` show it.
+        trains: `head`, the name of a block (it and all above), or `all`.
+        by: How.
+        views: Augmented views of each image, itself among them, that are stored and rotated through; `fresh` draws
+            new ones in each epoch.
+        keep: Which weights it leaves: `best` (of the epoch of the least validation loss), `best or before` or `last`.
+    """
+
+    name: str
+    trains: str
+    by: Solve | Descend
+    views: int | str = 1
+    keep: str = BEST
+
+
+@dataclass
+class PhaseResult:
+    """What a phase did.
+
+    Attributes:
+        name: Of the phase.
+        epochs: Epochs run; of a solved head, the solver's iterations.
+        best_epoch: The epoch whose weights were kept; 0 if those from before the phase were better.
+        seconds: Wall time.
+        trainable_parameters: Weights that could change.
+        images_per_second: Training images a second, validation included.
+        validation: Score (`accuracy`, or `r2`) and `loss` (cross-entropy, nats, or squared error) on the validation
+            split, of the network that the phase left; empty where it trained on that split.
+        history: One record an epoch.
+        details: What else a phase wants to record.
+    """
+
+    name: str
+    epochs: int
+    best_epoch: int
+    seconds: float
+    trainable_parameters: int
+    images_per_second: float
+    validation: dict[str, float]
+    history: list[dict[str, Any]] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def record(self) -> dict[str, Any]:
+        """Return the phase as `metrics.json` has it."""
+        fields = asdict(self)
+        details = fields.pop("details")
+        fields.pop("history")
+        return fields | details

@@ -1,0 +1,72 @@
+"""What a run trains, on what images, and how it computes: the same for all of its phases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from keras_transfer.data.examples import Examples
+from keras_transfer.device import Plan
+from keras_transfer.network.network import Network
+from keras_transfer.network.weights import Source
+from keras_transfer.progress import Progress
+from keras_transfer.recipe import Recipe
+from keras_transfer.training import objectives
+from keras_transfer.training.objectives import Objective
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A network and a run's images.
+
+    Attributes:
+        recipe: Complete but for what a method chooses while it trains.
+        source: Base and weights.
+        network: Trained in place.
+        examples: With splits.
+        digests: Of each example's file.
+        objective: What to learn.
+        plan: Precision, XLA, engine.
+        progress: Is told of everything.
+    """
+
+    recipe: Recipe
+    source: Source
+    network: Network
+    examples: Examples
+    digests: Sequence[bytes]
+    objective: Objective
+    plan: Plan
+    progress: Progress
+
+    @cached_property
+    def train(self) -> np.ndarray:
+        """Indices of the training images, int64."""
+        return self.examples.rows("train")
+
+    @cached_property
+    def validation(self) -> np.ndarray:
+        """Indices of the validation images, int64."""
+        return self.examples.rows("validation")
+
+    @cached_property
+    def seen(self) -> np.ndarray:
+        """Indices of all images that are not for the test, training images first, int64."""
+        return np.concatenate([self.train, self.validation])
+
+    @property
+    def flips(self) -> bool:
+        """Whether a mirrored image may mean the same."""
+        return self.recipe.augment != "no-flip" and self.examples.source != "digits"
+
+    def digests_of(self, indices: np.ndarray) -> list[bytes]:
+        """Return the digests of some images."""
+        return [self.digests[index] for index in indices]
+
+    def targets(self, indices: np.ndarray) -> list[np.ndarray]:
+        """Return what training compares with: targets and, where classes are weighed, the images' weights."""
+        targets = self.objective.targets[indices]
+        return [targets, objectives.class_weights(targets)] if self.recipe.class_weights == "balanced" else [targets]
