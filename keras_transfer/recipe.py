@@ -39,7 +39,7 @@ class Recipe:
         UsageError: naming the option, the value received, and the nearest right one.
     """
 
-    base: str = _option("vgg16", "Base to transfer: a name from `bases`, or a .keras feature extractor.")
+    base: str = _option("vgg16", "Base to transfer: a name from `bases`, or a .keras or .h5 model.")
     data: str = _option(
         "digits", "Folder or .zip of class folders, CSV, .npz or TFRecord files, tfds:NAME, or 'digits'."
     )

@@ -10,6 +10,7 @@ import math
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,8 +22,21 @@ import keras
 from keras_transfer.errors import UserError
 from keras_transfer.network import h5
 
-# What loading a file may raise that is none of Keras's or HDF5's kinds.
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, zipfile.BadZipFile)
+# What reading a damaged file may raise, in zipfile, json, h5py and Keras.
+UNREADABLE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    ArithmeticError,
+    MemoryError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    SystemError,  # Of h5py, where HDF5 fails in a callback.
+)
 
 
 # Of an InputLayer of Keras 3, of one of Keras 2, and of a Sequential model.

@@ -16,7 +16,7 @@ import numpy as np
 
 from keras_transfer.errors import UsageError, UserError
 from keras_transfer.network.cut import Call, calls, one_or_list
-from keras_transfer.network.model_files import first_line, load_model
+from keras_transfer.network.model_files import UNREADABLE, first_line, load_model
 from keras_transfer.network.precision import copied
 
 _MAX_VALUES = 1 << 28  # Of one tensor for one image: 1 GB. EfficientNetB7 at 600 px has 17 million.
@@ -50,7 +50,7 @@ def extractor(file: Path, size: int) -> keras.Model:
     try:
         flat = _flattened(network, (*side, 3))
         base = keras.Model(flat.input, _feature_map(flat, file), name=flat.name)
-    except (ValueError, TypeError, AttributeError, NotImplementedError) as error:
+    except UNREADABLE as error:
         raise UserError(f"--base: {file} cannot be taken apart ({first_line(error)}).") from error
     if side == (size, size):
         return _bounded(base, file)
@@ -61,7 +61,7 @@ def extractor(file: Path, size: int) -> keras.Model:
         pixels = np.zeros((2, size, size, 3), "float32")
         if len(sized(pixels)) != len(pixels):
             raise UsageError(refusal)  # An operation that reshapes to fixed sizes counts images anew.
-    except (ValueError, TypeError, RuntimeError, ArithmeticError) as error:
+    except UNREADABLE as error:
         raise UsageError(refusal if None not in side else f"{refusal} ({first_line(error)})") from error
     return sized
 

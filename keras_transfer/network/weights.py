@@ -66,6 +66,8 @@ def load(base: str, weights: str, size: int, seed: int) -> Source:
     """
     row = row_of(base)
     if row is None:
+        if weights != "imagenet":
+            raise UsageError(f"--weights: {base} brings its own. Received: {weights!r}.")
         return _from_file(Path(base).expanduser(), size)
     if size < row.least_size:
         raise UsageError(f"--size: {row.name} takes images of at least {row.least_size} px. Received: {size}.")

@@ -232,3 +232,10 @@ def test_a_base_that_was_trained_in_half_precision_computes_in_float32(tmp_path,
     half = keras.ops.convert_to_numpy(keras.ops.cast(base(images), "float32"))
     np.testing.assert_allclose(answers, half, atol=0.02)
     assert np.abs(answers - half).max() > 1e-6
+
+
+def test_weights_for_a_base_that_brings_its_own_are_refused(tmp_path):
+    inputs = keras.Input((24, 24, 3))
+    keras.Model(inputs, keras.layers.Conv2D(8, 3)(inputs)).save(tmp_path / "mine.keras")
+    with pytest.raises(UsageError, match=r"--weights: .*mine\.keras brings its own. Received: 'random'"):
+        weights.load(str(tmp_path / "mine.keras"), "random", 24, 0)
