@@ -140,7 +140,7 @@ class SavedClassifier:
         source = data or recipe.data
         try:
             # Any image is measured by itself: groups are for splitting, two classes for fitting.
-            listed = sources.load(source, recipe.replace(data=source, group_by=""), least_classes=1)
+            listed = sources.load_measured(source, recipe, self.metrics.get("task", CLASSIFICATION))
         except UserError as error:
             if data is not None:
                 raise
