@@ -63,7 +63,9 @@ def _deal(examples: Examples, pool: np.ndarray, shares: Sequence[float], generat
     holders, held = np.unique(np.stack([groups, stratum_of]), axis=1)
     for stratum, count in enumerate(np.bincount(held)):
         if count < len(shares):
-            raise UserError(_too_few(examples, names[stratum], int((stratum_of == stratum).sum()), int(count), len(shares)))
+            raise UserError(
+                _too_few(examples, names[stratum], int((stratum_of == stratum).sum()), int(count), len(shares))
+            )
     mixed = np.bincount(holders) > 1
     for _ in range(_TRIES if mixed.any() else 1):
         parts = _deal_once(groups, stratum_of, mixed, shares, generator)[groups]
@@ -76,7 +78,11 @@ def _deal(examples: Examples, pool: np.ndarray, shares: Sequence[float], generat
 
 
 def _deal_once(
-    groups: np.ndarray, stratum_of: np.ndarray, mixed: np.ndarray, shares: Sequence[float], generator: np.random.Generator
+    groups: np.ndarray,
+    stratum_of: np.ndarray,
+    mixed: np.ndarray,
+    shares: Sequence[float],
+    generator: np.random.Generator,
 ) -> np.ndarray:
     """Return the share that each group goes to, those of several strata first.
 

@@ -147,6 +147,7 @@ class SavedClassifier:
             why = str(error).removeprefix("--data: ")
             raise UserError(f"What the model was fitted on is not where it was: {why} --data names images.") from error
         examples = self._in_own_classes(listed)
+        progress.say(examples.understood)
         digests, faults = audit.read(examples, progress)
         seen = training_digests(self.folder / "assets.extra" / "splits.csv")
         indices = [index for index, digest in enumerate(digests) if digest not in seen and index not in faults]
