@@ -9,6 +9,7 @@ from keras_transfer.checking import facts, findings, page
 from keras_transfer.checking.findings import Findings
 from keras_transfer.data import sources
 from keras_transfer.data.examples import CLASSIFICATION
+from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
@@ -29,13 +30,15 @@ def check(
         UserError: there is nothing to check, or the page cannot be written.
     """
     progress = progress or Progress()
-    examples = sources.load(recipe.data, recipe, least_classes=1)
+    examples = sources.load(recipe.data, recipe, Purpose.INSPECT)
     if not len(examples):
         raise UserError(f"{recipe.data} lists no images.")
     quiet.import_tensorflow()
     from keras_transfer.data.decode import Decoder, Glance
 
     found = facts.gather(examples, Glance(recipe.max_pixels), progress)
+    if all(one.fault is not None for one in found):
+        raise UserError(f"{recipe.data}: no image can be used. {found[0].path} {found[0].fault}.")
     suspects = None
     if labels and examples.task == CLASSIFICATION and len(examples.classes) > 1:
         from keras_transfer.checking.labels import suspects as look

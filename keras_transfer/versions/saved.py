@@ -140,13 +140,14 @@ class SavedClassifier:
         source = data or recipe.data
         try:
             # Any image is measured by itself: groups are for splitting, two classes for fitting.
-            listed = sources.load(source, recipe.replace(data=source, group_by=""), least_classes=1)
+            listed = sources.load_measured(source, recipe, self.metrics.get("task", CLASSIFICATION))
         except UserError as error:
             if data is not None:
                 raise
             why = str(error).removeprefix("--data: ")
             raise UserError(f"What the model was fitted on is not where it was: {why} --data names images.") from error
         examples = self._in_own_classes(listed)
+        progress.say(examples.understood)
         digests, faults = audit.read(examples, progress)
         seen = training_digests(self.folder / "assets.extra" / "splits.csv")
         indices = [index for index, digest in enumerate(digests) if digest not in seen and index not in faults]
