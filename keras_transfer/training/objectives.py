@@ -76,9 +76,10 @@ class Classification:
         strength: float,
         weights: np.ndarray | None = None,
         start: Solution | None = None,
+        tolerance: float = solver.EXACT,
     ) -> Solution:
         """Return the linear head that fits the embeddings of N images best, under a penalty of `1 / strength`."""
-        return solver.softmax(embeddings, targets.argmax(1), targets.shape[1], strength, weights, start)
+        return solver.softmax(embeddings, targets.argmax(1), targets.shape[1], strength, weights, start, tolerance)
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,10 @@ class MultiLabel(Classification):
         strength: float,
         weights: np.ndarray | None = None,
         start: Solution | None = None,
+        tolerance: float = solver.EXACT,
     ) -> Solution:
         """Return a head of one logistic regression a class."""
-        return solver.sigmoids(embeddings, targets, strength, start)
+        return solver.sigmoids(embeddings, targets, strength, start, tolerance)
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,7 @@ class Regression(Classification):
         strength: float,
         weights: np.ndarray | None = None,
         start: Solution | None = None,
+        tolerance: float = solver.EXACT,
     ) -> Solution:
         """Return a ridge regression, which has a closed form."""
         return solver.ridge(embeddings, targets, strength)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from keras_transfer.training.objectives import Objective
-from keras_transfer.training.solver import Solution, Standardised
+from keras_transfer.training.solver import EXACT, ROUGH, Solution, Standardised
 
 FOLDS = 5
 # Inverses of the L2 penalty on standardised embeddings, in the order in which they are tried.
@@ -38,6 +38,14 @@ class Choice:
     logits: np.ndarray
     losses: dict[float, float]
     solution: Solution
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    strength: float
+    loss: float
+    logits: np.ndarray
+    solutions: list[Solution]
 
 
 def folds(strata: np.ndarray, groups: np.ndarray | None, seed: int) -> list[Fold]:
@@ -84,8 +92,8 @@ def choose(
     hardly falls.
 
     Where the strongest penalty of all is the best, stronger ones are tried too. Along the penalties, the loss fell and
-    then rose in each of 80 draws of photos, and the weakest take longest. The folds of a penalty start from the
-    solution of all images, which leaves them a few steps of Newton's method.
+    then rose in each of 80 draws of photos, and the weakest take longest. A fold starts from its own solution under the
+    penalty before: from one that has seen the images held out, a rough solution would remember them.
 
     Args:
         objective: Solves and judges.
@@ -97,45 +105,39 @@ def choose(
     """
     count = len(targets) // views
 
-    def solve(indices: np.ndarray, strength: float, start: Solution | None) -> Solution:
+    def solve(
+        indices: np.ndarray, strength: float, start: Solution | None = None, tolerance: float = EXACT
+    ) -> Solution:
         some = None if weights is None else weights[indices]
-        return objective.solve(embeddings.at(indices), targets[indices], strength, some, start)
+        return objective.solve(embeddings.at(indices), targets[indices], strength, some, start, tolerance)
 
-    def attempt(strength: float, start: Solution | None) -> Choice:
-        solution = solve(np.arange(len(targets)), strength, start)
-        logits = np.full((count, targets.shape[1]), np.nan)
-        for train, held in folds:
+    def attempt(strength: float, starts: Sequence[Solution | None]) -> _Attempt:
+        logits, solutions = np.full((count, targets.shape[1]), np.nan), []
+        for (train, held), start in zip(folds, starts, strict=True):
             indices = np.concatenate([train + view * count for view in range(views)])
-            logits[held] = solve(indices, strength, solution).logits(embeddings.values[held])
+            solutions.append(solve(indices, strength, start, ROUGH))
+            logits[held] = solutions[-1].logits(embeddings.values[held])
         held = np.flatnonzero(~np.isnan(logits[:, 0]))
-        losses = {strength: objective.judge(logits[held], targets[held])["loss"]} if len(held) else {}
-        return Choice(strength, logits, losses, solution)
+        loss = objective.judge(logits[held], targets[held])["loss"] if len(held) else np.inf
+        return _Attempt(strength, loss, logits, solutions)
 
-    tried = _walk(attempt, _STRENGTHS, None)
-    best = _best(tried)
-    if best is tried[0] and len(tried) > 1:
-        tried = [*reversed(_walk(attempt, _STRONGER, best)), *tried[1:]]
-        best = _best(tried)
-    return replace(best, losses={strength: held for choice in tried for strength, held in choice.losses.items()})
+    tried = [attempt(_STRENGTHS[0], [None] * len(folds))]
+    if folds:
+        tried = _walk(attempt, _STRENGTHS[1:], tried)
+        if len(tried) == 2 and tried[0].loss <= tried[1].loss:
+            tried = [*reversed(_walk(attempt, _STRONGER, tried[:1])), tried[1]]
+    best = min(tried, key=lambda attempt: attempt.loss)
+    losses = {attempt.strength: attempt.loss for attempt in tried if attempt.solutions}
+    return Choice(best.strength, best.logits, losses, solve(np.arange(len(targets)), best.strength))
 
 
 def _walk(
-    attempt: Callable[[float, Solution | None], Choice], strengths: Sequence[float], first: Choice | None
-) -> list[Choice]:
-    """Return one choice a strength, until the loss hardly falls, or without folds the first alone."""
-    choices = [first] if first else []
+    attempt: Callable[[float, Sequence[Solution]], _Attempt], strengths: Sequence[float], tried: list[_Attempt]
+) -> list[_Attempt]:
+    """Try one strength after the other until the loss hardly falls."""
+    tried = list(tried)
     for strength in strengths:
-        choices.append(attempt(strength, choices[-1].solution if choices else None))
-        if len(choices) == 1 and choices[0].losses:
-            continue
-        if len(choices) == 1 or _loss(choices[-2]) - _loss(choices[-1]) < _LEAST_GAIN:
+        tried.append(attempt(strength, tried[-1].solutions))
+        if tried[-2].loss - tried[-1].loss < _LEAST_GAIN:
             break
-    return choices
-
-
-def _best(choices: Sequence[Choice]) -> Choice:
-    return min(choices, key=lambda choice: _loss(choice) if choice.losses else 0.0)
-
-
-def _loss(choice: Choice) -> float:
-    return choice.losses[choice.strength]
+    return tried

@@ -11,9 +11,9 @@ from keras_transfer.recipe import SOLVERS
 
 _LEAST_DEVIATION = 1e-24  # Below it, a folded kernel would leave float32's range.
 _ITERATIONS = 300
-# Of the gradient. At scikit-learn's 1e-4, Newton's method ends far from the solution where classes are separable and
-# the penalty is weak; this costs a tenth to a half more time.
-_TOLERANCE = 1e-5
+# Of the gradient. At scikit-learn's own, Newton's method ends far from the solution where classes are separable and
+# the penalty is weak: of what is exported it would be too much, to compare penalties it is enough.
+EXACT, ROUGH = 1e-5, 1e-4
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,7 @@ def softmax(
     strength: float,
     weights: np.ndarray | None = None,
     start: Solution | None = None,
+    tolerance: float = EXACT,
 ) -> Solution:
     """Fit multinomial logistic regression.
 
@@ -124,12 +125,13 @@ def softmax(
         strength: Inverse of the L2 penalty.
         weights: float `[N]`, how much each image counts; None counts all the same.
         start: A solution of a like problem, from which fewer iterations lead to this one's.
+        tolerance: Of the gradient at which the solver stops.
     """
     if classes != 2:
-        return _logistic(embeddings, labels, strength, weights, start)
+        return _logistic(embeddings, labels, strength, weights, start, tolerance)
     # Of two classes, scikit-learn solves for the difference of their logits.
     difference = start and replace(start, kernel=start.kernel[:, 1:] * 2, bias=start.bias[1:] * 2)
-    solution = _logistic(embeddings, labels, strength, weights, difference)
+    solution = _logistic(embeddings, labels, strength, weights, difference, tolerance)
     return replace(
         solution,
         kernel=np.hstack([-solution.kernel / 2, solution.kernel / 2]),
@@ -137,7 +139,13 @@ def softmax(
     )
 
 
-def sigmoids(embeddings: Standardised, targets: np.ndarray, strength: float, start: Solution | None = None) -> Solution:
+def sigmoids(
+    embeddings: Standardised,
+    targets: np.ndarray,
+    strength: float,
+    start: Solution | None = None,
+    tolerance: float = EXACT,
+) -> Solution:
     """Fit one binary logistic regression a class to targets, float32 `[N, K]` of 0 and 1.
 
     A class that all images have, or none, gets its smoothed frequency, `(n + 1/2) / (N + 1)`, as a constant.
@@ -150,7 +158,7 @@ def sigmoids(embeddings: Standardised, targets: np.ndarray, strength: float, sta
             bias[k] = np.log(share / (1 - share))
             continue
         near = start and replace(start, kernel=start.kernel[:, k : k + 1], bias=start.bias[k : k + 1])
-        solution = _logistic(embeddings, column, strength, None, near)
+        solution = _logistic(embeddings, column, strength, None, near, tolerance)
         kernel[:, k], bias[k] = solution.kernel[:, 0], solution.bias[0]
         iterations = max(iterations, solution.iterations)
     return Solution(kernel, bias, iterations)
@@ -171,12 +179,13 @@ def _logistic(
     strength: float,
     weights: np.ndarray | None,
     start: Solution | None,
+    tolerance: float,
 ) -> Solution:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     regression = LogisticRegression(
-        C=strength, max_iter=_ITERATIONS, tol=_TOLERANCE, solver=embeddings.method, warm_start=start is not None
+        C=strength, max_iter=_ITERATIONS, tol=tolerance, solver=embeddings.method, warm_start=start is not None
     )
     if start is not None:
         dtype = embeddings.values.dtype
