@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from keras_transfer.training.objectives import Objective
-from keras_transfer.training.solver import EXACT, ROUGH, Solution, Standardised
+from keras_transfer.training.solver import EXACT, ROUGH, Solution, Standardised, one_thread
 
 FOLDS = 5
 # Inverses of the L2 penalty on standardised embeddings, in the order in which they are tried.
@@ -112,20 +114,21 @@ def choose(
         return objective.solve(embeddings.at(indices), targets[indices], strength, some, start, tolerance)
 
     def attempt(strength: float, starts: Sequence[Solution | None]) -> _Attempt:
-        logits, solutions = np.full((count, targets.shape[1]), np.nan), []
-        for (train, held), start in zip(folds, starts, strict=True):
-            indices = np.concatenate([train + view * count for view in range(views)])
-            solutions.append(solve(indices, strength, start, ROUGH))
-            logits[held] = solutions[-1].logits(embeddings.values[held])
+        fitted = [np.concatenate([train + view * count for view in range(views)]) for train, _ in folds]
+        solutions = list(pool.map(lambda indices, start: solve(indices, strength, start, ROUGH), fitted, starts))
+        logits = np.full((count, targets.shape[1]), np.nan)
+        for (_, held), solution in zip(folds, solutions, strict=True):
+            logits[held] = solution.logits(embeddings.values[held])
         held = np.flatnonzero(~np.isnan(logits[:, 0]))
         loss = objective.judge(logits[held], targets[held])["loss"] if len(held) else np.inf
         return _Attempt(strength, loss, logits, solutions)
 
-    tried = [attempt(_STRENGTHS[0], [None] * len(folds))]
-    if folds:
-        tried = _walk(attempt, _STRENGTHS[1:], tried)
-        if len(tried) == 2 and tried[0].loss <= tried[1].loss:
-            tried = [*reversed(_walk(attempt, _STRONGER, tried[:1])), tried[1]]
+    with one_thread(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        tried = [attempt(_STRENGTHS[0], [None] * len(folds))]
+        if folds:
+            tried = _walk(attempt, _STRENGTHS[1:], tried)
+            if len(tried) == 2 and tried[0].loss <= tried[1].loss:
+                tried = [*reversed(_walk(attempt, _STRONGER, tried[:1])), tried[1]]
     best = min(tried, key=lambda attempt: attempt.loss)
     losses = {attempt.strength: attempt.loss for attempt in tried if attempt.solutions}
     return Choice(best.strength, best.logits, losses, solve(np.arange(len(targets)), best.strength))
