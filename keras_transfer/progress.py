@@ -1,4 +1,4 @@
-"""What a person sees while waiting: one line a task, with its rate and the time left; nothing when not a terminal."""
+"""What a person sees while waiting: a bar with rate and time left on a terminal, plain lines in a log file."""
 
 from __future__ import annotations
 
@@ -6,26 +6,39 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_WORTH_A_LINE = 1.0  # Seconds from which a part that ended gets a line in a log file.
 
 
 class Progress:
-    """Reports to the terminal on standard error, or to nobody.
+    """Reports on standard error, to a terminal, a notebook or a log file, or to nobody.
 
     Args:
-        quiet: Say nothing even on a terminal (warnings still appear).
+        quiet: Say nothing (warnings still appear).
     """
 
     def __init__(self, quiet: bool = False) -> None:
-        self.visible = not quiet and sys.stderr.isatty()
         self.quiet = quiet
+        self.visible = not quiet and (sys.stderr.isatty() or _in_notebook())
+        self._console: Console | None = None  # Of the bar that is being shown.
 
     @contextmanager
     def task(self, name: str, total: int, unit: str = "images") -> Iterator[Callable[[int], None]]:
         """Show a task while the block runs; call what it yields with the number of units just done."""
+        begun, done = time.monotonic(), 0
+
+        def count(more: int) -> None:
+            nonlocal done
+            done += more
+
         if not self.visible:
-            yield lambda done: None
+            yield count
+            self._ended(f"{name}: {done:,} {unit}", time.monotonic() - begun, done, unit)
             return
-        from rich.console import Console
         from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
@@ -36,25 +49,70 @@ class Progress:
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
         )
-        with Bar(*columns, console=Console(stderr=True)) as bar:
+        with self._showing(Bar(*columns, console=_console())) as bar:
             row = bar.add_task(name, total=total, unit=unit, rate="")
-            begun = time.monotonic()
 
-            def advance(done: int) -> None:
-                bar.advance(row, done)
-                rate = bar.tasks[0].completed / max(time.monotonic() - begun, 1e-9)
-                bar.update(row, rate=f"{rate:.1f} {unit}/s")
+            def advance(more: int) -> None:
+                count(more)
+                bar.update(row, advance=more, rate=f"{done / max(time.monotonic() - begun, 1e-9):.1f} {unit}/s")
 
             yield advance
+            if done < total:  # It ended early: a bar that stands still looks as if it had died.
+                bar.update(row, total=done, completed=done)
+
+    @contextmanager
+    def activity(self, name: str) -> Iterator[None]:
+        """Show what has no units, with the seconds that it takes, while the block runs."""
+        begun = time.monotonic()
+        if not self.visible:
+            yield
+            self._ended(name, time.monotonic() - begun)
+            return
+        from rich.progress import Progress as Bar
+        from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn("{task.description}"), SpinnerColumn("line", finished_text=""), TimeElapsedColumn())
+        with self._showing(Bar(*columns, console=_console())) as bar:
+            row = bar.add_task(name, total=None)
+            yield
+            bar.update(row, total=1, completed=1)
 
     def say(self, text: str) -> None:
-        """Write one line for a person, unless quiet or not on a terminal."""
-        if self.visible:
+        """Write one line for a person, above the bar if there is one, unless quiet."""
+        if self.quiet:
+            return
+        if self._console is not None:
+            self._console.print(text, markup=False, highlight=False)
+        else:
             print(text, file=sys.stderr, flush=True)
 
     def warn(self, text: str) -> None:
         """Write a warning, always: it changes what the results mean."""
         print(f"Warning: {text}", file=sys.stderr, flush=True)
+
+    def _ended(self, what: str, seconds: float, done: int = 0, unit: str = "") -> None:
+        if seconds >= _WORTH_A_LINE:
+            rate = f" ({done / seconds:.1f} {unit}/s)" if done else ""
+            self.say(f"{what}, {seconds:.1f} s{rate}")
+
+    @contextmanager
+    def _showing(self, bar: Any) -> Iterator[Any]:
+        outer, self._console = self._console, bar.console
+        try:
+            with bar:
+                yield bar
+        finally:
+            self._console = outer
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def _in_notebook() -> bool:
+    return "IPython" in sys.modules and _console().is_jupyter
 
 
 class Stopwatch:

@@ -77,7 +77,8 @@ def train(
         share = -(-batches.count // batches.steps)
         callbacks: list[keras.callbacks.Callback] = [
             keras.callbacks.LambdaCallback(
-                on_train_batch_end=lambda batch, logs: advance(min(share, batches.count - batch * share))
+                on_train_batch_end=lambda batch, logs: advance(min(share, batches.count - batch * share)),
+                on_epoch_end=_Told(name, model, last, objective, progress, earlier),
             )
         ]
         if backup is not None:
@@ -114,6 +115,45 @@ def train(
     if backup is not None:
         backups.end(backup, model, asdict(phase))
     return phase
+
+
+class _Told:
+    """Tells a person of each epoch that ends.
+
+    Args:
+        name: Of the phase.
+        model: That is trained.
+        last: Most epochs.
+        objective: Names score and criterion.
+        progress: Is told.
+        earlier: Epochs of an interrupted run.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: keras.Model,
+        last: int,
+        objective: Objective,
+        progress: Progress,
+        earlier: Epochs,
+    ) -> None:
+        self._start = f"{name:<10} epoch {{epoch:>{len(str(last))}}}/{last}"
+        self._model, self._objective, self._progress = model, objective, progress
+        self._losses = {epoch: values.get(objective.judged_by, np.nan) for epoch, values in earlier.items()}
+        if earlier:
+            progress.say(f"{name}: goes on after epoch {max(earlier)} of an interrupted run.")
+
+    def __call__(self, epoch: int, logs: dict[str, float]) -> None:
+        """Write one line."""
+        score, criterion = self._objective.score, self._objective.criterion
+        parts = [self._start.format(epoch=epoch + 1), f"loss {logs['loss']:.3f}", f"{score} {logs[score]:.3f}"]
+        if self._objective.judged_by in logs:
+            self._losses[epoch + 1] = logs[self._objective.judged_by]
+            parts += [f"val. loss {logs[f'val_{criterion}']:.3f}", f"val. {score} {logs[f'val_{score}']:.3f}"]
+            parts.append(f"best {min(self._losses, key=lambda number: self._losses[number])}")
+        rate = float(keras.ops.convert_to_numpy(self._model.optimizer.learning_rate))
+        self._progress.say("  ".join([*parts, f"rate {rate:.1e}"]))
 
 
 def _stopping(descent: Descend, criterion: str, earlier: Epochs) -> list[keras.callbacks.Callback]:

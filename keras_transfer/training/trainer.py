@@ -175,7 +175,8 @@ class Trainer:
 
     def _run(self, phase: Phase, feed: Feed, indices: np.ndarray) -> PhaseResult:
         if isinstance(phase.by, Solve):
-            return head.solve(feed, indices, phase.by, phase.name)
+            with self.setup.progress.activity("Solving the head"):
+                return head.solve(feed, indices, phase.by, phase.name)
         recipe, setup, embedding = self.recipe, self.setup, phase.trains == HEAD
         folder = self.state / f"{phase.name}-{len(indices)}" if self.state else None
         earlier = backups.logged(folder)

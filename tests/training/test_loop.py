@@ -30,3 +30,16 @@ def test_the_training_step_is_traced_once():
     phase = train("head", model, Batches(batches, 12, 3, None), Descend(2, 1e-3), objective, False, progress)
     assert phase.epochs == 2
     assert counting.traced == 1
+
+
+def test_each_epoch_is_told_in_one_line(capsys):
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+    targets = np.eye(3, dtype="float32")[np.arange(12) % 3]
+    data = tf.data.Dataset.from_tensor_slices((np.ones((12, 4), "float32"), targets)).batch(4)
+    train("fine-tune", model, Batches(data.repeat(), 12, 3, data), Descend(2, 1e-3), Classification(targets), False,
+          Progress())  # fmt: skip
+    first, second, *_ = capsys.readouterr().err.splitlines()
+    for part in ("fine-tune  epoch 1/2", "loss ", "accuracy ", "val. loss ", "val. accuracy ", "best 1", "rate "):
+        assert part in first
+    assert "epoch 2/2" in second
