@@ -15,6 +15,7 @@ from typing import Any
 from keras_transfer.errors import UsageError, nearest
 
 AUTO = "auto"
+_ROLES = ("path", "label", "labels", "split")  # Of a table's columns.
 SOLVERS = ("newton-cg", "lbfgs")  # Of a linear head, by scikit-learn's names; the first is the default.
 
 
@@ -43,6 +44,8 @@ class Recipe:
         "digits", "Folder or .zip of class folders, CSV, .npz or TFRecord files, tfds:NAME, or 'digits'."
     )
     task: str = _option(AUTO, "What labels are.", **_words(AUTO, "classification", "multi-label", "regression"))
+    columns: str = _option("", "Columns of a CSV file, as path=id,label=breed.", kind="columns")
+    encoding: str = _option("", "Of a CSV file's text, as cp1252. [default: UTF-8]", kind="text")
     group_by: str = _option("", "CSV column whose equal cells stay in one split.", kind="text")
     group_duplicates: bool = _option(False, "Keep near duplicates in one split.", kind="flag")
     strict: bool = _option(False, "Stop at a file that cannot be decoded, instead of leaving it out.", kind="flag")
@@ -97,6 +100,11 @@ class Recipe:
         """Train, validation and test shares, in percent."""
         return _parse_split(self.split)
 
+    @property
+    def column_roles(self) -> dict[str, str]:
+        """The user's columns in lower case, by `path`, `label`, `labels` and `split`."""
+        return _parse_columns(self.columns)
+
     def to_json(self) -> str:
         """Return the recipe as JSON text, one key a field."""
         return json.dumps(dataclasses.asdict(self), indent=2)
@@ -138,6 +146,9 @@ def _parse(field: dataclasses.Field[Any], value: Any) -> Any:
         return str(value)
     if kind == "text":
         return str(value)
+    if kind == "columns":
+        _parse_columns(str(value))
+        return str(value)
     if kind == "flag":
         if not isinstance(value, bool):
             raise UsageError(f"{option_name(field)} must be True or False. Received: {value!r}.")
@@ -176,9 +187,33 @@ def _parse_split(value: Any) -> tuple[float, float, float]:
         shares = [float(part) for part in (value.split("/") if isinstance(value, str) else value)]
     except (TypeError, ValueError):
         shares = []
-    if len(shares) != 3 or any(not share > 0 for share in shares) or sum(shares) > 100.001 or sum(shares) < 99.999:
+    total = sum(shares)
+    if any(not share > 0 for share in shares) or not (abs(total - 100) < 1e-3 or abs(total - 1) < 1e-5):
+        shares = []
+    if len(shares) == 2:
+        train, test = (share * 100 / total for share in shares)
+        held = min(15, test, train / 2)
+        raise UsageError(
+            f"--split must be three shares: {value} has none for validation, by which the training is chosen. "
+            f"Write {train - held:g}/{held:g}/{test:g}."
+        )
+    if len(shares) != 3:
         raise UsageError(f"--split must be three positive shares that add up to 100, as 70/15/15. Received: {value!r}.")
-    return shares[0], shares[1], shares[2]
+    scale = 100 if abs(total - 1) < 1e-5 else 1
+    return shares[0] * scale, shares[1] * scale, shares[2] * scale
+
+
+def _parse_columns(text: str) -> dict[str, str]:
+    roles = {}
+    for part in text.split(",") if text.strip() else ():
+        role, _, column = (word.strip().lower() for word in part.partition("="))
+        if role not in _ROLES or not column:
+            raise UsageError(
+                f"--columns must say which column is {', '.join(_ROLES)}, as path=id,label=breed. "
+                f"Received: {part.strip()!r}.{nearest(role, _ROLES)}"
+            )
+        roles[role] = column
+    return roles
 
 
 def _parse_widths(value: Any) -> tuple[int, ...]:

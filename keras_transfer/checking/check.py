@@ -9,6 +9,7 @@ from keras_transfer.checking import facts, findings, page
 from keras_transfer.checking.findings import Findings
 from keras_transfer.data import sources
 from keras_transfer.data.examples import CLASSIFICATION
+from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
@@ -29,9 +30,10 @@ def check(
         UserError: there is nothing to check, or the page cannot be written.
     """
     progress = progress or Progress()
-    examples = sources.load(recipe.data, recipe, least_classes=1)
+    examples = sources.load(recipe.data, recipe, Purpose.INSPECT)
     if not len(examples):
         raise UserError(f"{recipe.data} lists no images.")
+    progress.say(examples.understood)
     quiet.import_tensorflow()
     from keras_transfer.data.decode import Decoder, Glance
 

@@ -23,7 +23,19 @@ from keras_transfer.commands.shared import (
 from keras_transfer.errors import UsageError
 from keras_transfer.progress import Progress
 
-_CHECK_OPTIONS = ("base", "weights", "task", "size", "group_by", "max_pixels", "allow_outside", "tfds_dir", "seed")
+_CHECK_OPTIONS = (
+    "base",
+    "weights",
+    "task",
+    "size",
+    "columns",
+    "encoding",
+    "group_by",
+    "max_pixels",
+    "allow_outside",
+    "tfds_dir",
+    "seed",
+)
 
 
 @cli.command(epilog=example("check photos/ --html check.html --base resnet50"))

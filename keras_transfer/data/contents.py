@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import io
+import os
+import stat
 import struct
 import zipfile
 import zlib
@@ -22,6 +24,8 @@ import numpy as np
 Result = TypeVar("Result")
 
 _LARGEST_MEMBER = 2**28  # Bytes of an image in an archive when unpacked; what announces more is a bomb.
+_UTF8_FLAG = 0x800  # https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, 4.4.4 and 4.6.9
+_UNICODE_PATH = 0x7075
 _AT_ONCE = 1024  # Reads that are under way or done and not yet taken.
 
 
@@ -37,7 +41,9 @@ class Files:
     """Names are paths of image files."""
 
     def read(self, name: str) -> bytes:
-        """Return the bytes of the file."""
+        """Return the bytes of the file; of a pipe or a device there would be no end."""
+        if not stat.S_ISREG(os.stat(name).st_mode):
+            raise OSError("no regular file")
         return Path(name).read_bytes()
 
 
@@ -105,17 +111,26 @@ class Zipped:
 
     archive: str
 
+    def members(self) -> dict[str, zipfile.ZipInfo]:
+        """Return the members by their paths, with `/` between folders; of two of one path the later counts.
+
+        Raises:
+            UnicodeDecodeError: a path is neither in UTF-8 nor comes with its encoding.
+        """
+        return _zip_file(self.archive)[1]
+
     def read(self, name: str) -> bytes:
         """Return the bytes of the member; raise OSError too if it is damaged, encrypted, or larger than an image."""
-        opened = _zip_file(self.archive)
+        opened, members = _zip_file(self.archive)
+        member = members.get(name.removeprefix(f"{self.archive}/"))
+        if member is None:
+            raise OSError("no such member")
+        if member.file_size > _LARGEST_MEMBER:
+            raise OSError(f"{member.file_size:,} bytes when unpacked")
         try:
-            member = opened.getinfo(name.removeprefix(f"{self.archive}/"))
-            if member.file_size > _LARGEST_MEMBER:
-                raise OSError(f"{member.file_size:,} bytes when unpacked")
             return opened.read(member)
-        # zipfile raises RuntimeError for an encrypted member, and a kind of it for a compression that it does not know.
-        except (zipfile.BadZipFile, zlib.error, RuntimeError, KeyError) as error:
-            raise OSError(str(error)) from error
+        except Exception as error:  # Each compression fails in its own ways: BadZipFile, zlib.error, LZMAError, ...
+            raise OSError(str(error) or type(error).__name__) from error
 
 
 def each(read: Callable[[str], Result], names: Sequence[str]) -> Iterator[Result]:
@@ -133,8 +148,31 @@ def image_in(record: bytes, key: str) -> bytes:
 
 
 @functools.lru_cache(maxsize=4)
-def _zip_file(archive: str) -> zipfile.ZipFile:
-    return zipfile.ZipFile(archive)  # May be read by several threads at once.
+def _zip_file(archive: str) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
+    opened = zipfile.ZipFile(archive)  # May be read by several threads at once.
+    names = [_member_name(member) for member in opened.infolist()]
+    # The .NET of long ago wrote `\\` between folders.
+    if not any("/" in name for name in names):
+        names = [name.replace("\\", "/") for name in names]
+    return opened, dict(zip(names, opened.infolist(), strict=True))
+
+
+def _member_name(member: zipfile.ZipInfo) -> str:
+    """Return the path of a member. Without the flag for UTF-8, `zipfile` reads the bytes of any encoding as cp437."""
+    if member.flag_bits & _UTF8_FLAG or member.orig_filename.isascii():
+        return member.orig_filename
+    stored = member.orig_filename.encode("cp437")
+    return _extra_name(member.extra, stored) or stored.decode("utf-8")
+
+
+def _extra_name(extra: bytes, stored: bytes) -> str | None:
+    """Return the path in a member's Info-ZIP Unicode Path field, if that belongs to the stored path."""
+    while len(extra) >= 4:
+        kind, length = struct.unpack("<HH", extra[:4])
+        data, extra = extra[4 : 4 + length], extra[4 + length :]
+        if kind == _UNICODE_PATH and len(data) > 5 and struct.unpack("<L", data[1:5])[0] == zlib.crc32(stored):
+            return data[5:].decode("utf-8")
+    return None
 
 
 @functools.lru_cache(maxsize=64)

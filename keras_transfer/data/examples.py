@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,9 +23,19 @@ SPLIT_NAMES = {
     "test": "test",
     "testing": "test",
 }
-NOT_DATA = {"thumbs.db", "desktop.ini"}  # What file managers leave in folders of images.
 UNASSIGNED = -1
 CLASSIFICATION, MULTI_LABEL, REGRESSION = TASKS = ("classification", "multi-label", "regression")
+
+
+def sorted_classes(names: Iterable[str]) -> tuple[str, ...]:
+    """Return distinct names of classes in order: that of numbers, where all are whole numbers."""
+    distinct = sorted(set(names))
+    return tuple(sorted(distinct, key=int) if all(name.isdecimal() for name in distinct) else distinct)
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Return names for a sentence, the first ones where there are many."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,7 @@ class Examples:
         labels: int32 `[N]`, an index into `classes`; multi-label, float32 `[N, K]` of 0 and 1; regression, float32
             `[N, 1]`.
         splits: int8 `[N]`, an index into `SPLITS`, or -1 before the split is drawn.
-        classes: Names of the classes, sorted; regression, the name of the target.
+        classes: Names of the classes, sorted (as numbers, if all are whole numbers); regression, the target's name.
         task: One of `TASKS`.
         contents: Reads the images.
         groups: int64 `[N]`, equal for images that must stay on one side of the split; None without such groups.
@@ -74,6 +84,10 @@ class Examples:
             groups=None if self.groups is None else self.groups[rows],
         )
 
+    def explained(self, understood: str) -> Examples:
+        """Return the examples with what their source was taken for."""
+        return replace(self, understood=understood)
+
     def targets(self) -> np.ndarray:
         """Return the labels as a network learns them, float32 `[N, K]`: one-hot for classification."""
         if self.task == CLASSIFICATION:
@@ -99,8 +113,13 @@ class Examples:
                 writer.writerow((self.short(path), self.label_text(row), SPLITS[split], digest.hex()))
 
     def short(self, path: str) -> str:
-        """Return the name of an image relative to `root`."""
-        return Path(os.path.relpath(path, self.root)).as_posix()
+        """Return the name of an image relative to `root`, bytes that are not UTF-8 escaped."""
+        return printable(Path(os.path.relpath(path, self.root)).as_posix())
+
+
+def printable(name: str) -> str:
+    """Return a name as it can be written to a file: bytes that are not UTF-8 are escaped, as in `ros\\xe9.jpg`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def training_digests(file: Path) -> set[bytes]:

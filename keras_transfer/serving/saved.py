@@ -126,8 +126,8 @@ class SavedClassifier:
             UserError: training saw all of them, an image cannot be read, or a class is unknown to the model.
         """
         progress = progress or Progress(quiet=True)
-        recipe = (self.recipe or Recipe()).replace(data=data)
-        examples = self._in_own_classes(sources.load(data, recipe))
+        task = self.metrics.get("task", CLASSIFICATION)
+        examples = self._in_own_classes(sources.load_measured(data, self.recipe or Recipe(), task))
         digests, faults = audit.read(examples, progress)
         seen = training_digests(self.folder / "assets.extra" / "splits.csv")
         rows = [row for row, digest in enumerate(digests) if digest not in seen and row not in faults]

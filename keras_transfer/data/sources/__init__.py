@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import glob
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_transfer.data.examples import REGRESSION, Examples
+from keras_transfer.data.examples import REGRESSION, Examples, printable
 from keras_transfer.data.sources import arrays, csv_table, digits, folders, tfds, tfrecord, zipped
-from keras_transfer.errors import UsageError
+from keras_transfer.data.sources.purpose import Purpose
+from keras_transfer.errors import UsageError, UserError
 from keras_transfer.recipe import AUTO, Recipe
 
 _TARS = (".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz")
@@ -22,15 +24,14 @@ class Request:
     Attributes:
         source: What the user called it.
         path: The same as a path.
-        recipe: Gives the task, the column to group by, and where data may lie.
-        least_classes: Of a folder, below which there is nothing to learn; with 1, its files may also lie in it
-            without sub-folders.
+        recipe: Gives the task, the columns of a table, and where data may lie.
+        purpose: What the images are listed for.
     """
 
     source: str
     path: Path
     recipe: Recipe
-    least_classes: int
+    purpose: Purpose
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,12 @@ def _ends(*extensions: str) -> Callable[[Request], bool]:
     return lambda request: request.path.suffix.lower() in extensions and request.path.exists()
 
 
-def _load_table(request: Request) -> Examples:
-    recipe = request.recipe
-    return csv_table.load(request.path, request.source, recipe.task, recipe.group_by, recipe.allow_outside)
-
-
 # The first that matches is used.
 SOURCES = (
-    Source(lambda request: request.source == "digits", lambda request: digits.load(request.source)),
+    Source(
+        lambda request: request.source == "digits",
+        lambda request: digits.load(request.source, request.recipe),
+    ),
     Source(
         lambda request: request.source.startswith("tfds:"),
         lambda request: tfds.load(request.source, request.recipe.tfds_dir),
@@ -68,41 +67,77 @@ SOURCES = (
     ),
     Source(
         lambda request: request.path.is_dir(),
-        lambda request: folders.load(request.path, request.source, request.least_classes),
+        lambda request: folders.load(request.path, request.source, request.recipe, request.purpose),
     ),
-    Source(_ends(".csv", ".tsv"), _load_table),
+    Source(
+        _ends(".csv", ".tsv"),
+        lambda request: csv_table.load(request.path, request.source, request.recipe, request.purpose),
+    ),
     Source(_ends(".npz"), lambda request: arrays.load(request.path, request.source)),
-    Source(_ends(".zip"), lambda request: zipped.load(request.path, request.source)),
+    Source(_ends(".zip"), lambda request: zipped.load(request.path, request.source, request.purpose)),
 )
 
 
-def load(source: str, recipe: Recipe | None = None, least_classes: int = 2) -> Examples:
+def load(source: str, recipe: Recipe | None = None, purpose: Purpose = Purpose.TRAIN) -> Examples:
     """List the labelled images of a source, unsplit unless the source itself is split.
 
     Args:
         source: A folder (or `.zip` file) with one sub-folder per class, or with `train/` and, if there are any,
             `val/` (or `validation/`) and `test/` of such folders; a CSV file; TFRecord shards as a folder, file or
             glob, or `tfds:NAME[:CONFIG]`; an `.npz` file; or `digits`. `SOURCES` names what lists each.
-        recipe: Gives the task, the column to group by, and where data may lie.
-        least_classes: Of a folder, below which there is nothing to learn; with 1, its files may also lie in it
-            without sub-folders.
+        recipe: Gives the task, the columns of a table, the one to group by, and where data may lie.
+        purpose: What the images are listed for.
 
     Raises:
         UsageError: there is no such source.
-        UserError: it holds no classes, one class, or a class without images.
+        UserError: it holds no classes, one class to train on, or a class without images; or a class has a name that a
+            list of names, one a line, cannot hold.
     """
     recipe = recipe or Recipe(data=source)
-    request = Request(source, Path(source).expanduser(), recipe, least_classes)
+    request = Request(source, Path(source).expanduser(), recipe, purpose)
     kind = next((kind for kind in SOURCES if kind.matches(request)), None)
     if kind is None:
         raise _unknown(source, request.path)
     examples = kind.load(request)
+    _demand_names(examples)
     if recipe.task not in (AUTO, examples.task):
         needs = "a CSV file with a numeric column" if recipe.task == REGRESSION else "a CSV file with several labels"
         raise UsageError(f"--task {recipe.task} needs {needs}. {source} is for {examples.task}.")
     if recipe.group_by and examples.groups is None:
         raise UsageError(f"--group-by needs a CSV file with that column; {source} is none.")
     return examples
+
+
+def load_measured(source: str, recipe: Recipe, task: str) -> Examples:
+    """List the images of a source that a model is measured on: how its own images were grouped does not matter.
+
+    Args:
+        source: As in `load`; one class is enough, and a test split alone.
+        recipe: Of the model.
+        task: Of the model, one of `TASKS`.
+
+    Raises:
+        UsageError: as in `load`.
+        UserError: as in `load`.
+    """
+    changes = {"data": source, "task": task, "group_by": ""}
+    if source != recipe.data:
+        changes |= {"columns": "", "encoding": ""}
+    return load(source, recipe.replace(**changes), Purpose.MEASURE)
+
+
+def _demand_names(examples: Examples) -> None:
+    """Refuse names of classes that would break `labels.txt`, which has one a line in UTF-8."""
+    for name in examples.classes:
+        odd = next((sign for sign in name if unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp")), None)
+        if odd is not None:
+            if unicodedata.category(odd) == "Cs":
+                shown, what = printable(name), "bytes that are not UTF-8"
+            else:
+                shown, what = ascii(name)[1:-1], "a line break or control character"
+            raise UserError(f"{examples.source}: the name of class '{shown}' holds {what}. Rename it.")
+        if not name.strip():
+            raise UserError(f"{examples.source}: the name of a class is blank. Rename it.")
 
 
 def _unknown(source: str, path: Path) -> UsageError:
@@ -112,6 +147,12 @@ def _unknown(source: str, path: Path) -> UsageError:
         )
     if path.name.lower().endswith(_TARS):
         return UsageError(f"--data: unpack {source!r} first (tar -xf {path.name}), and give the folder.")
+    if path.suffix.lower() == ".json":
+        return UsageError(
+            f"--data: {source!r} is JSON, which is not read. Export a CSV file, or write one: path,label."
+        )
+    if not path.is_file():
+        return UsageError(f"--data: {source!r} is neither a folder nor a regular file.")
     return UsageError(f"--data: {source!r} is neither a folder nor a .csv, .npz, .tfrecord or .zip file.")
 
 

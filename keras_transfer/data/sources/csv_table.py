@@ -2,182 +2,184 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from keras_transfer.data.examples import (
-    CLASSIFICATION,
-    MULTI_LABEL,
-    REGRESSION,
-    SPLIT_NAMES,
-    SPLITS,
-    UNASSIGNED,
-    Examples,
-)
+from keras_transfer.data.examples import SPLIT_NAMES, SPLITS, UNASSIGNED, Examples, listed
+from keras_transfer.data.sources import csv_labels, csv_paths, csv_text
+from keras_transfer.data.sources.csv_labels import FLAGS, Labels
+from keras_transfer.data.sources.csv_text import Table
+from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.errors import UsageError, UserError, nearest
+from keras_transfer.recipe import Recipe
 
-_PATH = ("path", "file", "filename", "filepath", "file_name", "image", "image_path")
-_LABEL = ("label", "class", "category", "target", "value")
-_SEPARATOR = "|"
-
-
-@dataclass(frozen=True)
-class _Table:
-    """A CSV file in columns: lower-case names to the cells of each row."""
-
-    source: str
-    columns: dict[str, list[str]]
-
-    def one_of(self, names: Sequence[str]) -> str | None:
-        return next((name for name in names if name in self.columns), None)
+_PATH = ("path", "file", "filename", "filepath", "file_name", "file_path", "image", "image_path", "image_name", "fname")
+_SPLIT = ("split", "set", "subset", "partition", "ml_use")
+_MARKERS = {
+    "is_train": ("train", "test"), "is_valid": ("validation", "train"), "valid": ("validation", "train"),
+    "is_val": ("validation", "train"), "is_validation": ("validation", "train"), "is_test": ("test", "train"),
+}  # fmt: skip
+_NO_LABELS = ("", "index", "unnamed: 0", "fold", "kfold")  # Columns that are never classes.
+_UNASSIGNED = ("", "unassigned")
 
 
-def load(file: Path, source: str, task: str, group_by: str, allow_outside: bool) -> Examples:
-    """List the images of a CSV file; delimiter (comma, semicolon, tab) and encoding are found out.
+def load(file: Path, source: str, recipe: Recipe, purpose: Purpose = Purpose.TRAIN) -> Examples:
+    """List the images of a CSV file.
 
     Args:
-        file: Has a header. Paths are relative to its folder.
+        file: Paths in it are relative to its folder.
         source: What the user called it.
-        task: `auto`, or one of `TASKS`. Several labels an image stand in a column `labels`, separated by `|`, or in
-            columns of 0 and 1, one a class.
-        group_by: Column whose equal cells stay on one side of the split; empty for none.
-        allow_outside: Paths may leave the folder of the file.
+        recipe: Gives the task, the columns, the encoding, the column to group by, and whether paths may lead outside.
+        purpose: To measure, columns that the table does not have need not be there.
 
     Raises:
         UsageError: a column that an option names is missing.
         UserError: naming the row that is wrong.
     """
-    table = _read(file, source)
-    path_column = table.one_of(_PATH)
-    if path_column is None:
-        raise UserError(f"{source}: there is no column 'path'. It has {', '.join(map(repr, table.columns))}.")
-    paths = _paths(table, path_column, file.parent, allow_outside)
-    taken = {path_column, "split", group_by.lower()}
-    labels, classes, task = _labels(table, task, taken)
-    groups = None
-    if group_by:
-        cells = table.columns.get(group_by.lower())
-        if cells is None:
-            raise UsageError(
-                f"--group-by: {source} has no column {group_by!r}.{nearest(group_by, list(table.columns))}"
-            )
-        groups = np.unique(np.asarray(cells), return_inverse=True)[1].astype("int64")
-    return Examples(source, file.parent, paths, labels, _splits(table), classes, task, groups=groups)
+    return _examples(_read(file, source, recipe, purpose), source, file.parent, recipe, purpose)
 
 
-def _read(file: Path, source: str) -> _Table:
-    content = file.read_bytes()
-    text = None
-    encodings = ["utf-16"] if content[:2] in (b"\xff\xfe", b"\xfe\xff") else ["utf-8-sig", "cp1252"]
-    for encoding in encodings:
-        try:
-            text = content.decode(encoding)
-            break
-        except UnicodeDecodeError:
-            continue
-    if text is None:
-        raise UserError(f"{source} is neither UTF-8, UTF-16 nor Windows-1252 text. Save it as UTF-8.")
-    lines = text.splitlines()
-    if len(lines) < 2:
-        raise UserError(f"{source} has no rows. It needs a header 'path,label' and one row an image.")
-    delimiter = max(",;\t", key=lines[0].count)
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+def load_parts(
+    tables: Sequence[tuple[Path, int]], source: str, folder: Path, recipe: Recipe, purpose: Purpose = Purpose.TRAIN
+) -> Examples:
+    """List the images of tables that lie beside them in the folders of splits.
+
+    Args:
+        tables: File and split, a position in `SPLITS`, of each.
+        source: What the user called the folder.
+        folder: Holds all.
+        recipe: As in `load`.
+        purpose: As in `load`.
+
+    Raises:
+        UserError: the tables have not the same columns, or as in `load`.
+    """
+    parts = []
+    for file, split in tables:
+        table = _read(file, str(file), recipe, purpose)
+        columns, below = dict(table.columns), os.path.relpath(file.parent, folder)
+        path = _path_column(table, recipe)
+        columns[path] = [os.path.join(below, cell) for cell in columns[path]]
+        if split != UNASSIGNED:
+            columns["split"] = [SPLITS[split]] * len(table.places)
+        parts.append(replace(table, columns=columns))
+    first = parts[0]
+    for (file, _), part in zip(tables, parts, strict=True):
+        if set(part.columns) != set(first.columns):
+            raise UserError(f"{file}: its columns are not those of {tables[0][0]}.")
+    joined = {name: [cell for part in parts for cell in part.columns[name]] for name in first.columns}
+    places = [place for part in parts for place in part.places]
+    examples = _examples(Table(source, joined, places), source, folder, recipe, purpose)
+    names = listed([os.path.relpath(file, folder) for file, _ in tables])
+    return examples.explained(f"Labels are in {names}. {examples.understood}")
+
+
+def _read(file: Path, source: str, recipe: Recipe, purpose: Purpose) -> Table:
+    words = {*SPLIT_NAMES, *_UNASSIGNED}
+    headings = {*_PATH, *csv_labels.LABEL, *csv_labels.SEVERAL, *recipe.column_roles.values()}
     try:
-        header, rows = [name.strip().lower() for name in next(reader)], [row for row in reader if row]
-    except csv.Error as error:
-        raise UserError(f"{source}, line {reader.line_num}: {error}.") from error
-    for number, row in enumerate(rows):
-        if len(row) != len(header):
-            raise UserError(f"{source}, row {number + 2}: {len(row)} cells, where the header has {len(header)}.")
-    if len(set(header)) < len(header):
-        raise UserError(f"{source}: two columns have the same name. Rename one of them.")
-    return _Table(source, {name: list(cells) for name, cells in zip(header, zip(*rows, strict=True), strict=True)})
+        return csv_text.read(file, source, recipe.encoding, headings, words)
+    except OSError as error:
+        raise UserError(f"{source} cannot be read ({error.strerror}).") from error
 
 
-def _paths(table: _Table, column: str, folder: Path, allow_outside: bool) -> list[str]:
-    found, root = [], os.path.abspath(folder)
-    for number, cell in enumerate(table.columns[column]):
-        name = cell.strip()
-        if not name:
-            raise UserError(f"{table.source}, row {number + 2}: the path is empty.")
-        name = os.path.join(folder, name.replace("\\", os.sep) if "/" not in name else name)
-        if not allow_outside and (os.path.isabs(cell) or ".." in cell):
-            normal = os.path.abspath(name)
-            if not normal.startswith(root + os.sep):
+def _examples(table: Table, source: str, folder: Path, recipe: Recipe, purpose: Purpose) -> Examples:
+    roles = recipe.column_roles
+    for name in roles.values():
+        if name not in table.columns:
+            raise UsageError(f"--columns: {source} has no column {name!r}.{nearest(name, list(table.columns))}")
+    path = _path_column(table, recipe)
+    paths, read_as = csv_paths.resolve(table, path, str(folder), recipe.allow_outside)
+    splits, split_columns = _splits(table, roles.get("split"), purpose)
+    taken = {path, *split_columns, *_MARKERS, *_NO_LABELS, recipe.group_by.lower()}
+    labels = csv_labels.labels(table, recipe.task, roles, taken, purpose)
+    groups = _groups(table, recipe.group_by) if recipe.group_by else None
+    said = _said(table, path, split_columns, labels, recipe.group_by.lower())
+    return Examples(
+        source, folder, paths, labels.values, splits, labels.classes, labels.task, groups=groups,
+        understood=" ".join(filter(None, (*said, read_as))),
+    )  # fmt: skip
+
+
+def _path_column(table: Table, recipe: Recipe) -> str:
+    column = recipe.column_roles.get("path") or table.first_of(_PATH)
+    if column is None or column not in table.columns:
+        raise UserError(
+            f"{table.source}: there is no column 'path'. It has {', '.join(map(repr, table.columns))}. "
+            f"Name the columns, as --columns path=id,label=breed, or head them {', '.join(_PATH)}; "
+            f"{', '.join(csv_labels.LABEL)}."
+        )
+    return column
+
+
+def _groups(table: Table, group_by: str) -> np.ndarray:
+    cells = table.columns.get(group_by.lower())
+    if cells is None:
+        raise UsageError(
+            f"--group-by: {table.source} has no column {group_by!r}.{nearest(group_by, list(table.columns))}"
+        )
+    return np.unique(np.asarray(cells), return_inverse=True)[1].astype("int64")
+
+
+def _splits(table: Table, named: str | None, purpose: Purpose) -> tuple[np.ndarray, list[str]]:
+    """Return the split of each row, and the columns that tell it."""
+    unsplit = np.full(len(table.places), UNASSIGNED, "int8")
+    column = named or _split_column(table)
+    markers = [] if column else [name for name in _MARKERS if name in table.columns]
+    if column is not None:
+        cells = [cell.lower() for cell in table.columns[column]]
+        if all(cell in _UNASSIGNED for cell in cells):
+            return unsplit, [column]
+        splits = unsplit.copy()
+        for index, cell in enumerate(cells):
+            if cell not in SPLIT_NAMES:
                 raise UserError(
-                    f"{table.source}, row {number + 2}: {cell!r} lies outside of {root}. --allow-outside permits it."
+                    f"{table.place(index)}: split must be one of {', '.join(SPLITS)}. "
+                    f"Received: {table.columns[column][index]!r}."
                 )
-        found.append(name)
-    return found
-
-
-def _labels(table: _Table, task: str, taken: set[str]) -> tuple[np.ndarray, tuple[str, ...], str]:
-    column = table.one_of(_LABEL)
-    flags = [name for name, cells in table.columns.items() if name not in taken and set(cells) <= {"0", "1"}]
-    if task == REGRESSION:
-        if column is None:
-            raise UserError(f"{table.source}: there is no column 'label' or 'target' with the numbers to predict.")
-        return _numbers(table, column), (column,), REGRESSION
-    if task != CLASSIFICATION and "labels" in table.columns:
-        return *_several(table), MULTI_LABEL
-    if task != CLASSIFICATION and column is None and len(flags) > 1:
-        matrix = np.asarray([table.columns[name] for name in flags]).T == "1"
-        return matrix.astype("float32"), tuple(flags), MULTI_LABEL
-    if task == MULTI_LABEL:
-        raise UserError(f"{table.source}: several labels an image need a column 'labels', or columns of 0 and 1.")
-    if column is None:
-        raise UserError(f"{table.source}: there is no column 'label'. It has {', '.join(map(repr, table.columns))}.")
-    names = [cell.strip() for cell in table.columns[column]]
-    if "" in names:
-        raise UserError(f"{table.source}, row {names.index('') + 2}: the label is empty.")
-    classes = tuple(sorted(set(names)))
-    if len(classes) < 2:
-        raise UserError(f"{table.source}: every label is {classes[0]!r}. A classifier needs at least two classes.")
-    index = {name: number for number, name in enumerate(classes)}
-    return np.asarray([index[name] for name in names], "int32"), classes, CLASSIFICATION
-
-
-def _several(table: _Table) -> tuple[np.ndarray, tuple[str, ...]]:
-    rows = [[name.strip() for name in cell.split(_SEPARATOR) if name.strip()] for cell in table.columns["labels"]]
-    classes = tuple(sorted({name for row in rows for name in row}))
-    if not classes:
-        raise UserError(f"{table.source}: the column 'labels' is empty throughout.")
-    index = {name: number for number, name in enumerate(classes)}
-    matrix = np.zeros((len(rows), len(classes)), "float32")
-    for number, row in enumerate(rows):
-        matrix[number, [index[name] for name in row]] = 1
-    return matrix, classes
-
-
-def _numbers(table: _Table, column: str) -> np.ndarray:
-    values = np.empty((len(table.columns[column]), 1), "float32")
-    for number, cell in enumerate(table.columns[column]):
-        try:
-            values[number] = float(cell)
-        except ValueError:
-            values[number] = np.nan
-        if not np.isfinite(values[number, 0]):
-            raise UserError(f"{table.source}, row {number + 2}: {cell!r} in column {column!r} is no number.")
-    return values
-
-
-def _splits(table: _Table) -> np.ndarray:
-    cells = table.columns.get("split")
-    if cells is None or not any(cell.strip() for cell in cells):
-        return np.full(len(next(iter(table.columns.values()))), UNASSIGNED, "int8")
-    found = np.empty(len(cells), "int8")
-    for number, cell in enumerate(cells):
-        name = SPLIT_NAMES.get(cell.strip().lower())
-        if name is None:
-            raise UserError(
-                f"{table.source}, row {number + 2}: split must be one of {', '.join(SPLITS)}. Received: {cell!r}."
-            )
-        found[number] = SPLITS.index(name)
-    if SPLITS.index("train") not in found:
+            splits[index] = SPLITS.index(SPLIT_NAMES[cell])
+    elif markers:
+        splits = np.zeros(len(table.places), "int8")
+        for name in markers:
+            for index, cell in enumerate(table.columns[name]):
+                if cell.lower() not in FLAGS:
+                    raise UserError(f"{table.place(index)}: {cell!r} in column {name!r} is neither true nor false.")
+                split = SPLITS.index(_MARKERS[name][1 - FLAGS[cell.lower()]])
+                splits[index] = max(splits[index], split)
+    else:
+        return unsplit, []
+    if SPLITS.index("train") not in splits and purpose is not Purpose.MEASURE:
         raise UserError(f"{table.source}: no row has the split 'train'.")
-    return found
+    return splits, [column] if column else markers
+
+
+def _split_column(table: Table) -> str | None:
+    """Return the column of splits; one that is not called so must hold nothing else."""
+    words = {*SPLIT_NAMES, *_UNASSIGNED}
+    for name in _SPLIT:
+        cells = table.columns.get(name, [])
+        if cells and (name == _SPLIT[0] or all(cell.lower() in words for cell in cells)):
+            return name
+    return None
+
+
+def _said(table: Table, path: str, split_columns: list[str], labels: Labels, group_by: str) -> list[str]:
+    """Return what each column was taken for, in sentences."""
+    heading = (
+        "" if table.has_headings else "No header: the columns are taken for path, label and split by what they hold. "
+    )
+    said = [f"{heading}Column {path!r} is the path, {labels.meaning}"]
+    if split_columns:
+        said[0] += f", {listed(list(map(repr, split_columns)))} the split"
+    if group_by:
+        said[0] += f", {group_by!r} the group"
+    said[0] += "."
+    used = {path, group_by, *split_columns, *labels.columns, ""}
+    unused = [repr(name) for name in table.columns if name not in used]
+    if unused:
+        said.append(f"Not used: {listed(unused)}.")
+    return said

@@ -9,11 +9,12 @@ from pathlib import Path
 from keras_transfer.data.examples import Examples
 from keras_transfer.data.sources import folders
 from keras_transfer.paths import cache_folder
+from keras_transfer.recipe import Recipe
 
 
-def load(source: str) -> Examples:
+def load(source: str, recipe: Recipe) -> Examples:
     """List the digits, in class folders `0` to `9`."""
-    return folders.load(_folder(), source)
+    return folders.load(_folder(), source, recipe)
 
 
 def _folder() -> Path:

@@ -2,68 +2,96 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from keras_transfer.data.contents import Contents, Files
-from keras_transfer.data.examples import NOT_DATA, SPLIT_NAMES, SPLITS, UNASSIGNED, Examples
+from keras_transfer.data.examples import SPLITS, UNASSIGNED, Examples, listed, sorted_classes
+from keras_transfer.data.sources import csv_table, layout
+from keras_transfer.data.sources.layout import Classes
+from keras_transfer.data.sources.purpose import Purpose
+from keras_transfer.data.sources.tree import Folder, Tree, same_file_twice, walk
 from keras_transfer.errors import UserError
+from keras_transfer.recipe import Recipe
 
-Classes = dict[str, list[str]]  # Names of images by class.
+_TABLES = ("_classes.csv", "metadata.csv")  # As labelling services and Hugging Face lay them beside images.
 
 
-def load(folder: Path, source: str, least_classes: int = 2) -> Examples:
+def load(folder: Path, source: str, recipe: Recipe, purpose: Purpose = Purpose.TRAIN) -> Examples:
     """List the images of a folder by class folders, with or without split folders above them.
 
     Args:
-        folder: Exists.
+        folder: Exists. One that holds nothing but another folder stands for that.
         source: What the user called it.
-        least_classes: Below which there is nothing to learn; with 1, its files may also lie in it without sub-folders.
+        recipe: Says how a table is read that lies beside the images of a folder without class folders.
+        purpose: To inspect, images may also lie in it without class folders.
 
     Raises:
-        UserError: it holds too few classes, one without images, or one that only a later split knows.
+        UserError: it holds too few classes, one without images, or one that only a later split knows; a folder cannot
+            be read, or is neither split nor class; one file has two classes.
     """
-    tops = _sub_folders(folder)
-    splits = splits_of([top.name for top in tops], source)
-    if not tops and least_classes == 1:
-        return examples_of(source, folder, Files(), [(UNASSIGNED, {folder.name: files(folder)})], 1)
-    if not splits:
-        return examples_of(source, folder, Files(), [(UNASSIGNED, _classes(tops))], least_classes)
-    parts = [(splits[top.name], _classes(_sub_folders(top))) for top in tops]
-    return examples_of(source, folder, Files(), parts, least_classes)
+    tree = walk(folder)
+    tables = _tables(tree.root, source)
+    if tables:
+        return csv_table.load_parts(tables, source, folder, recipe, purpose)
+    return from_tree(tree, source, folder, Files(), purpose)
 
 
 def files(folder: Path) -> list[str]:
-    """Return every file below a folder, sorted; hidden files and what file managers leave behind are no data."""
-    found = []
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            os.path.join(parent, name) for name in names if not name.startswith(".") and name.lower() not in NOT_DATA
-        ]
-    return sorted(found)
+    """Return every file below a folder, sorted; hidden files and what devices and programs leave behind are no data."""
+    return walk(folder).root.all_files()
 
 
-def examples_of(
-    source: str, root: Path, contents: Contents, parts: Iterable[tuple[int, Classes]], least_classes: int = 2
+def from_tree(tree: Tree, source: str, root: Path, contents: Contents, purpose: Purpose) -> Examples:
+    """Return the images of a tree of folders as examples."""
+    arranged = layout.arrange(tree.root, source, purpose)
+    if arranged.flat:
+        names = listed([f"{folder.name}/" for _, folder in arranged.flat])
+        hint = _hint(tree.root)
+        raise UserError(
+            f"{source}: {names} look like splits, but hold images without class folders. "
+            f"{hint or 'Sort the images into a folder for each class.'}"
+        )
+    classes = _class_names(arranged.parts, source, purpose, _hint(tree.root))
+    examples = _examples(source, root, contents, arranged.parts, classes, purpose)
+    same = same_file_twice(
+        tree, zip(examples.paths, (examples.label_text(row) for row in range(len(examples))), strict=True)
+    )
+    if same is not None:
+        raise UserError(f"{source}: {same[0]} and {same[1]} are one file in two classes. Remove it from one of them.")
+    said = [*arranged.said, layout.describe(arranged.parts, classes), *tree.said()]
+    return examples.explained(" ".join(said))
+
+
+def _class_names(parts: Iterable[tuple[int, Classes]], source: str, purpose: Purpose, hint: str) -> tuple[str, ...]:
+    taught = {name for split, members in parts if split <= 0 or purpose is Purpose.MEASURE for name in members}
+    classes = sorted_classes(taught)
+    if len(classes) < purpose.min_classes:
+        what = f"only one class folder, {classes[0]!r}" if classes else "no class folders"
+        raise UserError(
+            f"{source}: {what} in it. {hint or 'A classifier needs a folder for each of at least two classes.'}"
+        )
+    return classes
+
+
+def _examples(
+    source: str,
+    root: Path,
+    contents: Contents,
+    parts: Iterable[tuple[int, Classes]],
+    classes: tuple[str, ...],
+    purpose: Purpose,
 ) -> Examples:
-    """Return the images of each split (a position in `SPLITS`, or `UNASSIGNED`) as examples."""
-    ordered = sorted(parts, key=lambda part: part[0])
-    classes = tuple(sorted({name for split, members in ordered if split <= 0 for name in members}))
-    if len(classes) < least_classes:
-        found = f"only one class folder, {classes[0]!r}" if classes else "no class folders"
-        raise UserError(f"{source}: {found} in it. A classifier needs a folder for each of at least two classes.")
     paths: list[str] = []
     labels: list[np.ndarray] = []
     splits: list[np.ndarray] = []
-    for split, members in ordered:
+    for split, members in sorted(parts, key=lambda part: part[0]):
         for name, images in sorted(members.items()):
             if name not in classes:
                 raise UserError(f"{source}: class {name!r} of the {SPLITS[split]} split is missing from train/.")
-            if not images and split <= 0:
+            if not images and split <= 0 and purpose is not Purpose.MEASURE:
                 raise UserError(f"{source}: class folder {name!r} is empty. Add images to it, or remove it.")
             paths += sorted(images)
             labels.append(np.full(len(images), classes.index(name), "int32"))
@@ -71,20 +99,26 @@ def examples_of(
     return Examples(source, root, paths, np.concatenate(labels), np.concatenate(splits), classes, contents=contents)
 
 
-def splits_of(names: Collection[str], source: str) -> dict[str, int]:
-    """Return the split that each top folder holds; none, where they are classes."""
-    found = {name: SPLITS.index(SPLIT_NAMES[name.lower()]) for name in names if name.lower() in SPLIT_NAMES}
-    if SPLITS.index("train") not in found.values():
-        return {}
-    stray = sorted(set(names) - set(found))
-    if stray:
-        raise UserError(f"{source}: {stray[0]!r} stands beside train/. Move it away, or into train/ if it is a class.")
-    return found
+def _tables(root: Folder, source: str) -> list[tuple[Path, int]]:
+    """Return the tables that label images lying in no class folders, with the split of each."""
+    if len(root.folders) < 2 and not any(folder.folders for folder in root.folders.values()):
+        table = next(filter(None, map(_table_in, (root, *root.folders.values()))), None)
+        return [(table, UNASSIGNED)] if table else []
+    flat = layout.flat_splits(root)
+    tables = [(split, folder, _table_in(folder)) for split, folder in flat]
+    if not any(table for _, _, table in tables):
+        return []
+    without = next((folder for _, folder, table in tables if table is None), None)
+    if without is not None:
+        raise UserError(f"{source}: {without.name}/ has no table of its labels, as the other splits do.")
+    return [(table, split) for split, _, table in tables if table is not None]
 
 
-def _classes(folders: Iterable[Path]) -> Classes:
-    return {folder.name: files(folder) for folder in folders}
+def _table_in(folder: Folder) -> Path | None:
+    return next((Path(file) for file in folder.files if Path(file).name.lower() in _TABLES), None)
 
 
-def _sub_folders(folder: Path) -> list[Path]:
-    return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+def _hint(root: Folder) -> str:
+    """Return what to give instead, where a table lies in a folder without classes."""
+    table = next((file for file in root.files if file.lower().endswith((".csv", ".tsv"))), None)
+    return f"Is its table meant? Then give that: --data {table}" if table else ""

@@ -1,0 +1,112 @@
+"""The files that a table's column of paths names, also where extensions or the folders of a server differ."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from keras_transfer.data.sources.csv_text import IMAGE_SUFFIXES, Table
+from keras_transfer.data.sources.tree import is_device_folder
+from keras_transfer.errors import UserError
+
+_PROBED = 20  # First rows that are looked for.
+_FOUND = 0.8  # Share of them that must be there.
+_MAX_FOLDERS = 1000  # Of those below the table in which they are looked for.
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """How a path becomes a file: without its first parts, below a folder, with an extension if need be."""
+
+    dropped: int
+    folder: str
+
+    def file(self, parts: Sequence[str]) -> str | None:
+        name = os.path.join(self.folder, *parts[self.dropped :])
+        suffixes = ("",) if name.lower().endswith(IMAGE_SUFFIXES) else ("", *IMAGE_SUFFIXES)
+        return next((name + suffix for suffix in suffixes if os.path.isfile(name + suffix)), None)
+
+
+def resolve(table: Table, column: str, folder: str, allow_outside: bool) -> tuple[list[str], str]:
+    """Return the file of each row, and what the user should know of how it was found.
+
+    Where none of the first rows is there as it is written, they are looked for without the folders of the server that
+    they come from, with extensions, and in the folders below the table.
+
+    Args:
+        table: With the column.
+        column: Of paths, relative to the folder, or absolute.
+        folder: Of the table.
+        allow_outside: Paths may leave the folder.
+
+    Raises:
+        UserError: naming a row whose path is empty or leads outside; or the first rows are in several folders.
+    """
+    cells = table.columns[column]
+    if "" in cells:
+        raise UserError(f"{table.place(cells.index(''))}: the path is empty.")
+    # A name with both signs has `\` in it; one with `\` alone was written on Windows.
+    names = [os.path.join(folder, cell.replace("\\", "/") if "/" not in cell else cell) for cell in cells]
+    if not any(map(os.path.lexists, names[:_PROBED])):
+        rule = _search(table, cells[:_PROBED], folder)
+        if rule is not None:
+            files = [rule.file(_parts(cell)) for cell in cells]
+            names = [file or name for file, name in zip(files, names, strict=True)]
+            first = next(index for index, file in enumerate(files) if file)
+            return names, f"{cells[first]!r} is read as {os.path.relpath(names[first], folder)!r}, and so on."
+    if not allow_outside:
+        _demand_inside(table, cells, names, folder)
+    return names, ""
+
+
+def _demand_inside(table: Table, cells: Sequence[str], names: Sequence[str], folder: str) -> None:
+    roots = {os.path.abspath(folder), os.path.realpath(folder)}
+    for index, name in enumerate(names):
+        normal = os.path.abspath(name)
+        if not any(os.path.commonpath((root, normal)) == root for root in roots):
+            missing = "" if os.path.lexists(name) else ", and there is no such file"
+            raise UserError(
+                f"{table.place(index)}: {cells[index]!r} lies outside of {os.path.abspath(folder)}{missing}. "
+                "--allow-outside permits it."
+            )
+
+
+def _search(table: Table, cells: Sequence[str], folder: str) -> _Rule | None:
+    probes = [_parts(cell) for cell in cells]
+    for dropped in range(min(map(len, probes))):
+        rule = _Rule(dropped, folder)
+        if _fits(rule, probes):
+            return rule
+    folders = list(itertools.islice(_folders_below(folder), _MAX_FOLDERS))
+    for dropped in range(min(map(len, probes))):
+        rules = [rule for below in folders if _fits(rule := _Rule(dropped, below), probes)]
+        if len(rules) > 1:
+            where = " and in ".join(os.path.relpath(rule.folder, folder) + "/" for rule in rules[:2])
+            raise UserError(f"{table.place(0)}: {cells[0]!r} is in {where}. Write the folder into the table's paths.")
+        if rules:
+            return rules[0]
+    return None
+
+
+def _fits(rule: _Rule, probes: Sequence[Sequence[str]]) -> bool:
+    allowed = len(probes) - int(_FOUND * len(probes))
+    for parts in probes:
+        if rule.file(parts) is None:
+            allowed -= 1
+            if allowed < 0:
+                return False
+    return any(rule.file(parts) for parts in probes)
+
+
+def _folders_below(folder: str) -> Iterator[str]:
+    for parent, names, _ in os.walk(folder):
+        names[:] = sorted(name for name in names if not is_device_folder(name))
+        yield from (os.path.join(parent, name) for name in names)
+
+
+def _parts(cell: str) -> list[str]:
+    """Return the parts of a path or an address, without those that lead up."""
+    return [part for part in re.split(r"[/\\]+", cell) if part not in ("", ".", "..")]

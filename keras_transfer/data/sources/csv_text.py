@@ -1,0 +1,138 @@
+"""A CSV file as columns of cells: its encoding, delimiter and headings."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from keras_transfer.errors import UsageError, UserError
+
+_DELIMITERS = ",;\t|"
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A CSV file in columns.
+
+    Attributes:
+        source: What the user called it.
+        columns: Headings in lower case to the cells of each row, without blanks around them.
+        places: File and row number, counted from 1, of each row.
+        has_headings: Whether the file has a first row of headings; if not, they were given to it.
+    """
+
+    source: str
+    columns: dict[str, list[str]]
+    places: list[tuple[str, int]]
+    has_headings: bool = True
+
+    def first_of(self, names: Sequence[str]) -> str | None:
+        """Return the first of some headings that the table has."""
+        return next((name for name in names if name in self.columns), None)
+
+    def place(self, index: int) -> str:
+        """Return where a row is, for messages."""
+        file, row = self.places[index]
+        return f"{file}, row {row}"
+
+
+def read(
+    file: Path, source: str, encoding: str = "", headings: Collection[str] = (), splits: Collection[str] = ()
+) -> Table:
+    """Read a CSV file; its delimiter (comma, semicolon, tab or bar) is found out.
+
+    Args:
+        file: To read.
+        source: What the user called it.
+        encoding: Of its text; by default UTF-8, or UTF-16 with its mark.
+        headings: Known ones, by which a first row of headings is told from one of data.
+        splits: Words that name splits, in lower case.
+
+    Raises:
+        UsageError: there is no such encoding.
+        UserError: naming the row that is wrong.
+    """
+    text = _decoded(file, source, encoding)
+    first, _, rest = text.partition("\n")
+    skipped, delimiter = 0, ""
+    if first.strip().lower().startswith("sep="):  # Excel's own line.
+        text, delimiter, skipped = rest, first.strip()[4:5], 1
+    delimiter = delimiter or max(_DELIMITERS, key=lambda character: _width(text, character))
+    # Rows end at CR, LF or both, and nowhere else: `str.splitlines` knows ten ends of lines.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        rows = [(number + skipped, [cell.strip() for cell in row]) for number, row in enumerate(reader, 1) if row]
+    except csv.Error as error:
+        raise UserError(f"{source}, line {reader.line_num + skipped}: {error}.") from error
+    if not rows:
+        raise UserError(f"{source} has no rows. It needs a header 'path,label' and one row an image.")
+    names = [name.lower() for name in rows[0][1]]
+    has_headings = bool(set(names) & set(headings)) or not any(map(_is_image_name, names))
+    if has_headings:
+        del rows[0]
+    else:
+        names = _given_headings([row for _, row in rows], splits, source)
+    if not rows:
+        raise UserError(f"{source} has no rows. It needs a header 'path,label' and one row an image.")
+    for number, row in rows:
+        if len(row) != len(names):
+            raise UserError(f"{source}, row {number}: {len(row)} cells, where the header has {len(names)}.")
+    named = [name for name in names if name]
+    if len(set(named)) < len(named):
+        raise UserError(f"{source}: two columns have the same name. Rename one of them.")
+    columns = {
+        name: list(cells) for name, cells in zip(names, zip(*(row for _, row in rows), strict=True), strict=True)
+    }
+    return Table(source, columns, [(source, number) for number, _ in rows], has_headings)
+
+
+def _decoded(file: Path, source: str, encoding: str) -> str:
+    content = file.read_bytes()
+    if b"\0" in content and not encoding and content[:2] not in _UTF16_MARKS:
+        raise UserError(f"{source} holds NUL characters: it may be UTF-16 without its mark. Try --encoding utf-16-le.")
+    used = "utf-16" if content[:2] in _UTF16_MARKS else encoding or "utf-8-sig"
+    try:
+        text = content.decode(used)
+    except LookupError as error:
+        raise UsageError(
+            f"--encoding: there is no encoding {encoding!r}. Examples: cp1252, cp1251, gbk, utf-16-le."
+        ) from error
+    except UnicodeDecodeError as error:
+        row, byte = content[: error.start].count(b"\n") + 1, content[error.start]
+        hint = "Save it as UTF-8, or name its encoding, as --encoding cp1252"
+        raise UserError(
+            f"{source}, line {row}: byte 0x{byte:02x} is not {used.removesuffix('-sig').upper()}. {hint}."
+        ) from error
+    return text.removeprefix("\ufeff")
+
+
+def _width(text: str, delimiter: str) -> int:
+    """Return the cells of the first row; delimiters within quotes do not count."""
+    try:
+        return len(next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), []))
+    except csv.Error:
+        return 0
+
+
+def _is_image_name(cell: str) -> bool:
+    return PurePath(cell).suffix.lower() in IMAGE_SUFFIXES
+
+
+def _given_headings(rows: Sequence[Sequence[str]], splits: Collection[str], source: str) -> list[str]:
+    """Return headings for a table whose first row is data: `TRAIN,gs://bucket/a.jpg,daisy`."""
+    names = [""] * len(rows[0])
+    for position in range(len(names)):
+        cells = [row[position] for row in rows if len(row) == len(names)]
+        if all(map(_is_image_name, cells)) and "path" not in names:
+            names[position] = "path"
+        elif all(cell.lower() in splits for cell in cells) and "split" not in names:
+            names[position] = "split"
+    if names.count("") != 1 or "path" not in names:
+        raise UserError(f"{source} has no header: its first row is data. Put a row such as 'path,label' in front.")
+    names[names.index("")] = "label"
+    return names

@@ -1,0 +1,177 @@
+"""What the folders of a data set are: splits, classes, a folder around them, or left out and named."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from keras_transfer.data.examples import SPLIT_NAMES, SPLITS, UNASSIGNED, listed
+from keras_transfer.data.sources.purpose import Purpose
+from keras_transfer.data.sources.tree import Folder
+from keras_transfer.errors import UserError
+
+Classes = dict[str, list[str]]  # Names of images by class.
+
+# What stands beside a split's word in a folder's name: `training_set`, `Train_Data`, `test_images`.
+_FILLERS = {
+    *("set", "sets", "data", "dataset", "image", "images", "img", "imgs", "photo", "photos", "picture", "pictures"),
+    *("file", "files", "folder", "split"),
+}
+_UNLABELLED = {"pred", "preds", "predict", "prediction", "predictions", "unlabelled", "unlabeled", "submission"}
+
+
+@dataclass
+class Layout:
+    """What was found.
+
+    Attributes:
+        parts: Split (a position in `SPLITS`, or `UNASSIGNED`) and its classes.
+        flat: Split and folder, where the folders of splits hold images without class folders.
+        said: What the user should know of it, in sentences.
+    """
+
+    parts: list[tuple[int, Classes]] = field(default_factory=list)
+    flat: list[tuple[int, Folder]] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+
+
+def arrange(root: Folder, source: str, purpose: Purpose) -> Layout:
+    """Return the splits and classes of a tree of folders.
+
+    Splits are told by their names (`train`, `training_set`, `seg_train`, `Train_Data`) and by holding class folders.
+
+    Raises:
+        UserError: a folder is neither split nor class.
+    """
+    layout = Layout()
+    top = _unwrapped(root, layout)
+    candidates = _split_names(top)
+    inner = {name: _unwrapped_split(top.folders[name], candidates[name]) for name in candidates}
+    labelled = sorted((name for name in candidates if inner[name].folders), key=lambda name: candidates[name])
+    layout.flat = flat_splits(root)
+    if not labelled:
+        if layout.flat:
+            pass
+        elif top.folders or purpose is Purpose.TRAIN:
+            layout.parts = [(UNASSIGNED, _classes(top, layout))]
+        else:
+            layout.parts = [(UNASSIGNED, {root.name: root.all_files()})]
+        return layout
+    for name, folder in top.folders.items():
+        if name in labelled:
+            layout.parts.append((candidates[name], _classes(inner[name], layout)))
+        elif name in candidates or _words(name) & _UNLABELLED:
+            count = len(folder.all_files())
+            layout.said.append(f"Left out: {name}/, {count} images without class folders.")
+        else:
+            raise UserError(
+                f"{source}: {name!r} stands beside {labelled[0]}/. Move it away, or, if it is a class, into "
+                f"{labelled[0]}/."
+            )
+    _demand_training(layout, candidates, labelled, source, purpose)
+    _say_strays(top, layout)
+    names = [f"{name}/ ({SPLITS[candidates[name]]})" for name in labelled]
+    layout.said.insert(0, f"{listed(names)} {'are splits' if len(names) > 1 else 'is a split'}.")
+    return layout
+
+
+def flat_splits(root: Folder) -> list[tuple[int, Folder]]:
+    """Return split and folder of folders named like splits that all hold images without class folders, if any."""
+    top = _unwrapped(root, Layout())
+    candidates = _split_names(top)
+    inner = [(split, _unwrapped_split(top.folders[name], split)) for name, split in candidates.items()]
+    flat = len(set(candidates.values())) > 1 and not any(folder.folders for _, folder in inner)
+    return inner if flat else []
+
+
+def describe(parts: Iterable[tuple[int, Classes]], classes: tuple[str, ...]) -> str:
+    """Return classes and missing splits in a sentence."""
+    splits = {split for split, _ in parts}
+    text = f"{len(classes)} class{'es' * (len(classes) != 1)}: {listed(classes)}."
+    if UNASSIGNED not in splits:
+        missing = [name for number, name in enumerate(SPLITS) if number not in splits]
+        if missing and 0 in splits:
+            text += f" The {' and the '.join(missing)} split {'is' if len(missing) == 1 else 'are'} cut from train."
+    return text
+
+
+def _unwrapped(root: Folder, layout: Layout) -> Folder:
+    """Return the folder that holds the splits or classes: one that holds nothing but another folder names nothing."""
+    top = root
+    while len(top.folders) == 1 and not _split_names(top):
+        (only,) = top.folders.values()
+        if not only.folders:
+            break
+        _say_strays(top, layout)
+        top = only
+    if top is not root:
+        layout.said.append(f"All folders are in {top.path.removeprefix(root.path + '/')}/.")
+    return top
+
+
+def _unwrapped_split(folder: Folder, split: int) -> Folder:
+    """Return the folder within a split's that holds the classes: `seg_train/seg_train/`, `train/images/`."""
+    while len(folder.folders) == 1 and not folder.files:
+        (only,) = folder.folders.values()
+        neutral = _words(only.name) and _words(only.name) <= _FILLERS
+        if only.name.lower() != folder.name.lower() and not neutral and _split_of(only.name) != (split, frozenset()):
+            break
+        folder = only
+    return folder
+
+
+def _split_names(folder: Folder) -> dict[str, int]:
+    """Return the folders within one that are named like splits."""
+    named = {name: found for name in folder.folders if (found := _split_of(name)) is not None}
+    plain = {name: split for name, (split, rest) in named.items() if not rest}
+    for name, (split, rest) in named.items():
+        # `seg_train` is a split beside `seg_test`; `train_station` is none beside `test_tube`.
+        if rest and any(rest == other_rest and split != other for other, other_rest in named.values()):
+            plain[name] = split
+    return plain
+
+
+def _split_of(name: str) -> tuple[int, frozenset[str]] | None:
+    """Return the split that a name has the word of, and its other words."""
+    splits, rest = set(), set()
+    for word in _words(name):
+        stem = next((word.removesuffix(end) for end in _FILLERS if word.removesuffix(end) in SPLIT_NAMES), word)
+        if stem in SPLIT_NAMES:
+            splits.add(SPLITS.index(SPLIT_NAMES[stem]))
+        elif word not in _FILLERS:
+            rest.add(word)
+    return (splits.pop(), frozenset(rest)) if len(splits) == 1 else None
+
+
+def _words(name: str) -> set[str]:
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    return set(re.findall(r"[^\W\d_]+", spaced.lower()))
+
+
+def _classes(folder: Folder, layout: Layout) -> Classes:
+    _say_strays(folder, layout)
+    return {name: inner.all_files() for name, inner in folder.folders.items()}
+
+
+def _say_strays(folder: Folder, layout: Layout) -> None:
+    if folder.files and folder.folders:
+        first = folder.files[0].rpartition("/")[2]
+        count = len(folder.files)
+        what = f"{first}, which lies" if count == 1 else f"{first} and {count - 1} more files, which lie"
+        layout.said.append(f"Left out: {what} in {folder.name}/, in no class folder.")
+
+
+def _demand_training(
+    layout: Layout, candidates: dict[str, int], labelled: list[str], source: str, purpose: Purpose
+) -> None:
+    train = SPLITS.index("train")
+    if purpose is Purpose.MEASURE or train in {split for split, _ in layout.parts}:
+        return
+    flat = next((name for name, split in candidates.items() if split == train), None)
+    if flat is not None:
+        raise UserError(f"{source}: {flat}/ holds no class folders, as {labelled[0]}/ does: nothing can be trained on.")
+    raise UserError(
+        f"{source}: there is nothing to train on. {listed([name + '/' for name in labelled])} look like splits; "
+        "name the folder to train on train/, or give a folder of classes."
+    )

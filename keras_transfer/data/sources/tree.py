@@ -1,0 +1,231 @@
+"""A tree of folders and image files, on a disk or in an archive, without what devices and programs leave behind."""
+
+from __future__ import annotations
+
+import os
+import stat
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from keras_transfer.errors import UserError
+
+# Folders of thumbnails, waste baskets and metadata, in lower case; those that begin with a dot are hidden anyway.
+_DEVICE_FOLDERS = {
+    "@eadir",  # Synology
+    "@__thumb",  # QNAP
+    "@recycle",
+    "@recently-snapshot",
+    "@tmp",
+    "#recycle",
+    "#snapshot",
+    "$recycle.bin",
+    "recycler",
+    "system volume information",
+    "lost+found",
+    "__macosx",
+    "__pycache__",
+}
+_DEVICE_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "picasa.ini"}
+_DEVICE_ENDINGS = ("@synoeastream", "@synoresource", ":zone.identifier")
+
+
+@dataclass
+class Folder:
+    """A folder.
+
+    Attributes:
+        name: In composed Unicode (NFC), as classes and splits are compared.
+        path: Where it is, for messages.
+        files: What lies in it directly: the names that the contents of the images read.
+        folders: Those in it, by name.
+    """
+
+    name: str
+    path: str
+    files: list[str] = field(default_factory=list)
+    folders: dict[str, Folder] = field(default_factory=dict)
+
+    def folder(self, name: str) -> Folder:
+        """Return the folder of a name in it, made if need be."""
+        composed = unicodedata.normalize("NFC", name)
+        return self.folders.setdefault(composed, Folder(composed, f"{self.path}/{name}"))
+
+    def all_files(self) -> list[str]:
+        """Return the files in it and below it, sorted."""
+        files, below = [], [self]
+        while below:
+            folder = below.pop()
+            files += folder.files
+            below += folder.folders.values()
+        return sorted(files)
+
+
+@dataclass
+class Tree:
+    """Folders and files, and what was passed over.
+
+    Attributes:
+        root: The topmost folder.
+        passed_over: Number of files by the name of the device's folder, or the kind of file.
+        links: Links to folders that were not followed, since they lead to a folder that is listed already.
+        linked_files: Files that are links, with what they lead to.
+    """
+
+    root: Folder
+    passed_over: Counter[str] = field(default_factory=Counter)
+    links: list[str] = field(default_factory=list)
+    linked_files: dict[str, str] = field(default_factory=dict)
+
+    def said(self) -> list[str]:
+        """Return what the user should know of what was passed over."""
+        said = []
+        if self.passed_over:
+            listed = ", ".join(f"{name}: {count} file{'s' * (count != 1)}" for name, count in self.passed_over.items())
+            said.append(f"Passed over: {listed}.")
+        if self.links:
+            more = f" and {len(self.links) - 1} more" if len(self.links) > 1 else ""
+            said.append(
+                f"Not followed, for it leads to a folder that is listed already: the link {self.links[0]}{more}."
+            )
+        return said
+
+
+def is_device_folder(name: str) -> bool:
+    """Return whether a folder is a device's or a program's, not the user's."""
+    return name.startswith(".") or name.lower() in _DEVICE_FOLDERS
+
+
+def is_device_file(name: str) -> bool:
+    """Return whether a file is a device's or a program's, not the user's."""
+    lower = name.lower()
+    return name.startswith(".") or lower in _DEVICE_FILES or lower.endswith(_DEVICE_ENDINGS)
+
+
+def walk(path: Path) -> Tree:
+    """Return the tree below a folder. Every folder is visited once, whatever links lead to it.
+
+    Links to folders elsewhere are followed, those to a folder of this tree or above it are not.
+
+    Raises:
+        UserError: a folder cannot be read.
+    """
+    tree = Tree(Folder(path.name, str(path)))
+    visited = {_identity(place) for place in (path, *Path(os.path.realpath(path)).parents)}
+    links: list[tuple[Folder, os.DirEntry[str]]] = []
+    _walk(tree, [(tree.root, str(path))], visited, links)
+    while links:  # After the folders themselves: a photo belongs to the class in whose folder it lies.
+        parent, entry = links.pop(0)
+        if _identity(entry.path) in visited:
+            tree.links.append(entry.path)
+            continue
+        visited.add(_identity(entry.path))
+        _walk(tree, [(parent.folder(entry.name), entry.path)], visited, links)
+    return tree
+
+
+def _walk(
+    tree: Tree,
+    waiting: list[tuple[Folder, str]],
+    visited: set[tuple[int, int]],
+    links: list[tuple[Folder, os.DirEntry[str]]],
+) -> None:
+    while waiting:
+        folder, path = waiting.pop()
+        for entry in _entries(path):
+            if entry.is_dir():
+                if is_device_folder(entry.name):
+                    _pass_over(tree, entry)
+                elif entry.is_symlink():
+                    links.append((folder, entry))
+                elif _identity(entry.path) not in visited:
+                    visited.add(_identity(entry.path))
+                    waiting.append((folder.folder(entry.name), entry.path))
+            elif is_device_file(entry.name):
+                if not entry.name.startswith("."):
+                    tree.passed_over[entry.name if "@" not in entry.name else "@" + entry.name.rpartition("@")[2]] += 1
+            elif _is_special(entry):
+                tree.passed_over[f"{entry.path} (no regular file)"] += 1
+            else:
+                folder.files.append(entry.path)
+                if entry.is_symlink():
+                    tree.linked_files[entry.path] = os.path.realpath(entry.path)
+
+
+def _entries(path: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(path) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise UserError(f"The folder {path!r} cannot be read ({error.strerror}).") from error
+
+
+def _pass_over(tree: Tree, entry: os.DirEntry[str]) -> None:
+    """Count the files of a device's folder; hidden ones are not worth a word."""
+    count = sum(len(names) for _, _, names in os.walk(entry.path))
+    if count and not entry.name.startswith("."):
+        tree.passed_over[entry.name] += count
+
+
+def _is_special(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a device, a pipe or a socket; a link to nothing is none."""
+    if entry.is_file():
+        return False
+    try:
+        return not stat.S_ISREG(entry.stat().st_mode)
+    except OSError:
+        return False
+
+
+def _identity(path: str | Path) -> tuple[int, int]:
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise UserError(f"The folder {str(path)!r} cannot be read ({error.strerror}).") from error
+    return status.st_dev, status.st_ino
+
+
+def of_names(name: str, members: dict[str, str]) -> Tree:
+    """Return the tree of the files in an archive.
+
+    Args:
+        name: Of the archive.
+        members: Names of images by their paths in it, with `/` between folders.
+    """
+    tree = Tree(Folder(name, name))
+    for path, image in members.items():
+        parts = [part for part in path.split("/") if part not in ("", ".")]
+        device = next((part for part in parts[:-1] if is_device_folder(part)), None)
+        if device is not None:
+            if not device.startswith("."):
+                tree.passed_over[device] += 1
+        elif not is_device_file(parts[-1]):
+            folder = tree.root
+            for part in parts[:-1]:
+                folder = folder.folder(part)
+            folder.files.append(image)
+    return tree
+
+
+def same_file_twice(tree: Tree, labelled: Iterator[tuple[str, str]]) -> tuple[str, str] | None:
+    """Return two names under different labels that lead to the same file, if there are any.
+
+    Args:
+        tree: Whose files.
+        labelled: Name and label of each.
+    """
+    if not tree.linked_files:
+        return None
+    folders: dict[str, str] = {}
+    first: dict[str, tuple[str, str]] = {}
+    for name, label in labelled:
+        parent, base = os.path.split(name)
+        if parent not in folders:
+            folders[parent] = os.path.realpath(parent)
+        target = tree.linked_files.get(name) or os.path.join(folders[parent], base)
+        earlier = first.setdefault(target, (name, label))
+        if earlier[1] != label:
+            return earlier[0], name
+    return None
