@@ -60,6 +60,8 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
         found = prepare.decodable(found, progress)
     if found.rejected:
         progress.warn(f"{len(found.rejected)} images are left out: {audit.listed(found.rejected)}.")
+    for message in found.warnings:
+        progress.warn(message)
     examples, digests = found.examples, found.digests
     recipe = rule.complete(recipe, len(examples.rows("train")), len(examples.classes))
     backup = _backup_folder(recipe, digests) if resume else None
@@ -76,7 +78,9 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
             scores = SavedClassifier(beside).measure(test, progress)
         metrics = records.write(beside / "assets.extra", found, trained, scores, watch, **crossed)
         warmup.write(beside / "assets.extra" / warmup.FILE, found.samples(), folder.name)
-        (beside / "assets.extra" / "README.md").write_text(card.text(metrics, trained.recipe, folder.name), "utf-8")
+        (beside / "assets.extra" / "README.md").write_text(
+            card.text(metrics, trained.recipe, folder.name), "utf-8", "backslashreplace"
+        )
         result = Result(versions.publish(beside), metrics, trained.recipe)
     if recipe.keep != "all":
         versions.prune(folder, int(recipe.keep))

@@ -13,8 +13,8 @@ import numpy as np
 from keras_transfer.checking.facts import Facts
 from keras_transfer.data import duplicates
 from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, SPLITS, UNASSIGNED, Examples
+from keras_transfer.data.prepare import IMBALANCE
 
-_IMBALANCE = 5.0  # Largest class over smallest, from which on weights are advised.
 _FEW = 10  # Images of a class, below which no split of it tells much.
 _SIZES = (96, 128, 160, 192, 224, 256, 299, 384, 512)
 
@@ -169,7 +169,7 @@ def _balance(examples: Examples) -> list[Warned]:
         return [Warned("one-class", [], f"all images are in one class, {next(iter(counts))!r}: nothing to tell apart")]
     found = []
     most, least = max(counts, key=lambda name: counts[name]), min(counts, key=lambda name: counts[name])
-    if counts[most] > _IMBALANCE * max(counts[least], 1):
+    if counts[most] > IMBALANCE * max(counts[least], 1):
         advice = "--class-weights balanced makes both count" if examples.task == CLASSIFICATION else "add images"
         detail = f"{counts[most]} images of {most!r}, {counts[least]} of {least!r}: {advice}"
         found.append(Warned("imbalance", [], detail))

@@ -50,8 +50,13 @@ def steady(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 def encoded(contents: Contents, names: Sequence[str]) -> tf.data.Dataset:
     """Return the bytes of each image, a scalar string, in order."""
-    dataset = tf.data.Dataset.from_tensor_slices(tf.constant(list(names), tf.string))
+    dataset = tf.data.Dataset.from_tensor_slices(encoded_names(names))
     return dataset.map(reader(contents), num_parallel_calls=_PARALLEL, deterministic=True)
+
+
+def encoded_names(names: Sequence[str]) -> tf.Tensor:
+    """Return names as a string tensor `[N]`: as the bytes that they have on disk, which need not be UTF-8."""
+    return tf.constant([os.fsencode(name) for name in names], tf.string)
 
 
 def reader(contents: Contents) -> Callable[[tf.Tensor], tf.Tensor]:
@@ -60,7 +65,7 @@ def reader(contents: Contents) -> Callable[[tf.Tensor], tf.Tensor]:
         return tf.io.read_file
 
     def read(name: tf.Tensor) -> tf.Tensor:
-        content = tf.numpy_function(lambda name: contents.read(name.decode()), [name], tf.string)
+        content = tf.numpy_function(lambda name: contents.read(os.fsdecode(name)), [name], tf.string)
         return tf.ensure_shape(content, ())
 
     return read
@@ -84,7 +89,7 @@ def decodable(
         decode: A `Decoder` or a `Glance`.
     """
     read = reader(contents)
-    dataset = tf.data.Dataset.from_tensor_slices(tf.constant(list(names), tf.string)).enumerate()
+    dataset = tf.data.Dataset.from_tensor_slices(encoded_names(names)).enumerate()
     dataset = dataset.map(lambda row, name: (row, decode(read(name))), num_parallel_calls=_PARALLEL)
     # In batches, for what an iterator costs an element is as much as decoding it small.
     for rows, pixels in steady(dataset.ignore_errors().batch(_TOGETHER).prefetch(2)).as_numpy_iterator():
@@ -150,7 +155,7 @@ def decoded(examples: Examples, targets: Sequence[np.ndarray], decoder: Decoder,
         pixels = tf.ensure_shape(pixels, (None, decoder.size, decoder.size, 3))
         return pixels, *(tf.gather(table, rows) for table in tables)
 
-    read, names = reader(examples.contents), tf.constant(list(examples.paths), tf.string)
+    read, names = reader(examples.contents), encoded_names(examples.paths)
     tables = [tf.constant(values) for values in targets]
     return steady(_numbers(order).map(batch, num_parallel_calls=_PARALLEL, deterministic=True).prefetch(2))
 

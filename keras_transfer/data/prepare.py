@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_transfer.data import audit, duplicates, known, sources, splits
-from keras_transfer.data.examples import CLASSIFICATION, SPLITS, UNASSIGNED, Examples
+from keras_transfer.data import audit, copies, duplicates, known, sources, splits
+from keras_transfer.data.examples import CLASSIFICATION, SPLITS, UNASSIGNED, Examples, printable
 from keras_transfer.errors import UsageError, UserError
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
 
 _MOST_REJECTED = 0.1
+IMBALANCE = 5.0  # Largest class over smallest, from which on weights are advised.
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,26 @@ class Prepared:
         """Names and reasons of the images that were left out."""
         return [(self.listed.paths[row], why) for row, why in sorted({**self.faults, **self.leaked}.items())]
 
+    @property
+    def dealt(self) -> bool:
+        """Whether the splits, or one of them, were drawn here."""
+        return len(np.unique(self.listed.splits[self.listed.splits != UNASSIGNED])) < len(SPLITS)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is unusual about the examples, and what to do about it."""
+        if self.examples.task != CLASSIFICATION or self.recipe.class_weights != "none":
+            return []
+        counts = np.bincount(self.examples.labels, minlength=len(self.examples.classes))
+        most, least = int(counts.argmax()), int(counts.argmin())
+        if counts[most] <= IMBALANCE * counts[least]:
+            return []
+        classes = self.examples.classes
+        return [
+            f"{counts[most]} images of {classes[most]!r}, {counts[least]} of {classes[least]!r}: "
+            "--class-weights balanced makes both count."
+        ]
+
     def samples(self, most: int = 4) -> list[bytes]:
         """Return the bytes of a few training images."""
         examples = self.examples
@@ -60,7 +81,8 @@ class Prepared:
         """Write `path,reason`, one row an image left out, if there are any."""
         if self.rejected:
             with file.open("w", newline="", encoding="utf-8") as stream:
-                csv.writer(stream).writerows([("path", "reason"), *self.rejected])
+                rows = [(printable(path), printable(reason)) for path, reason in self.rejected]
+                csv.writer(stream).writerows([("path", "reason"), *rows])
 
 
 def prepare(recipe: Recipe, progress: Progress) -> Prepared:
@@ -72,8 +94,14 @@ def prepare(recipe: Recipe, progress: Progress) -> Prepared:
     listed = sources.load(recipe.data, recipe)
     if recipe.class_weights != "none" and listed.task != CLASSIFICATION:
         raise UsageError(f"--class-weights {recipe.class_weights} needs one class an image; this is {listed.task}.")
+    if listed.understood:
+        progress.say(listed.understood)
     digests, faults = audit.read(listed, progress)
-    return _keep(recipe, listed, digests, faults)
+    prepared = _keep(recipe, listed, digests, faults)
+    copied = copies.by_name(listed.paths)
+    if copied is not None and prepared.dealt:
+        progress.say(copies.describe(copied, listed.paths))
+    return prepared
 
 
 def decodable(found: Prepared, progress: Progress) -> Prepared:
@@ -131,7 +159,7 @@ def _keep(
 
 def _groups(examples: Examples, digests: Sequence[bytes], hashes: dict[bytes, np.ndarray] | None) -> np.ndarray | None:
     alike = None if hashes is None else duplicates.alike(np.array([hashes[digest] for digest in digests]))
-    return duplicates.joined(duplicates.exact(digests), examples.groups, alike)
+    return duplicates.joined(duplicates.exact(digests), examples.groups, alike, copies.by_name(examples.paths))
 
 
 def _leaks(examples: Examples, digests: Sequence[bytes]) -> dict[int, str]:

@@ -10,6 +10,7 @@ import numpy as np
 from keras_transfer.data.examples import CLASSIFICATION, REGRESSION, SPLITS, UNASSIGNED, Examples
 from keras_transfer.errors import UserError
 
+_TRIES = 50  # Orders in which groups of several classes are dealt out, until each split has each class.
 _BINS = 5  # Regression: quantiles of the target that every split has its share of.
 
 
@@ -55,45 +56,105 @@ def folds(examples: Examples, count: int, seed: int) -> Iterator[Examples]:
 
 
 def _deal(examples: Examples, pool: np.ndarray, shares: Sequence[float], generator: np.random.Generator) -> np.ndarray:
-    """Return for each row of the pool the number of the share that it goes to."""
-    strata = _strata(examples)[pool]
+    """Return for each image of the pool the number of the share that it goes to."""
+    names, strata = np.unique(_strata(examples)[pool], return_inverse=True)
     together = np.arange(len(examples)) if examples.groups is None else examples.groups
     groups = np.unique(together[pool], return_inverse=True)[1]
+    holders, held = np.unique(np.stack([groups, strata]), axis=1)
+    for stratum, count in enumerate(np.bincount(held)):
+        if count < len(shares):
+            raise UserError(_too_few(examples, names[stratum], int((strata == stratum).sum()), int(count), len(shares)))
+    mixed = np.bincount(holders) > 1
+    for _ in range(_TRIES if mixed.any() else 1):
+        parts = _deal_once(groups, strata, mixed, shares, generator)[groups]
+        if len(np.unique(np.stack([parts, strata]), axis=1)[0]) == len(shares) * len(names):
+            return parts
+    raise UserError(
+        f"{examples.source}: its groups cannot be dealt out so that each of {len(shares)} splits has an image of each "
+        "class. Add images, or group them by less."
+    )
+
+
+def _deal_once(
+    groups: np.ndarray, strata: np.ndarray, mixed: np.ndarray, shares: Sequence[float], generator: np.random.Generator
+) -> np.ndarray:
+    """Return the share that each group goes to, those of several strata first.
+
+    Args:
+        groups: Int `[N]`, of each image.
+        strata: Int `[N]`, of each image.
+        mixed: Bool `[G]`, groups with images of several strata.
+        shares: In any unit.
+        generator: Of the order.
+    """
+    totals = np.bincount(strata)
+    wanted = np.stack([_counts(int(total), list(shares)) for total in totals], axis=1).astype("float64")
+    filled = np.zeros_like(wanted)
+    part_of = np.full(len(mixed), -1)
+    if mixed.any():
+        inside = np.flatnonzero(mixed[groups])
+        rows = np.unique(groups[inside], return_inverse=True)[1]
+        counts = np.zeros((int(mixed.sum()), len(totals)))
+        np.add.at(counts, (rows, strata[inside]), 1)
+        part_of[mixed], filled = _deal_mixed(counts, wanted, generator)
+    first = np.full(len(mixed), len(groups))
+    np.minimum.at(first, groups, np.arange(len(groups)))
     sizes = np.bincount(groups)
-    # A group counts where its first image does.
-    first = np.full(len(sizes), len(pool))
-    np.minimum.at(first, groups, np.arange(len(pool)))
-    part_of = np.empty(len(sizes), "int64")
-    for stratum in np.unique(strata):
-        members = np.flatnonzero(strata[first] == stratum)
-        if len(members) < len(shares):
-            raise UserError(_too_few(examples, stratum, int((strata == stratum).sum()), len(members), len(shares)))
-        part_of[members] = _deal_groups(sizes[members], shares, generator)
-    return part_of[groups]
+    for stratum in range(len(totals)):
+        members = np.flatnonzero((strata[first] == stratum) & ~mixed)
+        if len(members):
+            part_of[members] = _deal_groups(sizes[members], wanted[:, stratum], filled[:, stratum], generator)
+    return part_of
 
 
-def _deal_groups(sizes: np.ndarray, shares: Sequence[float], generator: np.random.Generator) -> np.ndarray:
-    """Deal groups out so that the images in each part come as near to their shares as can be."""
-    wanted = np.asarray(_counts(int(sizes.sum()), list(shares)), "float64")
+def _deal_mixed(
+    counts: np.ndarray, wanted: np.ndarray, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Deal out groups of several strata, the largest first, each to where it brings all strata nearest to their shares.
+
+    Args:
+        counts: Images of each group and stratum, `[G, K]`.
+        wanted: Images of each part and stratum, `[P, K]`.
+        generator: Of the order.
+
+    Returns:
+        The part of each group, and the images that each part and stratum has then.
+    """
+    filled, parts = np.zeros_like(wanted), np.empty(len(counts), "int64")
+    order = generator.permutation(len(counts))
+    for group in order[np.argsort(-counts[order].sum(1), kind="stable")]:
+        missing = wanted - filled
+        # What the sum of squares gains, each stratum by its size.
+        gains = ((2 * missing - counts[group]) * counts[group] / wanted.sum(0)).sum(1)
+        parts[group] = int(np.argmax(gains))
+        filled[parts[group]] += counts[group]
+    return parts, filled
+
+
+def _deal_groups(
+    sizes: np.ndarray, wanted: np.ndarray, filled: np.ndarray, generator: np.random.Generator
+) -> np.ndarray:
+    """Deal groups of one stratum out so that the images in each part come as near to those wanted as can be."""
+    missing = wanted - filled
     parts = np.full(len(sizes), -1)
     order = generator.permutation(len(sizes))
-    large = [row for row in order if sizes[row] > 1]
-    for row in sorted(large, key=lambda row: -sizes[row]):
-        parts[row] = int(np.argmax(wanted))
-        wanted[parts[row]] -= sizes[row]
+    large = [group for group in order if sizes[group] > 1]
+    for group in sorted(large, key=lambda group: -sizes[group]):
+        parts[group] = int(np.argmax(missing))
+        missing[parts[group]] -= sizes[group]
     single = order[sizes[order] == 1]
-    room = np.maximum(wanted, 0)
+    room = np.maximum(missing, 0)
     room = (room * len(single) // max(room.sum(), 1)).astype(int)
     room[0] += len(single) - room.sum()
-    parts[single] = np.repeat(np.arange(len(shares)), room)
-    return _fill_empty(parts, sizes, len(shares))
+    parts[single] = np.repeat(np.arange(len(wanted)), room)
+    return _fill_empty(parts, sizes, filled)
 
 
-def _fill_empty(parts: np.ndarray, sizes: np.ndarray, count: int) -> np.ndarray:
+def _fill_empty(parts: np.ndarray, sizes: np.ndarray, filled: np.ndarray) -> np.ndarray:
     """Give each part that went empty the smallest group of the part with the most groups."""
-    for empty in sorted(set(range(count)) - set(parts.tolist())):
-        rows = np.flatnonzero(parts == np.bincount(parts, minlength=count).argmax())
-        parts[rows[np.argmin(sizes[rows])]] = empty
+    for empty in sorted(set(np.flatnonzero(filled == 0).tolist()) - set(parts.tolist())):
+        members = np.flatnonzero(parts == np.bincount(parts, minlength=len(filled)).argmax())
+        parts[members[np.argmin(sizes[members])]] = empty
     return parts
 
 
