@@ -48,8 +48,7 @@ def resolve(table: Table, column: str, folder: str, allow_outside: bool) -> tupl
     cells = table.columns[column]
     if "" in cells:
         raise UserError(f"{table.place(cells.index(''))}: the path is empty.")
-    # A name with both signs has `\` in it; one with `\` alone was written on Windows.
-    names = [os.path.join(folder, cell.replace("\\", "/") if "/" not in cell else cell) for cell in cells]
+    names = [os.path.join(folder, portable(cell)) for cell in cells]
     if not any(map(os.path.lexists, names[:_PROBED])):
         rule = _search(table, cells[:_PROBED], folder)
         if rule is not None:
@@ -60,6 +59,11 @@ def resolve(table: Table, column: str, folder: str, allow_outside: bool) -> tupl
     if not allow_outside:
         _demand_inside(table, cells, names, folder)
     return names, ""
+
+
+def portable(cell: str) -> str:
+    """Return a path with `/` between folders: one with `\\` alone was written on Windows."""
+    return cell if "/" in cell else cell.replace("\\", "/")
 
 
 def _demand_inside(table: Table, cells: Sequence[str], names: Sequence[str], folder: str) -> None:

@@ -59,22 +59,23 @@ def load_parts(
         UserError: the tables have not the same columns, or as in `load`.
     """
     parts = []
-    for file, split in tables:
+    for file, split in sorted(tables, key=lambda table: table[1]):
         table = _read(file, str(file), recipe, purpose)
         columns, below = dict(table.columns), os.path.relpath(file.parent, folder)
         path = _path_column(table, recipe)
-        columns[path] = [os.path.join(below, cell) for cell in columns[path]]
+        if below != os.curdir:
+            columns[path] = [cell and os.path.join(below, csv_paths.portable(cell)) for cell in columns[path]]
         if split != UNASSIGNED:
             columns["split"] = [SPLITS[split]] * len(table.places)
         parts.append(replace(table, columns=columns))
     first = parts[0]
-    for (file, _), part in zip(tables, parts, strict=True):
+    for part in parts:
         if set(part.columns) != set(first.columns):
-            raise UserError(f"{file}: its columns are not those of {tables[0][0]}.")
+            raise UserError(f"{part.source}: its columns are not those of {first.source}.")
     joined = {name: [cell for part in parts for cell in part.columns[name]] for name in first.columns}
     places = [place for part in parts for place in part.places]
     examples = _examples(Table(source, joined, places), source, folder, recipe, purpose)
-    names = listed([os.path.relpath(file, folder) for file, _ in tables])
+    names = listed([os.path.relpath(part.source, folder) for part in parts])
     return examples.explained(f"Labels are in {names}. {examples.understood}")
 
 

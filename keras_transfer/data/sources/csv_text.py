@@ -62,7 +62,7 @@ def read(
     skipped, delimiter = 0, ""
     if first.strip().lower().startswith("sep="):  # Excel's own line.
         text, delimiter, skipped = rest, first.strip()[4:5], 1
-    delimiter = delimiter or max(_DELIMITERS, key=lambda character: _width(text, character))
+    delimiter = delimiter or max(_DELIMITERS, key=lambda sign: _headings(text, sign, headings))
     # Rows end at CR, LF or both, and nowhere else: `str.splitlines` knows ten ends of lines.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
@@ -111,12 +111,13 @@ def _decoded(file: Path, source: str, encoding: str) -> str:
     return text.removeprefix("\ufeff")
 
 
-def _width(text: str, delimiter: str) -> int:
-    """Return the cells of the first row; delimiters within quotes do not count."""
+def _headings(text: str, delimiter: str, known: Collection[str]) -> tuple[int, int]:
+    """Return how many cells of the first row are known headings, and how many there are, outside quotes."""
     try:
-        return len(next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), []))
+        cells = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
     except csv.Error:
-        return 0
+        return 0, 0
+    return sum(cell.strip().lower() in known for cell in cells), len(cells)
 
 
 def _is_image_name(cell: str) -> bool:

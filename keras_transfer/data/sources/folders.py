@@ -120,5 +120,5 @@ def _table_in(folder: Folder) -> Path | None:
 
 def _hint(root: Folder) -> str:
     """Return what to give instead, where a table lies in a folder without classes."""
-    table = next((file for file in root.files if file.lower().endswith((".csv", ".tsv"))), None)
+    table = next((file for file in root.files if file.lower().endswith((".csv", ".tsv")) and Path(file).exists()), None)
     return f"Is its table meant? Then give that: --data {table}" if table else ""

@@ -76,3 +76,108 @@ def test_paths_stay_in_the_folder_of_the_table(tmp_path, path):
     with pytest.raises(UserError, match=r"row 2: .* lies outside .*--allow-outside"):
         load(tmp_path / "in" / "t.csv", text)
     assert len(load(tmp_path / "in" / "t.csv", text, allow_outside=True)) == 2
+
+
+def labels_of(examples):
+    return [examples.label_text(row) for row in range(len(examples))]
+
+
+@pytest.mark.parametrize("ones", [("1", "0"), ("1.0", "0.0"), (" 1", " 0"), ("True", "False"), ("true", "0")])
+def test_flags_are_told_whatever_their_spelling(tmp_path, ones):
+    yes, no = ones
+    examples = load(tmp_path / "t.csv", f",path,red,tall\n0,a,{yes},{yes}\n1,b,{no},{yes}\n0,c,{yes},{no}\n")
+    assert (examples.task, examples.classes) == ("multi-label", ("red", "tall"))
+    assert labels_of(examples) == ["red|tall", "tall", "red"]
+
+
+def test_flags_of_which_every_row_has_one_are_classes(tmp_path):
+    text = "filename, b, a, 10\nx, 1, 0, 0\ny, 0, 1, 0\nz, 0, 0, 1\n"
+    examples = load(tmp_path / "t.csv", text)
+    assert (examples.task, labels_of(examples)) == ("classification", ["b", "a", "10"])
+    assert load(tmp_path / "t.csv", text, task="multi-label").task == "multi-label"
+
+
+@pytest.mark.parametrize("odd", ["", "-1", "2", "?"])
+def test_an_odd_cell_among_flags_is_named(tmp_path, odd):
+    with pytest.raises(
+        UserError, match=rf"t\.csv, row 4: '{odd.replace('?', '.')}' in column 'tall' is neither 0 nor 1"
+    ):
+        load(tmp_path / "t.csv", f"path,red,round,tall\na,1,0,1\nb,0,1,1\nc,1,1,{odd}\nd,1,0,0\n")
+
+
+@pytest.mark.parametrize("name", ["label", "class", "category", "target", "value", "labels"])
+def test_a_flag_column_named_like_a_label_is_asked_about(tmp_path, name):
+    text = f"path,red,{name}\na,1,0\nb,1,1\nc,0,1\n"
+    with pytest.raises(UserError, match=f"column '{name}' of 0 and 1 is either.*--task classification.*--task multi"):
+        load(tmp_path / "t.csv", text)
+    assert load(tmp_path / "t.csv", text, task="multi-label").classes == ("red", name)
+    assert load(tmp_path / "t.csv", text, task="classification").classes == ("0", "1")
+
+
+@pytest.mark.parametrize("cells", ["red|tall", "red,tall", "red;tall", "red, tall", "['red', 'tall']"])
+def test_separators_of_labels(tmp_path, cells):
+    alone = "['tall']" if "[" in cells else "tall"
+    examples = load(tmp_path / "t.csv", f'path,labels\na.jpg,"{cells}"\nb.jpg,{alone}\n')
+    assert (examples.task, labels_of(examples)) == ("multi-label", ["red|tall", "tall"])
+
+
+@pytest.mark.parametrize("cell", ["red tall", "red/tall", "[red, tall]"])
+def test_labels_with_an_unclear_separator_are_named(tmp_path, cell):
+    with pytest.raises(UserError, match=r"row 3: .* in column 'tags' is (one label or several|no list)"):
+        load(tmp_path / "t.csv", f'image_name,tags\na.jpg,red\nb.jpg,"{cell}"\n')
+
+
+def test_several_labels_under_the_heading_of_one_are_asked_about(tmp_path):
+    text = "path,label\na,red|tall\nb,red|round\nc,round\n"
+    with pytest.raises(UserError, match=r"row 3: 'red\|round' in column 'label' may be several labels"):
+        load(tmp_path / "t.csv", text)
+    assert len(load(tmp_path / "t.csv", text, task="classification").classes) == 3
+    assert load(tmp_path / "t.csv", 'path,label\na,red|pink\nb,"Smith, J."\n').classes == ("Smith, J.", "red|pink")
+
+
+def test_numbers_are_classes_only_where_they_are_few_and_whole(tmp_path):
+    assert load(tmp_path / "t.csv", "path,label\na,10\nb,9\nc,1\n").classes == ("1", "9", "10")
+    with pytest.raises(UserError, match=r"column 'label' holds 2 different numbers.*--task regression"):
+        load(tmp_path / "t.csv", "path,label\na,1.5\nb,2.5\n")
+    rows = "".join(f"{number}.jpg,{number * 3}\n" for number in range(40))
+    with pytest.raises(UserError, match="--task regression"):
+        load(tmp_path / "t.csv", f"path,label\n{rows}")
+
+
+@pytest.mark.parametrize("marks", [("True", "False"), ("1", "0")])
+def test_a_column_that_marks_validation_is_a_split(tmp_path, marks):
+    yes, no = marks
+    text = f"path,red,tall,is_valid,fold\na,1,1,{no},0\nb,0,1,{yes},1\nc,1,0,{no},0\n"
+    examples = load(tmp_path / "t.csv", text)
+    assert examples.classes == ("red", "tall")
+    assert examples.splits.tolist() == [0, 1, 0]
+    assert "Not used: 'fold'" in examples.understood
+    with pytest.raises(UserError, match="row 3: 'maybe' in column 'is_valid' is neither true nor false"):
+        load(tmp_path / "t.csv", f"path,label,is_valid\na,x,{no}\nb,y,maybe\n")
+
+
+def test_columns_are_named_by_an_option(tmp_path):
+    text = "id,breed,path\n1.jpg,poodle,x\n2.jpg,boxer,y\n"
+    examples = load(tmp_path / "t.csv", text, columns="path=id,label=Breed")
+    assert examples.paths == [str(tmp_path / "1.jpg"), str(tmp_path / "2.jpg")]
+    assert labels_of(examples) == ["poodle", "boxer"]
+    assert "'id' is the path, 'breed' the label" in examples.understood
+    with pytest.raises(UsageError, match=r"--columns: .* has no column 'bred'\. Did you mean 'breed'"):
+        load(tmp_path / "t.csv", text, columns="path=id,label=bred")
+    with pytest.raises(UserError, match=r"no column 'path'.*--columns path=id,label=breed.*filename"):
+        load(tmp_path / "t.csv", text.replace("path", "where"))
+
+
+def test_a_table_without_header(tmp_path):
+    examples = load(tmp_path / "t.csv", "TRAIN,gs://bucket/a.jpg,x\nTEST,gs://bucket/b.jpg,y\n")
+    assert (examples.splits.tolist(), labels_of(examples)) == ([0, 2], ["x", "y"])
+    assert "No header" in examples.understood
+    with pytest.raises(UserError, match="has no header: its first row is data"):
+        load(tmp_path / "t.csv", "a.jpg,x,1\nb.jpg,y,2\n")
+
+
+def test_a_table_to_measure_on_needs_no_second_class_and_no_training_rows(tmp_path):
+    (tmp_path / "t.csv").write_text("path,label,split\na,tulip,test\nb,tulip,test\n")
+    recipe = Recipe(data="other.csv", group_by="patient", columns="path=id")
+    examples = sources.load_measured(str(tmp_path / "t.csv"), recipe, "classification")
+    assert (examples.classes, examples.groups) == (("tulip",), None)

@@ -58,3 +58,32 @@ def test_folders_that_do_not_belong_together_are_said(tmp_path):
     (tmp_path / "cats").mkdir()
     with pytest.raises(UserError, match="'cats' stands beside train/"):
         sources.load(str(tmp_path))
+
+
+def test_tables_beside_the_images_of_splits(tmp_path):
+    for split, numbers in (("train", (0, 1, 2, 3)), ("valid", (4, 5)), ("test", (6, 7))):
+        rows = ["filename, daisy, rose"] + [f"{number}.jpg, {number % 2}, {1 - number % 2}" for number in numbers]
+        (tmp_path / split).mkdir()
+        (tmp_path / split / "_classes.csv").write_text("\n".join(rows))
+        for number in numbers:
+            (tmp_path / split / f"{number}.jpg").touch()
+    examples = sources.load(str(tmp_path))
+    assert (examples.task, examples.classes) == ("classification", ("daisy", "rose"))
+    assert [len(examples.rows(split)) for split in ("train", "validation", "test")] == [4, 2, 2]
+    assert [examples.label_text(row) for row in examples.rows("test")] == ["rose", "daisy"]
+    assert examples.paths[0] == str(tmp_path / "train" / "0.jpg")
+    assert "train/_classes.csv" in examples.understood
+    (tmp_path / "test" / "_classes.csv").unlink()
+    with pytest.raises(UserError, match="test/ has no table of its labels"):
+        sources.load(str(tmp_path))
+
+
+def test_a_table_of_metadata_beside_images(tmp_path):
+    (tmp_path / "images").mkdir()
+    for number in range(4):
+        (tmp_path / "images" / f"{number}.jpg").touch()
+    rows = ["file_name,label"] + [f"images/{number}.jpg,{'ab'[number % 2]}" for number in range(4)]
+    (tmp_path / "metadata.csv").write_text("\n".join(rows))
+    examples = sources.load(str(tmp_path))
+    assert examples.classes == ("a", "b")
+    assert examples.paths[3] == str(tmp_path / "images" / "3.jpg")

@@ -80,3 +80,54 @@ def test_a_damaged_member_and_a_bomb_are_left_out_with_the_reason(tmp_path):
     assert np.unique(examples.labels).tolist() == [0, 1, 2]
     with pytest.raises(OSError, match="268,435,457 bytes when unpacked"):
         Zipped(str(file)).read(f"{file}/red/bomb.jpg")
+
+
+def renamed(file, names):
+    """Write an archive whose members have given bytes as names, without the flag for UTF-8."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for number, name in enumerate(names):
+            archive.writestr("QXZ"[number] * len(name), f"content {number}")
+    content = file.read_bytes()
+    for number, name in enumerate(names):
+        content = content.replace(b"QXZ"[number : number + 1] * len(name), name)
+    file.write_bytes(content)
+    return str(file)
+
+
+def test_names_in_utf8_without_the_flag_that_says_so(tmp_path):
+    source = renamed(tmp_path / "a.zip", ["ros\u00e9/0.jpg".encode(), "m\u00fc\u00dfig/1.jpg".encode()])
+    examples = sources.load(source)
+    assert examples.classes == ("m\u00fc\u00dfig", "ros\u00e9")
+    assert [examples.contents.read(path) for path in examples.paths] == [b"content 1", b"content 0"]
+
+
+@pytest.mark.parametrize("encoding", ["cp932", "gbk", "cp866"])
+def test_names_in_another_encoding_are_refused(tmp_path, encoding):
+    name = {"cp932": "\u30d0\u30e9", "gbk": "\u73ab\u7470", "cp866": "\u0440\u043e\u0437\u0430"}[encoding]
+    source = renamed(tmp_path / "a.zip", [f"{name}/0.jpg".encode(encoding), b"tulip/1.jpg"])
+    with pytest.raises(UserError, match=r"is not in UTF-8\. Unpack it with its encoding \(unzip -O"):
+        sources.load(source)
+
+
+def test_backslashes_between_folders(tmp_path):
+    source = renamed(tmp_path / "a.zip", [b"photos\\rose\\0.jpg", b"photos\\tulip\\1.jpg"])
+    examples = sources.load(source)
+    assert examples.classes == ("rose", "tulip")
+    assert examples.contents.read(examples.paths[1]) == b"content 1"
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2, zipfile.ZIP_DEFLATED])
+def test_a_damaged_member_stops_nothing_else_whatever_its_compression(tmp_path, compression):
+    noise = np.random.default_rng(0).bytes(5000)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", compression) as archive:
+        for name in ("red/0.jpg", "red/1.jpg", "blue/0.jpg"):
+            archive.writestr(name, noise)
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    at = content.index(b"red/0.jpg") + len("red/0.jpg")
+    content[at : at + 400] = bytes(400)
+    (tmp_path / "a.zip").write_bytes(content)
+    examples = sources.load(str(tmp_path / "a.zip"))
+    assert len(examples) == 3
+    with pytest.raises(OSError, match=r"."):
+        examples.contents.read(f"{tmp_path}/a.zip/red/0.jpg")
+    assert examples.contents.read(f"{tmp_path}/a.zip/red/1.jpg") == noise

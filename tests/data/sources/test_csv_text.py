@@ -1,0 +1,58 @@
+import pytest
+
+from keras_transfer.data import sources
+from keras_transfer.errors import UsageError, UserError
+from keras_transfer.recipe import Recipe
+
+
+def load(file, content, **options):
+    file.write_bytes(content)
+    return sources.load(str(file), Recipe(data=str(file), **options))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [
+        ("cp1251", "роза"),
+        ("cp1250", "růže"),
+        ("cp1252", "rosé"),
+        ("gbk", "玫瑰"),
+        ("shift_jis", "バラ"),
+        ("mac_roman", "rosé"),
+    ],
+)
+def test_text_that_is_not_utf8_is_read_only_in_a_named_encoding(tmp_path, encoding, name):
+    content = f"path;label\na.jpg;{name}\nb.jpg;tulip\n".encode(encoding)
+    with pytest.raises(UserError, match=r"t\.csv, line 2: byte 0x.. is not UTF-8\. .*--encoding"):
+        load(tmp_path / "t.csv", content)
+    assert name in load(tmp_path / "t.csv", content, encoding=encoding).classes
+    with pytest.raises(UsageError, match="--encoding: there is no encoding 'cp99'"):
+        load(tmp_path / "t.csv", content, encoding="cp99")
+
+
+def test_utf16_without_its_mark_is_named(tmp_path):
+    content = "path,label\na.jpg,rosé\nb.jpg,tulip\n".encode("utf-16-le")
+    with pytest.raises(UserError, match=r"NUL characters.*--encoding utf-16-le"):
+        load(tmp_path / "t.csv", content)
+    assert load(tmp_path / "t.csv", content, encoding="utf-16-le").classes == ("rosé", "tulip")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_rows_end_where_lines_of_csv_do(tmp_path, end):
+    rows = ["path,label,note", 'a.jpg,x,"seen in May,\nby\u2028the wall"', "b.jpg,y,\u0085\u000b"]
+    examples = load(tmp_path / "t.csv", end.join(rows).encode())
+    assert [examples.short(path) for path in examples.paths] == ["a.jpg", "b.jpg"]
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\u0085", "\u000b", "\n"])
+def test_a_label_with_a_line_break_is_refused_by_name(tmp_path, sign):
+    with pytest.raises(UserError, match=r"the name of class 'ro\\.*se' holds a line break"):
+        load(tmp_path / "t.csv", f'path,label\na.jpg,"ro{sign}se"\nb.jpg,rose\n'.encode())
+
+
+@pytest.mark.parametrize("head", ["sep=;\npath;label", "path|label", 'path;label;"a, b; c, d"'])
+def test_delimiters(tmp_path, head):
+    sign = "|" if "|" in head else ";"
+    more = f"{sign}x" if "a, b" in head else ""
+    text = "\n".join([head, *(f"{name}.jpg{sign}{name}{more}" for name in "ab")])
+    assert load(tmp_path / "t.csv", text.encode()).classes == ("a", "b")
