@@ -88,6 +88,7 @@ def check(found: Findings) -> str:
 
     splits = list(found.splits)
     lines = [f"{found.source}: {found.files:,} images, {len(found.rejected):,} cannot be used"]
+    lines += [found.understood] * bool(found.understood)
     if found.classes:
         rows = [("class", "images", *splits)]
         rows += [

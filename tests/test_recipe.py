@@ -11,6 +11,15 @@ def test_values_may_be_given_as_the_command_line_gives_them():
     assert (recipe.size, recipe.head_lr, recipe.patience, recipe.views) == (64, 0.01, "none", "fresh")
 
 
+def test_shares_may_be_parts_of_one():
+    assert Recipe(split="0.8/0.1/0.1").shares == Recipe(split="80/10/10").shares
+
+
+def test_columns_by_their_roles():
+    assert Recipe(columns="path=ID, label=breed").column_roles == {"path": "id", "label": "breed"}
+    assert Recipe().column_roles == {}
+
+
 def test_json_gives_the_recipe_back():
     recipe = Recipe(base="resnet50", dense="64", dropout=0.5, thaw="2", size=96)
     assert Recipe.from_json(recipe.to_json()) == recipe
@@ -26,7 +35,11 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one():
     [
         ({"pooling": "average"}, r"--pooling must be one of 'avg', 'max', 'flatten'\. Received: 'average'"),
         ({"resize": "sqash"}, "Did you mean 'squash'"),
-        ({"split": "70/30"}, "--split must be three"),
+        ({"split": "70/30"}, r"--split must be three.* Write 55/15/30"),
+        ({"split": "0.8/0.2"}, r"has none for validation.* Write 65/15/20"),
+        ({"split": "0.8/0.1/0.2"}, "--split must be three"),
+        ({"columns": "paht=id"}, r"--columns must say .*Received: 'paht=id'\. Did you mean 'path'"),
+        ({"columns": "label"}, "--columns must say"),
         ({"split": "70/20/20"}, "--split must be three"),
         ({"split": "100/0/0"}, "--split must be three"),
         ({"dense": "12,x"}, "--dense must be widths"),

@@ -33,11 +33,12 @@ def check(
     examples = sources.load(recipe.data, recipe, Purpose.INSPECT)
     if not len(examples):
         raise UserError(f"{recipe.data} lists no images.")
-    progress.say(examples.understood)
     quiet.import_tensorflow()
     from keras_transfer.data.decode import Decoder, Glance
 
     found = facts.gather(examples, Glance(recipe.max_pixels), progress)
+    if all(one.fault is not None for one in found):
+        raise UserError(f"{recipe.data}: no image can be used. {found[0].path} {found[0].fault}.")
     suspects = None
     if labels and examples.task == CLASSIFICATION and len(examples.classes) > 1:
         from keras_transfer.checking.labels import suspects as look

@@ -71,6 +71,7 @@ class Findings:
         sizes: Least, median and largest short side and aspect ratio (width over height).
         advised_size: For `--size`, px.
         labels_checked: Whether suspicious labels were looked for.
+        understood: What the source was taken for, for the user.
     """
 
     source: str
@@ -83,11 +84,13 @@ class Findings:
     sizes: dict[str, list[float]]
     advised_size: int
     labels_checked: bool
+    understood: str = ""
 
     def record(self) -> dict[str, Any]:
         """Return what `check --json` prints."""
         return {
             "source": self.source,
+            "understood": self.understood,
             "files": self.files,
             "classes": self.classes,
             "splits": self.splits,
@@ -127,6 +130,7 @@ def collect(examples: Examples, facts: Sequence[Facts], suspects: Sequence[Warne
         {"short_side": _three(shorts), "aspect": _three(aspects)},
         _advised(float(np.median(shorts))),
         suspects is not None,
+        examples.understood,
     )
 
 

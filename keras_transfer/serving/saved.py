@@ -228,13 +228,25 @@ class SavedClassifier:
 
 
 def write_predictions(predictions: Sequence[Prediction], classes: Sequence[str], stream: Any) -> None:
-    """Write predictions as CSV: path, label, confidence, one column a class (or path, value), error."""
+    """Write predictions as CSV: path, label, confidence, one column a class (or path, value), error.
+
+    A class that is called like one of the other columns has the heading `class NAME`.
+    """
     writer = csv.writer(stream)
-    numbers = any(found.value is not None for found in predictions)
-    answers = ("value",) if numbers else ("label", "confidence", *classes)
-    writer.writerow(("path", *answers, "error"))
-    for found in predictions:
-        shares = found.probabilities or {}
-        plain = {"label": found.label, "confidence": found.confidence, "value": found.value}
-        cells = [shares.get(name) if name in shares else plain.get(name) for name in answers]
-        writer.writerow((found.path, *("" if cell is None else cell for cell in cells), found.error or ""))
+    cells: list[tuple[Any, ...]]
+    if any(prediction.value is not None for prediction in predictions):
+        writer.writerow(("path", "value", "error"))
+        cells = [("" if prediction.value is None else prediction.value,) for prediction in predictions]
+    else:
+        own = ("path", "label", "confidence", "error")
+        headings = [f"class {name}" if name in own else name for name in classes]
+        writer.writerow((*own[:3], *headings, own[3]))
+        blank = ("",) * (2 + len(classes))
+        cells = [
+            (prediction.label, prediction.confidence, *prediction.probabilities.values())
+            if prediction.probabilities
+            else blank
+            for prediction in predictions
+        ]
+    for prediction, row in zip(predictions, cells, strict=True):
+        writer.writerow((prediction.path, *row, prediction.error or ""))

@@ -9,6 +9,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from keras_transfer import commands
 from keras_transfer.checking.check import check
+from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
 from tests.conftest import write_photos
@@ -199,3 +200,11 @@ def test_a_folder_without_classes_is_looked_over_all_the_same(photos):
     found = check(Recipe(data=str(photos / "red")), progress=QUIET)
     assert found.files == 14
     assert [one.kind for one in found.warnings if one.kind == "one-class"] == ["one-class"]
+
+
+def test_what_a_source_was_taken_for_is_shown_and_nothing_usable_is_an_error(tmp_path):
+    data = write_photos(tmp_path / "data" / "around", each=3).parent
+    assert check(Recipe(data=str(data)), progress=QUIET).understood.startswith("All folders are in around/. 3 classes")
+    (tmp_path / "t.csv").write_text("path,label\na.jpg,x\nb.jpg,y\n")
+    with pytest.raises(UserError, match=r"no image can be used\. .*a\.jpg cannot be read"):
+        check(Recipe(data=str(tmp_path / "t.csv")), progress=QUIET)

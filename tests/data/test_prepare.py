@@ -1,3 +1,4 @@
+import os
 import shutil
 
 import numpy as np
@@ -10,7 +11,7 @@ from keras_transfer.data.prepare import decodable, prepare
 from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
-from tests.conftest import write_photos
+from tests.conftest import COLOURS, draw, write_photos
 
 QUIET = Progress(quiet=True)
 
@@ -152,3 +153,61 @@ def test_what_was_decoded_once_is_believed_until_its_bytes_change(tmp_path, fres
     cache.clear()
     prepared(data)
     assert len(looked[-1]) == 42
+
+
+class Listener(Progress):
+    """Keeps what is said."""
+
+    def __init__(self):
+        super().__init__(quiet=True)
+        self.lines = []
+
+    def say(self, text):
+        self.lines.append(text)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_copies_by_name_stay_on_one_side_and_that_is_said(tmp_path, seed):
+    for name, colour in COLOURS.items():
+        (tmp_path / name).mkdir()
+        for photo in range(6):
+            for copy in range(3):
+                draw(colour, sum(map(ord, name)) * 1000 + photo * 10 + copy).save(
+                    tmp_path / name / f"{photo}_jpg.rf.{copy:08d}.png"
+                )
+    listener = Listener()
+    found = prepare(Recipe(data=str(tmp_path), seed=seed), listener)
+    sides = {}
+    for path, split in zip(found.examples.paths, found.examples.splits, strict=True):
+        assert sides.setdefault(path.split("_jpg.rf")[0], split) == split
+    assert set(found.examples.splits) == {0, 1, 2}
+    assert any("54 images are copies of 18 photos by their names" in line for line in listener.lines)
+
+
+def test_what_the_source_was_taken_for_is_said(photos):
+    listener = Listener()
+    prepare(Recipe(data=str(photos)), listener)
+    assert listener.lines == ["3 classes: blue, green, red."]
+
+
+def test_imbalance_is_warned_of(tmp_path):
+    data = write_photos(tmp_path / "data", 16)
+    assert prepare(Recipe(data=str(data)), QUIET).warnings == []
+    for number in range(3, 16):
+        next((data / "red").glob(f"{number:02d}.*")).unlink()
+    (warning,) = prepare(Recipe(data=str(data)), QUIET).warnings
+    assert warning.startswith("16 images of 'blue', 3 of 'red': --class-weights balanced")
+    assert prepare(Recipe(data=str(data), class_weights="balanced"), QUIET).warnings == []
+
+
+def test_names_that_are_not_utf8_are_decoded_and_written_escaped(tmp_path, fresh_cache):
+    data = write_photos(tmp_path / "data")
+    os.rename(data / "red" / "00.jpg", os.fsencode(data / "red") + b"/ros\xe9.jpg")
+    with open(os.fsencode(data / "red") + b"/not\xe9.jpg", "w") as stream:
+        stream.write("hello")
+    found = prepared(data)
+    assert len(found.examples) == 42
+    found.examples.write_csv(tmp_path / "splits.csv", found.digests)
+    assert "red/ros\\xe9.jpg,red," in (tmp_path / "splits.csv").read_text("utf-8")
+    found.write_rejected(tmp_path / "rejected.csv")
+    assert "not\\xe9.jpg" in (tmp_path / "rejected.csv").read_text("utf-8")

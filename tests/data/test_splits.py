@@ -96,3 +96,29 @@ def test_numbers_are_dealt_out_by_their_quantiles():
     means = [values[split.splits == k].mean() for k in range(3)]
     assert np.ptp(means) < 0.35
     assert np.bincount(split.splits).tolist() == pytest.approx([140, 30, 30], abs=3)
+
+
+def test_groups_with_images_of_several_classes_stay_together():
+    patients = np.tile(np.arange(12).repeat(2), 2)
+    split = splits.assign(replace(examples([24, 24]), groups=patients), (70, 15, 15), 0)
+    for patient in range(12):
+        assert len(set(split.splits[patients == patient])) == 1
+    for label in (0, 1):
+        assert [int(((split.splits == k) & (split.labels == label)).sum()) for k in range(3)] == [16, 4, 4]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_groups_of_one_and_of_several_classes_mix(seed):
+    one = examples([40, 40, 9])
+    groups = np.random.default_rng(seed).integers(0, 60, len(one))
+    split = splits.assign(replace(one, groups=groups), (70, 15, 15), seed)
+    for group in np.unique(groups):
+        assert len(set(split.splits[groups == group])) == 1
+    counts = np.array([[((split.splits == k) & (split.labels == label)).sum() for k in range(3)] for label in range(3)])
+    assert counts.min() > 0
+    np.testing.assert_allclose(counts.sum(0), [62, 13, 13], atol=5)
+
+
+def test_two_groups_of_all_classes_are_too_few():
+    with pytest.raises(UserError, match=r"class 'a' has 6 images in 2 groups .* too few for 3 splits"):
+        splits.assign(replace(examples([6, 6]), groups=np.tile([0, 1], 6)), (70, 15, 15), 0)

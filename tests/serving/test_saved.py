@@ -1,9 +1,13 @@
+import csv
+import io
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 import keras_transfer as kt
+from keras_transfer.serving.saved import Prediction, write_predictions
 from tests.conftest import write_photos
 
 
@@ -56,6 +60,35 @@ def test_a_file_that_cannot_be_read_leaves_its_neighbours_whole(version, photos,
         np.testing.assert_allclose(one.confidence, other.confidence, atol=1e-6)
         assert sum(one.probabilities.values()) == pytest.approx(1, abs=1e-5)
     json.dumps([prediction.record() for prediction in found])
+
+
+def test_photos_of_one_class_are_measured_however_the_model_was_fitted(version, tmp_path):
+    fresh = write_photos(tmp_path / "fresh", 3, seed=78)
+    for name in ("blue", "green"):
+        shutil.rmtree(fresh / name)
+    rows = [f"fresh/red/{file.name},red" for file in sorted((fresh / "red").iterdir())]
+    (tmp_path / "t.csv").write_text("\n".join(["path,label", *rows]))
+    classifier = kt.load(version.folder)
+    classifier.recipe = classifier.recipe.replace(group_by="patient", columns="path=id")
+    reports = [classifier.evaluate(str(data)) for data in (fresh, tmp_path / "t.csv")]
+    hits = sum(one.label == "red" for one in classifier.predict(sorted((fresh / "red").iterdir())))
+    assert [report["images"] for report in reports] == [3, 3]
+    assert [report["accuracy"] for report in reports] == pytest.approx([hits / 3] * 2)
+
+
+def test_the_columns_of_predictions_are_apart_from_those_of_classes():
+    classes = ("confidence", "error", "label", "path", "red")
+    shares = dict(zip(classes, (0.1, 0.2, 0.3, 0.35, 0.05), strict=True))
+    stream = io.StringIO()
+    write_predictions(
+        [Prediction("a.jpg", "path", 0.35, shares), Prediction("b.jpg", error="is empty")], classes, stream
+    )
+    rows = list(csv.DictReader(io.StringIO(stream.getvalue())))
+    assert rows[0]["label"] == "path"
+    assert rows[0]["confidence"] == rows[0]["class path"] == "0.35"
+    assert (rows[0]["class confidence"], rows[0]["red"], rows[0]["error"]) == ("0.1", "0.05", "")
+    assert (rows[1]["path"], rows[1]["label"], rows[1]["error"]) == ("b.jpg", "", "is empty")
+    assert len(set(rows[0])) == 9
 
 
 def test_no_model_there_is_a_usage_error(tmp_path):

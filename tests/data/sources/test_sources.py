@@ -1,3 +1,5 @@
+import os
+
 import pytest
 
 from keras_transfer.data import sources
@@ -39,3 +41,12 @@ def test_other_archives_are_to_be_unpacked(tmp_path):
     (tmp_path / "flower_photos.tgz").write_bytes(b"")
     with pytest.raises(UserError, match=r"unpack .*tar -xf flower_photos.tgz"):
         sources.load(str(tmp_path / "flower_photos.tgz"))
+
+
+def test_a_file_of_json_or_a_pipe_is_said(tmp_path):
+    (tmp_path / "a.json").write_text("[]")
+    with pytest.raises(UsageError, match=r"is JSON, which is not read\. Export a CSV file"):
+        sources.load(str(tmp_path / "a.json"))
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="neither a folder nor a regular file"):
+        sources.load(str(tmp_path / "pipe"))
