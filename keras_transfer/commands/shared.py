@@ -35,7 +35,20 @@ def example(text: str) -> str:
     return f"Example: python cli.py {text}"
 
 
-BASE_OPTIONS = ("base", "data", "weights", "size", "resize", "seed", "pooling", "engine", "precision", "xla")
+BASE_OPTIONS = (
+    "base",
+    "data",
+    "weights",
+    "size",
+    "resize",
+    "columns",
+    "encoding",
+    "seed",
+    "pooling",
+    "engine",
+    "precision",
+    "xla",
+)
 
 
 def recipe_options(command: Callable[..., Any], names: tuple[str, ...] = ()) -> Callable[..., Any]:

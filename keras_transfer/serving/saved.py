@@ -128,6 +128,7 @@ class SavedClassifier:
         progress = progress or Progress(quiet=True)
         task = self.metrics.get("task", CLASSIFICATION)
         examples = self._in_own_classes(sources.load_measured(data, self.recipe or Recipe(), task))
+        progress.say(examples.understood)
         digests, faults = audit.read(examples, progress)
         seen = training_digests(self.folder / "assets.extra" / "splits.csv")
         rows = [row for row, digest in enumerate(digests) if digest not in seen and row not in faults]

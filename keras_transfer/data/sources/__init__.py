@@ -5,10 +5,12 @@ from __future__ import annotations
 import glob
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from keras_transfer.data.examples import REGRESSION, Examples, printable
+import numpy as np
+
+from keras_transfer.data.examples import CLASSIFICATION, REGRESSION, Examples, printable, sorted_classes
 from keras_transfer.data.sources import arrays, csv_table, digits, folders, tfds, tfrecord, zipped
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.errors import UsageError, UserError
@@ -98,7 +100,7 @@ def load(source: str, recipe: Recipe | None = None, purpose: Purpose = Purpose.T
     kind = next((kind for kind in SOURCES if kind.matches(request)), None)
     if kind is None:
         raise _unknown(source, request.path)
-    examples = kind.load(request)
+    examples = _numbers_in_order(kind.load(request))
     _demand_names(examples)
     if recipe.task not in (AUTO, examples.task):
         needs = "a CSV file with a numeric column" if recipe.task == REGRESSION else "a CSV file with several labels"
@@ -124,6 +126,18 @@ def load_measured(source: str, recipe: Recipe, task: str) -> Examples:
     if source != recipe.data:
         changes |= {"columns": "", "encoding": ""}
     return load(source, recipe.replace(**changes), Purpose.MEASURE)
+
+
+def _numbers_in_order(examples: Examples) -> Examples:
+    """Return the examples with classes in the order of numbers, if all are whole numbers."""
+    classes = sorted_classes(examples.classes)
+    if examples.task == REGRESSION or classes == examples.classes or not all(map(str.isdecimal, classes)):
+        return examples
+    if examples.task == CLASSIFICATION:
+        positions = np.asarray([classes.index(name) for name in examples.classes], "int32")
+        return replace(examples, labels=positions[examples.labels], classes=classes)
+    order = [examples.classes.index(name) for name in classes]
+    return replace(examples, labels=examples.labels[:, order], classes=classes)
 
 
 def _demand_names(examples: Examples) -> None:

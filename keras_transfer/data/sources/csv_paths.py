@@ -24,8 +24,11 @@ class _Rule:
     dropped: int
     folder: str
 
+    def name(self, parts: Sequence[str]) -> str:
+        return os.path.join(self.folder, *(parts[self.dropped :] or parts[-1:]))
+
     def file(self, parts: Sequence[str]) -> str | None:
-        name = os.path.join(self.folder, *parts[self.dropped :])
+        name = self.name(parts)
         suffixes = ("",) if name.lower().endswith(IMAGE_SUFFIXES) else ("", *IMAGE_SUFFIXES)
         return next((name + suffix for suffix in suffixes if os.path.isfile(name + suffix)), None)
 
@@ -53,8 +56,8 @@ def resolve(table: Table, column: str, folder: str, allow_outside: bool) -> tupl
         rule = _search(table, cells[:_PROBED], folder)
         if rule is not None:
             files = [rule.file(_parts(cell)) for cell in cells]
-            names = [file or name for file, name in zip(files, names, strict=True)]
             first = next(index for index, file in enumerate(files) if file)
+            names = [file or rule.name(_parts(cell)) for file, cell in zip(files, cells, strict=True)]
             return names, f"{cells[first]!r} is read as {os.path.relpath(names[first], folder)!r}, and so on."
     if not allow_outside:
         _demand_inside(table, cells, names, folder)

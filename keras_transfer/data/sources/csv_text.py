@@ -108,6 +108,8 @@ def _decoded(file: Path, source: str, encoding: str) -> str:
         raise UserError(
             f"{source}, line {row}: byte 0x{byte:02x} is not {used.removesuffix('-sig').upper()}. {hint}."
         ) from error
+    if "\0" in text:
+        raise UserError(f"{source} holds NUL characters: is it a text file, and --encoding right?")
     return text.removeprefix("\ufeff")
 
 

@@ -112,7 +112,7 @@ def walk(path: Path) -> Tree:
     Raises:
         UserError: a folder cannot be read.
     """
-    tree = Tree(Folder(path.name, str(path)))
+    tree = Tree(Folder(path.name or path.resolve().name or "images", str(path)))
     visited = {_identity(place) for place in (path, *Path(os.path.realpath(path)).parents)}
     links: list[tuple[Folder, os.DirEntry[str]]] = []
     _walk(tree, [(tree.root, str(path))], visited, links)

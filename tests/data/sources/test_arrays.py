@@ -54,3 +54,10 @@ def test_a_file_that_is_no_archive(tmp_path):
     (tmp_path / "d.npz").write_bytes(b"junk")
     with pytest.raises(UserError, match=r"cannot be read as an \.npz file"):
         sources.load(str(tmp_path / "d.npz"))
+
+
+def test_names_that_are_whole_numbers_are_in_their_order(tmp_path):
+    np.savez(tmp_path / "d.npz", x=PIXELS, y=np.array(["10", "9", "1", "10", "9", "1"]))
+    examples = sources.load(str(tmp_path / "d.npz"))
+    assert examples.classes == ("1", "9", "10")
+    assert [examples.label_text(row) for row in range(3)] == ["10", "9", "1"]

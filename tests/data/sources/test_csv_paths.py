@@ -66,3 +66,15 @@ def test_absolute_paths_within_the_folder_of_the_table(folder, tmp_path):
     for place in (folder, tmp_path / "link"):
         paths, _ = load(place, [str(folder / "train" / "a.jpg"), str(folder / "upload" / "1" / "d.jpg")])
         assert [os.path.basename(path) for path in paths] == ["a.jpg", "d.jpg"]
+
+
+def test_rows_that_are_not_found_like_the_first_ones_stay_inside(folder):
+    cells = [
+        "/data/upload/1/d.jpg",
+        "/etc/passwd",
+        "/data/upload/1/e.jpg",
+        "/data/upload/1/e.jpg",
+        "/data/upload/1/gone.jpg",
+    ]
+    paths, _ = load(folder, [*cells[:1] * 20, *cells])
+    assert paths[20:] == ["upload/1/d.jpg", "passwd", "upload/1/e.jpg", "upload/1/e.jpg", "upload/1/gone.jpg"]

@@ -4,6 +4,7 @@ import pytest
 
 from keras_transfer.data import sources
 from keras_transfer.data.contents import Files
+from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.errors import UserError
 from tests.data.sources.test_layout import touch
 
@@ -82,3 +83,8 @@ def test_names_that_are_not_utf8(tmp_path):
     os.rename(root / "rose", os.fsencode(root) + b"/ros\xe9")
     with pytest.raises(UserError, match=r"the name of class 'ros\\xe9' holds bytes that are not UTF-8"):
         sources.load(str(root))
+
+
+def test_the_current_folder_has_a_name(classes, monkeypatch):
+    monkeypatch.chdir(classes / "rose")
+    assert sources.load(".", purpose=Purpose.INSPECT).classes == ("rose",)
