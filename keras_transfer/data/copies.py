@@ -58,7 +58,7 @@ def _original(folder: str, stem: str, stems: set[tuple[str, str]]) -> tuple[str,
     if match:
         return folder, match[1]
     above, name = os.path.split(folder)
-    if name.lower() in _SMALL and (above, stem) in stems:
+    if re.sub(r"[\W_]", "", name.lower()) in _SMALL and (above, stem) in stems:
         return above, stem
     match = _MARKED.fullmatch(stem)
     return (folder, match[1]) if match and (folder, match[1]) in stems else None

@@ -20,6 +20,7 @@ def sets(names):
         [f"a/x_original_1.jpg_0a1b2c3d-0000-1111-2222-0123456789a{digit}.jpg" for digit in "bc"],
         ["a/1.jpg", "a/1_flip.jpg", "a/1-rot90.png", "a/1_aug_12.jpg", "a/1_hflip_bright.jpg"],
         ["a/1.jpg", "a/thumbs/1.jpg"],
+        ["a/1.jpg", "a/_thumbnails/1.jpg"],
         ["z.zip/a/1.jpg", "z.zip/a/1_thumb.jpg"],
     ],
 )  # fmt: skip

@@ -23,7 +23,7 @@ _UNLABELLED = {"pred", "preds", "predict", "prediction", "predictions", "unlabel
 
 @dataclass
 class Layout:
-    """What was found.
+    """What a tree of folders was taken for.
 
     Attributes:
         parts: Split (a position in `SPLITS`, or `UNASSIGNED`) and its classes.
@@ -50,6 +50,9 @@ def arrange(root: Folder, source: str, purpose: Purpose) -> Layout:
     inner = {name: _unwrapped_split(top.folders[name], candidates[name]) for name in candidates}
     labelled = sorted((name for name in candidates if inner[name].folders), key=lambda name: candidates[name])
     layout.flat = flat_splits(root)
+    strangers = [name for name in top.folders if name not in candidates and not _words(name) & _UNLABELLED]
+    if strangers and SPLITS.index("train") not in candidates.values():
+        labelled = []  # `valid` beside `invalid` is a class.
     if not labelled:
         if layout.flat:
             pass
