@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from keras_transfer.data.examples import listed
 from keras_transfer.errors import UserError
 
 # Folders of thumbnails, waste baskets and metadata, in lower case; those that begin with a dot are hidden anyway.
@@ -83,8 +84,8 @@ class Tree:
         """Return what the user should know of what was passed over."""
         said = []
         if self.passed_over:
-            listed = ", ".join(f"{name}: {count} file{'s' * (count != 1)}" for name, count in self.passed_over.items())
-            said.append(f"Passed over: {listed}.")
+            counted = [f"{name}: {count} file{'s' * (count != 1)}" for name, count in self.passed_over.items()]
+            said.append(f"Passed over: {listed(counted)}.")
         if self.links:
             more = f" and {len(self.links) - 1} more" if len(self.links) > 1 else ""
             said.append(
@@ -140,7 +141,9 @@ def _walk(
                     _pass_over(tree, entry)
                 elif entry.is_symlink():
                     links.append((folder, entry))
-                elif _identity(entry.path) not in visited:
+                elif _identity(entry.path) in visited:
+                    tree.links.append(entry.path)
+                else:
                     visited.add(_identity(entry.path))
                     waiting.append((folder.folder(entry.name), entry.path))
             elif is_device_file(entry.name):

@@ -181,3 +181,9 @@ def test_a_table_to_measure_on_needs_no_second_class_and_no_training_rows(tmp_pa
     recipe = Recipe(data="other.csv", group_by="patient", columns="path=id")
     examples = sources.load_measured(str(tmp_path / "t.csv"), recipe, "classification")
     assert (examples.classes, examples.groups) == (("tulip",), None)
+
+
+def test_an_image_with_two_labels_is_refused_with_both_rows(tmp_path):
+    with pytest.raises(UserError, match=r"t\.csv, row 4: a\.jpg is 'dog' here and 'cat' in row 2"):
+        load(tmp_path / "t.csv", "filename,class,xmin\na.jpg,cat,1\nb.jpg,dog,5\na.jpg,dog,3\n")
+    assert len(load(tmp_path / "t.csv", "filename,class,xmin\na.jpg,cat,1\nb.jpg,dog,5\na.jpg,cat,3\n")) == 3
