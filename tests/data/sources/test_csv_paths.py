@@ -8,7 +8,7 @@ from keras_transfer.recipe import Recipe
 
 
 def load(folder, cells, **options):
-    rows = [f'"{cell}",{"xy"[number % 2]}' for number, cell in enumerate(cells)]
+    rows = [f'"{cell}",{"xy"[cell != cells[0]]}' for cell in cells]
     (folder / "t.csv").write_text("\n".join(["path,label", *rows]))
     examples = sources.load(str(folder / "t.csv"), Recipe(data=str(folder / "t.csv"), **options))
     return [os.path.relpath(path, folder) for path in examples.paths], examples.understood
@@ -43,7 +43,7 @@ def test_files_in_two_folders_are_refused(folder):
     (folder / "test").mkdir()
     (folder / "test" / "a.jpg").touch()
     with pytest.raises(UserError, match="'a' is in test/ and in train/"):
-        load(folder, ["a"])
+        load(folder, ["a", "a"])
 
 
 def test_paths_that_are_there_are_not_looked_for(folder):
