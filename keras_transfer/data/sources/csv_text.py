@@ -104,7 +104,7 @@ def _decoded(file: Path, source: str, encoding: str) -> str:
         ) from error
     except UnicodeDecodeError as error:
         row, byte = content[: error.start].count(b"\n") + 1, content[error.start]
-        hint = "Save it as UTF-8, or name its encoding, as --encoding cp1252"
+        hint = "Save it as UTF-8, or name the encoding that it has: --encoding cp1252, cp1251, gbk, shift_jis, ..."
         raise UserError(
             f"{source}, line {row}: byte 0x{byte:02x} is not {used.removesuffix('-sig').upper()}. {hint}."
         ) from error
