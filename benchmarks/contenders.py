@@ -105,7 +105,7 @@ def floor(spec: Spec) -> dict[str, Any]:
     import keras_transfer as kt
     from keras_transfer import device, engine, model, weights
     from keras_transfer.data import pipeline, sources
-    from keras_transfer.data.decode import Decoder
+    from keras_transfer.data.decoding.decode import Decoder
 
     recipe = kt.Recipe(base=spec["base"])
     plan = device.plan(recipe)

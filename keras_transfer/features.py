@@ -15,7 +15,7 @@ import tensorflow as tf
 from keras_transfer import __version__, engine
 from keras_transfer.cache import ActivationSet
 from keras_transfer.data import augment, pipeline
-from keras_transfer.data.decode import Decoder
+from keras_transfer.data.decoding.decode import Decoder
 from keras_transfer.data.examples import Examples
 from keras_transfer.device import Plan
 from keras_transfer.model import Network

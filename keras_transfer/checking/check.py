@@ -34,7 +34,7 @@ def check(
     if not len(examples):
         raise UserError(f"{recipe.data} lists no images.")
     quiet.import_tensorflow()
-    from keras_transfer.data.decode import Decoder, Glance
+    from keras_transfer.data.decoding.decode import Decoder, Glance
 
     found = facts.gather(examples, Glance(recipe.max_pixels), progress)
     if all(one.fault is not None for one in found):

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_transfer.data import audit, duplicates, formats
+from keras_transfer.data import audit, duplicates
 from keras_transfer.data.contents import each
+from keras_transfer.data.decoding import formats
 from keras_transfer.data.examples import Examples
 from keras_transfer.progress import Progress
 
 if TYPE_CHECKING:
-    from keras_transfer.data.decode import Glance
+    from keras_transfer.data.decoding.decode import Glance
 
 _EXTENSIONS = {
     ".jpg": "JPEG",

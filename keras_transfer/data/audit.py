@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_transfer.data import formats
 from keras_transfer.data.contents import Contents, each
+from keras_transfer.data.decoding import formats
 from keras_transfer.data.examples import Examples
 from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress
 
 if TYPE_CHECKING:
-    from keras_transfer.data.decode import Glance
+    from keras_transfer.data.decoding.decode import Glance
 
 _HEAD = 16
 

@@ -112,7 +112,7 @@ def decodable(found: Prepared, progress: Progress) -> Prepared:
     Raises:
         UserError: as `prepare`.
     """
-    from keras_transfer.data.decode import Glance
+    from keras_transfer.data.decoding.decode import Glance
 
     glance, grouped = Glance(found.recipe.max_pixels), found.recipe.group_duplicates
     digests = found.digests

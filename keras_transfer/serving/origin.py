@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.data import sources
-from keras_transfer.data.decode import Decoder
+from keras_transfer.data.decoding.decode import Decoder
 from keras_transfer.errors import UserError
 from keras_transfer.recipe import Recipe
 

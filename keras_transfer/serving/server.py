@@ -21,7 +21,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from keras_transfer import versions
-from keras_transfer.data import audit, formats
+from keras_transfer.data import audit
+from keras_transfer.data.decoding import formats
 from keras_transfer.errors import UserError
 from keras_transfer.serving import rest
 from keras_transfer.serving.batching import LARGEST, Batcher, Closed, Full, Outputs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# First bytes and name, in the order that `keras_transfer.data.decode` relies on.
+# First bytes and name, in the order that `keras_transfer.data.decoding.decode` relies on.
 FORMATS = ((b"\xff\xd8\xff", "JPEG"), (b"\x89PNG\r\n\x1a\n", "PNG"), (b"GIF8", "GIF"), (b"BM", "BMP"))
 READABLE = ", ".join(name for _, name in FORMATS)
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from keras_transfer.data.decode import Decoder, orientation
+from keras_transfer.data.decoding.decode import Decoder, orientation
 
 MOST = 10**8
 

@@ -21,8 +21,8 @@ from functools import cache, partial
 
 import tensorflow as tf
 
-from keras_transfer.data import bmp, gif
-from keras_transfer.data.formats import FORMATS
+from keras_transfer.data.decoding import bmp, gif
+from keras_transfer.data.decoding.formats import FORMATS
 
 _GLANCE_SIZE = 64  # Side of the picture by which files are compared, px.
 _EXIF_BYTES = 65_536  # An EXIF block is one JPEG segment, whose length field has 16 bits.
