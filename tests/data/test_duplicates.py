@@ -58,3 +58,21 @@ def test_a_mirrored_picture_is_alike():
 def test_groupings_are_joined(groupings, expected):
     found = duplicates.joined(*(None if one is None else np.asarray(one) for one in groupings))
     assert (None if found is None else found.tolist()) == expected
+
+
+def test_graph_routines_get_indices_of_32_bits(monkeypatch):
+    """SciPy 1.16.3 refuses others: "Buffer dtype mismatch, expected ITYPE_t but got long"."""
+    from scipy.sparse import csgraph
+
+    types = []
+    for name in ("minimum_spanning_tree", "connected_components"):
+
+        def spied(graph, *args, original=getattr(csgraph, name), **options):
+            types.append((getattr(graph, "indices", np.zeros(1, "int64")).dtype, getattr(graph, "format", "")))
+            return original(graph, *args, **options)
+
+        monkeypatch.setattr(csgraph, name, spied)
+    rows = hashes(20)
+    rows[7] = rows[3]
+    assert len(np.unique(duplicates.alike(rows))) == 19
+    assert types == [(np.dtype("int32"), "csr")] * 2
