@@ -6,10 +6,10 @@ exported SavedModel:
 1. The first frame is decoded to RGB, as a person sees it: palettes and CMYK converted, 16 bits scaled to 8, what is
    transparent composed on white. A JPEG more than twice the wanted size is decoded at 1/2, 1/4 or 1/8 by libjpeg's
    scaled DCT, the smallest that is still at least as large as wanted. A file of more than `max_pixels` is refused
-   from its header, before memory is taken.
-2. `crop` takes the largest centred square, `squash` the whole picture, `pad` the whole picture on black.
-3. It is resized to `size` x `size` by bilinear interpolation, antialiased where it shrinks to half or less, and
-   rounded to uint8.
+   from its header, before memory is taken; very large ones are decoded one after the other.
+2. `crop` takes the largest centred square, `squash` and `pad` the whole picture.
+3. It is resized to `size` x `size`, or for `pad` to fit into that, by bilinear interpolation, antialiased where it
+   shrinks to half or less, and rounded to uint8; `pad` then fills up with black.
 4. The EXIF orientation of a JPEG is applied, so that the picture stands as a person sees it.
 """
 
@@ -21,14 +21,11 @@ from functools import cache, partial
 
 import tensorflow as tf
 
-from keras_transfer.data.decoding import bmp, gif
+from keras_transfer.data.decoding import bmp, exif, gif, memory
 from keras_transfer.data.decoding.formats import FORMATS
+from keras_transfer.data.decoding.raw import part
 
 _GLANCE_SIZE = 64  # Side of the picture by which files are compared, px.
-_EXIF_BYTES = 65_536  # An EXIF block is one JPEG segment, whose length field has 16 bits.
-_EXIF_MARK = b"Exif\x00\x00"
-_ORIENTATION_TAG = 0x0112  # EXIF 2.3, section 4.6.4.
-_MOST_TAGS = 512
 
 
 @dataclass(frozen=True)
@@ -76,34 +73,67 @@ def _traced(decode: Callable[..., tf.Tensor], rule: Decoder | Glance) -> tf.type
     return tf.function(partial(decode, rule), [tf.TensorSpec((), tf.string)], autograph=False)
 
 
+def announced_size(content: bytes) -> tuple[int, int] | None:
+    """Return height and width, px, that the header of an image file announces, or None if it announces none."""
+    try:
+        height, width = _traced_size()(tf.constant(content)).numpy().tolist()
+    # TensorFlow's message may quote a file that is no text.
+    except (tf.errors.InvalidArgumentError, UnicodeDecodeError):
+        return None
+    return height, width
+
+
+@cache
+def _traced_size() -> tf.types.experimental.PolymorphicFunction:
+    return tf.function(_size, [tf.TensorSpec((), tf.string)], autograph=False)
+
+
 def _decode(decoder: Decoder, content: tf.Tensor) -> tf.Tensor:
-    image = _frame(content, decoder.size, decoder.max_pixels)
-    shape = tf.shape(image)
-    if decoder.resize == "crop":
-        side = tf.minimum(shape[0], shape[1])
-        top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
-        image = image[top : top + side, left : left + side]
-    elif decoder.resize == "pad":
-        side = tf.maximum(shape[0], shape[1])
-        top, left = (side - shape[0]) // 2, (side - shape[1]) // 2
-        image = tf.image.pad_to_bounding_box(image, top, left, side, side)
-    pixels = tf.cast(tf.round(tf.clip_by_value(_resize(image, decoder.size), 0, 255)), tf.uint8)
-    return _stand_upright(tf.ensure_shape(pixels, (decoder.size, decoder.size, 3)), orientation(content))
+    size = decoder.size
+
+    def shrink(image: tf.Tensor) -> tf.Tensor:
+        shape = tf.shape(image)[:2]
+        if decoder.resize == "crop":
+            side = tf.reduce_min(shape)
+            top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
+            image = image[top : top + side, left : left + side]
+        target = tf.constant((size, size))
+        if decoder.resize == "pad":
+            fitting = tf.cast(shape, tf.float64) * (size / tf.cast(tf.reduce_max(shape), tf.float64))
+            target = tf.maximum(tf.cast(tf.round(fitting), tf.int32), 1)
+        pixels = tf.cast(tf.round(tf.clip_by_value(_resize(image, target), 0, 255)), tf.uint8)
+        if decoder.resize == "pad":
+            top, left = (size - target[0]) // 2, (size - target[1]) // 2
+            pixels = tf.image.pad_to_bounding_box(pixels, top, left, size, size)
+        return tf.ensure_shape(pixels, (size, size, 3))
+
+    return _picture(content, size, decoder.max_pixels, shrink)
 
 
 def _glance(glance: Glance, content: tf.Tensor) -> tf.Tensor:
-    image = tf.image.resize(_frame(content, _GLANCE_SIZE, glance.max_pixels), (_GLANCE_SIZE, _GLANCE_SIZE), "area")
-    return _stand_upright(tf.cast(tf.round(image), tf.uint8), orientation(content))
+    def shrink(image: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.round(tf.image.resize(image, (_GLANCE_SIZE, _GLANCE_SIZE), "area")), tf.uint8)
+
+    return _picture(content, _GLANCE_SIZE, glance.max_pixels, shrink)
 
 
-def _frame(content: tf.Tensor, size: int, max_pixels: int) -> tf.Tensor:
-    """Return the first frame, uint8 `[H, W, 3]`; a large JPEG's sides are still at least `size`."""
-    limit = tf.constant(max_pixels, tf.float64)
-    image = tf.cond(
-        tf.io.is_jpeg(content), lambda: _jpeg(content, size, limit), lambda: _other_than_jpeg(content, limit)
-    )
-    image.set_shape((None, None, 3))
-    return image
+def _picture(content: tf.Tensor, size: int, max_pixels: int, shrink: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+    """Return the first frame, shrunk and upright; a JPEG's sides are at least `size`, if they were, when shrunk."""
+    shape = _size(content)
+    # As float64, for a bomb's header may announce more than 2^63 pixels.
+    area = tf.reduce_prod(tf.cast(shape, tf.float64))
+    allowed = tf.debugging.Assert(area <= tf.constant(max_pixels, tf.float64), ["more pixels than allowed"])
+    with tf.control_dependencies([allowed]):
+        shape = tf.identity(shape)
+    is_jpeg, times = tf.io.is_jpeg(content), tf.reduce_min(shape) // size
+
+    def decoded() -> tf.Tensor:
+        image = tf.cond(is_jpeg, lambda: _jpeg(content, times), lambda: _other_than_jpeg(content))
+        return shrink(tf.ensure_shape(image, (None, None, 3)))
+
+    # A JPEG is decoded at a quarter of its pixels or less.
+    large = tf.where(is_jpeg & (times >= 2), area / 4, area) > memory.LARGE
+    return _stand_upright(memory.in_turn(large, decoded), exif.orientation(content))
 
 
 def kind_of(content: tf.Tensor) -> tf.Tensor:
@@ -117,94 +147,76 @@ def kind_of(content: tf.Tensor) -> tf.Tensor:
     return tf.argmax(tf.cast(tf.stack(starts, -1), tf.int32), axis=-1, output_type=tf.int32)
 
 
-def orientation(content: tf.Tensor) -> tf.Tensor:
-    """Return the EXIF orientation, int32 1..8, of the file in a scalar string; 1 where there is none."""
-    head = tf.strings.substr(content, 0, _EXIF_BYTES)
-    parts = tf.strings.split(head, _EXIF_MARK, maxsplit=1)
-    # The mark opens an APP1 segment: ff e1, two bytes of length, then the mark.
-    opening = tf.strings.substr(parts[0], tf.maximum(tf.strings.length(parts[0]) - 4, 0), 2)
-    found = tf.io.is_jpeg(content) & (tf.size(parts) == 2) & (opening == b"\xff\xe1")
-    return tf.cond(found, lambda: _tiff_orientation(tf.io.decode_raw(parts[1], tf.uint8)), lambda: tf.constant(1))
+def _size(content: tf.Tensor) -> tf.Tensor:
+    """Return height and width, int32 `[2]`, that the header announces."""
+    shape = tf.cond(
+        tf.io.is_jpeg(content), lambda: tf.image.extract_jpeg_shape(content)[:2], lambda: _size_other_than_jpeg(content)
+    )
+    return tf.ensure_shape(shape, (2,))
 
 
-def _tiff_orientation(data: tf.Tensor) -> tf.Tensor:
-    data = tf.concat([data, tf.zeros([2], tf.uint8)], 0)
-
-    def short(at: tf.Tensor | int) -> tf.Tensor:
-        first, second = (
-            tf.cast(tf.gather(data, tf.clip_by_value(at + k, 0, tf.size(data) - 1)), tf.int32) for k in (0, 1)
-        )
-        return tf.where(big_endian, first * 256 + second, second * 256 + first)
-
-    big_endian = tf.equal(data[0], ord("M"))
-    # The directory lies within the segment, so the lower half of its 32-bit offset is enough.
-    directory = tf.where(big_endian, short(6), short(4))
-    entries = directory + 2 + 12 * tf.range(tf.minimum(short(directory), _MOST_TAGS))
-    values = tf.where(tf.equal(short(entries), _ORIENTATION_TAG), short(entries + 8), 0)
-    value = tf.reduce_max(tf.concat([values, [0]], 0))
-    return tf.where((value >= 1) & (value <= 8), value, 1)
-
-
-def _jpeg(content: tf.Tensor, size: int, limit: tf.Tensor) -> tf.Tensor:
-    shape = tf.image.extract_jpeg_shape(content)[:2]
-
+def _jpeg(content: tf.Tensor, times: tf.Tensor) -> tf.Tensor:
     def scaled(ratio: int) -> tf.Tensor:
         return tf.io.decode_jpeg(content, channels=3, ratio=ratio)
 
-    times = tf.reduce_min(_allowed(shape, limit)) // size
     chosen = tf.reduce_sum(tf.cast(times >= tf.constant([2, 4, 8]), tf.int32))
     return tf.switch_case(chosen, [lambda ratio=ratio: scaled(ratio) for ratio in (1, 2, 4, 8)])
 
 
-def _allowed(shape: tf.Tensor, limit: tf.Tensor) -> tf.Tensor:
-    """Return height and width, int32 `[2]`, once they are known not to be too large."""
-    # As float64, for a bomb's header may announce more than 2^63 pixels.
-    area = tf.reduce_prod(tf.cast(tf.abs(shape), tf.float64))
-    with tf.control_dependencies([tf.debugging.Assert(area <= limit, ["more pixels than allowed"])]):
-        return tf.identity(shape)
-
-
 # One operation in the graph around it: TensorFlow visits the operations of every branch for every picture, and these
 # hundreds would double the time of a JPEG.
-@partial(
+_apart = partial(
     tf.function,
-    input_signature=[tf.TensorSpec((), tf.string), tf.TensorSpec((), tf.float64)],
+    input_signature=[tf.TensorSpec((), tf.string)],
     autograph=False,
     experimental_attributes={"_noinline": True},
 )
-def _other_than_jpeg(content: tf.Tensor, limit: tf.Tensor) -> tf.Tensor:
-    def first_frame() -> tf.Tensor:
-        return tf.cast(tf.io.decode_raw(tf.strings.substr(content, 6, 4), tf.uint16), tf.int32)
 
+
+@_apart
+def _size_other_than_jpeg(content: tf.Tensor) -> tf.Tensor:
     def png() -> tf.Tensor:
-        return tf.io.decode_raw(tf.strings.substr(content, 16, 8), tf.int32, little_endian=False)
+        return tf.io.decode_raw(part(content, 16, 8), tf.int32, little_endian=False)
 
     kind = kind_of(content) - 1
     known = tf.debugging.Assert((kind >= 0) & (kind < 3), ["no image of a kind that can be read"])
     with tf.control_dependencies([known]):
-        shape = tf.switch_case(kind, [png, first_frame, lambda: tf.stack(bmp.size(content))])
-    with tf.control_dependencies([_allowed(shape, limit)]):
-        return tf.switch_case(kind, [lambda: _png(content), lambda: gif.decode(content), lambda: bmp.decode(content)])
+        return tf.abs(
+            tf.switch_case(kind, [png, lambda: tf.stack(gif.size(content)), lambda: tf.stack(bmp.size(content))])
+        )
+
+
+@_apart
+def _other_than_jpeg(content: tf.Tensor) -> tf.Tensor:
+    return tf.switch_case(
+        kind_of(content) - 1, [lambda: _png(content), lambda: gif.decode(content), lambda: bmp.decode(content)]
+    )
 
 
 def _png(content: tf.Tensor) -> tf.Tensor:
-    image = tf.io.decode_png(content, channels=4)
-    image = tf.ensure_shape(image, (None, None, 4))
-    depth = tf.cast(tf.reshape(tf.io.decode_raw(tf.strings.substr(content, 24, 1), tf.uint8), ()), tf.int32)
-    # TensorFlow 2.18 to 2.21 fills the opacity of a picture that has none with the largest value of its bit depth.
-    filling = tf.cast(tf.bitwise.left_shift(1, tf.minimum(depth, 8)) - 1, tf.uint8)
-    opaque = tf.reduce_all(tf.equal(image[..., 3], 255)) | tf.reduce_all(tf.equal(image[..., 3], filling))
-    return tf.cond(opaque, lambda: image[..., :3], lambda: bmp.on_white(image[..., :3], image[..., 3:]))
+    header = tf.io.decode_raw(part(content, 24, 2), tf.uint8)
+    depth, colours = tf.cast(header[0], tf.int32), tf.cast(header[1], tf.int32)
+    # Opacity is a channel, or in a chunk before the picture.
+    before = tf.strings.split(content, b"IDAT", maxsplit=1)[0]
+    transparent = (colours >= 4) | (tf.size(tf.strings.split(before, b"tRNS", maxsplit=1)) > 1)
+
+    def composed() -> tf.Tensor:
+        image = tf.ensure_shape(tf.io.decode_png(content, channels=4), (None, None, 4))
+        # TensorFlow 2.18 to 2.21 fills the opacity of a picture that has none with the largest value of its depth.
+        filling = tf.cast(tf.bitwise.left_shift(1, tf.minimum(depth, 8)) - 1, tf.uint8)
+        opaque = tf.reduce_all(tf.equal(image[..., 3], 255)) | tf.reduce_all(tf.equal(image[..., 3], filling))
+        return tf.cond(opaque, lambda: image[..., :3], lambda: memory.on_white(image))
+
+    return tf.cond(transparent, composed, lambda: tf.io.decode_png(content, channels=3))
 
 
-def _resize(image: tf.Tensor, size: int) -> tf.Tensor:
+def _resize(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
     """Antialias where two or more pixels fall into one; below that it costs 4 ms a photo and changes little."""
-    shape = tf.shape(image)
-    plain = tf.maximum(shape[0], shape[1]) < 2 * size
+    plain = tf.reduce_max(tf.shape(image)[:2]) < 2 * tf.reduce_max(target)
     return tf.cond(
         plain,
-        lambda: tf.image.resize(image, (size, size)),
-        lambda: tf.image.resize(image, (size, size), antialias=True),
+        lambda: tf.image.resize(image, target),
+        lambda: tf.image.resize(image, target, antialias=True),
     )
 
 
