@@ -65,7 +65,7 @@ SOURCES = (
     ),
     Source(
         lambda request: bool(tfrecord.shards_of(request.source)),
-        lambda request: tfrecord.load(tfrecord.shards_of(request.source), request.source),
+        lambda request: tfrecord.load(tfrecord.shards_of(request.source), request.source, request.purpose),
     ),
     Source(
         lambda request: request.path.is_dir(),
