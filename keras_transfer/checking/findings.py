@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from keras_transfer.checking.facts import Facts
-from keras_transfer.data import duplicates
+from keras_transfer.data import cropping, duplicates
 from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, SPLITS, UNASSIGNED, Examples
 from keras_transfer.data.prepare import IMBALANCE
 
 _FEW = 10  # Images of a class, below which no split of it tells much.
+_FULL_BITS = 15  # Of 16; a set of pictures whose values need fewer was not scaled.
 _SIZES = (96, 128, 160, 192, 224, 256, 299, 384, 512)
 
 # What a warning's kind means, in the order in which they are shown.
@@ -28,6 +29,8 @@ KINDS = {
     "imbalance": "classes of very different sizes",
     "one-class": "a classifier needs two classes",
     "few": "classes with few images",
+    "crop": "the centre crop hides much of many pictures",
+    "dark-16-bit": "values of fewer than 16 bits, which are nearly black as 16 bits",
     "misnamed": "the extension is not the content",
     "near-constant": "nearly one colour",
     "tiny": "very small",
@@ -113,7 +116,7 @@ def collect(examples: Examples, facts: Sequence[Facts], suspects: Sequence[Warne
     rows = [row for row, one in enumerate(facts) if one.fault is None]
     usable = examples.at(np.asarray(rows, "int64"))
     kept = [facts[row] for row in rows]
-    warned = [*_alike(usable, kept), *(suspects or []), *_balance(usable)]
+    warned = [*_alike(usable, kept), *(suspects or []), *_balance(usable), *_cropped(kept), *_dark(kept)]
     warned += [Warned(kind, [one.path], detail) for one in facts for kind, detail in one.notes]
     order = list(KINDS)
     warned.sort(key=lambda one: order.index(one.kind))
@@ -182,6 +185,25 @@ def _balance(examples: Examples) -> list[Warned]:
         detail = f"fewer than {_FEW} images of {', '.join(map(repr, few[:10]))}: add images, or leave the class out"
         found.append(Warned("few", [], detail))
     return found
+
+
+def _cropped(facts: Sequence[Facts]) -> list[Warned]:
+    told = cropping.warning([(one.height, one.width) for one in facts if one.width and one.height])
+    return [Warned("crop", [], told)] if told else []
+
+
+def _dark(facts: Sequence[Facts]) -> list[Warned]:
+    """Return one finding on all pictures whose 16 bits hold fewer: scanners and microscopes write 10 to 14."""
+    deep = [one for one in facts if one.peak]
+    peak = max((one.peak for one in deep), default=0)
+    if not 255 < peak < 2**_FULL_BITS:
+        return []
+    bits = peak.bit_length()
+    detail = (
+        f"{len(deep)} pictures of 16 bits hold values up to {peak:,} only ({bits} bits): of 256 grey levels "
+        f"{peak // 256 + 1} are left. Multiply the values by {2 ** (16 - bits)} and write them again"
+    )
+    return [Warned("dark-16-bit", [one.path for one in deep], detail)]
 
 
 def _counts(examples: Examples) -> dict[str, int]:

@@ -176,7 +176,7 @@ _apart = partial(
 @_apart
 def _size_other_than_jpeg(content: tf.Tensor) -> tf.Tensor:
     def png() -> tf.Tensor:
-        return tf.io.decode_raw(part(content, 16, 8), tf.int32, little_endian=False)
+        return tf.io.decode_raw(part(content, 16, 8), tf.int32, little_endian=False)[::-1]
 
     kind = kind_of(content) - 1
     known = tf.debugging.Assert((kind >= 0) & (kind < 3), ["no image of a kind that can be read"])
