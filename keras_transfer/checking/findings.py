@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_transfer.checking.convert import Converted
 from keras_transfer.checking.facts import Facts
 from keras_transfer.data import cropping, duplicates
 from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, SPLITS, UNASSIGNED, Examples
@@ -75,6 +76,7 @@ class Findings:
         advised_size: For `--size`, px.
         labels_checked: Whether suspicious labels were looked for.
         understood: What the source was taken for, for the user.
+        converted: Copies that were written of images that cannot be used; None if they were not asked for.
     """
 
     source: str
@@ -88,6 +90,7 @@ class Findings:
     advised_size: int
     labels_checked: bool
     understood: str = ""
+    converted: Converted | None = None
 
     def record(self) -> dict[str, Any]:
         """Return what `check --json` prints."""
@@ -102,6 +105,7 @@ class Findings:
             "sizes": self.sizes,
             "advised_size": self.advised_size,
             "labels_checked": self.labels_checked,
+            "converted": asdict(self.converted) if self.converted else None,
         }
 
 

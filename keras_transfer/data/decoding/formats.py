@@ -40,5 +40,8 @@ def fault(head: bytes) -> str | None:
         return None
     other = next((name for magic, at, name in _OTHERS if head[at : at + len(magic)] == magic), None)
     if other:
-        return f"is in the format {other}, which TensorFlow Serving cannot decode; convert it to one of {READABLE}"
+        return (
+            f"is in the format {other}, which TensorFlow Serving cannot decode; convert it to PNG or JPEG "
+            "(`check DATA --convert FOLDER` does)"
+        )
     return f"is no image of a kind that can be read ({READABLE})"
