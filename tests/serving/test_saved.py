@@ -94,3 +94,10 @@ def test_the_columns_of_predictions_are_apart_from_those_of_classes():
 def test_no_model_there_is_a_usage_error(tmp_path):
     with pytest.raises(kt.UsageError, match="There is no model"):
         kt.load(tmp_path)
+
+
+def test_a_signature_without_a_picture_is_damaged(version, tmp_path):
+    """TensorFlow's message quotes these bytes, which are no text."""
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (prediction,) = kt.load(version.folder).predict([tmp_path / "a.png"])
+    assert prediction.error == "cannot be decoded: it is damaged, cut off, or of a rare kind"
