@@ -46,10 +46,11 @@ def check(
     from keras_transfer.data.decoding.decode import Decoder, Glance
 
     found = facts.gather(examples, Glance(recipe.max_pixels), progress)
-    if all(one.fault is not None for one in found):
+    usable = any(facts_of.fault is None for facts_of in found)
+    if not usable and convert_to is None:
         raise UserError(f"{recipe.data}: no image can be used. {found[0].path} {found[0].fault}.")
     suspects = None
-    if labels and examples.task == CLASSIFICATION and len(examples.classes) > 1:
+    if labels and usable and examples.task == CLASSIFICATION and len(examples.classes) > 1:
         from keras_transfer.checking.labels import suspects as look
 
         suspects = look(examples, found, recipe, progress)

@@ -34,3 +34,11 @@ def test_images_in_other_formats_are_copied_upright_under_their_names(tmp_path):
     with pytest.raises(UsageError, match="--convert must be a new or empty folder"):
         check(Recipe(data=str(data)), progress=QUIET, convert_to=copies)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["copies", "data"]
+
+
+def test_a_set_of_which_nothing_can_be_used_is_converted(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        draw((210, 50, 40), 1).save(tmp_path / "data" / name / "0.tif")
+    findings = check(Recipe(data=str(tmp_path / "data")), progress=QUIET, convert_to=tmp_path / "copies")
+    assert len(findings.converted.written) == 2
