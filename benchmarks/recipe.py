@@ -31,7 +31,7 @@ from keras_transfer.training.trainer import Trainer
 _HELD_OUT = 0.15 / 0.85  # Share of the images that are not for the test, as `--split 70/15/15` has it.
 HEAD = "head"
 _DEEP: dict[str, Any] = {"views": 4, "fine_tune_epochs": 12, "label_smoothing": 0.1, "patience": "none"}
-# Options of the program by the name of the choice; `{deep}` is the block from which seven tenths are trained.
+# Options of the program by the name of the choice; `{deep}` is the block from which two thirds are trained.
 CHOICES: dict[str, dict[str, Any]] = {
     HEAD: {"thaw": "none", "views": 1},
     "head, 4 views": {"thaw": "none", "views": 4},
@@ -104,7 +104,7 @@ def _run(recipe: Recipe, split: Examples, digests: Sequence[bytes], choice: str)
     with transfer.built_in_float32():
         source = transfer.load_base(recipe, progress)
         blocks = source.row.blocks
-        names = {"top": source.row.top, "deep": blocks[len(blocks) - max(1, round(0.7 * len(blocks)))].name}
+        names = {"top": source.row.top, "deep": blocks[len(blocks) - max(1, round(2 / 3 * len(blocks)))].name}
         options = {
             key: value.format(**names) if isinstance(value, str) else value for key, value in CHOICES[choice].items()
         }

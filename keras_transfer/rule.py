@@ -23,7 +23,7 @@ _MANY = 2_000  # Training images from which the base is fine-tuned however well 
 _NEAR = 0.8  # Cross-validated accuracy of the head from which images count as like those of ImageNet.
 _ENLARGED = 2.0  # Images whose short side is enlarged so many times are unlike ImageNet's, however the head does.
 
-_DEEP = 0.7  # Share of a base's blocks, from the top, that is fine-tuned: 12 of MobileNetV2's 18.
+_DEEP = 2 / 3  # Share of a base's blocks, from the top, that is fine-tuned: 12 of MobileNetV2's 18.
 _EPOCHS, _VIEWS, _SMOOTHING = 12, 4, 0.1
 # Plain and residual convolutions bear less than depthwise ones.
 _RATE, _GENTLE_RATE = 3e-4, 1e-4

@@ -89,7 +89,8 @@ class Trainer:
         dropped where its loss on the training images is worse than that of the validated network.
         """
         kept = [pair for pair in zip(self.phases, self.results, strict=True) if pair[1].best_epoch]
-        convex = len(kept) == 1 and isinstance(kept[0][0].by, Solve)
+        convex = all(isinstance(phase.by, Solve) for phase, _ in kept)
+        kept = kept[-1:] if convex else kept
         if self.recipe.refit == "off" or (self.recipe.refit == "head" and not convex):
             return
         with self.timer.time("refit"):

@@ -235,7 +235,7 @@ def serving(version, tmp_path, monkeypatch):
 
 
 def wait_until(condition):
-    for _ in range(200):
+    for _ in range(1200):
         if condition():
             return
         time.sleep(0.05)

@@ -7,13 +7,14 @@ lets the blocks above the boundary train without first being torn apart by a ran
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from keras_transfer import rule
 from keras_transfer.data import sizes
 from keras_transfer.data.examples import CLASSIFICATION
 from keras_transfer.recipe import AUTO
 from keras_transfer.training.methods import shared
-from keras_transfer.training.phase import BEST_OR_BEFORE, Phase
+from keras_transfer.training.phase import BEST_OR_BEFORE, Phase, Solve
 from keras_transfer.training.trainer import Trainer
 
 NAME = "two-phase"
@@ -27,14 +28,14 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
         # Features come with the activations at the boundary, in the same pass.
         trainer.feed(recipe.thaw, views if recipe.views in (AUTO, views) else recipe.views)
     yield shared.head_phase(trainer, views)
-    recipe, why = rule.fine_tuning(recipe, setup.source.row, _situation(trainer))
+    recipe, why = rule.fine_tuning(trainer.recipe, setup.source.row, _situation(trainer))
     trainer.choose(recipe)
     if recipe.thaw != "none":
         setup.progress.say(f"{why}: {recipe.thaw} and all above is fine-tuned.")
         yield Phase("fine-tune", recipe.thaw, shared.fine_tuning(recipe), recipe.views, keep=BEST_OR_BEFORE)
-    elif shared.stored_views(recipe) > views:
+    elif shared.stored_views(recipe) > views and isinstance(trainer.phases[-1].by, Solve):
         setup.progress.say(f"{why}; the head is fitted on {recipe.views} views of each image.")
-        yield shared.head_phase(trainer, shared.stored_views(recipe))
+        yield replace(shared.head_phase(trainer, shared.stored_views(recipe)), name="head, views")
     else:
         setup.progress.say(f"{why}.")
 
