@@ -23,7 +23,9 @@ QUIET = Progress(quiet=True)
 
 
 def trainer(photos, progress=QUIET, state=None, **options):
-    given = {"weights": "random", "seed": 0, "refit": "off", "thaw": "middle_conv", "precision": "float32", "views": 1}
+    given = {"seed": 0, "refit": "off", "thaw": "middle_conv", "precision": "float32", "views": 1}
+    if not options["base"].endswith(".keras"):
+        given["weights"] = "random"
     # Gentle and short, as most tests want it.
     given |= {"fine_tune_epochs": 3, "fine_tune_lr": 1e-4, "label_smoothing": 0.0}
     recipe = Recipe(data=str(photos), **given | options)
