@@ -107,7 +107,7 @@ def floor(spec: Spec) -> dict[str, Any]:
     import keras_transfer as kt
     from keras_transfer import device, engine
     from keras_transfer.data import pipeline, sources
-    from keras_transfer.data.decode import Decoder
+    from keras_transfer.data.decoding.decode import Decoder
     from keras_transfer.network import weights
     from keras_transfer.network.cut import cut
     from keras_transfer.network.network import build

@@ -15,7 +15,7 @@ import tensorflow as tf
 from keras_transfer import __version__, engine
 from keras_transfer.cache import ActivationSet
 from keras_transfer.data import augment, pipeline
-from keras_transfer.data.decode import Decoder
+from keras_transfer.data.decoding.decode import REVISION, Decoder
 from keras_transfer.data.examples import Examples
 from keras_transfer.device import Plan
 from keras_transfer.network.network import Network
@@ -117,7 +117,8 @@ def extractor(
         progress: Hears of each pass.
     """
     key = {
-        "version": __version__,  # Another release may decode or preprocess otherwise.
+        "version": __version__,  # Another release may preprocess otherwise.
+        "decoder": REVISION,
         "base": source.row.name,
         "network": source.key,
         "weights": weights_digest(network.base),

@@ -90,6 +90,20 @@ class Progress:
         """Write a warning, always: it changes what the results mean."""
         print(f"Warning: {text}", file=sys.stderr, flush=True)
 
+    @contextmanager
+    def optional(self, what: str, without: str = "the version appears without it") -> Iterator[None]:
+        """Warn where the block fails, and go on: what it makes is not worth the trained network.
+
+        Args:
+            what: It makes, at the beginning of a sentence.
+            without: What happens instead.
+        """
+        try:
+            yield
+        except Exception as error:  # Whatever it is: it must not cost hours of training.
+            reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+            self.warn(f"{what} failed ({reason}): {without}.")
+
     def _ended(self, what: str, seconds: float, done: int = 0, unit: str = "") -> None:
         if seconds >= _WORTH_A_LINE:
             rate = f" ({done / seconds:.1f} {unit}/s)" if done else ""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_transfer import quiet, rule
-from keras_transfer.data import audit, prepare
+from keras_transfer.data import audit, cropping, depth, prepare
 from keras_transfer.paths import cache_folder
 from keras_transfer.progress import Progress, Stopwatch
 from keras_transfer.recipe import AUTO, Recipe
@@ -61,7 +61,9 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
         found = prepare.decodable(found, progress)
     if found.rejected:
         progress.warn(f"{len(found.rejected)} images are left out: {audit.listed(found.rejected)}.")
-    for message in found.warnings:
+    cut = cropping.warning(cropping.sampled_sizes(found.examples)) if recipe.resize == "crop" else None
+    dark = depth.warning(depth.sampled_peaks(found.examples))
+    for message in filter(None, (*found.warnings, cut, dark and f"{dark}.")):
         progress.warn(message)
     examples, digests = found.examples, found.digests
     recipe = rule.complete(recipe, len(examples.rows("train")), len(examples.classes))
@@ -74,14 +76,21 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
     with folders.new_version(folder) as beside:
         with watch.time("export"):
             graph.save(trained.setup.network, trained.recipe, examples, beside)
-        with watch.time("test"):
+        # A version that is not tested, or without a card, is better than a network that is lost.
+        scores: dict[str, Any] = {"images": 0, "rejected": []}
+        with watch.time("test"), progress.optional("The test", "`evaluate` measures the version"):
             test = examples.at(examples.rows("test"))
             scores = SavedClassifier(beside).measure(test, progress)
-        metrics = records.write(beside / "assets.extra", found, trained, scores, watch, **crossed)
-        warmup.write(beside / "assets.extra" / warmup.FILE, found.samples(), folder.name)
-        (beside / "assets.extra" / "README.md").write_text(
-            card.text(metrics, trained.recipe, folder.name), "utf-8", "backslashreplace"
-        )
+        if scores["rejected"]:
+            failed = [(one["path"], one["reason"]) for one in scores["rejected"]]
+            progress.warn(f"{len(failed)} test images are no longer there to test: {audit.listed(failed)}.")
+        extra = beside / "assets.extra"
+        metrics = records.write(extra, found, trained, scores, watch, progress, **crossed)
+        with progress.optional("Writing warm-up requests"):
+            warmup.write(extra / warmup.FILE, found.samples(), folder.name, recipe.max_pixels)
+        with progress.optional("Writing the model card"):
+            card_text = card.text(metrics, trained.recipe, folder.name)
+            (extra / "README.md").write_text(card_text, "utf-8", "backslashreplace")
         result = Result(folders.publish(beside), metrics, trained.recipe)
     if recipe.keep != "all":
         folders.prune(folder, int(recipe.keep))

@@ -14,6 +14,7 @@ from keras_transfer.paths import shown
 from keras_transfer.recipe import Recipe
 
 if TYPE_CHECKING:
+    from keras_transfer.checking.convert import Converted
     from keras_transfer.checking.findings import Findings, Warned
     from keras_transfer.exports.convert import Exported
     from keras_transfer.versions.folders import Version
@@ -151,9 +152,17 @@ def check(found: Findings) -> str:
         "",
         f"Short sides of {low:.0f} to {high:.0f} px, median {middle:.0f}: --size {found.advised_size} advised.",
     ]
+    if found.converted is not None:
+        lines += _converted(found.converted)
     if not found.labels_checked:
         lines.append("Labels were not checked: --base names a network to check them with.")
     return "\n".join(lines)
+
+
+def _converted(copies: Converted) -> list[str]:
+    refused = [f"  {name} cannot be converted ({why})" for name, why in copies.refused]
+    where = f" in {copies.folder}" if copies.written else ""
+    return ["", f"Wrote {len(copies.written)} converted copies{where}.", *_first(refused)]
 
 
 def _short(found: Findings, path: str) -> str:
@@ -281,6 +290,8 @@ def _folds(folds: dict[str, Any] | None) -> list[str]:
 
 
 def _scores(report: dict[str, Any]) -> list[str]:
+    if not report["images"]:
+        return ["The version was not tested."]
     if "root_mean_squared_error" in report:
         return [
             f"Test mean absolute error {report['mean_absolute_error']:.4g}, root mean squared error "

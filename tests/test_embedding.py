@@ -17,7 +17,7 @@ def test_feature_vectors_come_with_labels_and_paths(photos, tiny_base, version, 
     import keras
     import tensorflow as tf
 
-    from keras_transfer.data.decode import Decoder
+    from keras_transfer.data.decoding.decode import Decoder
 
     base = keras.models.load_model(tiny_base, compile=False)
     pixels = tf.cast(Decoder(24, "crop", 10**8)(tf.io.read_file(examples.paths[5])), tf.float32)[None]

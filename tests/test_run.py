@@ -4,9 +4,10 @@ import json
 import pytest
 
 import keras_transfer as kt
-from keras_transfer import run
+from keras_transfer import run, tables
 from keras_transfer.paths import cache_folder
-from tests.conftest import write_photos
+from tests.conftest import draw, write_photos
+from tests.data.decoding.files import png_chunk
 
 QUIET = kt.Progress(quiet=True)
 
@@ -17,7 +18,9 @@ def test_the_records_say_what_was_done(version):
     assert metrics == json.loads(json.dumps(version.metrics))
     assert {"base", "weights", "method", "seed", "data", "phases", "validation", "test", "seconds"} <= set(metrics)
     assert metrics["data"]["train"] + metrics["data"]["validation"] + metrics["data"]["test"] == 42
-    assert [phase["name"] for phase in metrics["phases"]] == ["head", "fine-tune"]
+    # A solved head that fine-tuning did not improve is solved again on more images.
+    solved_again = ["refit"] * (not metrics["phases"][1]["best_epoch"])
+    assert [phase["name"] for phase in metrics["phases"]] == ["head", "fine-tune", *solved_again]
     assert {"total", "data", "features", "head", "fine-tune", "export"} <= set(metrics["seconds"])
     recipe = kt.Recipe.from_json(folder / "recipe.json")
     assert recipe == version.recipe
@@ -116,3 +119,52 @@ def test_real_weights_beat_chance_and_random_weights_on_real_photos(shared_data,
         accuracies.append(kt.fit(recipe, QUIET).metrics["test"]["accuracy"])
     assert accuracies[0] > 0.75
     assert accuracies[0] > accuracies[1] + 0.2
+
+
+def test_a_png_that_only_tensorflow_opens_does_not_cost_the_run(tiny_base, tmp_path, capsys):
+    """Its text has a wrong checksum, at which Pillow stops."""
+    for name, colour in (("blue", (30, 60, 200)), ("red", (210, 50, 40))):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(8):
+            file = tmp_path / "data" / name / f"{number}.png"
+            draw(colour, number).save(file)
+            content = file.read_bytes()
+            text = png_chunk(b"tEXt", b"Software\0scanner")[:-4] + b"\0\0\0\1"
+            file.write_bytes(content[:33] + text + content[33:])
+    recipe = kt.Recipe(base=tiny_base, data=str(tmp_path / "data"), output=str(tmp_path / "m"), thaw="none")
+    result = kt.fit(recipe, QUIET)
+    assert (result.folder / "assets.extra" / "tf_serving_warmup_requests").stat().st_size > 1000
+    assert "failed" not in capsys.readouterr().err
+
+
+def test_what_fails_after_training_does_not_cost_the_network(tiny_base, tmp_path, capsys, monkeypatch):
+    from keras_transfer import transfer
+    from keras_transfer.versions import card
+
+    data = write_photos(tmp_path / "data", 12)
+    train = transfer.train
+
+    def train_then_lose_photos(*args):
+        trained = train(*args)
+        for file in data.glob("*/*"):
+            file.unlink()
+        return trained
+
+    def fail(*args):
+        raise KeyError("data")
+
+    monkeypatch.setattr(transfer, "train", train_then_lose_photos)
+    monkeypatch.setattr(card, "text", fail)
+    recipe = kt.Recipe(base=tiny_base, data=str(data), output=str(tmp_path / "m"), thaw="none")
+    result = kt.fit(recipe, QUIET)
+    warnings = capsys.readouterr().err
+    assert "The test failed" in warnings
+    assert "Writing warm-up requests failed (none of the training images can be read any more)" in warnings
+    assert "Writing the model card failed ('data'): the version appears without it." in warnings
+    assert {"recipe.json", "metrics.json", "splits.csv", "model.keras"} <= {
+        file.name for file in (result.folder / "assets.extra").iterdir()
+    }
+    assert "The version was not tested." in tables.run(result.metrics, result.recipe, str(result.folder))
+    photo = draw((210, 50, 40), 99)
+    photo.save(tmp_path / "a.png")
+    assert kt.load(result.folder).predict([tmp_path / "a.png"])[0].label == "red"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from keras_transfer import quiet
-from keras_transfer.checking import facts, findings, page
+from keras_transfer.checking import convert, facts, findings, page
 from keras_transfer.checking.findings import Findings
 from keras_transfer.data import sources
 from keras_transfer.data.examples import CLASSIFICATION
@@ -16,7 +17,11 @@ from keras_transfer.recipe import Recipe
 
 
 def check(
-    recipe: Recipe, labels: bool = False, html: str | Path | None = None, progress: Progress | None = None
+    recipe: Recipe,
+    labels: bool = False,
+    html: str | Path | None = None,
+    progress: Progress | None = None,
+    convert_to: str | Path | None = None,
 ) -> Findings:
     """Look a data set over before training on it.
 
@@ -25,22 +30,27 @@ def check(
         labels: Look for suspicious labels too, with the features of the recipe's base.
         html: Where to write a page with thumbnails; it appears whole or not at all.
         progress: What to tell meanwhile; by default, a terminal.
+        convert_to: A new folder for copies of the images in formats that TensorFlow does not decode.
 
     Raises:
-        UserError: there is nothing to check, or the page cannot be written.
+        UsageError: there is something in the folder for copies.
+        UserError: there is nothing to check, or the page or the copies cannot be written.
     """
+    if convert_to is not None:
+        convert.demand_new(Path(convert_to))
     progress = progress or Progress()
     examples = sources.load(recipe.data, recipe, Purpose.INSPECT)
     if not len(examples):
         raise UserError(f"{recipe.data} lists no images.")
     quiet.import_tensorflow()
-    from keras_transfer.data.decode import Decoder, Glance
+    from keras_transfer.data.decoding.decode import Decoder, Glance
 
     found = facts.gather(examples, Glance(recipe.max_pixels), progress)
-    if all(one.fault is not None for one in found):
+    usable = any(facts_of.fault is None for facts_of in found)
+    if not usable and convert_to is None:
         raise UserError(f"{recipe.data}: no image can be used. {found[0].path} {found[0].fault}.")
     suspects = None
-    if labels and examples.task == CLASSIFICATION and len(examples.classes) > 1:
+    if labels and usable and examples.task == CLASSIFICATION and len(examples.classes) > 1:
         from keras_transfer.checking.labels import suspects as look
 
         suspects = look(examples, found, recipe, progress)
@@ -50,4 +60,10 @@ def check(
             page.write(report, examples, Decoder(page.THUMBNAIL, "pad", recipe.max_pixels), Path(html))
         except OSError as error:
             raise UserError(f"{html} cannot be written ({error.strerror}).") from error
-    return report
+    if convert_to is None:
+        return report
+    try:
+        copies = convert.convert(examples, report.rejected, Path(convert_to), recipe.max_pixels, progress)
+    except OSError as error:
+        raise UserError(f"--convert: {convert_to} cannot be written ({error.strerror}).") from error
+    return replace(report, converted=copies)

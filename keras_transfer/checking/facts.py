@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_transfer.data import audit, duplicates, formats
+from keras_transfer.data import audit, duplicates
 from keras_transfer.data.contents import each
+from keras_transfer.data.decoding import formats
 from keras_transfer.data.examples import Examples
 from keras_transfer.progress import Progress
 
 if TYPE_CHECKING:
-    from keras_transfer.data.decode import Glance
+    from keras_transfer.data.decoding.decode import Glance
 
 _EXTENSIONS = {
     ".jpg": "JPEG",
@@ -34,7 +35,6 @@ _EXTENSIONS = {
 }
 _TINY, _HUGE = 32, 40_000_000  # Short side, px; width times height.
 _CONSTANT = 3.0  # Standard deviation of a picture's grey levels, 0..255.
-_ORIENTATION = 0x0112
 _MEAN = np.full(3, 1 / 3, "float32")  # Of the colours; as a product it takes a tenth of the time.
 
 
@@ -48,6 +48,7 @@ class Facts:
         fault: Why it cannot be used, or None.
         width: As stored, px; 0 if its header cannot be read.
         height: As stored, px.
+        peak: The largest value of a grey picture with 16 bits a pixel; 0 of others.
         notes: Kind and detail of what is unusual about it.
         hash: Perceptual hash, bool `[256]`; None if it cannot be decoded.
     """
@@ -57,6 +58,7 @@ class Facts:
     fault: str | None
     width: int = 0
     height: int = 0
+    peak: int = 0
     notes: list[tuple[str, str]] = field(default_factory=list)
     hash: np.ndarray | None = None
 
@@ -95,18 +97,30 @@ def _read(examples: Examples, name: str) -> Facts:
 
 
 def _inspect(content: bytes, facts: Facts) -> None:
-    """Take from the header what Pillow can read of it, without decoding."""
+    """Take from the header what the decoder and Pillow can read of it, without decoding."""
     from PIL import Image
 
+    from keras_transfer.data.decoding.decode import announced_size
+    from keras_transfer.data.decoding.exif import orientation_of
+
     notes = facts.notes
+    facts.height, facts.width = announced_size(content) or (0, 0)
+    orientation = orientation_of(content)
+    if orientation > 1:
+        notes.append(("orientation", f"is stored turned (EXIF orientation {orientation}), and stood upright"))
+    if facts.width and min(facts.width, facts.height) < _TINY:
+        notes.append(("tiny", f"is {facts.width} x {facts.height} px"))
+    if facts.width * facts.height > _HUGE:
+        notes.append(("huge", f"is {facts.width} x {facts.height} px"))
     try:
         with warnings.catch_warnings(), Image.open(io.BytesIO(content)) as image:
             warnings.simplefilter("ignore")
-            facts.width, facts.height = image.size
             frames = int(getattr(image, "n_frames", 1)) if image.format in ("GIF", "PNG") else 1
-            mode, orientation = image.mode, int(image.getexif().get(_ORIENTATION, 1) or 1)
+            mode = image.mode
             deep = "16" in mode or mode == "I" or (image.format == "PNG" and content[24:25] == b"\x10")
             transparent = "A" in mode or "transparency" in image.info
+            if mode.startswith("I") and facts.width * facts.height <= _HUGE:
+                facts.peak = int(np.asarray(image).max())
     except Exception:  # Pillow meets anything here; whether the image is used is decided by decoding it.
         return
     if frames > 1:
@@ -119,12 +133,6 @@ def _inspect(content: bytes, facts: Facts) -> None:
         notes.append(("palette", "has a palette, which is applied"))
     if transparent:
         notes.append(("alpha", "has transparent parts, which are composed on white"))
-    if 2 <= orientation <= 8 and image.format in ("JPEG", "MPO"):
-        notes.append(("orientation", f"is stored turned (EXIF orientation {orientation}), and stood upright"))
-    if min(image.size) < _TINY:
-        notes.append(("tiny", f"is {facts.width} x {facts.height} px"))
-    if facts.width * facts.height > _HUGE:
-        notes.append(("huge", f"is {facts.width} x {facts.height} px"))
 
 
 def _look(examples: Examples, glance: Glance, found: Sequence[Facts], rows: Sequence[int], progress: Progress) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_transfer.checking.convert import Converted
 from keras_transfer.checking.facts import Facts
-from keras_transfer.data import duplicates
+from keras_transfer.data import cropping, depth, duplicates
 from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, SPLITS, UNASSIGNED, Examples
 from keras_transfer.data.prepare import IMBALANCE
 
@@ -28,6 +29,8 @@ KINDS = {
     "imbalance": "classes of very different sizes",
     "one-class": "a classifier needs two classes",
     "few": "classes with few images",
+    "crop": "the centre crop hides much of many pictures",
+    "dark-16-bit": "values of fewer than 16 bits, which are nearly black as 16 bits",
     "misnamed": "the extension is not the content",
     "near-constant": "nearly one colour",
     "tiny": "very small",
@@ -72,6 +75,7 @@ class Findings:
         advised_size: For `--size`, px.
         labels_checked: Whether suspicious labels were looked for.
         understood: What the source was taken for, for the user.
+        converted: Copies that were written of images that cannot be used; None if they were not asked for.
     """
 
     source: str
@@ -85,6 +89,7 @@ class Findings:
     advised_size: int
     labels_checked: bool
     understood: str = ""
+    converted: Converted | None = None
 
     def record(self) -> dict[str, Any]:
         """Return what `check --json` prints."""
@@ -99,6 +104,7 @@ class Findings:
             "sizes": self.sizes,
             "advised_size": self.advised_size,
             "labels_checked": self.labels_checked,
+            "converted": asdict(self.converted) if self.converted else None,
         }
 
 
@@ -113,7 +119,7 @@ def collect(examples: Examples, facts: Sequence[Facts], suspects: Sequence[Warne
     rows = [row for row, one in enumerate(facts) if one.fault is None]
     usable = examples.at(np.asarray(rows, "int64"))
     kept = [facts[row] for row in rows]
-    warned = [*_alike(usable, kept), *(suspects or []), *_balance(usable)]
+    warned = [*_alike(usable, kept), *(suspects or []), *_balance(usable), *_cropped(kept), *_dark(kept)]
     warned += [Warned(kind, [one.path], detail) for one in facts for kind, detail in one.notes]
     order = list(KINDS)
     warned.sort(key=lambda one: order.index(one.kind))
@@ -182,6 +188,18 @@ def _balance(examples: Examples) -> list[Warned]:
         detail = f"fewer than {_FEW} images of {', '.join(map(repr, few[:10]))}: add images, or leave the class out"
         found.append(Warned("few", [], detail))
     return found
+
+
+def _cropped(facts: Sequence[Facts]) -> list[Warned]:
+    told = cropping.warning([(one.height, one.width) for one in facts if one.width and one.height])
+    return [Warned("crop", [], told)] if told else []
+
+
+def _dark(facts: Sequence[Facts]) -> list[Warned]:
+    """Return one finding on all pictures whose 16 bits hold fewer."""
+    deep = [one for one in facts if one.peak]
+    told = depth.warning([one.peak for one in deep])
+    return [Warned("dark-16-bit", [one.path for one in deep], told)] if told else []
 
 
 def _counts(examples: Examples) -> dict[str, int]:

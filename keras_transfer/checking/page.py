@@ -13,7 +13,7 @@ from keras_transfer.checking.findings import KINDS, Findings, Warned
 from keras_transfer.data.examples import Examples
 
 if TYPE_CHECKING:
-    from keras_transfer.data.decode import Decoder
+    from keras_transfer.data.decoding.decode import Decoder
 
 _MOST_SHOWN = 60  # Findings of a kind with pictures; the others are in the JSON report.
 _MOST_PICTURES = 6  # Of one finding.

@@ -41,18 +41,21 @@ _CHECK_OPTIONS = (
 @cli.command(epilog=example("check photos/ --html check.html --base resnet50"))
 @click.argument("data")
 @click.option("--html", metavar="FILE", help="Write the report as a page with thumbnails.")
+@click.option("--convert", metavar="FOLDER", help="Write PNG or JPEG copies of images in formats that cannot be used.")
 @partial(recipe_options, names=_CHECK_OPTIONS)
 @json_option
 @quiet_option
 @debug_option
-def check(data: str, html: str | None, as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
+def check(
+    data: str, html: str | None, convert: str | None, as_json: bool, quiet: bool, debug: bool, **options: Any
+) -> None:
     """Say what is wrong with labelled images before training: files, duplicates, leaks and, with --base, labels."""
     if html is not None and not Path(html).parent.is_dir():
         raise UsageError(f"--html must be a file in a folder that exists. Received: {html!r}.")
     recipe = recipe_of({**options, "data": data})
     from keras_transfer.checking.check import check as run
 
-    found = run(recipe, options["base"] is not None, html, Progress(quiet))
+    found = run(recipe, options["base"] is not None, html, Progress(quiet), convert)
     click.echo(json.dumps(found.record(), indent=2) if as_json else tables.check(found))
     if html is not None and not as_json:
         click.echo(f"Wrote {html}.")

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_transfer.data import formats
 from keras_transfer.data.contents import Contents, each
+from keras_transfer.data.decoding import formats
 from keras_transfer.data.examples import Examples
 from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress
 
 if TYPE_CHECKING:
-    from keras_transfer.data.decode import Glance
+    from keras_transfer.data.decoding.decode import Glance
 
 _HEAD = 16
 
@@ -104,23 +103,12 @@ def reason_of(content: bytes, max_pixels: int) -> str:
     fault = formats.fault(content[:_HEAD])
     if fault is not None:
         return fault
-    area = _announced_pixels(content)
-    if area is not None and area > max_pixels:
-        return f"has {area:,} pixels, more than --max-pixels {max_pixels:,}"
+    from keras_transfer.data.decoding.decode import announced_size
+
+    size = announced_size(content)
+    if size is not None and size[0] * size[1] > max_pixels:
+        return f"has {size[0] * size[1]:,} pixels, more than --max-pixels {max_pixels:,}"
     return formats.DAMAGED
-
-
-def _announced_pixels(content: bytes) -> int | None:
-    from PIL import Image, UnidentifiedImageError
-
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # The limit here is the user's.
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            return image.width * image.height
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
-        return None
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
 
 
 def listed(rejected: Sequence[tuple[str, str]], most: int = 3) -> str:

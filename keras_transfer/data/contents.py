@@ -21,6 +21,8 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from keras_transfer.data import framing
+
 Result = TypeVar("Result")
 
 _LARGEST_MEMBER = 2**28  # Bytes of an image in an archive when unpacked; what announces more is a bomb.
@@ -59,14 +61,9 @@ class Records:
     key: str
 
     def read(self, name: str) -> bytes:
-        """Return the encoded image of the record."""
+        """Return the encoded image of the record; raise OSError too if the record is damaged."""
         shard, _, offset = name.rpartition("@")
-        with open(shard, "rb") as stream:
-            stream.seek(int(offset))
-            # https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details
-            (length,) = struct.unpack("<Q", stream.read(8))
-            stream.seek(4, 1)
-            return image_in(stream.read(length), self.key)
+        return image_in(framing.record_at(shard, int(offset)), self.key)
 
 
 @dataclass(frozen=True)
@@ -141,10 +138,13 @@ def each(read: Callable[[str], Result], names: Sequence[str]) -> Iterator[Result
 
 
 def image_in(record: bytes, key: str) -> bytes:
-    """Return the bytes feature `key` of a serialised `tf.train.Example`."""
+    """Return the bytes feature `key` of a serialised `tf.train.Example`; raise OSError if it is not there."""
     from tensorflow.train import Example
 
-    return Example.FromString(record).features.feature[key].bytes_list.value[0]
+    held = Example.FromString(record).features.feature[key].bytes_list.value
+    if not held:
+        raise OSError(f"the record holds no {key}")
+    return held[0]
 
 
 @functools.lru_cache(maxsize=4)

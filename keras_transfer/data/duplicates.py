@@ -8,8 +8,12 @@ bits of the odd columns, so that mirrored copies are found as well.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 HASH_SIDE = 16  # A hash has 16 x 16 bits.
 MOST_BITS = 60  # Nearly equal up to so many bits that differ; docs/measurements.md has the distances measured.
@@ -58,13 +62,19 @@ def near(hashes: np.ndarray, most: int = MOST_BITS) -> np.ndarray:
 
 
 def _spanning(count: int, links: np.ndarray) -> np.ndarray:
-    from scipy.sparse import coo_array
     from scipy.sparse.csgraph import minimum_spanning_tree
 
     # A weight of zero would be no link.
-    graph = coo_array((links[:, 2] + 1, (links[:, 0], links[:, 1])), shape=(count, count))
-    tree = minimum_spanning_tree(graph).tocoo()
+    tree = minimum_spanning_tree(_graph(count, links, links[:, 2] + 1)).tocoo()
     return np.stack([tree.row, tree.col, tree.data - 1], axis=1).astype("int64")
+
+
+def _graph(count: int, links: np.ndarray, weights: np.ndarray) -> csr_array:
+    from scipy.sparse import csr_array
+
+    # SciPy 1.16.3 keeps the type of the indices, and its graph routines take 32 bits alone.
+    ends = links[:, :2].astype("int32")
+    return csr_array((weights, (ends[:, 0], ends[:, 1])), shape=(count, count))
 
 
 def alike(hashes: np.ndarray) -> np.ndarray:
@@ -74,10 +84,9 @@ def alike(hashes: np.ndarray) -> np.ndarray:
 
 def components(count: int, links: np.ndarray) -> np.ndarray:
     """Return int64 `[count]`, equal for positions that links, int `[L, 2]` or more columns, connect."""
-    from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(count, count))
+    graph = _graph(count, links, np.ones(len(links)))
     return connected_components(graph, directed=False)[1].astype("int64")
 
 

@@ -49,6 +49,8 @@ def add(max_pixels: int, digests: Iterable[bytes]) -> None:
 def _file(max_pixels: int) -> Path:
     import tensorflow as tf
 
+    from keras_transfer.data.decoding.decode import REVISION
+
     # What decodes in one release may not in another.
-    key = f"{__version__} {tf.__version__} {max_pixels}"
+    key = f"{__version__} {REVISION} {tf.__version__} {max_pixels}"
     return folder() / f"{hashlib.blake2b(key.encode(), digest_size=8).hexdigest()}.npy"

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.data.contents import Contents, Files
-from keras_transfer.data.decode import Decoder
+from keras_transfer.data.decoding.decode import Decoder
 from keras_transfer.data.examples import Examples
 from keras_transfer.errors import UserError
 

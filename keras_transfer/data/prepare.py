@@ -73,9 +73,10 @@ class Prepared:
         ]
 
     def samples(self, most: int = 4) -> list[bytes]:
-        """Return the bytes of a few training images."""
+        """Return the bytes of a few training images, those that can still be read."""
         examples = self.examples
-        return [examples.contents.read(examples.paths[row]) for row in examples.rows("train")[:most]]
+        read = (audit.examine(examples.contents, examples.paths[row]) for row in examples.rows("train")[:most])
+        return [content for content, fault in read if fault is None]
 
     def write_rejected(self, file: Path) -> None:
         """Write `path,reason`, one row an image left out, if there are any."""
@@ -112,7 +113,7 @@ def decodable(found: Prepared, progress: Progress) -> Prepared:
     Raises:
         UserError: as `prepare`.
     """
-    from keras_transfer.data.decode import Glance
+    from keras_transfer.data.decoding.decode import Glance
 
     glance, grouped = Glance(found.recipe.max_pixels), found.recipe.group_duplicates
     digests = found.digests

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 
-from keras_transfer.data.formats import image_format
+from keras_transfer.data.decoding.formats import image_format
 from keras_transfer.serving.rest import BadRequest, Request
 
 MOST_PIXELS = 200_000_000  # Of all files of a request together, width times height.

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_transfer.data import formats
+from keras_transfer.data.decoding import formats
 from keras_transfer.versions import in_memory
 
 MOST_ROWS = 128

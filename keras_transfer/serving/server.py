@@ -20,7 +20,8 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from keras_transfer.data import audit, formats
+from keras_transfer.data import audit
+from keras_transfer.data.decoding import formats
 from keras_transfer.serving import limits, rest
 from keras_transfer.serving.batching import LARGEST, Batcher, Closed, Full
 from keras_transfer.serving.newest_version import LoadedVersion, NewestVersion

@@ -40,11 +40,7 @@ def text(metrics: dict[str, Any], recipe: Recipe, name: str) -> str:
         "",
         "## Measured",
         "",
-        f"On the {data['test']} test images, which training and selection did not see, through the exported graph:",
-        "",
-        "| metric | value |",
-        "|---|---|",
-        *_rows(metrics["test"]),
+        *_measured(metrics["test"], data["test"]),
         "",
         f"On {metrics['machine']}. Intervals are 95% Wilson intervals over images; they say nothing of images from "
         "elsewhere.",
@@ -80,6 +76,18 @@ def _escaped(text: str) -> str:
 def _code(text: str) -> str:
     """Return text as a code span, which ends at no backquote of its own."""
     return f"`{' '.join(text.replace('`', chr(39)).split())}`"
+
+
+def _measured(test: dict[str, Any], count: int) -> list[str]:
+    if not test["images"]:
+        return ["Not tested: `evaluate` measures it."]
+    return [
+        f"On the {count} test images, which training and selection did not see, through the exported graph:",
+        "",
+        "| metric | value |",
+        "|---|---|",
+        *_rows(test),
+    ]
 
 
 def _rows(test: dict[str, Any]) -> list[str]:

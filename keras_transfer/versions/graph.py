@@ -13,8 +13,8 @@ import keras
 import tensorflow as tf
 
 from keras_transfer import quiet
-from keras_transfer.data import formats
-from keras_transfer.data.decode import Decoder, kind_of
+from keras_transfer.data.decoding import formats
+from keras_transfer.data.decoding.decode import Decoder, kind_of
 from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, Examples
 from keras_transfer.network.network import Network
 from keras_transfer.recipe import Recipe

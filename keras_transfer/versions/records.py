@@ -15,7 +15,7 @@ import numpy as np
 from keras_transfer import device
 from keras_transfer.data.prepare import Prepared
 from keras_transfer.paths import absolute
-from keras_transfer.progress import Stopwatch
+from keras_transfer.progress import Progress, Stopwatch
 from keras_transfer.recipe import Recipe
 from keras_transfer.training.trainer import Trainer
 from keras_transfer.versions import folders
@@ -24,9 +24,17 @@ _PACKAGES = ("keras-transfer", "tensorflow", "keras", "numpy", "scikit-learn", "
 
 
 def write(
-    folder: Path, found: Prepared, trained: Trainer, test: dict[str, Any], watch: Stopwatch, **more: Any
+    folder: Path,
+    found: Prepared,
+    trained: Trainer,
+    test: dict[str, Any],
+    watch: Stopwatch,
+    progress: Progress,
+    **more: Any,
 ) -> dict[str, Any]:
     """Write the records of a run into a new folder and return its metrics.
+
+    Recipe, labels, splits and metrics, which the version is used by, must succeed; of others a failure is told.
 
     Args:
         folder: Made here: `assets.extra` of a version.
@@ -34,18 +42,22 @@ def write(
         trained: What was trained, and how.
         test: Metrics on the test split.
         watch: Seconds of each part so far.
+        progress: Hears of records that cannot be written.
         more: Further blocks of the metrics.
     """
     folder.mkdir()
-    with watch.time("export"):
-        trained.setup.network.classifier().save(folder / "model.keras")
     examples = trained.setup.examples
     (folder / "recipe.json").write_text(_from_any_folder(trained.recipe).to_json(), "utf-8")
-    (folder / "environment.json").write_text(json.dumps(environment(), indent=2), "utf-8")
     (folder / "labels.txt").write_bytes(folders.labels_text(examples.classes).encode())
     examples.write_csv(folder / "splits.csv", trained.setup.digests)
-    found.write_rejected(folder / "rejected.csv")
-    _write_history(folder / "history.csv", [row for phase in trained.results for row in phase.history])
+    with watch.time("export"), progress.optional("Writing model.keras"):
+        trained.setup.network.classifier().save(folder / "model.keras")
+    with progress.optional("Writing environment.json"):
+        (folder / "environment.json").write_text(json.dumps(environment(), indent=2), "utf-8")
+    with progress.optional("Writing rejected.csv"):
+        found.write_rejected(folder / "rejected.csv")
+    with progress.optional("Writing history.csv"):
+        _write_history(folder / "history.csv", [row for phase in trained.results for row in phase.history])
     report = metrics(found, trained, test, watch) | more
     (folder / "metrics.json").write_text(json.dumps(report, indent=2), "utf-8")
     return report

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.data import audit, formats, sources
+from keras_transfer.data import audit, sources
 from keras_transfer.data.contents import Files
+from keras_transfer.data.decoding import formats
 from keras_transfer.data.examples import CLASSIFICATION, REGRESSION, Examples, training_digests
 from keras_transfer.errors import UserError
 from keras_transfer.evaluation import metrics
@@ -179,7 +180,7 @@ class SavedClassifier:
         return sorted(wrong, key=lambda mistake: -(mistake[2].confidence or 0.0))[:most]
 
     def measure(self, examples: Examples, progress: Progress) -> dict[str, Any]:
-        """Return the metrics on labelled images, from their bytes; those that cannot be decoded are listed in
+        """Return the metrics on labelled images, from their bytes; those that cannot be read or decoded are listed in
         `rejected`.
 
         Raises:
@@ -189,14 +190,17 @@ class SavedClassifier:
         with progress.task("Testing", len(examples)) as advance:
             for start in range(0, len(examples), _BATCH):
                 names = examples.paths[start : start + _BATCH]
-                found = self.answer([examples.contents.read(name) for name in names])
-                for row, error in enumerate(found["error"]):
-                    if error:
-                        why = audit.reason(examples.contents, names[row], self.max_pixels)
-                        rejected.append({"path": names[row], "reason": why})
+                read = [audit.examine(examples.contents, name) for name in names]
+                usable = [row for row, (_, fault) in enumerate(read) if fault is None]
+                outputs = self.answer([read[row][0] for row in usable]) if usable else {}
+                reasons = {row: fault for row, (_, fault) in enumerate(read) if fault is not None}
+                for position, row in enumerate(usable):
+                    if outputs["error"][position]:
+                        reasons[row] = audit.reason_of(read[row][0], self.max_pixels)
                     else:
                         good.append(start + row)
-                        answers.append(np.atleast_1d(found[_OUTPUT.get(examples.task, "probabilities")][row]))
+                        answers.append(np.atleast_1d(outputs[_OUTPUT.get(examples.task, "probabilities")][position]))
+                rejected += [{"path": names[row], "reason": why} for row, why in sorted(reasons.items())]
                 advance(len(names))
         if not good:
             raise UserError(

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.data import audit, sources
-from keras_transfer.data.decode import Decoder
+from keras_transfer.data.decoding.decode import Decoder
 from keras_transfer.data.examples import Examples
 from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress

@@ -7,30 +7,40 @@ themselves, in the wire format of https://protobuf.dev/programming-guides/encodi
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from keras_transfer.errors import UserError
+
 FILE = "tf_serving_warmup_requests"
 BATCHES = (1, 4)  # Both ways through the graph.
-_SIDE = 320  # px; warm-up images are made no larger, so that a version stays small.
+_SIDE = 320  # px; warm-up images are small, so that a version stays small.
 
 # Field numbers of tensorflow_serving/apis: PredictionLog.predict_log, PredictLog.request; PredictRequest.model_spec
 # and .inputs; ModelSpec.name and .signature_name; key and value of a map entry.
 _PREDICT_LOG, _REQUEST, _MODEL_SPEC, _INPUTS, _NAME, _SIGNATURE, _KEY, _VALUE = 6, 1, 1, 2, 1, 3, 1, 2
 
 
-def write(file: Path, contents: Sequence[bytes], name: str) -> None:
-    """Write warm-up requests of real images.
+def write(file: Path, contents: Sequence[bytes], name: str, max_pixels: int) -> None:
+    """Write warm-up requests of real images, as the decoder of training shows them.
 
     Args:
         file: Appears in `assets.extra`.
         contents: Bytes of image files; the first few are used.
         name: Of the model.
+        max_pixels: Largest picture that is decoded, width times height.
+
+    Raises:
+        UserError: there are no images.
     """
     import tensorflow as tf
 
-    images = [_smaller(content) for content in contents[: max(BATCHES)]]
+    from keras_transfer.data.decoding.decode import Decoder
+
+    if not contents:
+        raise UserError("none of the training images can be read any more")
+    decode = Decoder(_SIDE, "squash", max_pixels)
+    images = [tf.io.encode_jpeg(decode(content), quality=85).numpy() for content in contents[: max(BATCHES)]]
     with tf.io.TFRecordWriter(str(file)) as writer:
         for count in BATCHES:
             tensor = tf.make_tensor_proto((images * count)[:count], tf.string).SerializeToString()
@@ -55,14 +65,3 @@ def _varint(value: int) -> bytes:
         found.append(value & 127 | 128)
         value >>= 7
     return bytes([*found, value])
-
-
-def _smaller(content: bytes) -> bytes:
-    from PIL import Image
-
-    with Image.open(io.BytesIO(content)) as image:
-        picture = image.convert("RGB")
-        picture.thumbnail((_SIDE, _SIDE))
-        stream = io.BytesIO()
-        picture.save(stream, "JPEG", quality=85)
-        return stream.getvalue()

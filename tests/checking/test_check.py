@@ -1,3 +1,4 @@
+import io
 import itertools
 import json
 import random
@@ -12,7 +13,8 @@ from keras_transfer.checking.check import check
 from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress
 from keras_transfer.recipe import Recipe
-from tests.conftest import write_photos
+from tests.conftest import draw, write_photos
+from tests.data.decoding.files import exif
 
 QUIET = Progress(quiet=True)
 CHANGES = [
@@ -208,3 +210,38 @@ def test_what_a_source_was_taken_for_is_shown_and_nothing_usable_is_an_error(tmp
     (tmp_path / "t.csv").write_text("path,label\na.jpg,x\nb.jpg,y\n")
     with pytest.raises(UserError, match=r"no image can be used\. .*a\.jpg cannot be read"):
         check(Recipe(data=str(tmp_path / "t.csv")), progress=QUIET)
+
+
+def test_what_the_centre_crop_hides_is_told(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            Image.fromarray(np.random.default_rng(number).integers(0, 256, (40, 160, 3)).astype("uint8")).save(
+                tmp_path / name / f"{number}.png"
+            )
+    (told,) = [one for one in check(Recipe(data=str(tmp_path)), progress=QUIET).warnings if one.kind == "crop"]
+    assert "half or more of 100% of the pictures (the median picture loses 75%" in told.detail
+    assert "--resize squash" in told.detail
+
+
+def test_values_of_twelve_bits_are_told_once_for_the_set(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            values = np.random.default_rng(number).integers(0, 4096, (40, 40)).astype("uint16")
+            values[0, 0] = 4095
+            Image.fromarray(values).save(tmp_path / name / f"{number}.png")
+    (told,) = [one for one in check(Recipe(data=str(tmp_path)), progress=QUIET).warnings if one.kind == "dark-16-bit"]
+    assert len(told.paths) == 6
+    assert "6 pictures of 16 bits hold values up to 4,095 only (12 bits)" in told.detail
+
+
+def test_a_photo_is_said_to_be_turned_where_the_decoder_turns_it(tmp_path):
+    (tmp_path / "a").mkdir()
+    stream = io.BytesIO()
+    draw((200, 40, 40), 1).save(stream, "JPEG")
+    content = stream.getvalue()
+    for name, block in (("turned", exif()), ("as-stored", exif(">", 1)), ("long", exif(">", 4))):
+        (tmp_path / "a" / f"{name}.jpg").write_bytes(content[:2] + block + content[20:])
+    told = kinds(check(Recipe(data=str(tmp_path)), progress=QUIET), "orientation")
+    assert told == [["a/long.jpg"], ["a/turned.jpg"]]

@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
@@ -58,3 +60,21 @@ def test_a_mirrored_picture_is_alike():
 def test_groupings_are_joined(groupings, expected):
     found = duplicates.joined(*(None if one is None else np.asarray(one) for one in groupings))
     assert (None if found is None else found.tolist()) == expected
+
+
+def test_graph_routines_get_indices_of_32_bits(monkeypatch):
+    """SciPy 1.16.3 refuses others: "Buffer dtype mismatch, expected ITYPE_t but got long"."""
+    from scipy.sparse import csgraph
+
+    types = []
+
+    def spied(routine, graph, **options):
+        types.append((graph.format, graph.indices.dtype) if graph.format == "csr" else graph.format)
+        return routine(graph, **options)
+
+    for name in ("minimum_spanning_tree", "connected_components"):
+        monkeypatch.setattr(csgraph, name, functools.partial(spied, getattr(csgraph, name)))
+    rows = hashes(20)
+    rows[7] = rows[3]
+    assert len(np.unique(duplicates.alike(rows))) == 19
+    assert types == [("csr", np.dtype("int32"))] * 2

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from keras_transfer.data import pipeline, sources
 from keras_transfer.data.contents import Files
-from keras_transfer.data.decode import Decoder
+from keras_transfer.data.decoding.decode import Decoder
 from keras_transfer.errors import UserError
 from tests.conftest import write_photos
 

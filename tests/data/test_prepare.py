@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from keras_transfer import cache
-from keras_transfer.data import audit
+from keras_transfer.data import audit, known
 from keras_transfer.data.prepare import decodable, prepare
 from keras_transfer.errors import UserError
 from keras_transfer.progress import Progress
@@ -211,3 +211,12 @@ def test_names_that_are_not_utf8_are_decoded_and_written_escaped(tmp_path, fresh
     assert "red/ros\\xe9.jpg,red," in (tmp_path / "splits.csv").read_text("utf-8")
     found.write_rejected(tmp_path / "rejected.csv")
     assert "not\\xe9.jpg" in (tmp_path / "rejected.csv").read_text("utf-8")
+
+
+def test_what_another_decoder_decoded_is_decoded_again(fresh_cache, monkeypatch):
+    from keras_transfer.data.decoding import decode
+
+    known.add(100, [b"0" * 16])
+    assert known.load(100) == {b"0" * 16}
+    monkeypatch.setattr(decode, "REVISION", decode.REVISION + 1)
+    assert known.load(100) == set()

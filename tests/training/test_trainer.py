@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transfer import device, rule
+from keras_transfer import device, features, rule
 from keras_transfer.data import audit, pipeline, sources, splits
 from keras_transfer.errors import UserError
 from keras_transfer.network import network as model
@@ -23,7 +23,9 @@ QUIET = Progress(quiet=True)
 
 
 def trainer(photos, progress=QUIET, state=None, **options):
-    given = {"weights": "random", "seed": 0, "refit": "off", "thaw": "middle_conv", "precision": "float32", "views": 1}
+    given = {"seed": 0, "refit": "off", "thaw": "middle_conv", "precision": "float32", "views": 1}
+    if not options["base"].endswith(".keras"):
+        given["weights"] = "random"
     # Gentle and short, as most tests want it.
     given |= {"fine_tune_epochs": 3, "fine_tune_lr": 1e-4, "label_smoothing": 0.0}
     recipe = Recipe(data=str(photos), **given | options)
@@ -141,6 +143,14 @@ def test_a_second_run_computes_nothing_anew(photos, tiny_base, fresh_cache):
     other = trainer(photos, base=tiny_base, size=24, pooling="max")
     other.feed("middle_conv")
     assert other.computed == len(other.setup.seen)
+
+
+def test_activations_of_another_decoder_are_not_used(photos, tiny_base, fresh_cache, monkeypatch):
+    trainer(photos, base=tiny_base, size=24).feed("middle_conv")
+    monkeypatch.setattr(features, "REVISION", features.REVISION + 1)
+    later = trainer(photos, base=tiny_base, size=24)
+    later.feed("middle_conv")
+    assert later.computed == len(later.setup.seen)
 
 
 def test_views_are_stored_and_repeat(photos, tiny_base, fresh_cache):

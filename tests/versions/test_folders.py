@@ -100,6 +100,14 @@ def test_records_hold_absolute_paths(photos, tiny_base, tmp_path, monkeypatch, f
     assert f"`{photos.name}`" in (folder / "assets.extra" / "README.md").read_text("utf-8")
 
 
+def test_the_card_of_a_version_that_was_not_tested_says_so(version):
+    from keras_transfer.versions import card
+
+    text = card.text(version.metrics | {"test": {"images": 0, "rejected": []}}, version.recipe, "m")
+    assert "Not tested: `evaluate` measures it." in text
+    assert "through the exported graph" not in text
+
+
 def test_names_of_classes_are_text_in_card_and_table(version):
     from keras_transfer import tables
     from keras_transfer.versions import card

@@ -67,6 +67,27 @@ def test_a_file_that_cannot_be_read_leaves_its_neighbours_whole(version, photos,
     json.dumps([prediction.record() for prediction in found])
 
 
+def test_photos_of_one_class_are_measured_however_the_model_was_fitted(version, tmp_path):
+    fresh = write_photos(tmp_path / "fresh", 3, seed=78)
+    for name in ("blue", "green"):
+        shutil.rmtree(fresh / name)
+    rows = [f"fresh/red/{file.name},red" for file in sorted((fresh / "red").iterdir())]
+    (tmp_path / "t.csv").write_text("\n".join(["path,label", *rows]))
+    classifier = kt.load(version.folder)
+    classifier.recipe = classifier.recipe.replace(group_by="patient", columns="path=id")
+    reports = [classifier.evaluate(str(data)) for data in (fresh, tmp_path / "t.csv")]
+    hits = sum(one.label == "red" for one in classifier.predict(sorted((fresh / "red").iterdir())))
+    assert [report["images"] for report in reports] == [3, 3]
+    assert [report["accuracy"] for report in reports] == pytest.approx([hits / 3] * 2)
+
+
+def test_a_signature_without_a_picture_is_damaged(version, tmp_path):
+    """TensorFlow's message quotes these bytes, which are no text."""
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (prediction,) = kt.load(version.folder).predict([tmp_path / "a.png"])
+    assert prediction.error == "cannot be decoded: it is damaged, cut off, or of a rare kind"
+
+
 def test_no_model_there_is_a_usage_error(tmp_path):
     with pytest.raises(kt.UsageError, match="There is no model"):
         kt.load(tmp_path)

@@ -25,6 +25,6 @@ def test_the_requests_are_those_of_tensorflow_serving(version):
 def test_large_photos_are_made_small(tmp_path):
     stream = io.BytesIO()
     Image.effect_noise((3000, 2000), 80).save(stream, "JPEG", quality=95)
-    warmup.write(tmp_path / "w", [stream.getvalue()], "m")
+    warmup.write(tmp_path / "w", [stream.getvalue()], "m", 10**8)
     assert (tmp_path / "w").stat().st_size < 400_000
     assert len(list(tf.data.TFRecordDataset(str(tmp_path / "w")))) == len(warmup.BATCHES)

@@ -65,7 +65,7 @@ SOURCES = (
     ),
     Source(
         lambda request: bool(tfrecord.shards_of(request.source)),
-        lambda request: tfrecord.load(tfrecord.shards_of(request.source), request.source),
+        lambda request: tfrecord.load(tfrecord.shards_of(request.source), request.source, request.purpose),
     ),
     Source(
         lambda request: request.path.is_dir(),
@@ -75,7 +75,7 @@ SOURCES = (
         _ends(".csv", ".tsv"),
         lambda request: csv_table.load(request.path, request.source, request.recipe, request.purpose),
     ),
-    Source(_ends(".npz"), lambda request: arrays.load(request.path, request.source)),
+    Source(_ends(".npz"), lambda request: arrays.load(request.path, request.source, request.purpose)),
     Source(_ends(".zip"), lambda request: zipped.load(request.path, request.source, request.purpose)),
 )
 

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from keras_transfer.data.contents import ArrayRecords, Contents, Records
 from keras_transfer.data.examples import SPLIT_NAMES, SPLITS, Examples
 from keras_transfer.data.sources import tfrecord
+from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.errors import UsageError, UserError, nearest
 
 
@@ -50,22 +49,20 @@ def load(source: str, folder: str) -> Examples:
             ) from error
     image, label = _features(builder.info.features, source, tfds)
     contents: Contents = Records(image)
-    names, labels, splits = [], [], []
+    table = tfrecord.Table()
     for split, info in builder.info.splits.items():
         if split not in SPLIT_NAMES:
             continue
         for shard in info.filepaths:
             records, contents = _records(Path(shard), image)
             for place, record in records:
-                names.append(f"{shard}@{place}")
-                labels.append(tfrecord.value(tfrecord.parse(record)[label]))
-                splits.append(SPLITS.index(SPLIT_NAMES[split]))
-    if SPLITS.index("train") not in splits:
+                name = f"{shard}@{place}"
+                cell = tfrecord.cell_of(tfrecord.parse(record, name)[label], f"{name}: {label}")
+                table.add(name, cell, SPLITS.index(SPLIT_NAMES[split]))
+    if SPLITS.index("train") not in table.splits:
         raise UserError(f"{source} has no split 'train', only {', '.join(builder.info.splits)}.")
     class_names = builder.info.features[label].names
-    return tfrecord.examples_of(
-        source, Path(builder.data_dir), names, labels, np.asarray(splits, "int8"), contents, class_names
-    )
+    return table.examples(source, Path(builder.data_dir), contents, class_names, Purpose.TRAIN)
 
 
 def _records(shard: Path, key: str) -> tuple[Iterator[tuple[int, bytes]], Contents]:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import glob
 import re
-import struct
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_transfer.data import framing
 from keras_transfer.data.contents import Contents, Records
 from keras_transfer.data.examples import SPLIT_NAMES, SPLITS, UNASSIGNED, Examples
+from keras_transfer.data.sources import labels
+from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.errors import UserError
 
 _IMAGE_KEYS = ("image/encoded", "image", "image_raw", "encoded")
 _LABEL_KEYS = ("image/class/text", "image/class/label", "label")
-_FRAME = 12  # Bytes before a record: its length and that length's checksum; four more follow it.
+# What names of shards have besides the names of split folders.
+_SPLIT_WORDS = SPLIT_NAMES | {"eval": "validation", "holdout": "test", "trainval": "train"}
 
 
 def shards_of(source: str) -> list[Path]:
@@ -27,99 +31,154 @@ def shards_of(source: str) -> list[Path]:
     return sorted(name for name in names if ".tfrecord" in name.name or ".tfrec" in name.name)
 
 
-def load(shards: Sequence[Path], source: str) -> Examples:
+def load(shards: Sequence[Path], source: str, purpose: Purpose = Purpose.TRAIN) -> Examples:
     """List the records of TFRecord shards, `image/encoded` with `image/class/text` or `image/class/label`.
 
     A shard whose name has the word train, validation or test in it belongs to that split. Labels that are numbers are
     named by `labels.txt` beside the shards, where there is one.
 
     Raises:
-        UserError: a shard is cut off, or a record lacks an image or a label.
+        UserError: a record is damaged, or lacks an image, or its label is not understood; or shards beside those of a
+            split belong to none.
     """
-    from tensorflow.train import Example
-
-    names, labels, splits, key = [], [], [], ""
-    for shard in shards:
-        split = _split_in(shard.name)
+    table = Table()
+    for shard, split in zip(shards, splits_of(shards, source, purpose), strict=True):
+        key = ""
         for offset, record in framed(shard):
-            features = Example.FromString(record).features.feature
+            features = parse(record, f"{shard}@{offset}")
             key = key or next((name for name in _IMAGE_KEYS if name in features), "")
-            label = next((name for name in _LABEL_KEYS if name in features), None)
-            if key not in features or label is None:
+            held = [name for name in _LABEL_KEYS if name in features]
+            if key not in features or not held:
                 raise UserError(
                     f"{shard}: a record has no {'label' if key in features else 'image'}. It has "
                     f"{', '.join(sorted(features)) or 'no features'}; needed are image/encoded and image/class/label."
                 )
-            names.append(f"{shard}@{offset}")
-            labels.append(value(features[label]))
-            splits.append(split)
-    given = SPLITS.index("train") in splits
-    assigned = np.asarray(splits if given else [UNASSIGNED] * len(splits), "int8")
-    return examples_of(source, shards[0].parent, names, labels, assigned, Records(key), _names_beside(shards[0]))
+            # Some converters always write a text, if only an empty one.
+            cells = (cell_of(features[name], f"{shard}@{offset}: {name}") for name in held)
+            table.add(f"{shard}@{offset}", next((cell for cell in cells if cell), ()), split)
+    return table.examples(source, shards[0].parent, Records(key), _names_beside(shards[0]), purpose)
 
 
-def examples_of(
-    source: str,
-    root: Path,
-    names: list[str],
-    labels: list[str | int],
-    splits: np.ndarray,
-    contents: Contents,
-    class_names: Sequence[str] | None,
-) -> Examples:
-    """Return records as examples; those with a negative label are unlabelled and left out."""
-    labelled = [row for row, label in enumerate(labels) if not (isinstance(label, int) and label < 0)]
-    names, labels, splits = [names[row] for row in labelled], [labels[row] for row in labelled], splits[labelled]
-    if not labels:
-        raise UserError(f"{source} holds no labelled records.")
-    if all(isinstance(label, int) for label in labels) and class_names:
-        outside = [label for label in labels if int(label) >= len(class_names)]
-        if outside:
-            raise UserError(f"{source}: label {outside[0]} has no name among the {len(class_names)} given.")
-        classes = tuple(class_names)
-        values = np.asarray(labels, "int32")
-        present = np.unique(values)
-        classes, values = tuple(classes[k] for k in present), np.searchsorted(present, values).astype("int32")
-    else:
-        distinct, values = np.unique(np.asarray(labels), return_inverse=True)
-        classes = tuple(map(str, distinct))
-    if len(classes) < 2:
-        raise UserError(f"{source}: every label is {classes[0]!r}. A classifier needs at least two classes.")
-    return Examples(source, root, names, values.astype("int32"), splits, classes, contents=contents)
+@dataclass
+class Table:
+    """The records of a source, as they are listed.
+
+    Attributes:
+        names: Of the images, as their contents read them.
+        cells: What is written beside each.
+        splits: Index into `SPLITS`, or -1.
+        unlabelled: Records that were left out, for they have no label.
+    """
+
+    names: list[str] = field(default_factory=list)
+    cells: list[labels.Cell] = field(default_factory=list)
+    splits: list[int] = field(default_factory=list)
+    unlabelled: int = 0
+
+    def add(self, name: str, cell: labels.Cell, split: int) -> None:
+        """List a record; one without a label is counted only."""
+        if not cell:
+            self.unlabelled += 1
+            return
+        self.names.append(name)
+        self.cells.append(cell)
+        self.splits.append(split)
+
+    def examples(
+        self, source: str, root: Path, contents: Contents, class_names: Sequence[str] | None, purpose: Purpose
+    ) -> Examples:
+        """Return the records as examples.
+
+        Raises:
+            UserError: none has a label, or their labels are not understood, or are all the same.
+        """
+        if not self.names:
+            raise UserError(f"{source} holds no labelled records.")
+        told = labels.interpret(self.cells, class_names, self.names, source)
+        if purpose is Purpose.TRAIN and len(told.classes) < 2:
+            raise UserError(f"{source}: every label is {told.classes[0]!r}. A classifier needs at least two classes.")
+        said = [f"{source}: {told.understood}."] if told.understood else []
+        if self.unlabelled:
+            said.append(f"{self.unlabelled} records of {source} have no label and are left out.")
+        return Examples(
+            source,
+            root,
+            self.names,
+            told.values,
+            np.asarray(self.splits, "int8"),
+            told.classes,
+            told.task,
+            contents,
+            understood=" ".join(said),
+        )
 
 
 def framed(shard: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield where each record of a TFRecord file begins, and its bytes."""
-    size = shard.stat().st_size
-    with shard.open("rb") as stream:
-        offset = 0
-        while offset < size:
-            head = stream.read(_FRAME)
-            length = struct.unpack("<Q", head[:8])[0] if len(head) == _FRAME else size
-            if offset + _FRAME + length + 4 > size:
-                raise UserError(f"{shard} is cut off, or no (uncompressed) TFRecord file. Copy it again.")
-            yield offset, stream.read(length)
-            stream.seek(4, 1)
-            offset += _FRAME + length + 4
+    """Yield where each record of a TFRecord file begins, and its bytes.
+
+    Raises:
+        UserError: naming the first record that is cut off, or whose checksum differs.
+    """
+    try:
+        yield from framing.records(shard)
+    except framing.DamagedRecord as error:
+        whole = "" if error.offset else " Is it an (uncompressed) TFRecord file?"
+        raise UserError(f"{error}. Copy the file again.{whole}") from error
 
 
-def parse(record: bytes) -> Any:
-    """Return the features of a serialised `tf.train.Example` by name."""
+def parse(record: bytes, place: str) -> Any:
+    """Return the features of a serialised `tf.train.Example` by name.
+
+    Raises:
+        UserError: it is none.
+    """
+    from google.protobuf.message import DecodeError
     from tensorflow.train import Example
 
-    return Example.FromString(record).features.feature
+    try:
+        return Example.FromString(record).features.feature
+    except DecodeError as error:
+        raise UserError(f"{place}: the record is no tf.train.Example. Such records are needed.") from error
 
 
-def value(feature: Any) -> str | int:
-    """Return the label that a feature holds; -1 for none."""
-    if feature.bytes_list.value:
-        return feature.bytes_list.value[0].decode("utf-8", "replace")
-    return int(feature.int64_list.value[0]) if feature.int64_list.value else -1
+def cell_of(feature: Any, place: str) -> labels.Cell:
+    """Return the labels that a feature holds; nothing for an empty text or a negative number.
+
+    Raises:
+        UserError: a number is not whole.
+    """
+    texts = tuple(text.decode("utf-8", "replace") for text in feature.bytes_list.value if text)
+    if texts:
+        return texts
+    try:
+        numbers = [labels.whole(value) for value in (*feature.int64_list.value, *feature.float_list.value)]
+    except (ValueError, OverflowError) as error:
+        raise UserError(f"{place}: {error}. Labels are whole numbers or texts.") from error
+    return tuple(number for number in numbers if number >= 0)
 
 
-def _split_in(name: str) -> int:
-    words = [SPLIT_NAMES[word] for word in re.split(r"[^a-z]+", name.lower()) if word in SPLIT_NAMES]
-    return SPLITS.index(words[0]) if words else UNASSIGNED
+def splits_of(shards: Sequence[Path], source: str, purpose: Purpose) -> list[int]:
+    """Return the split of each shard, an index into `SPLITS`, by the words in its name; -1 if none has such a word.
+
+    Raises:
+        UserError: a name has words of two splits, or none beside others that have; or there is nothing to train on.
+    """
+    words = [
+        {_SPLIT_WORDS[word] for word in re.split(r"[^a-z]+", shard.name.lower()) if word in _SPLIT_WORDS}
+        for shard in shards
+    ]
+    if not any(words):
+        return [UNASSIGNED] * len(shards)
+    for shard, named in zip(shards, words, strict=True):
+        if len(named) != 1:
+            has = f"has words of {' and '.join(sorted(named))}" if named else "names no split, as others do"
+            raise UserError(f"{shard}: its name {has}. Put one of {', '.join(SPLITS)} in it, or take the file away.")
+    distinct = {word for named in words for word in named}
+    if len(distinct) == 1 and (purpose is Purpose.MEASURE or distinct != {"train"}):
+        return [UNASSIGNED] * len(shards)  # Only these were asked for.
+    if "train" not in distinct and purpose is not Purpose.MEASURE:
+        raise UserError(f"{source}: no shard is to train on; names have the words {', '.join(sorted(distinct))}.")
+    return [SPLITS.index(next(iter(named))) for named in words]
 
 
 def _names_beside(shard: Path) -> list[str] | None:

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from keras_transfer.data import sources
+from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.errors import UserError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 9, 7, 3), "uint8")
@@ -61,3 +62,34 @@ def test_names_that_are_whole_numbers_are_in_their_order(tmp_path):
     examples = sources.load(str(tmp_path / "d.npz"))
     assert examples.classes == ("1", "9", "10")
     assert [examples.label_text(row) for row in range(3)] == ["10", "9", "1"]
+
+
+def test_labels_may_be_one_hot_or_several(tmp_path):
+    def load(**arrays):
+        np.savez(tmp_path / "d.npz", x=PIXELS, **arrays)
+        return sources.load(str(tmp_path / "d.npz"))
+
+    one_hot = load(y=np.eye(3)[[0, 1, 2, 1, 0, 2]], classes=["red", "green", "blue"])
+    assert (one_hot.classes, one_hot.labels.tolist()) == (("red", "green", "blue"), [0, 1, 2, 1, 0, 2])
+    several = load(y=np.eye(3, dtype="uint8")[[0, 1, 2, 1, 0, 2]] | np.eye(3, dtype="uint8")[0])
+    assert (several.task, several.classes) == ("multi-label", ("0", "1", "2"))
+    assert several.labels.tolist()[:3] == [[1, 0, 0], [1, 1, 0], [1, 0, 1]]
+    assert load(y=np.asarray([-1, 1, 1, -1, 1, 1])).classes == ("-1", "1")
+    assert load(y=np.asarray([0.0, 1, 1, 0, 1, 2])).classes == ("0", "1", "2")
+    with pytest.raises(UserError, match=r"y\[1\] is 0.5"):
+        load(y=np.asarray([0.0, 0.5, 1, 0, 1, 2]))
+    with pytest.raises(UserError, match=r"x\[5\]: label 3 has no name among the 3 given"):
+        load(y=np.asarray([0, 1, 1, 0, 1, 3]), classes=["red", "green", "blue"])
+
+
+def test_arrays_that_are_not_needed_are_not_read(tmp_path):
+    """One that cannot be read stands for one that would fill the memory."""
+    np.savez(tmp_path / "d.npz", x=PIXELS, y=np.arange(6) % 2, embeddings=np.asarray([{}], dtype=object))
+    assert len(sources.load(str(tmp_path / "d.npz"))) == 6
+
+
+def test_one_class_can_be_measured_but_not_trained_on(tmp_path):
+    np.savez(tmp_path / "d.npz", x=PIXELS, y=np.ones(6, "int64"), classes=["cat", "dog"])
+    assert sources.load(str(tmp_path / "d.npz"), purpose=Purpose.MEASURE).classes == ("dog",)
+    with pytest.raises(UserError, match="at least two classes"):
+        sources.load(str(tmp_path / "d.npz"))

@@ -62,3 +62,101 @@ def test_a_cut_off_shard_and_a_record_without_label_are_named(photos, tmp_path):
     shard.write_bytes(shard.read_bytes()[:-9])
     with pytest.raises(UserError, match="is cut off"):
         sources.load(str(shard))
+
+
+def feature(*values):
+    if isinstance(values[0], str):
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode() for value in values]))
+    if isinstance(values[0], float):
+        return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+
+def write_labelled(file, *labels, key="image/class/label"):
+    """One record for each label: the values of a feature, or features by name."""
+    with tf.io.TFRecordWriter(str(file)) as writer:
+        for label in labels:
+            named = label if isinstance(label, dict) else {key: feature(*label)}
+            image = tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"pixels"]))
+            features = tf.train.Features(feature={"image/encoded": image, **named})
+            writer.write(tf.train.Example(features=features).SerializeToString(deterministic=True))
+    return str(file)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [(1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 1, 0)],
+        [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.0, 1.0, 0.0)],
+        [(0.0,), (1,), (2.0,), (1,)],
+        [{"image/class/text": feature(""), "image/class/label": feature(k)} for k in (0, 1, 2, 1)],
+    ],
+    ids=["one-hot", "one-hot, real", "real and whole numbers", "empty text"],
+)
+def test_labels_mean_the_same_however_they_are_written(tmp_path, labels):
+    examples = sources.load(write_labelled(tmp_path / "a.tfrecord", *labels))
+    assert examples.classes == ("0", "1", "2")
+    assert examples.labels.tolist() == [0, 1, 2, 1]
+
+
+def test_several_labels_of_a_record_are_several(tmp_path):
+    ids = sources.load(write_labelled(tmp_path / "a.tfrecord", (0,), (1, 2), (2, -1, -1)))
+    assert (ids.task, ids.classes) == ("multi-label", ("0", "1", "2"))
+    assert ids.labels.tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 1]]
+    texts = sources.load(write_labelled(tmp_path / "b.tfrecord", ("red",), ("red", "rare"), key="image/class/text"))
+    assert (texts.classes, texts.labels.tolist()) == (("rare", "red"), [[0, 1], [1, 1]])
+    flags = sources.load(write_labelled(tmp_path / "c.tfrecord", (0, 0, 1), (1, 0, 1)))
+    assert (flags.task, flags.labels.tolist()) == ("multi-label", [[0, 0, 1], [1, 0, 1]])
+
+
+def test_labels_that_are_not_understood_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"a.tfrecord@\d+: image/class/label: the label 0.5 is no whole number"):
+        sources.load(write_labelled(tmp_path / "a.tfrecord", (1.0,), (0.5,)))
+    mixed = [(0,), (1,), {"image/class/text": feature("red")}]
+    with pytest.raises(UserError, match=r"b.tfrecord@\d+: the label is a text; others .* are numbers"):
+        sources.load(write_labelled(tmp_path / "b.tfrecord", *mixed))
+    unlabelled = sources.load(write_labelled(tmp_path / "c.tfrecord", (0,), (1,), (-1,)))
+    assert len(unlabelled) == 2
+    assert "1 records" in unlabelled.understood
+
+
+def test_every_record_is_in_a_split_or_its_shard_is_refused(tmp_path):
+    def load(*names):
+        folder = tmp_path / "-".join(names)
+        folder.mkdir()
+        for name in names:
+            write_labelled(folder / f"{name}.tfrecord", (0,), (1,))
+        return sources.load(str(folder))
+
+    expected = {
+        ("a-train", "a-eval", "a-holdout"): [2, 2, 2],
+        ("trainval", "val", "test"): [2, 2, 2],
+        ("a", "b"): [0, 0, 0],
+        ("a-train", "b-train"): [4, 0, 0],
+    }
+    for names, counts in expected.items():
+        examples = load(*names)
+        assert [len(examples.rows(split)) for split in ("train", "validation", "test")] == counts
+    with pytest.raises(UserError, match=r"a-more.tfrecord: its name names no split, as others do"):
+        load("a-train", "a-test", "a-more")
+    with pytest.raises(UserError, match=r"a-train-test.tfrecord: its name has words of test and train"):
+        load("a-train-test", "a-test")
+    with pytest.raises(UserError, match="no shard is to train on"):
+        load("a-val", "a-test")
+    assert (load("only-test").splits == -1).all()  # As it is given to `evaluate`.
+
+
+def test_one_wrong_bit_is_noticed_when_listing_and_when_reading_again(tmp_path):
+    file = tmp_path / "a.tfrecord"
+    examples = sources.load(write_labelled(file, (0,), (1,), (0,)))
+    whole = file.read_bytes()
+    second = int(examples.paths[1].rpartition("@")[2])
+    for at in (second, second + 9, second + 20, len(whole) // 3 * 2 - 2):  # Length, its checksum, data, its checksum.
+        damaged = bytearray(whole)
+        damaged[at] ^= 1
+        file.write_bytes(damaged)
+        with pytest.raises(UserError, match=rf"a.tfrecord: the record at byte {second} is cut off or damaged"):
+            sources.load(str(file))
+        with pytest.raises(OSError, match="damaged"):
+            examples.contents.read(examples.paths[1])
+        assert examples.contents.read(examples.paths[2]) == b"pixels"

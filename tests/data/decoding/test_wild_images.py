@@ -12,8 +12,8 @@ from PIL import Image, ImageOps
 
 from keras_transfer.data import audit
 from keras_transfer.data.contents import Files
-from keras_transfer.data.decode import Decoder
-from keras_transfer.data.formats import image_format
+from keras_transfer.data.decoding.decode import Decoder
+from keras_transfer.data.decoding.formats import image_format
 from keras_transfer.data.pipeline import decodable
 
 LIMIT = 100_000_000

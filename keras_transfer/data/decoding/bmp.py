@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from keras_transfer.data.decoding.memory import on_white
+from keras_transfer.data.decoding.raw import integer, part, short
+
 _CORE = 12  # Size of the oldest header, whose fields are narrower.
 _HEADERS = (_CORE, 40, 52, 56, 64, 108, 124)
 _MASKS_555, _MASKS_565 = (0x7C00, 0x03E0, 0x001F), (0xF800, 0x07E0, 0x001F)
@@ -17,23 +20,23 @@ _BYTE_MASKS = (0x000000FF, 0x0000FF00, 0x00FF0000, -0x01000000)
 
 def size(content: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Return height (negative if the rows run downwards) and width, int32, from a scalar string."""
-    core = tf.equal(_int(content, 14), _CORE)
-    height = tf.cond(core, lambda: _short(content, 20), lambda: _int(content, 22))
-    return height, tf.cond(core, lambda: _short(content, 18), lambda: _int(content, 18))
+    core = tf.equal(integer(content, 14), _CORE)
+    height = tf.cond(core, lambda: short(content, 20), lambda: integer(content, 22))
+    return height, tf.cond(core, lambda: short(content, 18), lambda: integer(content, 18))
 
 
 def decode(content: tf.Tensor) -> tf.Tensor:
     """Return uint8 `[H, W, 3]` from the bytes (a scalar string) of a BMP file, transparent parts on white."""
-    header = _int(content, 14)
+    header = integer(content, 14)
     core = tf.equal(header, _CORE)
     height, width = size(content)
-    bits = tf.cond(core, lambda: _short(content, 24), lambda: _short(content, 28))
-    packing = tf.cond(core, lambda: 0, lambda: _int(content, 30))
+    bits = tf.cond(core, lambda: short(content, 24), lambda: short(content, 28))
+    packing = tf.cond(core, lambda: 0, lambda: integer(content, 30))
     rows = tf.abs(height)
     stride = (width * bits + 31) // 32 * 4
     _demand(_among(header, _HEADERS) & _among(bits, (1, 4, 8, 16, 24, 32)) & (width > 0) & (rows > 0))
     _demand(tf.equal(packing, 0) | (tf.equal(packing, 3) & _among(bits, (16, 32))))
-    data = tf.io.decode_raw(tf.strings.substr(content, _int(content, 10), stride * rows), tf.uint8)
+    data = tf.io.decode_raw(part(content, integer(content, 10), stride * rows), tf.uint8)
     _demand(tf.equal(tf.size(data), stride * rows))
     data = tf.reshape(data, (rows, stride))
     image = tf.switch_case(
@@ -51,11 +54,11 @@ def decode(content: tf.Tensor) -> tf.Tensor:
 def _indexed(content: tf.Tensor, data: tf.Tensor, bits: tf.Tensor, width: tf.Tensor, header: tf.Tensor) -> tf.Tensor:
     core = tf.equal(header, _CORE)
     entry = tf.where(core, 3, 4)
-    used = tf.cond(core, lambda: 0, lambda: _int(content, 46))
+    used = tf.cond(core, lambda: 0, lambda: integer(content, 46))
     _demand((used >= 0) & (used <= 256))
-    room = (_int(content, 10) - 14 - header) // entry
+    room = (integer(content, 10) - 14 - header) // entry
     count = tf.clip_by_value(room, 0, tf.bitwise.left_shift(1, bits))
-    colours = tf.io.decode_raw(tf.strings.substr(content, 14 + header, count * entry), tf.uint8)
+    colours = tf.io.decode_raw(part(content, 14 + header, count * entry), tf.uint8)
     palette = tf.reshape(colours, (count, entry))[:, 2::-1]
     palette = tf.pad(palette, ((0, 256 - count), (0, 0)))
     places = 8 // bits
@@ -84,27 +87,13 @@ def _four_bytes(content: tf.Tensor, data: tf.Tensor, packing: tf.Tensor, header:
     _demand(tf.reduce_all(tf.reduce_any(matches, 1)))
     image = tf.gather(data, tf.argmax(tf.cast(matches, tf.int32), axis=1), axis=2)
     transparent = masked & (header >= 56)
-    alpha = tf.cond(transparent, lambda: tf.equal(_int(content, 66), _BYTE_MASKS), lambda: tf.zeros(4, tf.bool))
+    alpha = tf.cond(transparent, lambda: tf.equal(integer(content, 66), _BYTE_MASKS), lambda: tf.zeros(4, tf.bool))
     channel = tf.reduce_sum(tf.where(alpha, data, 0), axis=-1, keepdims=True)
-    return tf.cond(tf.reduce_any(alpha), lambda: on_white(image, channel), lambda: image)
-
-
-def on_white(image: tf.Tensor, alpha: tf.Tensor) -> tf.Tensor:
-    """Return uint8 `[H, W, 3]`, composed on white with an opacity of uint8 `[H, W, 1]`."""
-    share = tf.cast(alpha, tf.float32) / 255
-    return tf.cast(tf.round(tf.cast(image, tf.float32) * share + 255 * (1 - share)), tf.uint8)
+    return tf.cond(tf.reduce_any(alpha), lambda: on_white(tf.concat([image, channel], -1)), lambda: image)
 
 
 def _masks(content: tf.Tensor) -> tf.Tensor:
-    return tf.io.decode_raw(tf.strings.substr(content, 54, 12), tf.int32)
-
-
-def _int(content: tf.Tensor, at: tf.Tensor | int) -> tf.Tensor:
-    return tf.reshape(tf.io.decode_raw(tf.strings.substr(content, at, 4), tf.int32), ())
-
-
-def _short(content: tf.Tensor, at: tf.Tensor | int) -> tf.Tensor:
-    return tf.cast(tf.reshape(tf.io.decode_raw(tf.strings.substr(content, at, 2), tf.uint16), ()), tf.int32)
+    return tf.io.decode_raw(part(content, 54, 12), tf.int32)
 
 
 def _among(value: tf.Tensor, allowed: tuple[int, ...]) -> tf.Tensor:

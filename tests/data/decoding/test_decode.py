@@ -6,7 +6,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from keras_transfer.data.decode import Decoder, orientation
+from keras_transfer.data.decoding.decode import Decoder
+from keras_transfer.data.decoding.exif import orientation
+from tests.data.decoding.files import png
 
 MOST = 10**8
 
@@ -62,6 +64,24 @@ def test_crop_squash_and_pad():
     np.testing.assert_array_equal(squash[5, 5], (250, 0, 0))
     np.testing.assert_array_equal(pad[4, 32], (0, 0, 0))
     np.testing.assert_array_equal(pad[20, 5], (250, 0, 0))
+
+
+@pytest.mark.parametrize(("width", "height"), [(30_000, 1), (1, 30_000), (1_000_000, 1)])
+def test_a_strip_is_shrunk_before_it_is_padded(width, height):
+    """Padded as it is, it would take gigabytes."""
+    found = Decoder(48, "pad", MOST)(tf.constant(png(width, height))).numpy()
+    line = found[23] if width > height else found[:, 23]
+    assert (line == 255).all()
+    assert found.sum() == line.sum()
+
+
+def test_padding_keeps_the_middle_of_a_picture():
+    content = encoded(quarters(96, 64), "PNG")
+    found = Decoder(48, "pad", MOST)(tf.constant(content)).numpy()
+    expected = np.asarray(quarters(96, 64).resize((48, 32), Image.BOX))
+    assert np.abs(found[8:40].astype(int) - expected).mean() < 3
+    assert not found[:8].any()
+    assert not found[40:].any()
 
 
 def test_a_large_picture_shrinks_without_aliasing():

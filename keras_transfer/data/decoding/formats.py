@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# First bytes and name, in the order that `keras_transfer.data.decode` relies on.
+# First bytes and name, in the order that `keras_transfer.data.decoding.decode` relies on.
 FORMATS = ((b"\xff\xd8\xff", "JPEG"), (b"\x89PNG\r\n\x1a\n", "PNG"), (b"GIF8", "GIF"), (b"BM", "BMP"))
 READABLE = ", ".join(name for _, name in FORMATS)
 
@@ -40,5 +40,8 @@ def fault(head: bytes) -> str | None:
         return None
     other = next((name for magic, at, name in _OTHERS if head[at : at + len(magic)] == magic), None)
     if other:
-        return f"is in the format {other}, which TensorFlow Serving cannot decode; convert it to one of {READABLE}"
+        return (
+            f"is in the format {other}, which TensorFlow Serving cannot decode; convert it to PNG or JPEG "
+            "(`check DATA --convert FOLDER` does)"
+        )
     return f"is no image of a kind that can be read ({READABLE})"

@@ -1,0 +1,234 @@
+"""From the bytes of an image file to pixels, by one rule that training and the served graph share.
+
+Only operations of plain TensorFlow are used, so that the same function runs inside tf.data and inside an
+exported SavedModel:
+
+1. The first frame is decoded to RGB, as a person sees it: palettes and CMYK converted, 16 bits scaled to 8, what is
+   transparent composed on white. A JPEG more than twice the wanted size is decoded at 1/2, 1/4 or 1/8 by libjpeg's
+   scaled DCT, the smallest that is still at least as large as wanted. A file of more than `max_pixels` is refused
+   from its header, before memory is taken; very large ones are decoded one after the other.
+2. `crop` takes the largest centred square, `squash` and `pad` the whole picture.
+3. It is resized to `size` x `size`, or for `pad` to fit into that, by bilinear interpolation, antialiased where it
+   shrinks to half or less, and rounded to uint8; `pad` then fills up with black.
+4. The EXIF orientation of a JPEG is applied, so that the picture stands as a person sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+
+import tensorflow as tf
+
+from keras_transfer.data.decoding import bmp, exif, gif, memory
+from keras_transfer.data.decoding.formats import FORMATS
+from keras_transfer.data.decoding.raw import part
+
+# Raise it with every change by which a file gives other pixels, or is refused or accepted where it was not: what was
+# computed or known of images before is then not used.
+REVISION = 2
+_GLANCE_SIZE = 64  # Side of the picture by which files are compared, px.
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """The rule by which files become pixels.
+
+    Attributes:
+        size: Side of the result, px.
+        resize: `crop`, `squash` or `pad`.
+        max_pixels: Largest picture that is decoded, width times height.
+    """
+
+    size: int
+    resize: str
+    max_pixels: int
+
+    def __call__(self, content: tf.Tensor) -> tf.Tensor:
+        """Return uint8 `[size, size, 3]` from the bytes (a scalar string) of a JPEG, PNG, GIF or BMP file.
+
+        Raises:
+            tensorflow.errors.InvalidArgumentError: when it runs on a file that cannot be decoded.
+        """
+        return _traced(_decode, self)(content)
+
+
+@dataclass(frozen=True)
+class Glance:
+    """The rule by which files are looked at to see whether they decode and which are alike: as `Decoder`, but shrunk
+    by the mean of areas, which takes half the time.
+
+    Attributes:
+        max_pixels: Largest picture that is decoded, width times height.
+    """
+
+    max_pixels: int
+
+    def __call__(self, content: tf.Tensor) -> tf.Tensor:
+        """Return the whole picture, uint8 `[64, 64, 3]`; raise as `Decoder` does."""
+        return _traced(_glance, self)(content)
+
+
+@cache
+def _traced(decode: Callable[..., tf.Tensor], rule: Decoder | Glance) -> tf.types.experimental.PolymorphicFunction:
+    """Tracing takes a second, and one run decodes in several places."""
+    return tf.function(partial(decode, rule), [tf.TensorSpec((), tf.string)], autograph=False)
+
+
+def announced_size(content: bytes) -> tuple[int, int] | None:
+    """Return height and width, px, that the header of an image file announces, or None if it announces none."""
+    try:
+        height, width = _traced_size()(tf.constant(content)).numpy().tolist()
+    # TensorFlow's message may quote a file that is no text.
+    except (tf.errors.InvalidArgumentError, UnicodeDecodeError):
+        return None
+    return height, width
+
+
+@cache
+def _traced_size() -> tf.types.experimental.PolymorphicFunction:
+    return tf.function(_size, [tf.TensorSpec((), tf.string)], autograph=False)
+
+
+def _decode(decoder: Decoder, content: tf.Tensor) -> tf.Tensor:
+    size = decoder.size
+
+    def shrink(image: tf.Tensor) -> tf.Tensor:
+        shape = tf.shape(image)[:2]
+        if decoder.resize == "crop":
+            side = tf.reduce_min(shape)
+            top, left = (shape[0] - side) // 2, (shape[1] - side) // 2
+            image = image[top : top + side, left : left + side]
+        target = tf.constant((size, size))
+        if decoder.resize == "pad":
+            fitting = tf.cast(shape, tf.float64) * (size / tf.cast(tf.reduce_max(shape), tf.float64))
+            target = tf.maximum(tf.cast(tf.round(fitting), tf.int32), 1)
+        pixels = tf.cast(tf.round(tf.clip_by_value(_resize(image, target), 0, 255)), tf.uint8)
+        if decoder.resize == "pad":
+            top, left = (size - target[0]) // 2, (size - target[1]) // 2
+            pixels = tf.image.pad_to_bounding_box(pixels, top, left, size, size)
+        return tf.ensure_shape(pixels, (size, size, 3))
+
+    return _picture(content, size, decoder.max_pixels, shrink)
+
+
+def _glance(glance: Glance, content: tf.Tensor) -> tf.Tensor:
+    def shrink(image: tf.Tensor) -> tf.Tensor:
+        return tf.cast(tf.round(tf.image.resize(image, (_GLANCE_SIZE, _GLANCE_SIZE), "area")), tf.uint8)
+
+    return _picture(content, _GLANCE_SIZE, glance.max_pixels, shrink)
+
+
+def _picture(content: tf.Tensor, size: int, max_pixels: int, shrink: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+    """Return the first frame, shrunk and upright; a JPEG's sides are at least `size`, if they were, when shrunk."""
+    shape = _size(content)
+    # As float64, for a bomb's header may announce more than 2^63 pixels.
+    area = tf.reduce_prod(tf.cast(shape, tf.float64))
+    allowed = tf.debugging.Assert(area <= tf.constant(max_pixels, tf.float64), ["more pixels than allowed"])
+    with tf.control_dependencies([allowed]):
+        shape = tf.identity(shape)
+    is_jpeg, times = tf.io.is_jpeg(content), tf.reduce_min(shape) // size
+
+    def decoded() -> tf.Tensor:
+        image = tf.cond(is_jpeg, lambda: _jpeg(content, times), lambda: _other_than_jpeg(content))
+        return shrink(tf.ensure_shape(image, (None, None, 3)))
+
+    # A JPEG is decoded at a quarter of its pixels or less.
+    large = tf.where(is_jpeg & (times >= 2), area / 4, area) > memory.LARGE
+    return _stand_upright(memory.in_turn(large, decoded), exif.orientation(content))
+
+
+def kind_of(content: tf.Tensor) -> tf.Tensor:
+    """Return the position in `FORMATS` of the format that the first bytes announce, one beyond it if none is.
+
+    Args:
+        content: Strings of any shape.
+    """
+    starts = [tf.equal(tf.strings.substr(content, 0, len(magic)), magic) for magic, _ in FORMATS]
+    starts.append(tf.ones_like(starts[0]))
+    return tf.argmax(tf.cast(tf.stack(starts, -1), tf.int32), axis=-1, output_type=tf.int32)
+
+
+def _size(content: tf.Tensor) -> tf.Tensor:
+    """Return height and width, int32 `[2]`, that the header announces."""
+    shape = tf.cond(
+        tf.io.is_jpeg(content), lambda: tf.image.extract_jpeg_shape(content)[:2], lambda: _size_other_than_jpeg(content)
+    )
+    return tf.ensure_shape(shape, (2,))
+
+
+def _jpeg(content: tf.Tensor, times: tf.Tensor) -> tf.Tensor:
+    def scaled(ratio: int) -> tf.Tensor:
+        return tf.io.decode_jpeg(content, channels=3, ratio=ratio)
+
+    chosen = tf.reduce_sum(tf.cast(times >= tf.constant([2, 4, 8]), tf.int32))
+    return tf.switch_case(chosen, [lambda ratio=ratio: scaled(ratio) for ratio in (1, 2, 4, 8)])
+
+
+# One operation in the graph around it: TensorFlow visits the operations of every branch for every picture, and these
+# hundreds would double the time of a JPEG.
+_apart = partial(
+    tf.function,
+    input_signature=[tf.TensorSpec((), tf.string)],
+    autograph=False,
+    experimental_attributes={"_noinline": True},
+)
+
+
+@_apart
+def _size_other_than_jpeg(content: tf.Tensor) -> tf.Tensor:
+    def png() -> tf.Tensor:
+        return tf.io.decode_raw(part(content, 16, 8), tf.int32, little_endian=False)[::-1]
+
+    kind = kind_of(content) - 1
+    known = tf.debugging.Assert((kind >= 0) & (kind < 3), ["no image of a kind that can be read"])
+    with tf.control_dependencies([known]):
+        return tf.abs(
+            tf.switch_case(kind, [png, lambda: tf.stack(gif.size(content)), lambda: tf.stack(bmp.size(content))])
+        )
+
+
+@_apart
+def _other_than_jpeg(content: tf.Tensor) -> tf.Tensor:
+    return tf.switch_case(
+        kind_of(content) - 1, [lambda: _png(content), lambda: gif.decode(content), lambda: bmp.decode(content)]
+    )
+
+
+def _png(content: tf.Tensor) -> tf.Tensor:
+    header = tf.io.decode_raw(part(content, 24, 2), tf.uint8)
+    depth, colours = tf.cast(header[0], tf.int32), tf.cast(header[1], tf.int32)
+    # Opacity is a channel, or in a chunk before the picture.
+    before = tf.strings.split(content, b"IDAT", maxsplit=1)[0]
+    transparent = (colours >= 4) | (tf.size(tf.strings.split(before, b"tRNS", maxsplit=1)) > 1)
+
+    def composed() -> tf.Tensor:
+        image = tf.ensure_shape(tf.io.decode_png(content, channels=4), (None, None, 4))
+        # TensorFlow 2.18 to 2.21 fills the opacity of a picture that has none with the largest value of its depth.
+        filling = tf.cast(tf.bitwise.left_shift(1, tf.minimum(depth, 8)) - 1, tf.uint8)
+        opaque = tf.reduce_all(tf.equal(image[..., 3], 255)) | tf.reduce_all(tf.equal(image[..., 3], filling))
+        return tf.cond(opaque, lambda: image[..., :3], lambda: memory.on_white(image))
+
+    return tf.cond(transparent, composed, lambda: tf.io.decode_png(content, channels=3))
+
+
+def _resize(image: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+    """Antialias where two or more pixels fall into one; below that it costs 4 ms a photo and changes little."""
+    plain = tf.reduce_max(tf.shape(image)[:2]) < 2 * tf.reduce_max(target)
+    return tf.cond(
+        plain,
+        lambda: tf.image.resize(image, target),
+        lambda: tf.image.resize(image, target, antialias=True),
+    )
+
+
+def _stand_upright(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+    """Undo an EXIF orientation on a square image: orientations 5..8 are transposed, the rest is mirroring."""
+
+    def turn() -> tf.Tensor:
+        turned = tf.where(value >= 5, tf.transpose(image, (1, 0, 2)), image)
+        turned = tf.where(tf.reduce_any(tf.equal(value, (2, 3, 6, 7))), turned[:, ::-1], turned)
+        return tf.where(tf.reduce_any(tf.equal(value, (3, 4, 7, 8))), turned[::-1], turned)
+
+    return tf.cond(value > 1, turn, lambda: image)

@@ -1,0 +1,97 @@
+"""The orientation that a JPEG's EXIF block tells, in plain TensorFlow operations.
+
+Segments are those of ITU T.81, annex B; EXIF is the first APP1 segment that opens with its mark, as
+https://www.cipa.jp/std/documents/e/DC-008-2012_E.pdf has it, wherever it stands before the picture.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import tensorflow as tf
+
+from keras_transfer.data.decoding.raw import part
+
+_MARK = b"Exif\x00\x00"
+_APP1, _START_OF_SCAN, _END = 0xE1, 0xDA, 0xD9
+_ALONE = (0x01, *range(0xD0, 0xD9))  # Markers without a segment.
+_MAX_SEGMENTS = 4096  # Steps from marker to marker.
+_HEAD = 10  # Bytes of marker, length, and mark.
+_TAG = 0x0112  # EXIF 2.3, section 4.6.4.
+_SHORT, _LONG, _SIGNED_SHORT, _SIGNED_LONG = 3, 4, 8, 9  # TIFF 6.0, section 2.
+
+
+def orientation(content: tf.Tensor) -> tf.Tensor:
+    """Return the EXIF orientation, int32 1..8, of the file in a scalar string; 1 where there is none."""
+    # Of most files without EXIF a search says so, which is quicker than to follow their segments.
+    marked = tf.size(tf.strings.split(content, _MARK, maxsplit=1)) > 1
+    return tf.cond(tf.io.is_jpeg(content) & marked, lambda: _in_segments(content), lambda: tf.constant(1))
+
+
+def orientation_of(content: bytes) -> int:
+    """Return the orientation by which the decoder turns a file: that of `orientation`."""
+    return int(_traced()(tf.constant(content)))
+
+
+@cache
+def _traced() -> tf.types.experimental.PolymorphicFunction:
+    return tf.function(orientation, [tf.TensorSpec((), tf.string)], autograph=False)
+
+
+# One operation in the graph around it: see `decode`.
+@tf.function(
+    input_signature=[tf.TensorSpec((), tf.string)], autograph=False, experimental_attributes={"_noinline": True}
+)
+def _in_segments(content: tf.Tensor) -> tf.Tensor:
+    length = tf.strings.length(content)
+
+    def more(at: tf.Tensor, block: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
+        return tf.equal(block, 0) & (at + _HEAD <= length) & (steps < _MAX_SEGMENTS)
+
+    def step(at: tf.Tensor, block: tf.Tensor, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        head = tf.cast(tf.io.decode_raw(part(content, at, 4), tf.uint8), tf.int32)
+        marker, opens = head[1], tf.equal(head[0], 0xFF)
+        exif = opens & tf.equal(marker, _APP1) & tf.equal(part(content, at + 4, len(_MARK)), _MARK)
+        # Before a marker there may be any number of fill bytes, ff.
+        ahead = tf.where(opens & (marker < 0xFF), 2 + head[2] * 256 + head[3], 1)
+        ahead = tf.where(opens & tf.reduce_any(tf.equal(marker, _ALONE)), 2, ahead)
+        ahead = tf.where(opens & tf.reduce_any(tf.equal(marker, (_START_OF_SCAN, _END))), length, ahead)
+        return at + ahead, tf.where(exif, at, 0), steps + 1
+
+    behind, block, _ = tf.while_loop(more, step, (tf.constant(2), tf.constant(0), tf.constant(0)))
+    return tf.cond(
+        block > 0,
+        lambda: _in_tiff(tf.io.decode_raw(part(content, block + _HEAD, behind - block - _HEAD), tf.uint8)),
+        lambda: tf.constant(1),
+    )
+
+
+def _in_tiff(data: tf.Tensor) -> tf.Tensor:
+    """Return the orientation that the first directory of a TIFF header, uint8 `[N]`, has."""
+    data = tf.cast(data, tf.int32)
+    size = tf.size(data)
+
+    def short(at: tf.Tensor | int) -> tf.Tensor:
+        first, second = (tf.gather(padded, tf.clip_by_value(at + k, 0, size)) for k in (0, 1))
+        return tf.where(big_endian, first * 256 + second, second * 256 + first)
+
+    def long(at: tf.Tensor | int) -> tf.Tensor:
+        """Return -1 for what is larger than any offset or orientation."""
+        first, second = short(at), short(at + 2)
+        low, high = tf.where(big_endian, second, first), tf.where(big_endian, first, second)
+        return tf.where(tf.equal(high, 0), low, -1)
+
+    padded = tf.concat([data, [0]], 0)
+    big_endian = tf.equal(padded[0], ord("M"))
+    directory = long(4)
+    entries = directory + 2 + 12 * tf.range(tf.minimum(short(directory), size // 12))
+    kinds, counts = short(entries + 2), long(entries + 4)
+    is_short = tf.equal(kinds, _SHORT) | tf.equal(kinds, _SIGNED_SHORT)
+    is_long = tf.equal(kinds, _LONG) | tf.equal(kinds, _SIGNED_LONG)
+    inline = (counts >= 1) & (counts <= tf.where(is_short, 2, 1))  # Else the four bytes are an offset.
+    told = tf.equal(short(entries), _TAG) & (is_short | is_long) & inline & (entries + 12 <= size) & (directory > 0)
+    values = tf.where(is_short, short(entries + 8), long(entries + 8))
+    # Of several entries the last counts, as for Pillow.
+    last = tf.reduce_max(tf.where(told, tf.range(tf.size(entries)), -1))
+    value = tf.reduce_sum(tf.where(tf.equal(tf.range(tf.size(entries)), last), values, 0))
+    return tf.where((value >= 1) & (value <= 8), value, 1)
