@@ -6,16 +6,21 @@ import hashlib
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_transfer import quiet, rule
 from keras_transfer.data import audit, cropping, depth, prepare
-from keras_transfer.paths import cache_folder
+from keras_transfer.data.examples import REGRESSION, SPLITS
+from keras_transfer.data.prepare import Prepared
+from keras_transfer.paths import cache_folder, shown
 from keras_transfer.progress import Progress, Stopwatch
 from keras_transfer.recipe import AUTO, Recipe
 from keras_transfer.versions import folders
+
+if TYPE_CHECKING:
+    from keras_transfer.training.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -46,57 +51,75 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
         UserError: with one line that says what is wrong, where, and what to do. Nothing is left behind then.
     """
     progress, watch = progress or Progress(), Stopwatch()
-    folder = output_folder(recipe)
+    folder, asked = output_folder(recipe), recipe
     folders.check_writable(folder)
     with watch.time("data"):
         found = prepare.prepare(recipe, progress)
-    with watch.time("import"):
+    with watch.time("import"), progress.activity("Importing TensorFlow"):
         quiet.import_tensorflow()
         # Only now, so that everything wrong with options and data is said before TensorFlow's seconds are spent.
         from keras_transfer import folds, transfer
-        from keras_transfer.versions import card, graph, records, warmup
-        from keras_transfer.versions.saved import SavedClassifier
     with watch.time("data"):
         recipe = transfer.with_size(recipe)
         found = prepare.decodable(found, progress)
-    if found.rejected:
-        progress.warn(f"{len(found.rejected)} images are left out: {audit.listed(found.rejected)}.")
-    cut = cropping.warning(cropping.sampled_sizes(found.examples)) if recipe.resize == "crop" else None
-    dark = depth.warning(depth.sampled_peaks(found.examples))
-    for message in filter(None, (*found.warnings, cut, dark and f"{dark}.")):
-        progress.warn(message)
+    _tell(found, recipe, folder, progress)
     examples, digests = found.examples, found.digests
     recipe = rule.complete(recipe, len(examples.rows("train")), len(examples.classes))
     backup = _backup_folder(recipe, digests) if resume else None
-    crossed = {}
+    more: dict[str, Any] = {"automatic": [name for name, value in asdict(asked).items() if value == AUTO]}
     if recipe.folds != "none":
         with watch.time("folds"):
-            crossed = {"folds": folds.measure(recipe, examples, digests, progress)}
+            more["folds"] = folds.measure(recipe, examples, digests, progress)
     trained = transfer.train(recipe, examples, digests, progress, watch, backup)
-    with folders.new_version(folder) as beside:
-        with watch.time("export"):
-            graph.save(trained.setup.network, trained.recipe, examples, beside)
-        # A version that is not tested, or without a card, is better than a network that is lost.
-        scores: dict[str, Any] = {"images": 0, "rejected": []}
-        with watch.time("test"), progress.optional("The test", "`evaluate` measures the version"):
-            test = examples.at(examples.rows("test"))
-            scores = SavedClassifier(beside).measure(test, progress)
-        if scores["rejected"]:
-            failed = [(one["path"], one["reason"]) for one in scores["rejected"]]
-            progress.warn(f"{len(failed)} test images are no longer there to test: {audit.listed(failed)}.")
-        extra = beside / "assets.extra"
-        metrics = records.write(extra, found, trained, scores, watch, progress, **crossed)
-        with progress.optional("Writing warm-up requests"):
-            warmup.write(extra / warmup.FILE, found.samples(), folder.name, recipe.max_pixels)
-        with progress.optional("Writing the model card"):
-            card_text = card.text(metrics, trained.recipe, folder.name)
-            (extra / "README.md").write_text(card_text, "utf-8", "backslashreplace")
-        result = Result(folders.publish(beside), metrics, trained.recipe)
+    result = _write(folder, found, trained, watch, progress, more)
     if recipe.keep != "all":
         folders.prune(folder, int(recipe.keep))
     if backup is not None:
         shutil.rmtree(backup, ignore_errors=True)
     return result
+
+
+def _tell(found: Prepared, recipe: Recipe, folder: Path, progress: Progress) -> None:
+    """Say, before training, what was understood, what is left out, and what is strange about the images."""
+    examples = found.examples
+    counts = " / ".join(f"{len(examples.rows(split)):,}" for split in SPLITS)
+    what = f"{len(examples.classes)} classes" if examples.task != REGRESSION else f"numbers ({examples.classes[0]})"
+    progress.say(f"{shown(recipe.data)}: {what}, {counts} images to train / validate / test, seed {recipe.seed}.")
+    progress.say(f"{recipe.base}, weights {shown(recipe.weights)}, {recipe.size} px, to {shown(str(folder))}.")
+    cut = cropping.warning(cropping.sampled_sizes(examples)) if recipe.resize == "crop" else None
+    dark = depth.warning(depth.sampled_peaks(examples))
+    left_out = f"{len(found.rejected)} images are left out: {audit.listed(found.rejected)}." if found.rejected else None
+    for message in filter(None, (left_out, *found.warnings, cut, dark and f"{dark}.")):
+        progress.warn(message)
+
+
+def _write(
+    folder: Path, found: Prepared, trained: Trainer, watch: Stopwatch, progress: Progress, more: dict[str, Any]
+) -> Result:
+    """Export, test and describe what was trained, as the next version in a folder."""
+    from keras_transfer.versions import card, graph, records, warmup
+    from keras_transfer.versions.saved import SavedClassifier
+
+    examples = found.examples
+    with folders.new_version(folder) as staging:
+        with watch.time("export"), progress.activity("Exporting"):
+            graph.save(trained.setup.network, trained.recipe, examples, staging)
+        # A version that is not tested, or without a card, is better than a network that is lost.
+        scores: dict[str, Any] = {"images": 0, "rejected": []}
+        with watch.time("test"), progress.optional("The test", "`evaluate` measures the version"):
+            test = examples.at(examples.rows("test"))
+            scores = SavedClassifier(staging).measure(test, progress)
+        if scores["rejected"]:
+            failed = [(image["path"], image["reason"]) for image in scores["rejected"]]
+            progress.warn(f"{len(failed)} test images are no longer there to test: {audit.listed(failed)}.")
+        extra = staging / "assets.extra"
+        metrics = records.write(extra, found, trained, scores, watch, progress, **more)
+        with progress.optional("Writing warm-up requests"):
+            warmup.write(extra / warmup.FILE, found.samples(), folder.name, trained.recipe.max_pixels)
+        with progress.optional("Writing the model card"):
+            text = card.text(metrics, trained.recipe, folder.name)
+            (extra / "README.md").write_text(text, "utf-8", "backslashreplace")
+        return Result(folders.publish(staging), metrics, trained.recipe)
 
 
 def output_folder(recipe: Recipe) -> Path:

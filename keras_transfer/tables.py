@@ -30,7 +30,7 @@ def run(metrics: dict[str, Any], recipe: Recipe, folder: str) -> str:
         f"{metrics['base']}, weights {metrics['weights']}, {metrics['size']} px, engine {metrics['engine']}, "
         f"{metrics['precision']}, seed {metrics['seed']}",
         f"{shown(data['source'])}: {_asked(metrics)}, {counts} images to train / validate / test{_left_out(data)}",
-        "By rule: " + ", ".join(_choices(metrics, recipe)),
+        *_choices(metrics, recipe),
         "",
     ]
     lines += [*_aligned(_phases(metrics["phases"])), *_exported(metrics["phases"])]
@@ -255,19 +255,30 @@ def cache(records: Sequence[dict[str, Any]]) -> str:
     return "\n".join([*_aligned(rows), f"{sum(record['bytes'] for record in records) / 1e9:.2f} GB in all."])
 
 
+_NAMES = {
+    "head_solver": "head by {}",
+    "thaw": "fine-tuned from {}",
+    "fine_tune_epochs": "{} epochs",
+    "fine_tune_lr": "learning rate {:g}",
+    "views": "{} views",
+    "label_smoothing": "label smoothing {:g}",
+    "batch_size": "batches of {}",
+    "refit": "refit {}",
+}
+
+
 def _choices(metrics: dict[str, Any], recipe: Recipe) -> list[str]:
-    head = f"head by {recipe.head_solver}"
-    if metrics["thawed"] == "none" or not recipe.fine_tune_epochs:
-        return [head, "nothing thawed"]
-    return [
-        head,
-        f"thawed from {metrics['thawed']}",
-        f"{recipe.fine_tune_epochs} epochs at {recipe.fine_tune_lr:g}",
-        f"batches of {recipe.batch_size}",
-        f"label smoothing {recipe.label_smoothing:g}",
-        f"views {recipe.views}",
-        f"refit {recipe.refit}",
-    ]
+    """What was chosen for the user, and what the user chose, of the options that a run chooses."""
+    names = list(_NAMES) if metrics["thawed"] != "none" else ["head_solver", "thaw", "views", "refit"]
+    texts = {name: _NAMES[name].format(getattr(recipe, name)) for name in names}
+    if metrics["thawed"] == "none":
+        texts["thaw"] = "nothing fine-tuned"
+    automatic = metrics.get("automatic", names)
+    groups = {
+        "Chosen automatically": [texts[name] for name in names if name in automatic],
+        "As asked": [texts[name] for name in names if name not in automatic],
+    }
+    return [f"{title}: {', '.join(group)}." for title, group in groups.items() if group]
 
 
 def _asked(metrics: dict[str, Any]) -> str:

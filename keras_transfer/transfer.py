@@ -41,6 +41,7 @@ def train(
         What trained; its network, in float32, is ready to be served.
     """
     plan = device.plan(recipe, examples.task)
+    progress.say(f"Computing on the {plan.device.upper()}, engine {plan.engine}, {plan.precision}{', XLA' * plan.xla}.")
     with built_in_float32():
         with watch.time("build"):
             source = load_base(recipe, progress)

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
+
 from keras_transfer import rule
-from keras_transfer.data import sizes
+from keras_transfer.data import cropping
 from keras_transfer.data.examples import CLASSIFICATION
 from keras_transfer.recipe import AUTO
 from keras_transfer.training.methods import shared
@@ -45,5 +47,6 @@ def _situation(trainer: Trainer) -> rule.Situation:
     if setup.examples.task != CLASSIFICATION:
         return rule.Situation(len(setup.train), 1, None, 1.0)
     scores = result.details.get("cross_validation") or result.validation
-    enlarged = setup.network.size / sizes.median_short_side(setup.examples.at(setup.train), setup.network.size)
+    sides = [min(size) for size in cropping.sampled_sizes(setup.examples.at(setup.train))]
+    enlarged = setup.network.size / float(np.median(sides)) if sides else 1.0
     return rule.Situation(len(setup.train), len(setup.examples.classes), scores[setup.objective.score], enlarged)
