@@ -91,10 +91,10 @@ def growth(images: str, epochs: str, markdown: bool, **options: Any) -> None:
 @click.option("--records", default="recipe.jsonl", help="File that records are appended to and found in again.")
 @_MARKDOWN
 def recipe(a_class: str, seeds: int, choices: str, records: str, markdown: bool, **options: Any) -> None:
-    """What each choice behind `keras_transfer/rule.py` reaches on test images, against the head alone."""
+    """What each choice behind `keras_transfer/recipe/rule.py` reaches on test images, against the head alone."""
     from benchmarks import recipe as study
-    from keras_transfer import transfer
-    from keras_transfer.recipe import Recipe
+    from keras_transfer.recipe.recipe import Recipe
+    from keras_transfer.training import transfer
 
     names = [name.strip() for name in choices.split(";")] if choices else list(study.CHOICES)
     counts = [int(count) for count in a_class.split(",")]
@@ -115,7 +115,7 @@ def recipe(a_class: str, seeds: int, choices: str, records: str, markdown: bool,
 def precision(a_class: int, seeds: int, markdown: bool, **options: Any) -> None:
     """Accuracy of heads that are solved on features of half precision, and served in float32."""
     from benchmarks import precision as measured
-    from keras_transfer.recipe import Recipe
+    from keras_transfer.recipe.recipe import Recipe
 
     show(f"precision: {options['base']}", measured.report(Recipe(**options), a_class, seeds), markdown)
 

@@ -37,10 +37,10 @@ def ratios(folder: str, rounds: int) -> tuple[list[float], int]:
     """Return, for each round, the seconds of the report over those of bare decoding; and how many findings it has."""
     import tensorflow as tf
 
-    from keras_transfer.checking.check import check
     from keras_transfer.data import pipeline
-    from keras_transfer.progress import Progress
-    from keras_transfer.recipe import Recipe
+    from keras_transfer.recipe.recipe import Recipe
+    from keras_transfer.studies.check.check import check
+    from keras_transfer.support.progress import Progress
 
     files = [str(path) for path in sorted(Path(folder).rglob("*.jpg"))]
 

@@ -66,9 +66,9 @@ def project(spec: Spec) -> dict[str, Any]:
     import tempfile
 
     import keras_transfer as kt
-    from keras_transfer import quiet
+    from keras_transfer.support import logs
 
-    quiet.import_tensorflow()
+    logs.import_tensorflow()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["KERAS_TRANSFER_CACHE"] = folder
         fixed = {"fine_tune_epochs": spec["epochs"], "patience": "none", "refit": "off"}  # As many epochs as the guide.
@@ -105,7 +105,7 @@ def project(spec: Spec) -> dict[str, Any]:
 def floor(spec: Spec) -> dict[str, Any]:
     """One forward pass of the base over each training and validation image, decoding included, nothing else."""
     import keras_transfer as kt
-    from keras_transfer import device, engine
+    from keras_transfer.compute import device, engine
     from keras_transfer.data import pipeline, sources
     from keras_transfer.data.decoding.decode import Decoder
     from keras_transfer.network import weights
@@ -135,14 +135,14 @@ def top(spec: Spec) -> dict[str, Any]:
     import tensorflow as tf
 
     import keras_transfer as kt
-    from keras_transfer import device
+    from keras_transfer.compute import device
     from keras_transfer.data import sources
     from keras_transfer.network import weights
     from keras_transfer.network.cut import cut
     from keras_transfer.network.network import build
     from keras_transfer.network.precision import computing_in
+    from keras_transfer.tasks.objectives import Classification
     from keras_transfer.training.loop import compile_for
-    from keras_transfer.training.objectives import Classification
     from keras_transfer.training.phase import Descend
 
     recipe = kt.Recipe(base=spec["base"])
@@ -184,13 +184,13 @@ def probe(spec: Spec) -> dict[str, Any]:
     from sklearn.preprocessing import StandardScaler
 
     import keras_transfer as kt
-    from keras_transfer import embedding
     from keras_transfer.data import prepare
+    from keras_transfer.studies import features as embeddings
 
     options = {key: spec[key] for key in ("base", "data", "weights", "size", "seed")}
     recipe, progress = kt.Recipe(**options), kt.Progress(quiet=True)
     found = prepare.prepare(recipe, progress)
-    features, _ = embedding.compute(recipe, found.examples, found.digests, progress)
+    features, _ = embeddings.compute(recipe, found.examples, found.digests, progress)
     labels = found.examples.labels
     train, held, test = (found.examples.rows(name) for name in ("train", "validation", "test"))
 

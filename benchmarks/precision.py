@@ -6,12 +6,13 @@ import numpy as np
 
 from benchmarks.recipe import pool
 from benchmarks.results import spread
-from keras_transfer import embedding
 from keras_transfer.data import audit, sources
 from keras_transfer.data.examples import SPLITS, Examples
-from keras_transfer.progress import Progress
-from keras_transfer.recipe import Recipe
-from keras_transfer.training import objectives, penalty, solver
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.studies import features as embeddings
+from keras_transfer.support.progress import Progress
+from keras_transfer.tasks import linear, objectives
+from keras_transfer.training import penalty
 
 PRECISIONS = ("float32", "float16", "bfloat16")
 
@@ -22,7 +23,7 @@ def report(recipe: Recipe, a_class: int, seeds: int) -> list[str]:
     examples = sources.load(recipe.data)
     digests = audit.digests(examples, progress)
     found = {
-        precision: embedding.compute(
+        precision: embeddings.compute(
             recipe.replace(precision=precision, engine="tensorflow"), examples, digests, progress
         )[0].astype("float32")
         for precision in PRECISIONS
@@ -51,7 +52,7 @@ def _accuracies(
     split = pool(examples, a_class, seed)
     objective = objectives.of(split)
     seen, test = np.flatnonzero(split.splits != SPLITS.index("test")), split.rows("test")
-    standard = solver.standardise(features[seen])
+    standard = linear.standardise(features[seen])
     folds = penalty.folds(split.labels[seen], None, seed)
     head = standard.head(penalty.choose(objective, standard, objective.targets[seen], None, folds).solution)
 

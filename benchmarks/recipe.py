@@ -1,4 +1,4 @@
-"""The study behind `keras_transfer/rule.py`: what each choice reaches on test images, against the head alone.
+"""The study behind `keras_transfer/recipe/rule.py`: what each choice reaches on test images, against the head alone.
 
 For each base, set, number of images a class and seed, every choice trains on the same images and is tested on the same
 others, from stored activations. Records are appended to a file as they come, so that a study that was stopped goes on
@@ -16,15 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from keras_transfer import device, transfer
+from keras_transfer.compute import device
 from keras_transfer.data import audit, sources
 from keras_transfer.data.examples import SPLITS, Examples
 from keras_transfer.evaluation import metrics
 from keras_transfer.network import network
-from keras_transfer.progress import Progress, Stopwatch
-from keras_transfer.recipe import Recipe
-from keras_transfer.rule import complete
-from keras_transfer.training import methods, objectives
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.recipe.rule import complete
+from keras_transfer.support.progress import Progress, Stopwatch
+from keras_transfer.tasks import objectives
+from keras_transfer.training import methods, transfer
 from keras_transfer.training.setup import Setup
 from keras_transfer.training.trainer import Trainer
 

@@ -12,7 +12,7 @@ from statistics import median
 
 import click
 
-from keras_transfer.device import processor
+from keras_transfer.compute.device import processor
 
 FILE = Path(__file__).with_name("RESULTS.md")
 _PACKAGES = ("tensorflow", "keras", "openvino", "keras-hub", "torch", "transformers")

@@ -16,9 +16,9 @@ import click
 
 from benchmarks.libraries import installed
 from benchmarks.results import spread
-from keras_transfer import device
+from keras_transfer.compute import device
 from keras_transfer.network.bases import find
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe.recipe import Recipe
 
 Runs = dict[str, list[dict[str, Any]]]
 _TESTS = 100  # Test photos where only time and memory are asked for.

@@ -14,23 +14,22 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from keras_transfer.errors import UsageError, UserError
 from keras_transfer.network.bases import Base, bases
-from keras_transfer.progress import Progress
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.errors import UsageError, UserError
+from keras_transfer.support.progress import Progress
+from keras_transfer.support.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from keras_transfer.checking.check import check
-    from keras_transfer.checking.findings import Findings
     from keras_transfer.run import Result, fit
+    from keras_transfer.studies.check.check import check
+    from keras_transfer.studies.check.findings import Findings
     from keras_transfer.versions.predictions import Prediction
     from keras_transfer.versions.saved import SavedClassifier
 
-__version__ = "0.1.0"
-
 _HOMES = {
-    "check": "checking.check",
-    "Findings": "checking.findings",
+    "check": "studies.check.check",
+    "Findings": "studies.check.findings",
     "Result": "run",
     "fit": "run",
     "Prediction": "versions.predictions",

@@ -10,13 +10,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_transfer import quiet, rule
 from keras_transfer.data import audit, cropping, depth, prepare
 from keras_transfer.data.examples import REGRESSION, SPLITS
 from keras_transfer.data.prepare import Prepared
-from keras_transfer.paths import cache_folder, shown
-from keras_transfer.progress import Progress, Stopwatch
-from keras_transfer.recipe import AUTO, Recipe
+from keras_transfer.recipe import rule
+from keras_transfer.recipe.recipe import AUTO, Recipe
+from keras_transfer.support import logs
+from keras_transfer.support.paths import cache_folder, shown
+from keras_transfer.support.progress import Progress, Stopwatch
 from keras_transfer.versions import folders
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
     """Transfer a base onto labelled images and write a version that serves.
 
     Args:
-        recipe: What to do; fields at `"auto"` are chosen by `keras_transfer.rule`.
+        recipe: What to do; fields at `"auto"` are chosen by `keras_transfer.recipe.rule`.
         progress: What to tell meanwhile; by default, a terminal.
         resume: Keep each phase's weights after each epoch, and go on from those that an interrupted run of the same
             recipe, also with `resume`, left. (Stored activations are found again in any case.)
@@ -53,12 +54,14 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
     progress, watch = progress or Progress(), Stopwatch()
     folder, asked = output_folder(recipe), recipe
     folders.check_writable(folder)
+    recipe = folders.with_weights_file(recipe)
     with watch.time("data"):
         found = prepare.prepare(recipe, progress)
     with watch.time("import"), progress.activity("Importing TensorFlow"):
-        quiet.import_tensorflow()
+        logs.import_tensorflow()
         # Only now, so that everything wrong with options and data is said before TensorFlow's seconds are spent.
-        from keras_transfer import folds, transfer
+        from keras_transfer.studies import folds
+        from keras_transfer.training import transfer
     with watch.time("data"):
         recipe = transfer.with_size(recipe)
         found = prepare.decodable(found, progress)

@@ -4,8 +4,9 @@ import json
 import pytest
 
 import keras_transfer as kt
-from keras_transfer import run, tables
-from keras_transfer.paths import cache_folder
+from keras_transfer import run
+from keras_transfer.commands import tables
+from keras_transfer.support.paths import cache_folder
 from tests.conftest import draw, write_photos
 from tests.data.decoding.files import png_chunk
 
@@ -138,7 +139,7 @@ def test_a_png_that_only_tensorflow_opens_does_not_cost_the_run(tiny_base, tmp_p
 
 
 def test_what_fails_after_training_does_not_cost_the_network(tiny_base, tmp_path, capsys, monkeypatch):
-    from keras_transfer import transfer
+    from keras_transfer.training import transfer
     from keras_transfer.versions import card
 
     data = write_photos(tmp_path / "data", 12)

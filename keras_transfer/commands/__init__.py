@@ -13,7 +13,7 @@ import click
 
 from keras_transfer.commands import data, modelling, serving  # noqa: F401 (they add their commands to the group)
 from keras_transfer.commands.shared import cli
-from keras_transfer.errors import UserError
+from keras_transfer.support.errors import UserError
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from keras_transfer import tables
+from keras_transfer.commands import tables
 from keras_transfer.commands.shared import (
     BASE_OPTIONS,
     cli,
@@ -20,8 +20,8 @@ from keras_transfer.commands.shared import (
     recipe_of,
     recipe_options,
 )
-from keras_transfer.errors import UsageError
-from keras_transfer.progress import Progress
+from keras_transfer.support.errors import UsageError
+from keras_transfer.support.progress import Progress
 
 _CHECK_OPTIONS = (
     "base",
@@ -53,7 +53,7 @@ def check(
     if html is not None and not Path(html).parent.is_dir():
         raise UsageError(f"--html must be a file in a folder that exists. Received: {html!r}.")
     recipe = recipe_of({**options, "data": data})
-    from keras_transfer.checking.check import check as run
+    from keras_transfer.studies.check.check import check as run
 
     found = run(recipe, options["base"] is not None, html, Progress(quiet), convert)
     click.echo(json.dumps(found.record(), indent=2) if as_json else tables.check(found))
@@ -73,9 +73,9 @@ def features(output: str, as_json: bool, quiet: bool, debug: bool, **options: An
     if file.suffix != ".npz" or not file.parent.is_dir():
         raise UsageError(f"--output must be an .npz file in a folder that exists. Received: {output!r}.")
     recipe = recipe_of(options)
-    from keras_transfer import embedding
+    from keras_transfer.studies import features
 
-    count, width = embedding.write(recipe, file, Progress(quiet))
+    count, width = features.write(recipe, file, Progress(quiet))
     report = {"file": output, "images": count, "features": width}
     click.echo(json.dumps(report) if as_json else f"Wrote {output}: {count} images, {width} features each.")
 
@@ -86,7 +86,7 @@ def features(output: str, as_json: bool, quiet: bool, debug: bool, **options: An
 @debug_option
 def cache(clear: bool, as_json: bool, debug: bool) -> None:
     """Show or clear the stored activations."""
-    from keras_transfer import cache as store
+    from keras_transfer.compute import store
 
     if clear:
         freed = store.clear()

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from keras_transfer import tables
+from keras_transfer.commands import tables
 from keras_transfer.commands.shared import (
     cli,
     debug_option,
@@ -21,9 +21,9 @@ from keras_transfer.commands.shared import (
     recipe_of,
     recipe_options,
 )
-from keras_transfer.errors import UsageError
-from keras_transfer.paths import shown
-from keras_transfer.progress import Progress
+from keras_transfer.support.errors import UsageError
+from keras_transfer.support.paths import shown
+from keras_transfer.support.progress import Progress
 
 
 @cli.command(epilog=example("fit --base mobilenet --data photos/ --output saved_models/photos"))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from keras_transfer import tables
+from keras_transfer.commands import tables
 from keras_transfer.commands.shared import (
     cli,
     debug_option,
@@ -20,10 +20,10 @@ from keras_transfer.commands.shared import (
     load_tensorflow_for,
     quiet_option,
 )
-from keras_transfer.errors import UsageError
-from keras_transfer.paths import cache_folder
-from keras_transfer.progress import Progress
-from keras_transfer.quiet import import_tensorflow
+from keras_transfer.support.errors import UsageError
+from keras_transfer.support.logs import import_tensorflow
+from keras_transfer.support.paths import cache_folder
+from keras_transfer.support.progress import Progress
 
 
 @cli.command(epilog=example("serve saved_models/photos --embedded"))

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from keras_transfer import __version__
-from keras_transfer.errors import nearest
-from keras_transfer.quiet import import_tensorflow
-from keras_transfer.recipe import Recipe, option_name
+from keras_transfer.recipe.recipe import Recipe, option_name
+from keras_transfer.support.errors import nearest
+from keras_transfer.support.logs import import_tensorflow
+from keras_transfer.support.version import __version__
 
 if TYPE_CHECKING:
     from keras_transfer.versions.saved import SavedClassifier

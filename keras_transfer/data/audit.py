@@ -11,8 +11,8 @@ import numpy as np
 from keras_transfer.data.contents import Contents, each
 from keras_transfer.data.decoding import formats
 from keras_transfer.data.examples import Examples
-from keras_transfer.errors import UserError
-from keras_transfer.progress import Progress
+from keras_transfer.support.errors import UserError
+from keras_transfer.support.progress import Progress
 
 if TYPE_CHECKING:
     from keras_transfer.data.decoding.decode import Glance

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_transfer import __version__
-from keras_transfer.paths import cache_folder
+from keras_transfer.support.paths import cache_folder
+from keras_transfer.support.version import __version__
 
 _DIGEST_BYTES = 16
 _MOST = 1_000_000  # Digests kept: 16 MB on disk, 80 in memory.

@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras_transfer.data.contents import Contents, Files
 from keras_transfer.data.decoding.decode import Decoder
 from keras_transfer.data.examples import Examples
-from keras_transfer.errors import UserError
+from keras_transfer.support.errors import UserError
 
 
 class Order(Protocol):

@@ -12,9 +12,9 @@ import numpy as np
 
 from keras_transfer.data import audit, copies, duplicates, known, sources, splits
 from keras_transfer.data.examples import CLASSIFICATION, SPLITS, UNASSIGNED, Examples, printable
-from keras_transfer.errors import UsageError, UserError
-from keras_transfer.progress import Progress
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.errors import UsageError, UserError
+from keras_transfer.support.progress import Progress
 
 _MOST_REJECTED = 0.1
 IMBALANCE = 5.0  # Largest class over smallest, from which on weights are advised.

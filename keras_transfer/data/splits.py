@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from keras_transfer.data.examples import CLASSIFICATION, REGRESSION, SPLITS, UNASSIGNED, Examples
-from keras_transfer.errors import UserError
+from keras_transfer.support.errors import UserError
 
 _TRIES = 50  # Orders in which groups of several classes are dealt out, until each split has each class.
 _BINS = 5  # Regression: quantiles of the target that every split has its share of.

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_transfer import quiet
-from keras_transfer.errors import UsageError
 from keras_transfer.exports import formats, keras, litert, onnx, openvino
 from keras_transfer.exports.network import Predict
-from keras_transfer.progress import Progress
+from keras_transfer.support import logs
+from keras_transfer.support.errors import UsageError
+from keras_transfer.support.progress import Progress
 from keras_transfer.versions.saved import SavedClassifier
 
 _COMPARED = 32  # Images of the test split on which forms are compared.
@@ -74,7 +74,7 @@ def export(
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=".writing-") as beside:
         made = Path(beside) / file.name
         try:
-            with quiet.without_notes():
+            with logs.without_notes():
                 predict = _WRITERS[kind](classifier, precision, images, made)
         except ImportError as error:
             needed = [kind, "onnx"] if (kind, precision) == ("openvino", "int8") else [kind]
@@ -104,7 +104,7 @@ def _compare(classifier: SavedClassifier, pixels: np.ndarray, predict: Predict) 
     outputs = classifier.run("images", list(pixels))
     name = "value" if "value" in outputs else "probabilities"
     expected = outputs[name].reshape(len(pixels), -1)
-    with quiet.without_notes():
+    with logs.without_notes():
         actual = predict(pixels).reshape(len(pixels), -1)
     agreement = None if name == "value" else float((actual.argmax(1) == expected.argmax(1)).mean())
     return agreement, float(np.abs(actual - expected).max())

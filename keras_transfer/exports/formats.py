@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from keras_transfer.errors import UsageError, nearest
+from keras_transfer.support.errors import UsageError, nearest
 
 PRECISIONS = {
     "litert": ("float32", "float16", "int8"),

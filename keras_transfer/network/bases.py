@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_transfer.errors import UsageError, nearest
+from keras_transfer.support.errors import UsageError, nearest
 
 
 @dataclass(frozen=True)

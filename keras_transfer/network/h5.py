@@ -14,7 +14,7 @@ from typing import Any
 
 import h5py
 
-from keras_transfer.errors import UserError
+from keras_transfer.support.errors import UserError
 
 # A layer's name, and its arrays: NumPy's, or datasets of a file that is open.
 LayerWeights = tuple[str, Sequence[Any]]

@@ -19,8 +19,8 @@ from typing import Any
 import h5py
 import keras
 
-from keras_transfer.errors import UserError
 from keras_transfer.network import h5
+from keras_transfer.support.errors import UserError
 
 # What reading a damaged file may raise, in zipfile, json, h5py and Keras.
 UNREADABLE = (

@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_transfer.network.bases import Base
 from keras_transfer.network.precision import every_layer
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe.recipe import Recipe
 
 # ImageNet statistics as in keras.applications.imagenet_utils.preprocess_input.
 _CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)

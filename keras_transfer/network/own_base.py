@@ -14,10 +14,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_transfer.errors import UsageError, UserError
 from keras_transfer.network.cut import Call, calls, one_or_list
 from keras_transfer.network.model_files import UNREADABLE, first_line, load_model
 from keras_transfer.network.precision import copied
+from keras_transfer.support.errors import UsageError, UserError
 
 _MAX_VALUES = 1 << 28  # Of one tensor for one image: 1 GB. EfficientNetB7 at 600 px has 17 million.
 _AUGMENTATION = tuple(

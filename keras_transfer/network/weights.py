@@ -22,12 +22,12 @@ import h5py
 import keras
 import numpy as np
 
-from keras_transfer.errors import UsageError, UserError
 from keras_transfer.network import h5, imagenet, own_base
 from keras_transfer.network.bases import Base, row_of
 from keras_transfer.network.cut import cut_points
 from keras_transfer.network.model_files import UNREADABLE, first_line, input_side, load_model
 from keras_transfer.network.precision import every_layer
+from keras_transfer.support.errors import UsageError, UserError
 
 
 @dataclass(frozen=True)
@@ -81,17 +81,13 @@ def load(base: str, weights: str, size: int, seed: int) -> Source:
 
 
 def copy_weights(file: Path, base: keras.Model) -> None:
-    """Set a base's weights from a file or from an earlier run's version folder.
+    """Set a base's weights from a file.
 
     Raises:
         UserError: it cannot be read or does not fit.
     """
     if not file.exists():
         raise UsageError(f"--weights: there is no {str(file)!r}. Give 'imagenet', 'random', a file or an earlier run.")
-    if file.is_dir():
-        from keras_transfer.versions.folders import newest
-
-        file = newest(file) / "assets.extra" / "model.keras"
     try:
         if file.name.endswith(".weights.h5"):
             h5.check(file)

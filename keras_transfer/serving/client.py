@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_transfer.errors import UsageError, UserError
+from keras_transfer.support.errors import UsageError, UserError
 
 _MOST_FILES = 32  # Of a request.
 

@@ -13,8 +13,8 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from keras_transfer.errors import UserError
 from keras_transfer.serving import rest
+from keras_transfer.support.errors import UserError
 
 HEAD_SECONDS = 10.0  # For the head of a request to arrive in.
 _DRAIN_SECONDS = 10  # For requests that came before the end.

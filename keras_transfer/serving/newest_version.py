@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_transfer.errors import UserError
-from keras_transfer.progress import Progress
 from keras_transfer.serving.batching import Batcher, Outputs
+from keras_transfer.support.errors import UserError
+from keras_transfer.support.progress import Progress
 from keras_transfer.versions import folders
 from keras_transfer.versions.saved import SavedClassifier
 

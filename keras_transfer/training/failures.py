@@ -12,7 +12,7 @@ from types import FrameType
 import keras
 import tensorflow as tf
 
-from keras_transfer.errors import UserError
+from keras_transfer.support.errors import UserError
 
 
 @contextmanager

@@ -10,10 +10,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer import cache, features
-from keras_transfer.cache import ActivationSet
+from keras_transfer.compute import features, store
+from keras_transfer.compute.features import Extractor
+from keras_transfer.compute.store import ActivationSet
 from keras_transfer.data import augment, pipeline
-from keras_transfer.features import Extractor
 from keras_transfer.network.bases import Block
 from keras_transfer.network.cut import Frozen, cut
 from keras_transfer.network.precision import computing_in
@@ -147,7 +147,7 @@ class Feed:
     def _make_room(self) -> None:
         images, limit = len(self.setup.seen), self.setup.recipe.cache_limit
         needed = self.extractor.bytes_per_image * images * self.views
-        reason = cache.room(needed, limit)
+        reason = store.room(needed, limit)
         if reason is not None and self.stored and self.boundary != "none":
             self.setup.progress.warn(
                 f"Storing the activations at {self.boundary} would take {needed / 1e9:.1f} GB, but {reason}. "
@@ -155,7 +155,7 @@ class Feed:
             )
             self.stored, self.views = False, 1
             self.extractor = self._extractor()
-            cache.room(self.extractor.bytes_per_image * images, limit)
+            store.room(self.extractor.bytes_per_image * images, limit)
 
 
 def _read(

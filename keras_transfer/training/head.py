@@ -7,7 +7,8 @@ import time
 import numpy as np
 
 from keras_transfer.data import splits
-from keras_transfer.training import penalty, solver
+from keras_transfer.tasks import linear
+from keras_transfer.training import penalty
 from keras_transfer.training.feed import Feed
 from keras_transfer.training.penalty import Choice
 from keras_transfer.training.phase import PhaseResult, Solve
@@ -69,9 +70,9 @@ def _held_out_scores(setup: Setup, choice: Choice) -> dict[str, float]:
     return setup.objective.judge(choice.logits[held], setup.objective.targets[setup.seen[held]]) if len(held) else {}
 
 
-def _data(feed: Feed, indices: np.ndarray, method: str) -> tuple[solver.Standardised, np.ndarray, np.ndarray | None]:
+def _data(feed: Feed, indices: np.ndarray, method: str) -> tuple[linear.Standardised, np.ndarray, np.ndarray | None]:
     """Return embeddings of all views of some images, view after view, their targets, and their weights if any."""
     views = [feed.embeddings(indices, view) for view in range(feed.views)]
-    embeddings = solver.standardise(np.concatenate(views) if len(views) > 1 else views[0], method)
+    embeddings = linear.standardise(np.concatenate(views) if len(views) > 1 else views[0], method)
     targets, *weights = (np.concatenate([table] * feed.views) for table in feed.setup.targets(indices))
     return embeddings, targets, weights[0] if weights else None

@@ -11,12 +11,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.errors import UserError
-from keras_transfer.progress import Progress
+from keras_transfer.support.errors import UserError
+from keras_transfer.support.progress import Progress
+from keras_transfer.tasks.objectives import Objective
 from keras_transfer.training import backup as backups
 from keras_transfer.training import failures
 from keras_transfer.training.backup import Epochs
-from keras_transfer.training.objectives import Objective
 from keras_transfer.training.phase import HEAD, Descend, PhaseResult
 
 _WARM_UP = 0.1  # Share of all steps over which the learning rate rises from zero.

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_transfer.training.objectives import Objective
-from keras_transfer.training.solver import EXACT, ROUGH, Solution, Standardised, one_thread
+from keras_transfer.tasks.linear import EXACT, ROUGH, Solution, Standardised, one_thread
+from keras_transfer.tasks.objectives import Objective
 
 FOLDS = 5
 # Inverses of the L2 penalty on standardised embeddings, in the order in which they are tried.

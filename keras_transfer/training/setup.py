@@ -8,14 +8,14 @@ from functools import cached_property
 
 import numpy as np
 
+from keras_transfer.compute.device import Plan
 from keras_transfer.data.examples import Examples
-from keras_transfer.device import Plan
 from keras_transfer.network.network import Network
 from keras_transfer.network.weights import Source
-from keras_transfer.progress import Progress
-from keras_transfer.recipe import Recipe
-from keras_transfer.training import objectives
-from keras_transfer.training.objectives import Objective
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.progress import Progress
+from keras_transfer.tasks import objectives
+from keras_transfer.tasks.objectives import Objective
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 
 from keras_transfer.data import pipeline
-from keras_transfer.progress import Stopwatch
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.progress import Stopwatch
 from keras_transfer.training import backup as backups
 from keras_transfer.training import head, loop
 from keras_transfer.training.feed import Feed

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from keras_transfer.network.bases import licence
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe.recipe import Recipe
 
 _SHOWN = 12  # Classes named in the card; all are in labels.txt.
 

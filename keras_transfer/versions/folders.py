@@ -11,7 +11,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_transfer.errors import UsageError, UserError
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.errors import UsageError, UserError
+
+
+def with_weights_file(recipe: Recipe) -> Recipe:
+    """Return a recipe whose weights, if they are those of an earlier run, are named by the file in its version folder.
+
+    Raises:
+        UsageError: the folder is no model of this program.
+    """
+    if not Path(recipe.weights).expanduser().is_dir():
+        return recipe
+    return recipe.replace(weights=str(newest(recipe.weights) / "assets.extra" / "model.keras"))
 
 
 def newest(model: str | Path) -> Path:

@@ -12,12 +12,12 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from keras_transfer import quiet
 from keras_transfer.data.decoding import formats
 from keras_transfer.data.decoding.decode import Decoder, kind_of
 from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, Examples
 from keras_transfer.network.network import Network
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support import logs
 from keras_transfer.versions import folders
 
 Outputs = dict[str, tf.Tensor]
@@ -71,7 +71,7 @@ def save(network: Network, recipe: Recipe, examples: Examples, folder: Path) -> 
         name: tf.function(call, [spec], autograph=False).get_concrete_function()
         for name, (call, spec) in signatures.items()
     }
-    with quiet.without_notes():
+    with logs.without_notes():
         tf.saved_model.save(module, str(folder), signatures=traced)
     (folder / "assets").mkdir(exist_ok=True)
     (folder / "assets" / "labels.txt").write_bytes(folders.labels_text(examples.classes).encode())

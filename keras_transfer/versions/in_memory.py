@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_transfer.errors import UsageError
+from keras_transfer.support.errors import UsageError
 
 TAKEN = "a path, the bytes of an image file, a PIL image, or an array [H, W, 3] of pixels 0..255, or a list of these"
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")

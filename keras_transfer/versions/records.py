@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from keras_transfer import device
+from keras_transfer.compute import device
 from keras_transfer.data.prepare import Prepared
-from keras_transfer.paths import absolute
-from keras_transfer.progress import Progress, Stopwatch
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.paths import absolute
+from keras_transfer.support.progress import Progress, Stopwatch
 from keras_transfer.training.trainer import Trainer
 from keras_transfer.versions import folders
 

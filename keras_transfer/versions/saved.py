@@ -15,10 +15,10 @@ from keras_transfer.data import audit, sources
 from keras_transfer.data.contents import Files
 from keras_transfer.data.decoding import formats
 from keras_transfer.data.examples import CLASSIFICATION, REGRESSION, Examples, training_digests
-from keras_transfer.errors import UserError
 from keras_transfer.evaluation import metrics
-from keras_transfer.progress import Progress
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.errors import UserError
+from keras_transfer.support.progress import Progress
 from keras_transfer.versions import folders, in_memory
 from keras_transfer.versions.predictions import Prediction
 from keras_transfer.versions.training_images import TrainingImages

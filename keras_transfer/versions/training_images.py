@@ -12,9 +12,9 @@ import tensorflow as tf
 from keras_transfer.data import audit, sources
 from keras_transfer.data.decoding.decode import Decoder
 from keras_transfer.data.examples import Examples
-from keras_transfer.errors import UserError
-from keras_transfer.progress import Progress
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.errors import UserError
+from keras_transfer.support.progress import Progress
 
 
 class TrainingImages:

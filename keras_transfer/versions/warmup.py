@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_transfer.errors import UserError
+from keras_transfer.support.errors import UserError
 
 FILE = "tf_serving_warmup_requests"
 BATCHES = (1, 4)  # Both ways through the graph.

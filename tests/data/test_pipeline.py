@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras_transfer.data import pipeline, sources
 from keras_transfer.data.contents import Files
 from keras_transfer.data.decoding.decode import Decoder
-from keras_transfer.errors import UserError
+from keras_transfer.support.errors import UserError
 from tests.conftest import write_photos
 
 DECODER = Decoder(16, "crop", 10**8)

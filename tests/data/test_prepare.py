@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_transfer import cache
+from keras_transfer.compute import store
 from keras_transfer.data import audit, known
 from keras_transfer.data.prepare import decodable, prepare
-from keras_transfer.errors import UserError
-from keras_transfer.progress import Progress
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.errors import UserError
+from keras_transfer.support.progress import Progress
 from tests.conftest import COLOURS, draw, write_photos
 
 QUIET = Progress(quiet=True)
@@ -150,7 +150,7 @@ def test_what_was_decoded_once_is_believed_until_its_bytes_change(tmp_path, fres
     assert not prepared(data).rejected
     assert not prepared(data).rejected
     assert [len(names) for names in looked] == [42, 1, 1, 0]
-    cache.clear()
+    store.clear()
     prepared(data)
     assert len(looked[-1]) == 42
 

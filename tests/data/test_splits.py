@@ -7,7 +7,7 @@ import pytest
 
 from keras_transfer.data import splits
 from keras_transfer.data.examples import Examples, training_digests
-from keras_transfer.errors import UserError
+from keras_transfer.support.errors import UserError
 
 
 def examples(counts, given=None):

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 import keras_transfer as kt
-from keras_transfer import commands, tables
+from keras_transfer import commands
+from keras_transfer.commands import tables
 from keras_transfer.exports import convert, formats
-from keras_transfer.progress import Progress
+from keras_transfer.support.progress import Progress
 
 QUIET = Progress(quiet=True)
 

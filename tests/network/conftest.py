@@ -3,7 +3,7 @@ import numpy as np
 from keras_transfer.network import weights
 from keras_transfer.network.bases import find
 from keras_transfer.network.network import build
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe.recipe import Recipe
 
 
 def network(name, size=64, **options):

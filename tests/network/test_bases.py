@@ -5,12 +5,12 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transfer import tables
-from keras_transfer.errors import UsageError, nearest
+from keras_transfer.commands import tables
 from keras_transfer.network import imagenet, weights
 from keras_transfer.network.bases import TABLE, bases, find
 from keras_transfer.network.cut import cut_tensors
 from keras_transfer.network.network import preparation
+from keras_transfer.support.errors import UsageError, nearest
 
 FAMILIES = (
     "vgg16",

@@ -2,8 +2,8 @@ import h5py
 import numpy as np
 import pytest
 
-from keras_transfer.errors import UserError
 from keras_transfer.network import h5
+from keras_transfer.support.errors import UserError
 
 
 def external_storage(stream, secret):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_transfer.errors import UserError
 from keras_transfer.network import model_files, own_base, weights
+from keras_transfer.support.errors import UserError
 
 SIZE = 24
 

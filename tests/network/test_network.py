@@ -4,7 +4,7 @@ import pytest
 
 from keras_transfer.network.cut import cut
 from keras_transfer.network.network import build
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe.recipe import Recipe
 from tests.network.conftest import network, pixels
 
 

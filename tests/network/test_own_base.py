@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from keras import layers
 
-from keras_transfer.errors import UsageError, UserError
 from keras_transfer.network import own_base, weights
 from keras_transfer.network.cut import cut
 from keras_transfer.network.network import build
 from keras_transfer.network.precision import every_layer
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.errors import UsageError, UserError
 
 SIZE = 24
 

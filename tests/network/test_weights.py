@@ -3,10 +3,11 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transfer.errors import UsageError, UserError
 from keras_transfer.network import weights
 from keras_transfer.network.network import build
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.errors import UsageError, UserError
+from keras_transfer.versions.folders import with_weights_file
 
 SIZE = 75
 
@@ -187,7 +188,8 @@ def test_an_earlier_run_can_be_transferred_again(tmp_path):
     (version / "saved_model.pb").touch()
     whole = build(source.base, source.row, Recipe(base="mobilenet", dense="16"), 3).classifier()
     whole.save(version / "assets.extra" / "model.keras")
-    loaded = weights.load("mobilenet", str(tmp_path / "NAME"), 32, 5).base
+    recipe = with_weights_file(Recipe(base="mobilenet", weights=str(tmp_path / "NAME")))
+    loaded = weights.load("mobilenet", recipe.weights, 32, 5).base
     for one, other in zip(loaded.get_weights(), source.base.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 

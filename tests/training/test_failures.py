@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from keras_transfer.data import pipeline
-from keras_transfer.errors import UserError
+from keras_transfer.support.errors import UserError
 from keras_transfer.training import failures
 
 _PROGRAM = """

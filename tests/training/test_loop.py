@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.progress import Progress
+from keras_transfer.support.progress import Progress
+from keras_transfer.tasks.objectives import Classification
 from keras_transfer.training.loop import Batches, train
-from keras_transfer.training.objectives import Classification
 from keras_transfer.training.phase import Descend
 
 

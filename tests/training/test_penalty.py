@@ -1,16 +1,17 @@
 import numpy as np
 import pytest
 
-from keras_transfer.training import objectives, penalty, solver
-from keras_transfer.training.objectives import Classification, MultiLabel, Regression
-from tests.training.test_solver import blobs
+from keras_transfer.tasks import linear, objectives
+from keras_transfer.tasks.objectives import Classification, MultiLabel, Regression
+from keras_transfer.training import penalty
+from tests.tasks.test_linear import blobs
 
 
 def choice(objective, embeddings, groups=None, strata=None, views=1):
     strata = objective.targets.argmax(1) if strata is None else strata
     folds = penalty.folds(strata, groups, 0)
     targets = np.concatenate([objective.targets] * views)
-    return penalty.choose(objective, solver.standardise(embeddings), targets, None, folds, views)
+    return penalty.choose(objective, linear.standardise(embeddings), targets, None, folds, views)
 
 
 def classification(labels):
@@ -22,7 +23,7 @@ def test_the_penalty_of_the_least_held_out_loss_is_chosen():
     chosen = choice(classification(labels), embeddings)
     assert chosen.strength == min(chosen.losses, key=chosen.losses.get)
     unseen, unseen_labels = blobs(3, each=200, width=40, seed=1)
-    standard = solver.standardise(embeddings)
+    standard = linear.standardise(embeddings)
     objective = classification(labels)
     losses = {}
     for strength in chosen.losses:

@@ -6,15 +6,17 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transfer import device, features, rule
+from keras_transfer.compute import device, features
 from keras_transfer.data import audit, pipeline, sources, splits
-from keras_transfer.errors import UserError
 from keras_transfer.network import network as model
 from keras_transfer.network import weights
-from keras_transfer.progress import Progress, Stopwatch
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe import rule
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.errors import UserError
+from keras_transfer.support.progress import Progress, Stopwatch
+from keras_transfer.tasks import objectives
 from keras_transfer.training import head as heads
-from keras_transfer.training import loop, methods, objectives
+from keras_transfer.training import loop, methods
 from keras_transfer.training.phase import LAST, Descend, Phase, Solve
 from keras_transfer.training.setup import Setup
 from keras_transfer.training.trainer import Trainer

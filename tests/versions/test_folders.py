@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_transfer.errors import UsageError
+from keras_transfer.support.errors import UsageError
 from keras_transfer.versions import folders
 
 
@@ -109,7 +109,7 @@ def test_the_card_of_a_version_that_was_not_tested_says_so(version):
 
 
 def test_names_of_classes_are_text_in_card_and_table(version):
-    from keras_transfer import tables
+    from keras_transfer.commands import tables
     from keras_transfer.versions import card
 
     names = ["<script>alert(1)</script>", "a|b`c", "[link](http://x)", "\x1b[31mred", "two\nlines"]

@@ -12,7 +12,7 @@ from keras_transfer.data.contents import Arrays
 from keras_transfer.data.examples import SPLITS, UNASSIGNED, Examples
 from keras_transfer.data.sources import labels
 from keras_transfer.data.sources.purpose import Purpose
-from keras_transfer.errors import UserError
+from keras_transfer.support.errors import UserError
 
 # Names of images and labels in the files that keras.datasets and MedMNIST give away, and plain ones.
 _UNSPLIT = (("x", "y"), ("X", "y"), ("images", "labels"))

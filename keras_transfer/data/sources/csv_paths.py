@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from keras_transfer.data.sources.csv_text import IMAGE_SUFFIXES, Table
 from keras_transfer.data.sources.tree import is_device_folder
-from keras_transfer.errors import UserError
+from keras_transfer.support.errors import UserError
 
 _PROBED = 20  # First rows that are looked for.
 _FOUND = 0.8  # Share of them that must be there.

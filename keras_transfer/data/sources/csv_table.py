@@ -14,8 +14,8 @@ from keras_transfer.data.sources import csv_labels, csv_paths, csv_text
 from keras_transfer.data.sources.csv_labels import FLAGS, Labels
 from keras_transfer.data.sources.csv_text import Table
 from keras_transfer.data.sources.purpose import Purpose
-from keras_transfer.errors import UsageError, UserError, nearest
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.errors import UsageError, UserError, nearest
 
 _PATH = ("path", "file", "filename", "filepath", "file_name", "file_path", "image", "image_path", "image_name", "fname")
 _SPLIT = ("split", "set", "subset", "partition", "ml_use")

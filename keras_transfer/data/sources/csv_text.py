@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from keras_transfer.errors import UsageError, UserError
+from keras_transfer.support.errors import UsageError, UserError
 
 _DELIMITERS = ",;\t|"
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from keras_transfer.data.examples import Examples
 from keras_transfer.data.sources import folders
-from keras_transfer.paths import cache_folder
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.paths import cache_folder
 
 
 def load(source: str, recipe: Recipe) -> Examples:

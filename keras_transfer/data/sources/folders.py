@@ -13,8 +13,8 @@ from keras_transfer.data.sources import csv_table, layout
 from keras_transfer.data.sources.layout import Classes
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.data.sources.tree import Folder, Tree, same_file_twice, walk
-from keras_transfer.errors import UserError
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.errors import UserError
 
 _TABLES = ("_classes.csv", "metadata.csv")  # As labelling services and Hugging Face lay them beside images.
 

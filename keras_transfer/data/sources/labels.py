@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, sorted_classes
-from keras_transfer.errors import UserError
+from keras_transfer.support.errors import UserError
 
 Cell = tuple[int | str, ...]  # What is written beside one image: numbers, or texts.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from keras_transfer.data.examples import SPLIT_NAMES, SPLITS, UNASSIGNED, listed
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.data.sources.tree import Folder
-from keras_transfer.errors import UserError
+from keras_transfer.support.errors import UserError
 
 Classes = dict[str, list[str]]  # Names of images by class.
 

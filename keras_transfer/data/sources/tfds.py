@@ -10,7 +10,7 @@ from keras_transfer.data.contents import ArrayRecords, Contents, Records
 from keras_transfer.data.examples import SPLIT_NAMES, SPLITS, Examples
 from keras_transfer.data.sources import tfrecord
 from keras_transfer.data.sources.purpose import Purpose
-from keras_transfer.errors import UsageError, UserError, nearest
+from keras_transfer.support.errors import UsageError, UserError, nearest
 
 
 def load(source: str, folder: str) -> Examples:

@@ -16,7 +16,7 @@ from keras_transfer.data.contents import Contents, Records
 from keras_transfer.data.examples import SPLIT_NAMES, SPLITS, UNASSIGNED, Examples
 from keras_transfer.data.sources import labels
 from keras_transfer.data.sources.purpose import Purpose
-from keras_transfer.errors import UserError
+from keras_transfer.support.errors import UserError
 
 _IMAGE_KEYS = ("image/encoded", "image", "image_raw", "encoded")
 _LABEL_KEYS = ("image/class/text", "image/class/label", "label")

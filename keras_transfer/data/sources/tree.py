@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from keras_transfer.data.examples import listed
-from keras_transfer.errors import UserError
+from keras_transfer.support.errors import UserError
 
 # Folders of thumbnails, waste baskets and metadata, in lower case; those that begin with a dot are hidden anyway.
 _DEVICE_FOLDERS = {

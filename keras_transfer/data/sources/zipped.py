@@ -10,7 +10,7 @@ from keras_transfer.data.examples import Examples
 from keras_transfer.data.sources import folders
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.data.sources.tree import of_names
-from keras_transfer.errors import UserError
+from keras_transfer.support.errors import UserError
 
 
 def load(file: Path, source: str, purpose: Purpose = Purpose.TRAIN) -> Examples:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from keras_transfer import rule
-from keras_transfer.recipe import SOLVERS, Recipe
+from keras_transfer.recipe import rule
+from keras_transfer.recipe.recipe import SOLVERS, Recipe
 from keras_transfer.training import head
 from keras_transfer.training.phase import HEAD, Descend, Phase, Solve
 from keras_transfer.training.trainer import Trainer

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from keras_transfer import rule
 from keras_transfer.data import cropping
 from keras_transfer.data.examples import CLASSIFICATION
-from keras_transfer.recipe import AUTO
+from keras_transfer.recipe import rule
+from keras_transfer.recipe.recipe import AUTO
 from keras_transfer.training.methods import shared
 from keras_transfer.training.phase import BEST_OR_BEFORE, Phase, Solve
 from keras_transfer.training.trainer import Trainer

@@ -6,7 +6,7 @@ from PIL import Image
 
 from keras_transfer.data import sources
 from keras_transfer.data.sources.purpose import Purpose
-from keras_transfer.errors import UserError
+from keras_transfer.support.errors import UserError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 9, 7, 3), "uint8")
 

@@ -3,8 +3,8 @@ import os
 import pytest
 
 from keras_transfer.data import sources
-from keras_transfer.errors import UserError
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.errors import UserError
 
 
 def load(folder, cells, **options):

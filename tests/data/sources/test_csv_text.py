@@ -1,8 +1,8 @@
 import pytest
 
 from keras_transfer.data import sources
-from keras_transfer.errors import UsageError, UserError
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.errors import UsageError, UserError
 
 
 def load(file, content, **options):

@@ -1,7 +1,7 @@
 import pytest
 
 from keras_transfer.data import sources
-from keras_transfer.errors import UserError
+from keras_transfer.support.errors import UserError
 from tests.conftest import draw, write_photos
 
 

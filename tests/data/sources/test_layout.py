@@ -4,7 +4,7 @@ import pytest
 
 from keras_transfer.data import sources
 from keras_transfer.data.sources.purpose import Purpose
-from keras_transfer.errors import UserError
+from keras_transfer.support.errors import UserError
 
 
 def touch(root, names, each=2):

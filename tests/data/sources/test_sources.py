@@ -3,7 +3,7 @@ import os
 import pytest
 
 from keras_transfer.data import sources
-from keras_transfer.errors import UsageError, UserError
+from keras_transfer.support.errors import UsageError, UserError
 
 
 def test_the_digits_are_written_once_and_whole():

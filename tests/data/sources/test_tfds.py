@@ -1,8 +1,8 @@
 import pytest
 
 from keras_transfer.data import sources
-from keras_transfer.errors import UsageError
-from keras_transfer.recipe import Recipe
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.errors import UsageError
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from keras_transfer.data import sources
-from keras_transfer.errors import UserError
+from keras_transfer.support.errors import UserError
 
 
 def example(content, **features):

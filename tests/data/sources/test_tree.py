@@ -5,7 +5,7 @@ import pytest
 from keras_transfer.data import sources
 from keras_transfer.data.contents import Files
 from keras_transfer.data.sources.purpose import Purpose
-from keras_transfer.errors import UserError
+from keras_transfer.support.errors import UserError
 from tests.data.sources.test_layout import touch
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from keras_transfer.data import audit, sources
 from keras_transfer.data.contents import Zipped
-from keras_transfer.errors import UserError
-from keras_transfer.progress import Progress
+from keras_transfer.support.errors import UserError
+from keras_transfer.support.progress import Progress
 from tests.conftest import write_photos
 
 

@@ -1,0 +1,108 @@
+"""What this machine computes fastest in, and the precision, XLA and engine that follow from it."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_transfer.data.examples import CLASSIFICATION, REGRESSION
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.errors import UsageError
+
+_GPU_BFLOAT16 = (8, 0)  # Ampere: https://docs.nvidia.com/cuda/ampere-tuning-guide/
+_GPU_FLOAT16 = (7, 0)  # Volta, the first with tensor cores.
+_CPU_BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # As /proc/cpuinfo names the instructions.
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a run computes.
+
+    Attributes:
+        device: `cpu` or `gpu`.
+        precision: Of training and of TensorFlow's frozen part: `float32`, `bfloat16` or `float16`.
+        xla: Compile training and TensorFlow's frozen part.
+        engine: Of the frozen part, `tensorflow` or `openvino`.
+    """
+
+    device: str
+    precision: str
+    xla: bool
+    engine: str
+
+    @property
+    def policy(self) -> str:
+        """The Keras dtype policy."""
+        return "float32" if self.precision == "float32" else f"mixed_{self.precision}"
+
+
+def plan(recipe: Recipe, task: str = CLASSIFICATION) -> Plan:
+    """Choose what the recipe leaves open.
+
+    Precision: bfloat16 on what multiplies in it, float16 on GPUs with only that, float32 elsewhere; classifiers trained
+    in either and served in float32 lost no accuracy that could be measured, regressions did, and get float32. XLA: on
+    for a GPU, off for a CPU, where it measured slower. Engine: OpenVINO on a CPU when it is installed, but for VGG,
+    whose plain convolutions TensorFlow runs as fast. The measurements are in docs/measurements.md.
+
+    Args:
+        recipe: What the user asked for.
+        task: What is learnt.
+
+    Raises:
+        UsageError: OpenVINO is asked for and not installed.
+    """
+    gpu = _gpu_capability()
+    precision = recipe.precision
+    if precision == "auto":
+        precision = "float32" if task == REGRESSION else _fastest_precision(gpu)
+    installed = importlib.util.find_spec("openvino") is not None
+    if recipe.engine == "openvino" and not installed:
+        raise UsageError("--engine openvino needs the package openvino: pip install openvino.")
+    engine = recipe.engine
+    if engine == "auto":
+        faster = installed and gpu is None and _tensorflow_backend() and "vgg" not in recipe.base.lower()
+        engine = "openvino" if faster else "tensorflow"
+    xla = gpu is not None if recipe.xla == "auto" else recipe.xla == "on"
+    return Plan("cpu" if gpu is None else "gpu", precision, xla, engine)
+
+
+def _fastest_precision(gpu: tuple[int, int] | None) -> str:
+    if gpu is None:
+        return "bfloat16" if _CPU_BFLOAT16 & _cpu_flags() else "float32"
+    return "bfloat16" if gpu >= _GPU_BFLOAT16 else "float16" if gpu >= _GPU_FLOAT16 else "float32"
+
+
+def processor() -> str:
+    """Return the processor's name, for the record of a run."""
+    return _cpu_info("model name") or platform.processor() or platform.machine()
+
+
+def _cpu_flags() -> set[str]:
+    return set(_cpu_info("flags").split())
+
+
+def _cpu_info(key: str) -> str:
+    """Return what Linux says of the first processor, "" where it says nothing."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
+
+
+def _gpu_capability() -> tuple[int, int] | None:
+    import tensorflow as tf
+
+    devices = tf.config.list_physical_devices("GPU")
+    if not devices:
+        return None
+    details = tf.config.experimental.get_device_details(devices[0])
+    return details.get("compute_capability", (0, 0))
+
+
+def _tensorflow_backend() -> bool:
+    import keras
+
+    return keras.backend.backend() == "tensorflow"

@@ -1,0 +1,238 @@
+"""One run, described: every option of `fit`, validated in one place, to and from JSON.
+
+The command line makes its options from the fields below, so that a default, a help text
+and a check each stand once. This module must not import TensorFlow: option errors answer at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from keras_transfer.support.errors import UsageError, nearest
+
+AUTO = "auto"
+METHODS = ("two-phase", "frozen", "full")  # The first is the default.
+_ROLES = ("path", "label", "labels", "split")  # Of a table's columns.
+SOLVERS = ("newton-cg", "lbfgs")  # Of a linear head, by scikit-learn's names; the first is the default.
+
+
+def _option(default: Any, help: str, **rules: Any) -> Any:
+    return dataclasses.field(default=default, metadata={"help": help, **rules})
+
+
+def _words(*choices: str) -> dict[str, Any]:
+    return {"choices": choices}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What to transfer, onto what, and how.
+
+    A field left at `"auto"` is filled in by `keras_transfer.rule.complete` from the number of
+    training images and classes. Values may be given as the command line gives them (`"70/15/15"`,
+    `"256,128"`, `"3"`); they are stored parsed.
+
+    Raises:
+        UsageError: naming the option, the value received, and the nearest right one.
+    """
+
+    base: str = _option("vgg16", "Base to transfer: a name from `bases`, or a .keras or .h5 model.")
+    data: str = _option(
+        "digits", "Folder or .zip of class folders, CSV, .npz or TFRecord files, tfds:NAME, or 'digits'."
+    )
+    task: str = _option(AUTO, "What labels are.", **_words(AUTO, "classification", "multi-label", "regression"))
+    columns: str = _option("", "Columns of a CSV file, as path=id,label=breed.", kind="columns")
+    encoding: str = _option("", "Of a CSV file's text, as cp1252. [default: UTF-8]", kind="text")
+    group_by: str = _option("", "CSV column whose equal cells stay in one split.", kind="text")
+    group_duplicates: bool = _option(False, "Keep near duplicates in one split.", kind="flag")
+    strict: bool = _option(False, "Stop at a file that cannot be decoded, instead of leaving it out.", kind="flag")
+    max_pixels: int = _option(100_000_000, "Largest picture that is decoded, width times height.", kind="int", low=1)
+    allow_outside: bool = _option(False, "Let a CSV name files outside of its folder.", kind="flag")
+    tfds_dir: str = _option("", "Folder of data sets that tensorflow-datasets has prepared.", kind="text")
+    weights: str = _option("imagenet", "'imagenet', 'random', a weights file, or an earlier run.")
+    output: str = _option(AUTO, "Where versions go. [default: saved_models/DATA-BASE]", short=("-o",))
+    keep: int | str = _option("all", "Versions of the model to keep; older ones go.", kind="int", low=1, also="all")
+    size: int | str = _option(AUTO, "Side of the input image in pixels.", kind="int", low=16)
+    resize: str = _option("crop", "How a photo becomes a square.", **_words("crop", "squash", "pad"))
+    split: tuple[float, float, float] | str = _option("70/15/15", "Train/validation/test shares.", kind="split")
+    folds: int | str = _option("none", "Also cross-validate in so many folds.", kind="int", low=3, also="none")
+    class_weights: str = _option("none", "Weigh rare classes more in training.", **_words("none", "balanced"))
+    seed: int = _option(0, "Seed of splits, weights, order and augmentation.", kind="int", low=0)
+    method: str = _option(
+        METHODS[0],
+        "How to transfer: a head and then the top blocks, the head alone, or all at once.",
+        **_words(*METHODS),
+    )
+    pooling: str = _option("avg", "From feature map to vector.", **_words("avg", "max", "flatten"))
+    dense: tuple[int, ...] | str = _option("", "Hidden Dense layers of the head, as 256,128.", kind="widths")
+    dropout: float = _option(0.0, "Dropout before each Dense layer of the head.", kind="float", low=0, high=0.95)
+    l2: float = _option(0.0, "L2 penalty on the head's kernels (trained heads).", kind="float", low=0)
+    head_solver: str = _option(AUTO, "Solve a linear head, or train it.", **_words(AUTO, *SOLVERS, "adam"))
+    head_epochs: int | str = _option(AUTO, "Epochs of phase 1; a number means adam.", kind="int", low=1)
+    head_lr: float | str = _option(AUTO, "Learning rate of phase 1.", kind="float", low=1e-8)
+    thaw: str = _option(AUTO, "What phase 2 trains: N top blocks, a block's name, 'all' or 'none'.")
+    fine_tune_epochs: int | str = _option(AUTO, "Epochs of phase 2.", kind="int", low=0)
+    fine_tune_lr: float | str = _option(AUTO, "Peak learning rate of phase 2.", kind="float", low=1e-8)
+    weight_decay: float = _option(0.0, "Weight decay of AdamW in phase 2.", kind="float", low=0, high=1)
+    label_smoothing: float | str = _option(AUTO, "Label smoothing in phase 2.", kind="float", low=0, high=0.9)
+    patience: int | str = _option(
+        AUTO, "Epochs without gain before stopping, or 'none'.", kind="int", low=1, also="none"
+    )
+    refit: str = _option(
+        AUTO,
+        "Train once more on training and validation images: the solved head, whatever is exported, or nothing.",
+        **_words(AUTO, "head", "on", "off"),
+    )
+    augment: str = _option("default", "Augmentation of training images.", **_words("none", "default"))
+    views: int | str = _option(
+        AUTO, "Augmented views stored of each image, or 'fresh'.", kind="int", low=1, also="fresh"
+    )
+    batch_size: int | str = _option(AUTO, "Images per training step.", kind="int", low=1)
+    engine: str = _option(AUTO, "What runs the frozen part.", **_words(AUTO, "tensorflow", "openvino"))
+    precision: str = _option(AUTO, "Arithmetic of training.", **_words(AUTO, "float32", "bfloat16", "float16"))
+    xla: str = _option(AUTO, "Compile with XLA.", **_words(AUTO, "on", "off"))
+    cache_limit: float = _option(20.0, "Disk for stored activations, in GB.", kind="float", low=0)
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, _parse(field, getattr(self, field.name)))
+        solver = f"--head-solver {self.head_solver}"
+        if self.head_solver in SOLVERS and self.dense:
+            raise UsageError(f"{solver} solves a linear head; with --dense use 'adam' or 'auto'.")
+        if self.head_solver in SOLVERS and self.head_epochs != AUTO:
+            raise UsageError(f"--head-epochs trains the head by gradient; leave it out with {solver}.")
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """Train, validation and test shares, in percent."""
+        return _parse_split(self.split)
+
+    @property
+    def column_roles(self) -> dict[str, str]:
+        """The user's columns in lower case, by `path`, `label`, `labels` and `split`."""
+        return _parse_columns(self.columns)
+
+    def to_json(self) -> str:
+        """Return the recipe as JSON text, one key a field."""
+        return json.dumps(dataclasses.asdict(self), indent=2)
+
+    @classmethod
+    def from_json(cls, text: str | Path) -> Recipe:
+        """Read a recipe from JSON text, or from a file given as `Path`."""
+        values = json.loads(text.read_text("utf-8") if isinstance(text, Path) else text)
+        unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
+        if unknown:
+            known = [field.name for field in dataclasses.fields(cls)]
+            raise UsageError(f"The recipe has an unknown key {unknown[0]!r}.{nearest(unknown[0], known)}")
+        return cls(**values)
+
+    def replace(self, **changes: Any) -> Recipe:
+        """Return a copy with some fields changed, validated anew."""
+        return dataclasses.replace(self, **changes)
+
+
+def option_name(field: dataclasses.Field[Any]) -> str:
+    """Return the command-line spelling of a field: `head_lr` is `--head-lr`."""
+    return "--" + field.name.replace("_", "-")
+
+
+def _parse(field: dataclasses.Field[Any], value: Any) -> Any:
+    rules = field.metadata
+    choices = rules.get("choices")
+    if choices:
+        if value not in choices:
+            listed = ", ".join(map(repr, choices))
+            raise UsageError(
+                f"{option_name(field)} must be one of {listed}. Received: {value!r}.{nearest(value, choices)}"
+            )
+        return value
+    kind = rules.get("kind")
+    if kind is None:
+        if not str(value).strip():
+            raise UsageError(f"{option_name(field)} must not be empty.")
+        return str(value)
+    if kind == "text":
+        return str(value)
+    if kind == "columns":
+        _parse_columns(str(value))
+        return str(value)
+    if kind == "flag":
+        if not isinstance(value, bool):
+            raise UsageError(f"{option_name(field)} must be True or False. Received: {value!r}.")
+        return value
+    if kind == "split":
+        return _parse_split(value)
+    if kind == "widths":
+        return _parse_widths(value)
+    words = [AUTO] if field.default == AUTO else []
+    words += [rules["also"]] if "also" in rules else []
+    return value if value in words else _parse_number(field, value, words)
+
+
+def _parse_number(field: dataclasses.Field[Any], value: Any, words: list[str]) -> int | float:
+    rules = field.metadata
+    integer = rules["kind"] == "int"
+    noun = "a whole number" if integer else "a number"
+    low, high = rules.get("low"), rules.get("high")
+    if high is not None:
+        noun += f" from {low} to {high}"
+    elif low is not None:
+        noun += f" of at least {low}"
+    also = "".join(f" or {word!r}" for word in words)
+    try:
+        number = int(str(value)) if integer else float(value)
+        ok = number == number and (low is None or number >= low) and (high is None or number <= high)
+    except (TypeError, ValueError):
+        ok = False
+    if not ok:
+        raise UsageError(f"{option_name(field)} must be {noun}{also}. Received: {value!r}.{nearest(value, words)}")
+    return number
+
+
+def _parse_split(value: Any) -> tuple[float, float, float]:
+    try:
+        shares = [float(part) for part in (value.split("/") if isinstance(value, str) else value)]
+    except (TypeError, ValueError):
+        shares = []
+    total = sum(shares)
+    if any(not share > 0 for share in shares) or not (abs(total - 100) < 1e-3 or abs(total - 1) < 1e-5):
+        shares = []
+    if len(shares) == 2:
+        train, test = (share * 100 / total for share in shares)
+        held = min(15, test, train / 2)
+        raise UsageError(
+            f"--split must be three shares: {value} has none for validation, by which the training is chosen. "
+            f"Write {train - held:g}/{held:g}/{test:g}."
+        )
+    if len(shares) != 3:
+        raise UsageError(f"--split must be three positive shares that add up to 100, as 70/15/15. Received: {value!r}.")
+    scale = 100 if abs(total - 1) < 1e-5 else 1
+    return shares[0] * scale, shares[1] * scale, shares[2] * scale
+
+
+def _parse_columns(text: str) -> dict[str, str]:
+    roles = {}
+    for part in text.split(",") if text.strip() else ():
+        role, _, column = (word.strip().lower() for word in part.partition("="))
+        if role not in _ROLES or not column:
+            raise UsageError(
+                f"--columns must say which column is {', '.join(_ROLES)}, as path=id,label=breed. "
+                f"Received: {part.strip()!r}.{nearest(role, _ROLES)}"
+            )
+        roles[role] = column
+    return roles
+
+
+def _parse_widths(value: Any) -> tuple[int, ...]:
+    parts = [part for part in value.split(",") if part.strip()] if isinstance(value, str) else list(value)
+    try:
+        widths = tuple(int(str(part)) for part in parts)
+    except ValueError:
+        widths = (0,)
+    if any(width < 1 for width in widths):
+        raise UsageError(f"--dense must be widths of at least 1, as 256,128. Received: {value!r}.")
+    return widths

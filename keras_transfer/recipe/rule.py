@@ -1,0 +1,124 @@
+"""The default recipe: what `auto` means, from the number of training images and classes.
+
+One rule in one place, in the manner of BiT's HyperRule (Kolesnikov et al. 2020). `docs/measurements.md`
+says which numbers were measured, on what, over how many seeds, and with which command.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from keras_transfer.recipe.recipe import AUTO, SOLVERS, Recipe
+
+if TYPE_CHECKING:
+    from keras_transfer.network.bases import Base
+
+_DIGITS_SIZE = 48  # The built-in sample's 8x8 px scans, enlarged; every base whose least size allows it.
+
+# When the base is fine-tuned. On 2,000 CIFAR-10 pictures of 32 px, whose head reached 0.69, twelve of MobileNetV2's
+# blocks gained eleven points; on flowers, whose head reached 0.89, four and eight blocks gained nothing.
+_FEW_A_CLASS = 20  # Training images a class below which the head alone is fitted.
+_MANY = 2_000  # Training images from which the base is fine-tuned however well the head does.
+_NEAR = 0.8  # Cross-validated accuracy of the head from which images count as like those of ImageNet.
+_ENLARGED = 2.0  # Images whose short side is enlarged so many times are unlike ImageNet's, however the head does.
+
+_DEEP = 2 / 3  # Share of a base's blocks, from the top, that is fine-tuned: 12 of MobileNetV2's 18.
+_EPOCHS, _VIEWS, _SMOOTHING = 12, 4, 0.1
+# Plain and residual convolutions bear less than depthwise ones.
+_RATE, _GENTLE_RATE = 3e-4, 1e-4
+_GENTLE = ("vgg", "resnet", "densenet", "inception")
+
+_HEAD_VIEWS, _HEAD_VIEWS_IMAGES = 4, 1_000  # Views that a head alone is fitted on, of at most so many images.
+
+
+def complete(recipe: Recipe, images: int, classes: int) -> Recipe:
+    """Return the recipe with every `auto` replaced that depends on the number of images alone.
+
+    Args:
+        recipe: As the user wrote it.
+        images: Training images.
+        classes: Classes.
+    """
+    small = images <= _MANY
+    solved = not recipe.dense and recipe.head_epochs == AUTO and not recipe.l2 and not recipe.dropout
+    solver = (SOLVERS[0] if solved else "adam") if recipe.head_solver == AUTO else recipe.head_solver
+    values: dict[str, object] = {
+        "head_solver": solver,
+        "patience": 3 if solver == "adam" and recipe.method == "frozen" else "none",
+        # Of a thawed network that trained once more, nobody knows how good it is.
+        "refit": "head",
+        "batch_size": 32,
+    }
+    if solver == "adam":
+        values |= {"head_epochs": 20 if small else 10, "head_lr": 1e-3}
+    return _filled(recipe, values)
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the choice of fine-tuning depends on.
+
+    Attributes:
+        images: Training images.
+        classes: Classes; of other tasks than classification, 1.
+        score: Cross-validated (or validation) accuracy of the head; None of other tasks.
+        enlarged: How many times the short side of the median image is enlarged to the input size.
+    """
+
+    images: int
+    classes: int
+    score: float | None
+    enlarged: float
+
+
+def fine_tuning(recipe: Recipe, base: Base, situation: Situation) -> tuple[Recipe, str]:
+    """Return the recipe with what fine-tunes the base filled in, and in words why.
+
+    Args:
+        recipe: With some of these at `auto`.
+        base: Row of the base that is transferred.
+        situation: Known once the head was fitted.
+    """
+    why, thaw = _depth(base, situation)
+    if recipe.thaw != AUTO:
+        why, thaw = "as asked", recipe.thaw
+    if recipe.fine_tune_epochs == 0:
+        thaw = "none"
+    gentle = any(word in base.name for word in _GENTLE) and "v2" not in base.name
+    alone = _HEAD_VIEWS if situation.images <= _HEAD_VIEWS_IMAGES else 1
+    values: dict[str, object] = {
+        "fine_tune_epochs": _EPOCHS,
+        "fine_tune_lr": _GENTLE_RATE if gentle else _RATE,
+        "label_smoothing": _SMOOTHING if situation.score is not None else 0.0,
+        "views": alone if thaw == "none" else _VIEWS,
+    }
+    return _filled(recipe.replace(thaw=thaw), values), why
+
+
+def _depth(base: Base, situation: Situation) -> tuple[str, str]:
+    """Return why, in words, and from which block on the base is fine-tuned."""
+    images, score = situation.images, situation.score
+    a_class = images / situation.classes
+    deep = base.blocks[len(base.blocks) - max(1, round(_DEEP * len(base.blocks)))].name
+    if score is None:
+        return "the last stage", base.top
+    head = f"{images:,} images, the head at {score:.2f} in cross-validation"
+    if a_class < _FEW_A_CLASS:
+        return f"{head}: {a_class:.0f} images a class are too few to fine-tune on", "none"
+    if situation.enlarged >= _ENLARGED:
+        return f"{head}, images enlarged {situation.enlarged:.1f} times", deep
+    if score >= _NEAR and images < _MANY:
+        return f"{head}: fine-tuning gains nothing on images so like ImageNet's", "none"
+    return head, deep
+
+
+def _filled(recipe: Recipe, values: dict[str, object]) -> Recipe:
+    return recipe.replace(**{name: value for name, value in values.items() if getattr(recipe, name) == AUTO})
+
+
+def input_size(recipe: Recipe, native: int, least: int) -> int:
+    """Return the input side, px: the base's own, and a small one for the built-in sample."""
+    if recipe.size != AUTO:
+        return int(recipe.size)
+    return max(_DIGITS_SIZE, least) if recipe.data == "digits" else native

@@ -1,0 +1,1 @@
+"""Questions asked of data or of several runs."""

@@ -1,0 +1,69 @@
+"""What is wrong with a data set: `check` lists it, reads it, looks at every picture, and reports."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from keras_transfer.data import sources
+from keras_transfer.data.examples import CLASSIFICATION
+from keras_transfer.data.sources.purpose import Purpose
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.studies.check import convert, facts, findings, page
+from keras_transfer.studies.check.findings import Findings
+from keras_transfer.support import logs
+from keras_transfer.support.errors import UserError
+from keras_transfer.support.progress import Progress
+
+
+def check(
+    recipe: Recipe,
+    labels: bool = False,
+    html: str | Path | None = None,
+    progress: Progress | None = None,
+    convert_to: str | Path | None = None,
+) -> Findings:
+    """Look a data set over before training on it.
+
+    Args:
+        recipe: Gives data, task and limits; with `labels`, also the base, its weights and size.
+        labels: Look for suspicious labels too, with the features of the recipe's base.
+        html: Where to write a page with thumbnails; it appears whole or not at all.
+        progress: What to tell meanwhile; by default, a terminal.
+        convert_to: A new folder for copies of the images in formats that TensorFlow does not decode.
+
+    Raises:
+        UsageError: there is something in the folder for copies.
+        UserError: there is nothing to check, or the page or the copies cannot be written.
+    """
+    if convert_to is not None:
+        convert.demand_new(Path(convert_to))
+    progress = progress or Progress()
+    examples = sources.load(recipe.data, recipe, Purpose.INSPECT)
+    if not len(examples):
+        raise UserError(f"{recipe.data} lists no images.")
+    logs.import_tensorflow()
+    from keras_transfer.data.decoding.decode import Decoder, Glance
+
+    found = facts.gather(examples, Glance(recipe.max_pixels), progress)
+    usable = any(facts_of.fault is None for facts_of in found)
+    if not usable and convert_to is None:
+        raise UserError(f"{recipe.data}: no image can be used. {found[0].path} {found[0].fault}.")
+    suspects = None
+    if labels and usable and examples.task == CLASSIFICATION and len(examples.classes) > 1:
+        from keras_transfer.studies.check.labels import suspects as look
+
+        suspects = look(examples, found, recipe, progress)
+    report = findings.collect(examples, found, suspects)
+    if html is not None:
+        try:
+            page.write(report, examples, Decoder(page.THUMBNAIL, "pad", recipe.max_pixels), Path(html))
+        except OSError as error:
+            raise UserError(f"{html} cannot be written ({error.strerror}).") from error
+    if convert_to is None:
+        return report
+    try:
+        copies = convert.convert(examples, report.rejected, Path(convert_to), recipe.max_pixels, progress)
+    except OSError as error:
+        raise UserError(f"--convert: {convert_to} cannot be written ({error.strerror}).") from error
+    return replace(report, converted=copies)

@@ -1,0 +1,113 @@
+"""Copies of images in formats that TensorFlow does not decode, as PNG or JPEG files: `check --convert`."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from keras_transfer.data.examples import Examples
+from keras_transfer.support.errors import UsageError
+from keras_transfer.support.progress import Progress
+
+_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What was written.
+
+    Attributes:
+        folder: Holds the copies, named and placed as the images are.
+        written: Names of the images that were copied.
+        refused: Name and reason of each image that Pillow does not decode either.
+    """
+
+    folder: str
+    written: list[str]
+    refused: list[tuple[str, str]]
+
+
+def demand_new(folder: Path) -> None:
+    """Raise `UsageError` unless a folder can be made here, or is empty."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"--convert must be a new or empty folder. Received: {str(folder)!r}.")
+
+
+def convert(
+    examples: Examples, rejected: Sequence[tuple[str, str]], folder: Path, max_pixels: int, progress: Progress
+) -> Converted:
+    """Write upright copies of those rejected images that Pillow decodes: the folder appears whole or not at all.
+
+    Args:
+        examples: Whose images.
+        rejected: Names and reasons of the images that cannot be used.
+        folder: Is made; the copies stand in it as the images do below the examples' root.
+        max_pixels: Largest picture that is converted, width times height.
+        progress: Hears of each image.
+    """
+    written: list[str] = []
+    refused: list[tuple[str, str]] = []
+    taken: set[Path] = {Path(examples.short(path)) for path in examples.paths}
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".writing-"))
+    try:
+        with progress.task("Converting", len(rejected)) as advance:
+            for name, _ in rejected:
+                try:
+                    content, suffix = _encoded(examples.contents.read(name), max_pixels)
+                except Exception as error:  # Pillow meets anything here.
+                    refused.append((name, str(error) or type(error).__name__))
+                else:
+                    target = _free(_below(examples.short(name)), suffix, taken)
+                    (staging / target).parent.mkdir(parents=True, exist_ok=True)
+                    (staging / target).write_bytes(content)
+                    written.append(name)
+                advance(1)
+        staging.chmod(0o755)
+        if written:
+            os.replace(staging, folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return Converted(str(folder), written, refused)
+
+
+def _encoded(content: bytes, max_pixels: int) -> tuple[bytes, str]:
+    """Return a picture as a file, and its extension: PNG where it may have been without loss, JPEG for photos."""
+    from PIL import Image, ImageOps
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(io.BytesIO(content)) as image:
+            if image.width * image.height > max_pixels:
+                raise ValueError(f"has {image.width * image.height:,} pixels, more than --max-pixels {max_pixels:,}")
+            image.load()
+            lossy = image.format in ("AVIF", "HEIF", "WEBP", "JPEG", "MPO") and not image.has_transparency_data
+            upright = ImageOps.exif_transpose(image)
+        if upright.mode not in ("L", "RGB", "LA", "RGBA", "I;16"):
+            upright = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+        stream = io.BytesIO()
+        if lossy:
+            upright.convert("RGB").save(stream, "JPEG", quality=_QUALITY, subsampling=0)
+        else:
+            upright.save(stream, "PNG", exif=b"")
+        return stream.getvalue(), ".jpg" if lossy else ".png"
+
+
+def _below(name: str) -> Path:
+    """Return a relative name that does not lead out of the folder."""
+    return Path(*[part for part in Path(name).parts if part not in ("..", os.sep)])
+
+
+def _free(name: Path, suffix: str, taken: set[Path]) -> Path:
+    """Return the name with another extension; with both where another image has that name."""
+    target = name.with_suffix(suffix)
+    if target in taken:
+        target = name.with_name(name.name + suffix)
+    taken.add(target)
+    return target

@@ -1,0 +1,136 @@
+"""Suspicious labels: pictures that a network trained on the others takes for something else.
+
+Out-of-fold scores on the features of a base, as confident learning has them (Northcutt et al. 2021,
+https://arxiv.org/abs/1911.00068), and a model of labels: each is drawn from the probabilities that the scores stand
+for, or, at a rate that is estimated, from all classes alike. A label is suspected where the second is likelier. So
+where classes are hard to tell apart, an improbable label is no reason yet, and where they are easy, many wrong ones
+do not hide each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from keras_transfer.data import duplicates
+from keras_transfer.data.examples import Examples
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.studies import features
+from keras_transfer.studies.check.facts import Facts
+from keras_transfer.studies.check.findings import Warned
+from keras_transfer.support.progress import Progress
+
+# What was found of labels that were changed on purpose: docs/measurements.md.
+_FOLDS, _REPEATS = 5, 2
+_SHRINKAGE = 0.5  # Of the covariance towards a multiple of the identity.
+# What is believed of the rate of wrong labels before any is seen, and with the weight of how many images: the mean of
+# ten known data sets (Northcutt, Athalye and Mueller 2021, https://arxiv.org/abs/2103.14749).
+_RATE, _RATE_IMAGES = 0.033, 100
+
+
+def suspects(examples: Examples, facts: Sequence[Facts], recipe: Recipe, progress: Progress) -> list[Warned]:
+    """Return the images whose labels are suspicious, the most suspicious first.
+
+    Args:
+        examples: With classes.
+        facts: Of each of them; what cannot be used is left out.
+        recipe: Gives the base, its weights, and size.
+        progress: Hears of the pass through the base.
+    """
+    rows = [row for row, one in enumerate(facts) if one.fault is None]
+    usable = examples.at(np.asarray(rows, "int64"))
+    digests = [facts[row].digest for row in rows]
+    embeddings, _ = features.compute(recipe, usable, digests, progress)
+    groups = duplicates.alike(np.asarray([facts[row].hash for row in rows]))
+    scores = out_of_fold(embeddings, usable.labels, len(usable.classes), groups, recipe.seed)
+    probabilities, doubts = doubt(scores, usable.labels)
+    found = []
+    for row in suspicious(probabilities, doubts, usable.labels):
+        best, given = int(probabilities[row].argmax()), int(usable.labels[row])
+        detail = (
+            f"labelled {usable.classes[given]!r} (probability {probabilities[row, given]:.3f}), looks like "
+            f"{usable.classes[best]!r} ({probabilities[row, best]:.3f})"
+        )
+        found.append(Warned("suspicious-label", [usable.paths[row]], detail))
+    return found
+
+
+def out_of_fold(embeddings: np.ndarray, labels: np.ndarray, classes: int, groups: np.ndarray, seed: int) -> np.ndarray:
+    """Return scores, float `[N, K]`, of each image by what was learned without it and its group.
+
+    Scores of linear discriminants, means over two drawings of five folds. Roots of the features come nearer to the
+    normal distributions that discriminants assume.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    roots = (np.sign(embeddings) * np.sqrt(np.abs(embeddings))).astype("float32")
+    scores = np.zeros((len(labels), classes))
+    for repeat in range(_REPEATS):
+        folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed + repeat)
+        for train, held in folds.split(roots, labels, groups):
+            scores[held] += discriminants(roots[train], labels[train], classes, roots[held]) / _REPEATS
+    return scores
+
+
+def doubt(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the probability of each class, float `[N, K]`, and that of the label being a random one, float `[N]`.
+
+    The temperature of the scores and the rate of random labels are those under which the labels are likeliest, with the
+    prior belief of the rate.
+
+    Args:
+        scores: Float `[N, K]`, of what does not know the image's own label.
+        labels: Int `[N]`.
+    """
+    from scipy.optimize import minimize
+    from scipy.special import expit, softmax
+
+    rows, classes = np.arange(len(labels)), scores.shape[1]
+
+    def likelihoods(logarithm: float, logit: float) -> tuple[np.ndarray, float]:
+        rate = expit(logit)
+        own = softmax(scores / np.exp(logarithm), axis=1)[rows, labels]
+        return (1 - rate) * own, float(rate / classes)
+
+    def loss(values: np.ndarray) -> float:
+        meant, random = likelihoods(*values)
+        prior = _RATE * np.log(expit(values[1])) + (1 - _RATE) * np.log(expit(-values[1]))
+        return -float(np.log(meant + random + 1e-300).sum() + _RATE_IMAGES * prior)
+
+    fitted = minimize(loss, [1.0, np.log(_RATE)], method="Nelder-Mead").x
+    meant, random = likelihoods(*fitted)
+    return softmax(scores / np.exp(fitted[0]), axis=1), random / (meant + random)
+
+
+def discriminants(train: np.ndarray, labels: np.ndarray, classes: int, held: np.ndarray) -> np.ndarray:
+    """Return the scores, float `[M, K]`, of held vectors by linear discriminants of training vectors.
+
+    As scikit-learn's `LinearDiscriminantAnalysis(solver="lsqr", shrinkage=...)`, which takes some ten times as long: it
+    decomposes the covariance, where a Cholesky solver does.
+
+    Args:
+        train: Float `[N, D]`.
+        labels: Int `[N]`, below `classes`; a class without images gets the score of the least likely other.
+        classes: K.
+        held: Float `[M, D]`.
+    """
+    from scipy.linalg import solve
+
+    present, which, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    means = np.stack([train[which == number].mean(0) for number in range(len(present))])
+    centred = train - means[which]
+    covariance = centred.T @ centred * ((1 - _SHRINKAGE) / len(train))
+    # The trace of the covariance, over its size; a hair more keeps constant features from making it singular.
+    covariance[np.diag_indices_from(covariance)] += _SHRINKAGE * np.square(centred).sum() / centred.size + 1e-6
+    weights = solve(covariance, means.T, assume_a="pos")
+    found = held @ weights - 0.5 * np.sum(means.T * weights, axis=0) + np.log(counts / len(train))
+    scores = np.tile(found.min(axis=1, keepdims=True), (1, classes)).astype("float64")
+    scores[:, present] = found
+    return scores
+
+
+def suspicious(probabilities: np.ndarray, doubts: np.ndarray, labels: np.ndarray) -> list[int]:
+    """Return the positions of labels, int `[N]`, that are rather wrong than right, the least likely label first."""
+    chosen = (probabilities.argmax(1) != labels) & (doubts > 0.5)
+    return sorted(np.flatnonzero(chosen).tolist(), key=lambda row: -float(doubts[row]))

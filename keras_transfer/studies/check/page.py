@@ -1,0 +1,140 @@
+"""The findings as one HTML page with thumbnails, that needs no other file and no network."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_transfer.data.examples import Examples
+from keras_transfer.studies.check.findings import KINDS, Findings, Warned
+
+if TYPE_CHECKING:
+    from keras_transfer.data.decoding.decode import Decoder
+
+_MOST_SHOWN = 60  # Findings of a kind with pictures; the others are in the JSON report.
+_MOST_PICTURES = 6  # Of one finding.
+THUMBNAIL = 112  # px
+
+_STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; color: #1b1b1b; background: #fff; max-width: 1100px; margin: 2rem auto;
+       padding: 0 1rem }
+h1 { font-size: 1.5rem; margin-bottom: .2rem } h2 { font-size: 1.15rem; margin: 2rem 0 .2rem }
+p.about { margin: 0 0 .7rem; color: #555 } table { border-collapse: collapse; margin: .6rem 0 }
+td, th { text-align: left; padding: .15rem .9rem .15rem 0; vertical-align: top } td.n, th.n { text-align: right }
+.bar { background: #4a6fa5; height: .75rem; min-width: 1px } .grid { display: flex; flex-wrap: wrap; gap: .9rem }
+.finding { border: 1px solid #ddd; border-radius: 6px; padding: .6rem; max-width: 100% }
+.finding .row { display: flex; flex-wrap: wrap; gap: .5rem } figure { margin: 0; width: 112px }
+figcaption { font-size: 11px; overflow-wrap: anywhere; color: #444 } .detail { font-size: 13px; margin-top: .4rem;
+max-width: 40rem } .none { width: 112px; height: 112px; background: #eee; color: #777; display: flex;
+align-items: center; justify-content: center; font-size: 12px }
+"""
+
+
+def write(findings: Findings, examples: Examples, decoder: Decoder, file: Path) -> None:
+    """Write the page.
+
+    Args:
+        findings: What to show.
+        examples: Their images.
+        decoder: To thumbnails.
+        file: Appears whole or not at all.
+    """
+    pictures = _thumbnails(findings.warnings, examples, decoder)
+    title = f"Check of {html.escape(findings.source)}"
+    parts = [
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
+        f"<meta name='viewport' content='width=device-width'><title>{title}</title><style>{_STYLE}</style></head>",
+        f"<body><h1>{title}</h1>{_summary(findings)}{_classes(findings)}{_rejected(findings, examples)}",
+        *(_section(kind, [one for one in findings.warnings if one.kind == kind], examples, pictures) for kind in KINDS),
+        "</body></html>",
+    ]
+    beside = file.with_name(f".{file.name}.writing")
+    try:
+        beside.write_text("\n".join(parts), "utf-8")
+        beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _summary(findings: Findings) -> str:
+    counts = {kind: sum(one.kind == kind for one in findings.warnings) for kind in KINDS}
+    found = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "nothing unusual"
+    low, middle, high = findings.sizes["short_side"]
+    labels = "" if findings.labels_checked else " Labels were not checked: --base names a network to check them with."
+    return (
+        f"<p>{findings.files:,} images listed, {len(findings.rejected):,} cannot be used. Found: {html.escape(found)}."
+        f"{labels}</p><p>Short sides of {low:.0f} to {high:.0f} px, half of them above {middle:.0f}; advised: "
+        f"<code>--size {findings.advised_size}</code>.</p>"
+    )
+
+
+def _classes(findings: Findings) -> str:
+    if not findings.classes:
+        return ""
+    most = max(findings.classes.values()) or 1
+    splits = list(findings.splits)
+    head = "".join(f"<th class='n'>{name}</th>" for name in ["images", *splits])
+    rows = [
+        f"<tr><td>{html.escape(name)}</td><td class='n'>{count}</td>"
+        + "".join(f"<td class='n'>{findings.splits[split].get(name, 0)}</td>" for split in splits)
+        + f"<td><div class='bar' style='width:{round(260 * count / most)}px'></div></td></tr>"
+        for name, count in findings.classes.items()
+    ]
+    return f"<h2>Classes</h2><table><tr><th>class</th>{head}<th></th></tr>{''.join(rows)}</table>"
+
+
+def _rejected(findings: Findings, examples: Examples) -> str:
+    if not findings.rejected:
+        return ""
+    rows = "".join(
+        f"<tr><td>{html.escape(examples.short(path))}</td><td>{html.escape(reason)}</td></tr>"
+        for path, reason in findings.rejected
+    )
+    return f"<h2>Cannot be used ({len(findings.rejected)})</h2><table>{rows}</table>"
+
+
+def _section(kind: str, found: Sequence[Warned], examples: Examples, pictures: dict[str, str]) -> str:
+    if not found:
+        return ""
+    shown = "".join(_finding(one, examples, pictures) for one in found[:_MOST_SHOWN])
+    more = f"<p>and {len(found) - _MOST_SHOWN} more</p>" if len(found) > _MOST_SHOWN else ""
+    return f"<h2>{kind} ({len(found)})</h2><p class='about'>{KINDS[kind]}</p><div class='grid'>{shown}</div>{more}"
+
+
+def _finding(one: Warned, examples: Examples, pictures: dict[str, str]) -> str:
+    figures = "".join(
+        f"<figure>{_picture(pictures.get(path))}<figcaption>{html.escape(examples.short(path))}</figcaption></figure>"
+        for path in one.paths[:_MOST_PICTURES]
+    )
+    more = f" (and {len(one.paths) - _MOST_PICTURES} more)" if len(one.paths) > _MOST_PICTURES else ""
+    row = f"<div class='row'>{figures}</div>" if figures else ""
+    return f"<div class='finding'>{row}<div class='detail'>{html.escape(one.detail)}{more}</div></div>"
+
+
+def _picture(data: str | None) -> str:
+    return f"<img alt='' width='112' height='112' src='{data}'>" if data else "<div class='none'>no picture</div>"
+
+
+def _thumbnails(warned: Iterable[Warned], examples: Examples, decoder: Decoder) -> dict[str, str]:
+    """Return a picture, as a data URI, for each image that the page shows and that can be decoded."""
+    from PIL import Image
+
+    from keras_transfer.data import pipeline
+
+    shown: dict[str, int] = {}
+    names: dict[str, None] = {}
+    for one in warned:
+        shown[one.kind] = shown.get(one.kind, 0) + 1
+        if shown[one.kind] <= _MOST_SHOWN:
+            names |= dict.fromkeys(one.paths[:_MOST_PICTURES])
+    listed = list(names)
+    found = {}
+    for row, pixels in pipeline.decodable(examples.contents, listed, decoder) if listed else ():
+        stream = io.BytesIO()
+        Image.fromarray(pixels).save(stream, "JPEG", quality=80)
+        found[listed[row]] = "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+    return found

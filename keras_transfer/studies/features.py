@@ -1,0 +1,81 @@
+"""Feature copying: the embeddings of a source's images, for a classifier of the user's own."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_transfer.data import prepare
+from keras_transfer.data.examples import CLASSIFICATION, Examples
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support import logs
+from keras_transfer.support.errors import UserError
+from keras_transfer.support.progress import Progress
+from keras_transfer.versions import folders
+
+if TYPE_CHECKING:
+    from keras_transfer.network.weights import Source
+
+
+def write(recipe: Recipe, file: Path, progress: Progress) -> tuple[int, int]:
+    """Write `features` float32 `[N, D]`, `labels`, `paths` and `classes` (strings) of all images to an `.npz` file.
+
+    Args:
+        recipe: Gives base, weights, data, size, pooling, resizing, precision and engine.
+        file: Appears whole or not at all.
+        progress: Hears of the pass.
+
+    Returns:
+        N and D.
+    """
+    found = prepare.prepare(recipe, progress)
+    logs.import_tensorflow()
+    found = prepare.decodable(found, progress)
+    examples, digests = found.examples, found.digests
+    vectors, source = compute(recipe, examples, digests, progress)
+    names = np.asarray(examples.classes)
+    try:
+        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".writing-", suffix=".npz", delete=False) as beside:
+            np.savez(
+                beside,
+                features=vectors,
+                labels=names[examples.labels] if examples.task == CLASSIFICATION else examples.labels,
+                paths=np.asarray(list(examples.paths)),
+                classes=names,
+                weights=np.asarray(source.weights),
+            )
+        os.replace(beside.name, file)
+    except OSError as error:
+        raise UserError(f"{file} cannot be written ({error.strerror}).") from error
+    return vectors.shape[0], vectors.shape[1]
+
+
+def compute(
+    recipe: Recipe, examples: Examples, digests: Sequence[bytes], progress: Progress
+) -> tuple[np.ndarray, Source]:
+    """Return the embeddings of images, float32 `[N, D]`, and the base that they come from.
+
+    Args:
+        recipe: Gives base, weights, pooling, resizing, precision and engine.
+        examples: All of which can be decoded.
+        digests: Of each example's bytes.
+        progress: Hears of the pass.
+    """
+    from keras_transfer.compute import device, features
+    from keras_transfer.network.cut import cut
+    from keras_transfer.network.network import build
+    from keras_transfer.training import transfer
+
+    recipe = transfer.with_size(folders.with_weights_file(recipe))
+    plan = device.plan(recipe, examples.task)
+    with transfer.built_in_float32():
+        source = transfer.load_base(recipe, progress)
+        network = build(source.base, source.row, recipe, len(examples.classes))
+        frozen = cut(network, None).frozen
+    extractor = features.extractor(frozen, "none", network, source, recipe, plan, progress)
+    return features.embeddings(extractor.plain(examples, digests), digests), source

@@ -1,0 +1,47 @@
+"""Cross-validation: the same recipe, fitted and tested on other splits of the same images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_transfer.data import splits
+from keras_transfer.data.examples import Examples
+from keras_transfer.evaluation import metrics
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.progress import Progress, Stopwatch
+from keras_transfer.training import transfer
+
+
+def measure(recipe: Recipe, examples: Examples, digests: Sequence[bytes], progress: Progress) -> dict[str, Any]:
+    """Return the score of each fold on its test images, their mean, and their standard deviation over folds.
+
+    Every image is tested once, by a network that was trained and chosen without it. The base computes each image's
+    activations once for all folds.
+
+    Args:
+        recipe: Complete, with the number of folds.
+        examples: All images; their splits are drawn anew.
+        digests: Of each example's bytes.
+        progress: Hears of every fold.
+    """
+    count = int(recipe.folds)
+    reports = []
+    for number, fold in enumerate(splits.folds(examples, count, recipe.seed)):
+        progress.say(f"Fold {number + 1} of {count}")
+        trained = transfer.train(recipe.replace(folds="none"), fold, digests, progress, Stopwatch())
+        rows = fold.rows("test")
+        answers = trained.setup.network.output(trained.logits(rows))
+        labels = fold.labels[rows]
+        reports.append(metrics.report(fold.task, keras.ops.convert_to_numpy(answers), labels))
+    names = [name for name, value in reports[0].items() if isinstance(value, float)]
+    values = {name: [report[name] for report in reports] for name in names}
+    return {
+        "count": count,
+        "mean": {name: float(np.mean(found)) for name, found in values.items()},
+        "standard_deviation": {name: float(np.std(found, ddof=1)) for name, found in values.items()},
+        "each": reports,
+    }

@@ -1,0 +1,1 @@
+"""What every room needs: errors, paths, progress, and silence of foreign logs."""

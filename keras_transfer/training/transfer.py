@@ -1,0 +1,87 @@
+"""From examples to a trained network: base, weights, head and the phases of a method, in the machine's precision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+
+from keras_transfer.compute import device
+from keras_transfer.data.examples import Examples
+from keras_transfer.network import network as model
+from keras_transfer.network import weights
+from keras_transfer.recipe import rule
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.progress import Progress, Stopwatch
+from keras_transfer.tasks import objectives
+from keras_transfer.training import methods
+from keras_transfer.training.setup import Setup
+from keras_transfer.training.trainer import Trainer
+
+
+def train(
+    recipe: Recipe,
+    examples: Examples,
+    digests: Sequence[bytes],
+    progress: Progress,
+    watch: Stopwatch,
+    backup: Path | None = None,
+) -> Trainer:
+    """Build the network of a recipe and run its method's phases.
+
+    Args:
+        recipe: Complete, but for what the method chooses while it trains.
+        examples: With splits.
+        digests: Of each example's file.
+        progress: Is told of everything.
+        watch: Is told the seconds of each part.
+        backup: Folder that keeps each phase's weights after each epoch.
+
+    Returns:
+        What trained; its network, in float32, is ready to be served.
+    """
+    plan = device.plan(recipe, examples.task)
+    progress.say(f"Computing on the {plan.device.upper()}, engine {plan.engine}, {plan.precision}{', XLA' * plan.xla}.")
+    with built_in_float32():
+        with watch.time("build"):
+            source = load_base(recipe, progress)
+            objective = objectives.of(examples)
+            network = model.build(source.base, source.row, recipe, len(examples.classes), objective.output())
+        trainer = Trainer(Setup(recipe, source, network, examples, digests, objective, plan, progress), watch, backup)
+        methods.run(trainer)
+    return trainer
+
+
+def with_size(recipe: Recipe) -> Recipe:
+    """Return the recipe with its input size: the base's own, unless it says otherwise."""
+    row = weights.row_of(recipe.base)
+    native, least = (row.size, row.least_size) if row else (weights.native_size(recipe.base), 1)
+    return recipe.replace(size=rule.input_size(recipe, native, least))
+
+
+def load_base(recipe: Recipe, progress: Progress) -> weights.Source:
+    """Load the recipe's base; without ImageNet's weights, the built-in sample goes on with random ones."""
+    size = int(recipe.size)
+    try:
+        return weights.load(recipe.base, recipe.weights, size, recipe.seed)
+    except weights.ImageNetUnavailable as error:
+        if recipe.data != "digits":
+            raise
+        progress.warn(
+            f"{error}\nWarning: THE BUILT-IN SAMPLE RUNS ON WITH RANDOM WEIGHTS: it shows that everything works, "
+            "not what transfer gains."
+        )
+        return weights.load(recipe.base, "random", size, recipe.seed)
+
+
+@contextmanager
+def built_in_float32() -> Iterator[None]:
+    """Build layers in float32, whatever Keras's own dtype policy is: a plan's precision is set when they compute."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

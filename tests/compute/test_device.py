@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pytest
+
+from keras_transfer.compute import device
+from keras_transfer.data.examples import REGRESSION
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("capability", "flags", "precision", "xla"),
+    [
+        (None, "sse4_2 avx512f avx512_vnni", "float32", False),
+        (None, "avx512f avx512_bf16", "bfloat16", False),
+        ((9, 0), "avx512f", "bfloat16", True),
+        ((7, 5), "avx512_bf16", "float16", True),
+        ((6, 1), "avx512_bf16", "float32", True),
+    ],
+)
+def test_precision_and_xla_follow_from_the_device(monkeypatch, tmp_path, capability, flags, precision, xla):
+    monkeypatch.setattr(device, "_gpu_capability", lambda: capability)
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\nflags\t\t: fpu {flags}\n\n")
+    monkeypatch.setattr(device, "Path", lambda name: tmp_path / Path(name).name)
+    assert device.processor() == "Some CPU @ 2 GHz"
+    plan = device.plan(Recipe(base="resnet50"))
+    assert (plan.precision, plan.xla) == (precision, xla)
+    assert plan.policy == ("float32" if precision == "float32" else f"mixed_{precision}")
+    assert device.plan(Recipe(base="resnet50"), REGRESSION).precision == "float32"
+    assert device.plan(Recipe(base="resnet50", precision="bfloat16"), REGRESSION).precision == "bfloat16"
+    chosen = device.plan(Recipe(base="resnet50", precision="float32", xla="off", engine="tensorflow"))
+    assert (chosen.precision, chosen.xla, chosen.engine) == ("float32", False, "tensorflow")
+
+
+def test_the_engine_follows_from_what_is_installed(monkeypatch):
+    monkeypatch.setattr(device, "_gpu_capability", lambda: None)
+    monkeypatch.setattr(device.importlib.util, "find_spec", lambda name: object())
+    assert device.plan(Recipe(base="resnet50")).engine == "openvino"
+    assert device.plan(Recipe(base="vgg16")).engine == "tensorflow"
+    monkeypatch.setattr(device.importlib.util, "find_spec", lambda name: None)
+    assert device.plan(Recipe(base="resnet50")).engine == "tensorflow"
+    with pytest.raises(UsageError, match="pip install openvino"):
+        device.plan(Recipe(engine="openvino"))

@@ -1,0 +1,113 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_transfer.compute import engine
+from keras_transfer.compute.device import Plan
+from keras_transfer.network import weights
+from keras_transfer.network.bases import find
+from keras_transfer.network.cut import cut
+from keras_transfer.network.network import build
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.progress import Progress
+
+PLAN = Plan("cpu", "float32", False, "openvino")
+
+
+def batches(size, count=5):
+    generator = np.random.default_rng(0)
+    return [generator.integers(0, 256, (rows, size, size, 3), "uint8") for rows in [4] * (count - 1) + [2]]
+
+
+@pytest.mark.parametrize(
+    "name", ["vgg16", "resnet50", "mobilenetv2", "mobilenetv3small", "densenet121", "efficientnetb0", "convnexttiny"]
+)
+def test_openvino_agrees_with_keras_and_keeps_the_order(name, capsys):
+    pytest.importorskip("openvino")
+    row = find(name)
+    whole = build(weights.load(name, "random", 64, 0).base, row, Recipe(), 3)
+    frozen = cut(whole, row.thawed("auto")).frozen
+    given = batches(64)
+    fast, first = engine.start(frozen, PLAN, given[0], Progress())
+    assert fast.name == "openvino", capsys.readouterr().err
+    slow, _ = engine.start(frozen, Plan("cpu", "float32", False, "tensorflow"), given[0], Progress())
+    for found, expected in zip([first, *fast.run(given[1:])], slow.run(given), strict=True):
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-4 * np.abs(other).max())
+
+
+@pytest.mark.parametrize("chosen", ["openvino", "tensorflow"])
+@pytest.mark.parametrize("name", ["mobilenetv2", "mobilenetv3small", "resnet50"])
+def test_both_compute_in_half_precision(name, chosen, capsys):
+    pytest.importorskip(chosen)
+    row, given = find(name), batches(64)
+    whole = build(weights.load(name, "random", 64, 0).base, row, Recipe(), 3)
+    frozen = cut(whole, row.thawed("auto")).frozen
+    half, _ = engine.start(frozen, Plan("cpu", "bfloat16", False, chosen), given[0], Progress())
+    assert half.name == chosen, capsys.readouterr().err
+    outputs = next(half.run(given))
+    exact = frozen(given[0].astype("float32"), training=False)
+    for found, expected in zip(outputs, map(np.array, keras.tree.flatten(exact)), strict=True):
+        difference = np.linalg.norm(found.astype("float32") - expected)
+        assert difference < 0.05 * np.linalg.norm(expected)
+        # OpenVINO computes in float32 where the processor has no bfloat16.
+        assert chosen == "openvino" or difference > 1e-4 * np.linalg.norm(expected)
+
+
+def test_tensorflow_takes_over_when_openvino_differs(capsys, monkeypatch):
+    pytest.importorskip("openvino")
+    pixels = keras.Input((8, 8, 3))
+    frozen = keras.Model(pixels, [keras.layers.GlobalAveragePooling2D()(pixels)])
+    monkeypatch.setitem(engine.TOLERANCE, "float32", -1.0)
+    chosen, _ = engine.start(frozen, PLAN, batches(8)[0], Progress())
+    assert chosen.name == "tensorflow"
+    assert "differs from Keras" in capsys.readouterr().err
+
+
+def test_tensorflow_takes_over_when_openvino_gives_no_numbers(capsys):
+    pytest.importorskip("openvino")
+    pixels = keras.Input((8, 8, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(pixels)
+    frozen = keras.Model(pixels, [pooled, keras.ops.log(pooled - 1000.0)])
+    assert engine.start(frozen, PLAN, batches(8)[0], Progress())[0].name == "tensorflow"
+    assert "differs from Keras by nan" in capsys.readouterr().err
+
+
+def test_tensorflow_takes_over_when_conversion_fails(capsys, monkeypatch):
+    openvino = pytest.importorskip("openvino")
+
+    def refuse(*args, **kwargs):
+        raise RuntimeError("no such operation\nmore")
+
+    monkeypatch.setattr(openvino.Core, "compile_model", refuse)
+    pixels = keras.Input((8, 8, 3))
+    frozen = keras.Model(pixels, [keras.layers.GlobalAveragePooling2D()(pixels)])
+    chosen, _ = engine.start(frozen, PLAN, batches(8)[0], Progress())
+    assert chosen.name == "tensorflow"
+    assert capsys.readouterr().err.strip().count("\n") == 0
+    (found,) = next(chosen.run(batches(8)))
+    np.testing.assert_allclose(found, batches(8)[0].mean((1, 2)), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "Exception from core.cpp:84:\nCheck 'false' failed at a.cpp:1:\nSummary:\n-- No rule for: ResizeBicubic\n",
+            "No rule",
+        ),
+        ("no such operation", "no such operation"),
+        ("Exception from core.cpp:84:", "RuntimeError"),
+    ],
+)
+def test_the_reason_names_the_operation_and_no_place_in_openvino(text, words, capsys, monkeypatch):
+    def refuse(*_):
+        raise RuntimeError(text)
+
+    monkeypatch.setattr(engine, "_openvino", refuse)
+    pixels = keras.Input((8, 8, 3))
+    frozen = keras.Model(pixels, [keras.layers.GlobalAveragePooling2D()(pixels)])
+    engine.start(frozen, PLAN, batches(8)[0], Progress())
+    message = capsys.readouterr().err
+    assert f"({words}" in message
+    assert ".cpp" not in message

@@ -1,0 +1,58 @@
+import pytest
+
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.errors import UsageError
+
+
+def test_values_may_be_given_as_the_command_line_gives_them():
+    recipe = Recipe(split="80/10/10", dense="256,128", size="64", head_lr="1e-2", patience="none", views="fresh")
+    assert recipe.split == (80.0, 10.0, 10.0)
+    assert recipe.dense == (256, 128)
+    assert (recipe.size, recipe.head_lr, recipe.patience, recipe.views) == (64, 0.01, "none", "fresh")
+
+
+def test_shares_may_be_parts_of_one():
+    assert Recipe(split="0.8/0.1/0.1").shares == Recipe(split="80/10/10").shares
+
+
+def test_columns_by_their_roles():
+    assert Recipe(columns="path=ID, label=breed").column_roles == {"path": "id", "label": "breed"}
+    assert Recipe().column_roles == {}
+
+
+def test_json_gives_the_recipe_back():
+    recipe = Recipe(base="resnet50", dense="64", dropout=0.5, thaw="2", size=96)
+    assert Recipe.from_json(recipe.to_json()) == recipe
+
+
+def test_an_unknown_key_is_named_with_the_nearest_known_one():
+    with pytest.raises(UsageError, match=r"'bsae'.*'base'"):
+        Recipe.from_json('{"bsae": "vgg16"}')
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"pooling": "average"}, r"--pooling must be one of 'avg', 'max', 'flatten'\. Received: 'average'"),
+        ({"resize": "sqash"}, "Did you mean 'squash'"),
+        ({"split": "70/30"}, r"--split must be three.* Write 55/15/30"),
+        ({"split": "0.8/0.2"}, r"has none for validation.* Write 65/15/20"),
+        ({"split": "0.8/0.1/0.2"}, "--split must be three"),
+        ({"columns": "paht=id"}, r"--columns must say .*Received: 'paht=id'\. Did you mean 'path'"),
+        ({"columns": "label"}, "--columns must say"),
+        ({"split": "70/20/20"}, "--split must be three"),
+        ({"split": "100/0/0"}, "--split must be three"),
+        ({"dense": "12,x"}, "--dense must be widths"),
+        ({"dropout": 1.5}, "--dropout must be a number from 0 to 0.95"),
+        ({"size": "large"}, "--size must be a whole number of at least 16 or"),
+        ({"seed": "2.5"}, "--seed must be a whole number"),
+        ({"head_lr": "nan"}, "--head-lr must be a number"),
+        ({"views": "frehs"}, "Did you mean 'fresh'"),
+        ({"data": ""}, "--data must not be empty"),
+        ({"head_solver": "lbfgs", "dense": "8"}, "solves a linear head"),
+        ({"head_solver": "lbfgs", "head_epochs": 5}, "--head-epochs trains the head by gradient"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_would_be_right(changes, words):
+    with pytest.raises(UsageError, match=words):
+        Recipe(**changes)

@@ -1,0 +1,89 @@
+import dataclasses
+
+import pytest
+
+from keras_transfer.network import bases
+from keras_transfer.recipe import rule
+from keras_transfer.recipe.recipe import AUTO, Recipe
+
+
+def chosen(images, **options):
+    return rule.complete(Recipe(**options), images, 5)
+
+
+MOBILENET, VGG, RESNET = bases.find("mobilenetv2"), bases.find("vgg16"), bases.find("resnet50")
+
+
+def tuned(images=1_700, score=0.7, enlarged=1.0, base=MOBILENET, classes=10, **options):
+    recipe = rule.complete(Recipe(**options), images, classes)
+    return rule.fine_tuning(recipe, base, rule.Situation(images, classes, score, enlarged))
+
+
+def test_nothing_stays_open_once_the_head_is_known():
+    recipe, _ = tuned()
+    assert AUTO not in [getattr(recipe, field.name) for field in dataclasses.fields(recipe) if field.name in CHOSEN]
+
+
+CHOSEN = {
+    "head_solver", "thaw", "fine_tune_epochs", "fine_tune_lr", "label_smoothing", "patience", "refit", "views",
+    "batch_size",
+}  # fmt: skip
+
+
+def test_images_unlike_those_of_imagenet_are_fine_tuned_deeply():
+    recipe, why = tuned(score=0.69)
+    assert recipe.thaw == "block6"
+    assert (recipe.fine_tune_epochs, recipe.views, recipe.label_smoothing) == (12, 4, 0.1)
+    assert why == "1,700 images, the head at 0.69 in cross-validation"
+
+
+def test_images_like_those_of_imagenet_get_a_head_on_several_views():
+    recipe, why = tuned(images=420, score=0.9, classes=5)
+    assert (recipe.thaw, recipe.views) == ("none", 4)
+    assert "gains nothing" in why
+    assert tuned(images=1_500, score=0.9)[0].views == 1
+
+
+def test_enlarged_images_are_fine_tuned_however_well_the_head_does():
+    assert tuned(score=0.93, enlarged=3.4)[0].thaw == "block6"
+    assert tuned(score=0.93, enlarged=1.9)[0].thaw == "none"
+
+
+def test_many_images_are_fine_tuned_on_and_few_are_not():
+    assert tuned(images=2_000, score=0.95)[0].thaw == "block6"
+    recipe, why = tuned(images=190, score=0.5)
+    assert recipe.thaw == "none"
+    assert "19 images a class are too few" in why
+
+
+@pytest.mark.parametrize(("base", "rate"), [(MOBILENET, 3e-4), (VGG, 1e-4), (RESNET, 1e-4)])
+def test_the_rate_is_that_of_the_kind_of_network(base, rate):
+    assert tuned(base=base)[0].fine_tune_lr == rate
+
+
+def test_other_tasks_fine_tune_the_last_stage():
+    recipe, _ = tuned(score=None)
+    assert (recipe.thaw, recipe.label_smoothing) == (MOBILENET.top, 0.0)
+
+
+def test_what_is_asked_for_is_done():
+    recipe, why = tuned(score=0.95, thaw="block14", fine_tune_epochs=3, fine_tune_lr=1e-3, views=1, patience=2)
+    assert (recipe.thaw, recipe.fine_tune_epochs, recipe.fine_tune_lr) == ("block14", 3, 1e-3)
+    assert (recipe.views, recipe.patience, why) == (1, 2, "as asked")
+    assert tuned(fine_tune_epochs=0)[0].thaw == "none"
+
+
+@pytest.mark.parametrize("options", [{"dense": "64"}, {"dropout": 0.3}, {"l2": 1e-4}, {"head_epochs": "5"}])
+def test_a_head_that_has_no_closed_form_is_trained(options):
+    complete = chosen(400, **options)
+    assert complete.head_solver == "adam"
+    assert complete.head_lr == 1e-3
+    assert complete.head_epochs == (5 if "head_epochs" in options else 20)
+
+
+@pytest.mark.parametrize(
+    ("data", "size", "least", "expected"),
+    [("digits", AUTO, 32, 48), ("digits", AUTO, 75, 75), ("photos", AUTO, 32, 224), ("digits", "96", 32, 96)],
+)
+def test_the_input_size_is_the_bases_own_but_for_the_digits(data, size, least, expected):
+    assert rule.input_size(Recipe(data=data, size=size), 224, least) == expected

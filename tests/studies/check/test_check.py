@@ -1,0 +1,247 @@
+import io
+import itertools
+import json
+import random
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance, ImageOps
+
+from keras_transfer import commands
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.studies.check.check import check
+from keras_transfer.support.errors import UserError
+from keras_transfer.support.progress import Progress
+from tests.conftest import draw, write_photos
+from tests.data.decoding.files import exif
+
+QUIET = Progress(quiet=True)
+CHANGES = [
+    lambda image: image.resize((image.width // 2, image.height // 2)),
+    lambda image: ImageEnhance.Brightness(image).enhance(1.2),
+    ImageOps.mirror,
+    lambda image: image.rotate(2, Image.BILINEAR),
+]
+
+
+def in_order(pairs):
+    return {tuple(sorted(pair)) for pair in pairs}
+
+
+def kinds(found, kind):
+    return [sorted(path.rsplit("/", 2)[-2] + "/" + path.rsplit("/", 1)[-1] for path in one.paths)
+            for one in found.warnings if one.kind == kind]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def seeded(tmp_path_factory):
+    """A folder in which one of everything is wrong."""
+    data = write_photos(tmp_path_factory.mktemp("data") / "photos", each=12)
+    red, blue, green = (data / name for name in ("red", "blue", "green"))
+    shutil.copy(red / "00.jpg", red / "twin.jpg")
+    shutil.copy(red / "03.jpg", blue / "wrong.jpg")
+    (green / "cut.jpg").write_bytes((green / "00.jpg").read_bytes()[:200])
+    (green / "empty.png").touch()
+    (green / "note.jpg").write_text("hello")
+    shutil.copy(blue / "01.png", blue / "misnamed.jpg")
+    (blue / "misnamed.jpg").write_bytes(png_of(blue / "04.png"))
+    Image.new("RGB", (64, 64), (9, 9, 9)).save(green / "flat.png")
+    Image.new("CMYK", (64, 64)).save(green / "press.jpg")
+    Image.fromarray(np.random.default_rng(5).integers(0, 65536, (40, 40)).astype("uint16")).save(green / "deep.png")
+    Image.open(red / "06.jpg").convert("RGBA").save(red / "clear.png")
+    frames = [Image.open(red / f"{n:02d}.png").convert("P") for n in (1, 4)]
+    frames[0].save(red / "moving.gif", save_all=True, append_images=frames[1:])
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.open(blue / "09.jpg").rotate(90, expand=True).save(blue / "turned.jpg", exif=exif)
+    Image.new("RGB", (20, 90), (200, 9, 9)).save(red / "tiny.png")
+    return data
+
+
+def png_of(file):
+    import io
+
+    stream = io.BytesIO()
+    ImageEnhance.Contrast(Image.open(file)).enhance(0.3).rotate(90).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def test_everything_seeded_is_found(seeded):
+    found = check(Recipe(data=str(seeded)), progress=QUIET)
+    assert found.files == 36 + 13
+    rejected = {path.rsplit("/", 1)[-1]: reason for path, reason in found.rejected}
+    assert set(rejected) == {"cut.jpg", "empty.png", "note.jpg"}
+    assert rejected["empty.png"] == "is empty"
+    assert sorted(kinds(found, "duplicate")) == [["blue/wrong.jpg", "red/03.jpg"], ["red/00.jpg", "red/twin.jpg"]]
+    assert kinds(found, "label-conflict") == [["blue/wrong.jpg", "red/03.jpg"]]
+    near = sorted(kinds(found, "near-duplicate"))
+    assert near == [
+        ["blue/09.jpg", "blue/turned.jpg"],
+        ["red/01.png", "red/moving.gif"],
+        ["red/06.jpg", "red/clear.png"],
+    ]
+    assert kinds(found, "misnamed") == [["blue/misnamed.jpg"]]
+    assert ["green/flat.png"] in kinds(found, "near-constant")
+    assert kinds(found, "cmyk") == [["green/press.jpg"]]
+    assert kinds(found, "16-bit") == [["green/deep.png"]]
+    assert kinds(found, "alpha") == [["red/clear.png"]]
+    assert kinds(found, "animated") == [["red/moving.gif"]]
+    assert kinds(found, "orientation") == [["blue/turned.jpg"]]
+    assert kinds(found, "tiny") == [["red/tiny.png"]]
+    assert not kinds(found, "leak")
+    assert found.classes == {"blue": 15, "green": 15, "red": 16}
+
+
+def test_the_command_prints_json_and_writes_a_page(seeded, tmp_path, capsys):
+    page = tmp_path / "report.html"
+    commands.main(["check", str(seeded), "--json", "--html", str(page)])
+    report = json.loads(capsys.readouterr().out)
+    assert {"files", "classes", "rejected", "warnings"} <= set(report)
+    assert {"path", "reason"} == set(report["rejected"][0])
+    assert {"kind", "paths", "detail"} == set(report["warnings"][0])
+    text = page.read_text("utf-8")
+    assert "label-conflict (1)" in text
+    assert text.count("data:image/jpeg;base64,") >= 10
+    assert "http" not in text
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    commands.main(["check", str(seeded)])
+    assert "Cannot be used:" in capsys.readouterr().out
+
+
+def test_what_leaks_between_splits_is_found_and_nothing_else(shared_data, tmp_path):
+    """Real photos, of which some stand in the other split too: made smaller, brighter, mirrored, turned."""
+    generator = random.Random(0)
+    files = sorted((shared_data / "flowers").glob("*/*.jpg"))
+    picked = generator.sample(files, 150)
+    train, test, copied = picked[:100], picked[100:], picked[:20]
+    for split, chosen in (("train", train), ("test", test)):
+        for name in {file.parent.name for file in files}:
+            (tmp_path / split / name).mkdir(parents=True, exist_ok=True)
+        for file in chosen:
+            (tmp_path / split / file.parent.name / file.name).symlink_to(file)
+    planted = set()
+    for number, file in enumerate(copied):
+        image = CHANGES[number % 4](Image.open(file).convert("RGB"))
+        image.save(tmp_path / "test" / file.parent.name / f"copy{number}.jpg", quality=70)
+        planted.add((f"copy{number}.jpg", file.name))
+    found = check(Recipe(data=str(tmp_path)), progress=QUIET)
+    pairs = {
+        tuple(sorted(path.rsplit("/", 1)[-1] for path in one.paths)) for one in found.warnings if one.kind == "leak"
+    }
+    assert pairs == {tuple(sorted(pair)) for pair in planted}
+    assert len(kinds(found, "near-duplicate")) == len(planted)
+    assert not kinds(found, "duplicate")
+    assert not found.rejected
+
+
+def test_of_a_seeded_folder_nothing_is_missed_and_nothing_else_reported(shared_data, tmp_path):
+    """Real photos of two things that a base tells apart; leaks, copies and wrong labels among them."""
+    (weights,) = (shared_data / "weights").glob("mobilenet*.h5")
+    generator = random.Random(0)
+    photos = {
+        "flower": sorted((shared_data / "flowers").glob("*/*.jpg")),
+        "frog": sorted((shared_data / "cifar10" / "train" / "frog").glob("*.jpg")),
+    }
+    for split, name in itertools.product(("train", "test"), photos):
+        (tmp_path / split / name).mkdir(parents=True)
+    leaks, conflicts, wrong = set(), set(), set()
+    for name, other in (("flower", "frog"), ("frog", "flower")):
+        picked = generator.sample(photos[name], 120)
+        for number, file in enumerate(picked):
+            label = other if number in (20, 110) else name
+            file_name = f"{name}-{number}.jpg"
+            (tmp_path / ("train" if number < 90 else "test") / label / file_name).symlink_to(file)
+            wrong |= {file_name} if label == other else set()
+        for number in range(8):
+            copy = tmp_path / "test" / name / f"leak-{name}-{number}.jpg"
+            shutil.copy(picked[number], copy)
+            if name == "flower" and number < 4:
+                CHANGES[number](Image.open(copy).convert("RGB")).save(copy, quality=80)
+            leaks.add((f"{name}-{number}.jpg", copy.name))
+        copy = tmp_path / "train" / other / f"conflict-{name}.jpg"
+        shutil.copy(picked[10], copy)
+        conflicts.add((copy.name, f"{name}-10.jpg"))
+        wrong.add(copy.name)
+
+    recipe = Recipe(data=str(tmp_path), base="mobilenet", weights=str(weights))
+    warnings = check(recipe, labels=True, progress=QUIET).warnings
+
+    def named(*kinds):
+        return {tuple(sorted(path.rsplit("/", 1)[-1] for path in one.paths)) for one in warnings if one.kind in kinds}
+
+    assert named("leak") == in_order(leaks)
+    assert named("label-conflict") == in_order(conflicts)
+    assert named("duplicate", "near-duplicate") == in_order(leaks | conflicts)
+    assert named("suspicious-label") == {(name,) for name in wrong}
+
+
+def test_wrong_labels_among_real_photos(shared_data, tmp_path):
+    """Labels that were changed are found; of the others, few are suspected."""
+    (weights,) = (shared_data / "weights").glob("mobilenet*.h5")
+    generator = random.Random(1)
+    files = sorted((shared_data / "flowers").glob("*/*.jpg"))
+    names = sorted({file.parent.name for file in files})
+    wrong = set(generator.sample(files, 12))
+    rows = ["path,label"]
+    for file in files:
+        label = file.parent.name
+        if file in wrong:
+            label = generator.choice([name for name in names if name != label])
+        rows.append(f"{file},{label}")
+    table = tmp_path / "flowers.csv"
+    table.write_text("\n".join(rows))
+    recipe = Recipe(data=str(table), base="mobilenet", weights=str(weights), allow_outside=True)
+    found = check(recipe, labels=True, progress=QUIET)
+    suspected = {one.paths[0] for one in found.warnings if one.kind == "suspicious-label"}
+    assert len(suspected & {str(file) for file in wrong}) >= 8
+    assert len(suspected - {str(file) for file in wrong}) <= 6
+
+
+def test_a_folder_without_classes_is_looked_over_all_the_same(photos):
+    found = check(Recipe(data=str(photos / "red")), progress=QUIET)
+    assert found.files == 14
+    assert [one.kind for one in found.warnings if one.kind == "one-class"] == ["one-class"]
+
+
+def test_what_a_source_was_taken_for_is_shown_and_nothing_usable_is_an_error(tmp_path):
+    data = write_photos(tmp_path / "data" / "around", each=3).parent
+    assert check(Recipe(data=str(data)), progress=QUIET).understood.startswith("All folders are in around/. 3 classes")
+    (tmp_path / "t.csv").write_text("path,label\na.jpg,x\nb.jpg,y\n")
+    with pytest.raises(UserError, match=r"no image can be used\. .*a\.jpg cannot be read"):
+        check(Recipe(data=str(tmp_path / "t.csv")), progress=QUIET)
+
+
+def test_what_the_centre_crop_hides_is_told(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            Image.fromarray(np.random.default_rng(number).integers(0, 256, (40, 160, 3)).astype("uint8")).save(
+                tmp_path / name / f"{number}.png"
+            )
+    (told,) = [one for one in check(Recipe(data=str(tmp_path)), progress=QUIET).warnings if one.kind == "crop"]
+    assert "half or more of 100% of the pictures (the median picture loses 75%" in told.detail
+    assert "--resize squash" in told.detail
+
+
+def test_values_of_twelve_bits_are_told_once_for_the_set(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            values = np.random.default_rng(number).integers(0, 4096, (40, 40)).astype("uint16")
+            values[0, 0] = 4095
+            Image.fromarray(values).save(tmp_path / name / f"{number}.png")
+    (told,) = [one for one in check(Recipe(data=str(tmp_path)), progress=QUIET).warnings if one.kind == "dark-16-bit"]
+    assert len(told.paths) == 6
+    assert "6 pictures of 16 bits hold values up to 4,095 only (12 bits)" in told.detail
+
+
+def test_a_photo_is_said_to_be_turned_where_the_decoder_turns_it(tmp_path):
+    (tmp_path / "a").mkdir()
+    stream = io.BytesIO()
+    draw((200, 40, 40), 1).save(stream, "JPEG")
+    content = stream.getvalue()
+    for name, block in (("turned", exif()), ("as-stored", exif(">", 1)), ("long", exif(">", 4))):
+        (tmp_path / "a" / f"{name}.jpg").write_bytes(content[:2] + block + content[20:])
+    told = kinds(check(Recipe(data=str(tmp_path)), progress=QUIET), "orientation")
+    assert told == [["a/long.jpg"], ["a/turned.jpg"]]

@@ -1,0 +1,71 @@
+import io
+import sys
+import time
+
+import pytest
+
+from keras_transfer.support import progress
+from keras_transfer.support.progress import Progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def written_to(monkeypatch):
+    """Make a stream standard error, within the test, for pytest has one of its own for each part of it."""
+
+    def write_to(stream):
+        monkeypatch.setattr(sys, "stderr", stream)
+        return stream
+
+    return write_to
+
+
+def test_a_log_file_gets_a_plain_line_a_task(written_to, monkeypatch):
+    monkeypatch.setattr(progress, "_WORTH_A_LINE", 0.0)
+    log = written_to(io.StringIO())
+    shown = Progress()
+    with shown.task("Features", 40) as advance:
+        advance(16)
+        advance(24)
+        shown.say("a line")
+    with shown.activity("Exporting"):
+        pass
+    first, second, third = log.getvalue().splitlines()
+    assert first == "a line"
+    assert second.startswith("Features: 40 images, 0.0 s (")
+    assert third == "Exporting, 0.0 s"
+
+
+def test_what_takes_no_time_is_not_told(written_to):
+    log = written_to(io.StringIO())
+    with Progress().task("Features", 1) as advance:
+        advance(1)
+    assert log.getvalue() == ""
+
+
+def test_a_terminal_gets_a_bar_and_lines_above_it(written_to):
+    terminal = written_to(Terminal())
+    shown = Progress()
+    with shown.task("Fine-tuning", 100) as advance:
+        advance(50)
+        shown.say("fine-tune epoch 1/2 [red]")
+        time.sleep(0.2)
+    text = terminal.getvalue()
+    assert "Fine-tuning" in text
+    assert "fine-tune epoch 1/2 [red]" in text
+    assert "50/50 images" in text, "what ended early is shown as ended"
+
+
+def test_quiet_is_quiet_but_for_warnings(written_to):
+    log = written_to(io.StringIO())
+    shown = Progress(quiet=True)
+    with shown.task("Features", 1) as advance, shown.activity("Exporting"):
+        advance(1)
+        shown.say("a line")
+    assert log.getvalue() == ""
+    shown.warn("this changes what the results mean")
+    assert log.getvalue() == "Warning: this changes what the results mean\n"

@@ -1,0 +1,68 @@
+import keras
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from keras_transfer.tasks import linear, objectives
+from keras_transfer.tasks.objectives import Classification, MultiLabel, Regression
+from tests.tasks.test_linear import blobs
+
+LOGITS = np.random.default_rng(0).normal(0, 2, (40, 3)).astype("float32")
+ONE_HOT = np.eye(3, dtype="float32")[np.random.default_rng(1).integers(0, 3, 40)]
+SEVERAL = (np.random.default_rng(2).random((40, 3)) > 0.6).astype("float32")
+
+
+def solved(objective, embeddings, strength, weights=None):
+    standard = linear.standardise(embeddings)
+    return standard.head(objective.solve(standard, objective.targets, strength, weights))
+
+
+@pytest.mark.parametrize(
+    "objective", [Classification(ONE_HOT), MultiLabel(SEVERAL), Regression(LOGITS[:, :1] + ONE_HOT[:, :1])]
+)
+def test_a_solved_head_is_judged_as_a_trained_one_is(objective):
+    """The two ways to the same numbers: NumPy on embeddings, Keras while training."""
+    logits = LOGITS[:, : objective.targets.shape[1]]
+    found = objective.judge(logits, objective.targets)
+    score, criterion = objective.metrics()
+    for metric in (score, criterion):
+        metric.update_state(objective.targets, logits)
+    assert (score.name, criterion.name) == (objective.score, objective.criterion)
+    assert found[objective.score] == pytest.approx(float(score.result()), abs=1e-5)
+    assert found["loss"] == pytest.approx(float(criterion.result()), rel=1e-5)
+    assert found["loss"] == pytest.approx(float(np.mean(objective.loss(0.0)(objective.targets, logits))), rel=1e-5)
+
+
+def test_several_labels_are_solved_one_by_one():
+    embeddings, labels = blobs(3)
+    targets = np.stack([labels == 0, labels >= 1, np.ones(len(labels))], 1).astype("float32")
+    head = solved(MultiLabel(targets), embeddings, 0.1)
+    probabilities = 1 / (1 + np.exp(-head.logits(embeddings)))
+    standard = (embeddings - embeddings.mean(0)) / embeddings.std(0)
+    expected = LogisticRegression(C=0.1, max_iter=300).fit(standard, targets[:, 0]).predict_proba(standard)[:, 1]
+    np.testing.assert_allclose(probabilities[:, 0], expected, atol=2e-3)
+    np.testing.assert_allclose(probabilities[:, 2], (len(labels) + 0.5) / (len(labels) + 1), atol=1e-4)
+
+
+def test_numbers_are_served_in_their_own_units():
+    embeddings, _ = blobs(3)
+    truth = (embeddings @ np.arange(5) / 10 + 700).astype("float32")[:, None]
+    mean, deviation = float(truth.mean()), float(truth.std())
+    objective = Regression((truth - mean) / deviation, mean=mean, deviation=deviation)
+    head = solved(objective, embeddings, 10.0)
+    served = keras.ops.convert_to_numpy(objective.output()(head.logits(embeddings)))
+    assert np.abs(served - truth).mean() < 0.02 * deviation
+    assert objective.judge(head.logits(embeddings), objective.targets)["r2"] > 0.999
+
+
+def test_balanced_weights_make_every_class_weigh_the_same():
+    targets = np.eye(3, dtype="float32")[[0] * 6 + [1] * 3 + [2]]
+    weights = objectives.class_weights(targets)
+    np.testing.assert_allclose([weights[targets[:, k] == 1].sum() for k in range(3)], 10 / 3, rtol=1e-6)
+    embeddings, labels = blobs(2, each=50)
+    rare = np.concatenate([np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)[:4]])
+    shifted = embeddings[rare] + np.random.default_rng(3).normal(0, 500, (len(rare), 5)).astype("float32")
+    one_hot = np.eye(2, dtype="float32")[labels[rare]]
+    plain = solved(Classification(one_hot), shifted, 0.01)
+    weighed = solved(Classification(one_hot), shifted, 0.01, objectives.class_weights(one_hot))
+    assert weighed.logits(shifted)[:, 1].mean() > plain.logits(shifted)[:, 1].mean()
