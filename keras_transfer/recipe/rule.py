@@ -24,6 +24,9 @@ _NEAR = 0.8  # Cross-validated accuracy of the head from which images count as l
 _ENLARGED = 2.0  # Images whose short side is enlarged so many times are unlike ImageNet's, however the head does.
 
 _DEEP = 2 / 3  # Share of a base's blocks, from the top, that is fine-tuned: 12 of MobileNetV2's 18.
+# TFLOPs of as many forward passes as there are images and epochs, above which a processor fine-tunes the last stage
+# only: two cores would take more than ten minutes over the rest.
+_HEAVY = 10.0
 _EPOCHS, _VIEWS, _SMOOTHING = 12, 4, 0.1
 # Plain and residual convolutions bear less than depthwise ones.
 _RATE, _GENTLE_RATE = 3e-4, 1e-4
@@ -64,12 +67,14 @@ class Situation:
         classes: Classes; of other tasks than classification, 1.
         score: Cross-validated (or validation) accuracy of the head; None of other tasks.
         enlarged: How many times the short side of the median image is enlarged to the input size.
+        gflops: Of one image's forward pass on a processor; 0 on what is faster.
     """
 
     images: int
     classes: int
     score: float | None
     enlarged: float
+    gflops: float = 0.0
 
 
 def fine_tuning(recipe: Recipe, base: Base, situation: Situation) -> tuple[Recipe, str]:
@@ -101,6 +106,8 @@ def _depth(base: Base, situation: Situation) -> tuple[str, str]:
     images, score = situation.images, situation.score
     a_class = images / situation.classes
     deep = base.blocks[len(base.blocks) - max(1, round(_DEEP * len(base.blocks)))].name
+    if images * _EPOCHS * situation.gflops / 1000 > _HEAVY:
+        deep = base.top
     if score is None:
         return "the last stage", base.top
     head = f"{images:,} images, the head at {score:.2f} in cross-validation"

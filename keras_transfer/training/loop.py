@@ -184,8 +184,12 @@ def compile_for(model: keras.Model, descent: Descend, objective: Objective, step
     """Compile a model of logits with AdamW, warm-up and cosine decay; biases do not decay."""
     total = max(descent.epochs * steps, 1)
     warm_up = max(int(_WARM_UP * total), 1)
+    # Not from zero, at which the first step would change nothing: small sets have few steps.
     schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(total - warm_up, 1), warmup_target=descent.learning_rate, warmup_steps=warm_up
+        descent.learning_rate / (warm_up + 1),
+        max(total - warm_up, 1),
+        warmup_target=descent.learning_rate,
+        warmup_steps=warm_up,
     )
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=descent.weight_decay)
     optimizer.exclude_from_weight_decay([weight for weight in model.trainable_weights if len(weight.shape) < 2])

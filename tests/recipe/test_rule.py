@@ -14,9 +14,9 @@ def chosen(images, **options):
 MOBILENET, VGG, RESNET = bases.find("mobilenetv2"), bases.find("vgg16"), bases.find("resnet50")
 
 
-def tuned(images=1_700, score=0.7, enlarged=1.0, base=MOBILENET, classes=10, **options):
+def tuned(images=1_700, score=0.7, enlarged=1.0, base=MOBILENET, classes=10, gflops=0.1, **options):
     recipe = rule.complete(Recipe(**options), images, classes)
-    return rule.fine_tuning(recipe, base, rule.Situation(images, classes, score, enlarged))
+    return rule.fine_tuning(recipe, base, rule.Situation(images, classes, score, enlarged, gflops))
 
 
 def test_nothing_stays_open_once_the_head_is_known():
@@ -59,6 +59,11 @@ def test_many_images_are_fine_tuned_on_and_few_are_not():
 @pytest.mark.parametrize(("base", "rate"), [(MOBILENET, 3e-4), (VGG, 1e-4), (RESNET, 1e-4)])
 def test_the_rate_is_that_of_the_kind_of_network(base, rate):
     assert tuned(base=base)[0].fine_tune_lr == rate
+
+
+def test_a_processor_fine_tunes_less_of_a_heavy_network():
+    assert tuned(base=VGG, gflops=5.6)[0].thaw == "block5"
+    assert tuned(base=VGG, gflops=0.0)[0].thaw == "block3"
 
 
 def test_other_tasks_fine_tune_the_last_stage():

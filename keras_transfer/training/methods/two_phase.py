@@ -49,4 +49,7 @@ def _situation(trainer: Trainer) -> rule.Situation:
     scores = result.details.get("cross_validation") or result.validation
     sides = [min(size) for size in cropping.sampled_sizes(setup.examples.at(setup.train))]
     enlarged = setup.network.size / float(np.median(sides)) if sides else 1.0
-    return rule.Situation(len(setup.train), len(setup.examples.classes), scores[setup.objective.score], enlarged)
+    base = setup.source.row
+    gflops = base.gflops * (setup.network.size / base.size) ** 2 if setup.plan.device == "cpu" else 0.0
+    score, classes = scores[setup.objective.score], len(setup.examples.classes)
+    return rule.Situation(len(setup.train), classes, score, enlarged, gflops)

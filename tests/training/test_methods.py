@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from keras_transfer.recipe import recipe as recipes
+from keras_transfer.recipe import rule
+from keras_transfer.training import methods
+from tests.training.test_trainer import run, trainer
+
+OPTIONS = {"size": 24, "fine_tune_epochs": 2, "fine_tune_lr": 1e-3, "label_smoothing": 0.0}
+
+
+def weights(one):
+    return {layer.name: [np.copy(value) for value in layer.get_weights()] for layer in one.setup.network.base.layers}
+
+
+def changed(one, before):
+    after = weights(one)
+    return {name for name in before if any((a != b).any() for a, b in zip(before[name], after[name], strict=True))}
+
+
+def test_every_method_can_be_asked_for():
+    assert tuple(methods.METHODS) == recipes.METHODS
+
+
+@pytest.mark.parametrize(
+    ("method", "phases", "trained"),
+    [
+        ("frozen", ["head"], set()),
+        ("full", ["full"], {"low_conv", "middle_conv", "high_conv"}),
+    ],
+)
+def test_a_method_trains_what_it_says(photos, tiny_base, method, phases, trained):
+    one = trainer(photos, base=tiny_base, method=method, thaw="auto", **OPTIONS)
+    before = weights(one)
+    assert [result.name for result in run(one)] == phases
+    assert changed(one, before) == trained
+    probabilities = one.logits(one.setup.validation).argmax(1)
+    assert (probabilities == one.setup.examples.labels[one.setup.validation]).mean() > 0.5
+
+
+def test_few_images_get_a_head_on_several_views_and_no_more(photos, tiny_base):
+    one = trainer(photos, base=tiny_base, size=24, thaw="auto", views="auto", fine_tune_epochs="auto")
+    assert [result.name for result in run(one)] == ["head", "head, views"]
+    assert (one.recipe.thaw, one.recipe.views, one.thawed) == ("none", 4, "none")
+    assert one.computed <= 4 * len(one.setup.seen)
+
+
+def test_what_is_fine_tuned_follows_from_what_the_head_reached(photos, tiny_base, monkeypatch):
+    situations = []
+
+    def told(recipe, base, situation):
+        situations.append(situation)
+        return recipe.replace(thaw="high_conv", views=2, fine_tune_epochs=1), "because"
+
+    monkeypatch.setattr(rule, "fine_tuning", told)
+    one = trainer(photos, base=tiny_base, thaw="auto", views="auto", **OPTIONS | {"fine_tune_lr": 1e-8})
+    assert [result.name for result in run(one)] == ["head", "fine-tune"]
+    (situation,) = situations
+    assert (situation.images, situation.classes) == (len(one.setup.train), 3)
+    assert situation.score == one.results[0].details["cross_validation"]["accuracy"]
+    assert situation.enlarged == pytest.approx(24 / 36)
+
+
+def test_two_phases_that_thaw_have_each_their_own_boundary(photos, tiny_base):
+    """As gradual unfreezing will: from the top down, on the same images."""
+    from keras_transfer.training.phase import BEST_OR_BEFORE, Descend, Phase, Solve
+
+    one = trainer(photos, base=tiny_base, size=24)
+    one.run(Phase("head", "head", Solve("newton-cg")))
+    before = weights(one)
+    one.run(Phase("high", "high_conv", Descend(1, 1e-3), keep="last"))
+    assert changed(one, before) == {"high_conv"}
+    one.run(Phase("middle", "middle_conv", Descend(1, 1e-3), keep="last"))
+    assert changed(one, before) == {"middle_conv", "high_conv"}
+    one.run(Phase("again", "high_conv", Descend(1, 30.0), keep=BEST_OR_BEFORE))
+    assert one.results[-1].best_epoch == 0
