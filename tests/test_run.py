@@ -89,7 +89,8 @@ def test_without_a_network_only_the_sample_goes_on(monkeypatch, photos, tmp_path
 
     def refuse(weights=None, **options):
         if weights == "imagenet":
-            raise Exception("URL fetch failure on https://storage.googleapis.com/x/mobilenet_1_0_224_tf_no_top.h5: no")
+            address = "https://storage.googleapis.com/x/mobilenet_1_0_224_tf_no_top.h5"
+            raise Exception(f"URL fetch failure on {address}: None -- [Errno -3] Temporary failure")
         return real(weights=weights, **options)
 
     real = keras.applications.MobileNet
