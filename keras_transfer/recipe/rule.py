@@ -21,6 +21,7 @@ _DIGITS_SIZE = 48  # The built-in sample's 8x8 px scans, enlarged; every base wh
 _FEW_A_CLASS = 20  # Training images a class below which the head alone is fitted.
 _MANY = 2_000  # Training images from which the base is fine-tuned however well the head does.
 _NEAR = 0.8  # Cross-validated accuracy of the head from which images count as like those of ImageNet.
+_SOLVED = 0.95  # Accuracy of the head from which there is too little left to gain, but on many images.
 _ENLARGED = 2.0  # Images whose short side is enlarged so many times are unlike ImageNet's, however the head does.
 
 _DEEP = 2 / 3  # Share of a base's blocks, from the top, that is fine-tuned: 12 of MobileNetV2's 18.
@@ -113,6 +114,8 @@ def _depth(base: Base, situation: Situation) -> tuple[str, str]:
     head = f"{images:,} images, the head at {score:.2f} in cross-validation"
     if a_class < _FEW_A_CLASS:
         return f"{head}: {a_class:.0f} images a class are too few to fine-tune on", "none"
+    if score >= _SOLVED and images < _MANY:
+        return f"{head}: little is left to gain by fine-tuning", "none"
     if situation.enlarged >= _ENLARGED:
         return f"{head}, images enlarged {situation.enlarged:.1f} times", deep
     if score >= _NEAR and images < _MANY:

@@ -49,6 +49,12 @@ def test_enlarged_images_are_fine_tuned_however_well_the_head_does():
     assert tuned(score=0.93, enlarged=1.9)[0].thaw == "none"
 
 
+def test_where_little_is_left_to_gain_the_head_is_enough():
+    recipe, why = tuned(score=0.97, enlarged=6.0)
+    assert recipe.thaw == "none"
+    assert "little is left" in why
+
+
 def test_many_images_are_fine_tuned_on_and_few_are_not():
     assert tuned(images=2_000, score=0.95)[0].thaw == "block6"
     recipe, why = tuned(images=190, score=0.5)
