@@ -13,6 +13,19 @@ REPOSITORY = Path(__file__).parent.parent
 COLOURS = {"blue": (30, 60, 200), "green": (40, 180, 60), "red": (210, 50, 40)}
 
 
+# Folders and modules whose tests need no TensorFlow.
+QUICK = ("recipe", "support", "tasks/test_linear.py", "training/test_penalty.py", "compute/test_store.py",
+         "data/test_copies.py", "data/test_splits.py", "data/sources/test_folders.py", "data/sources/test_csv_table.py",
+         "data/sources/test_zipped.py", "test_docs.py")  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    folder = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(folder).as_posix().startswith(QUICK):
+            item.add_marker(pytest.mark.quick)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory):
     """Keep the activations and samples of the tests out of the user's cache."""
