@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import warnings
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
@@ -71,6 +72,8 @@ def run(application: Any, listening: socket.socket, ready: Callable[[], None]) -
     """
     server = uvicorn.Server(config(application))
     listening.listen(server.config.backlog)
+    # Where Ctrl-C comes before uvicorn listens to it.
+    warnings.filterwarnings("ignore", "coroutine 'Server.serve' was never awaited", RuntimeWarning)
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it anew when all is closed.
         ready()
         server.run(sockets=[listening])
