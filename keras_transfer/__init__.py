@@ -2,9 +2,9 @@
 
     import keras_transfer as kt
 
-    result = kt.fit(kt.Recipe(base="vgg16", data="photos/"))
+    result = kt.fit("photos/", base="resnet50")
     print(result.metrics["test"]["accuracy"])
-    kt.load(result.folder).predict(["a.jpg"])
+    result.model.predict(["a.jpg"])
 
 What needs TensorFlow is loaded when first used, so that importing the package takes no time.
 """
@@ -21,7 +21,7 @@ from keras_transfer.support.progress import Progress
 from keras_transfer.support.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from keras_transfer.run import Result, fit
+    from keras_transfer.api import Result, evaluate, export, features, fit, load, models
     from keras_transfer.studies.check.check import check
     from keras_transfer.studies.check.findings import Findings
     from keras_transfer.versions.predictions import Prediction
@@ -30,8 +30,13 @@ if TYPE_CHECKING:
 _HOMES = {
     "check": "studies.check.check",
     "Findings": "studies.check.findings",
-    "Result": "run",
-    "fit": "run",
+    "Result": "api",
+    "features": "api",
+    "evaluate": "api",
+    "export": "api",
+    "fit": "api",
+    "load": "api",
+    "models": "api",
     "Prediction": "versions.predictions",
     "SavedClassifier": "versions.saved",
 }
@@ -48,19 +53,18 @@ __all__ = [
     "UserError",
     "bases",
     "check",
+    "evaluate",
+    "export",
+    "features",
     "fit",
     "load",
+    "models",
 ]
-
-
-def load(model: str) -> SavedClassifier:
-    """Return a saved version, ready to predict: `saved_models/NAME` (its newest) or `saved_models/NAME/3`."""
-    from keras_transfer.versions.saved import SavedClassifier
-
-    return SavedClassifier(model)
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name == "SavedClassifier":  # Its module imports TensorFlow.
+        importlib.import_module(f"{__name__}.support.logs").import_tensorflow()
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

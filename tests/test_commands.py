@@ -1,5 +1,6 @@
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -33,17 +34,58 @@ def test_help_answers_in_under_half_a_second():
     assert min(times) < 0.5
 
 
+def test_no_command_shows_the_start_page(capsys):
+    code, out, err = run(capsys=capsys)
+    assert (code, err) == (0, "")
+    for line in ("fit photos/", "evaluate saved_models/photos-vgg16", "--help"):
+        assert f"keras-transfer {line}" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"), [(["cli.py"], "python cli.py"), (["-m", "keras_transfer"], "python -m keras_transfer")]
+)
+def test_program_is_called_as_it_was_started(arguments, name):
+    words = (
+        (["fit", "--help"], f"Usage: {name} fit"),
+        (["fit", "--help"], f"Example: {name} fit"),
+        ([], f"  {name} fit"),
+    )
+    for rest, expected in words:
+        done = subprocess.run([sys.executable, *arguments, *rest], cwd=REPOSITORY, capture_output=True, text=True)
+        assert expected in done.stdout, done.stderr
+
+
+def test_messages_name_the_installed_program(capsys):
+    assert "See: keras-transfer bases." in run("fit", "--base", "nope", capsys=capsys)[2]
+
+
+def test_help_of_fit_is_in_sections(capsys):
+    out = run("fit", "--help", capsys=capsys)[1]
+    blocks = {block.split(":\n")[0]: block for block in out.split("\n\n") if ":\n  -" in block}
+    assert list(blocks) == ["Data", "Network", "Head", "Fine-tuning", "Speed and storage", "Output"]
+    assert all("Example: keras-transfer fit" in block for block in blocks.values())
+    assert "--head-epochs INTEGER|auto" in blocks["Head"]
+    assert "--pooling avg|max|flatten" in blocks["Network"]
+    assert "--resume" in blocks["Speed and storage"]
+    assert "--json" in blocks["Output"]
+
+
+def test_environment_variables_set_no_options(monkeypatch, capsys):
+    monkeypatch.setenv("KERAS_TRANSFER_FIT_BASE", "nope")
+    assert "there is no base" not in run("fit", "--data", "/none", capsys=capsys)[2]
+
+
 @pytest.mark.parametrize("name", sorted(commands.cli.commands))
 def test_every_command_has_help_with_an_example_that_parses(name):
     command = commands.cli.commands[name]
     assert command.help
     assert command.help.endswith(".")
-    assert command.epilog.startswith(f"Example: python cli.py {name}")
-    import shlex
-
-    words = shlex.split(command.epilog)[4:]
-    # As under the group: click keeps the first help option that a command is asked for.
-    command.make_context(name, words, parent=click.Context(commands.cli, **commands.cli.context_settings))
+    for text in (command.example, *command.section_examples.values()):
+        first, *words = shlex.split(text)
+        assert first == name
+        # As under the group: click keeps the first help option that a command is asked for.
+        command.make_context(name, words, parent=click.Context(commands.cli, **commands.cli.context_settings))
     for option in command.params:
         assert option.param_type_name == "argument" or option.help, f"{name}: {option.name} has no help"
 
@@ -56,7 +98,16 @@ def test_every_command_has_help_with_an_example_that_parses(name):
         (("fit", "--pooling", "sum"), "--pooling must be one of"),
         (("fit", "--data", "/none"), "there is no"),
         (("fit", "--no-such"), "No such option"),
+        (("fit", "--lr", "1"), "Did you mean '--head-lr' or '--fine-tune-lr'"),
+        (("fit", "--learning-rate=1"), "Did you mean '--head-lr' or '--fine-tune-lr'"),
+        (("fit", "--epochs", "3"), "Did you mean '--head-epochs' or '--fine-tune-epochs'"),
+        (("fit", "--bse", "vgg16"), "No such option '--bse'. Did you mean '--base'"),
+        (("fit", "a/", "--data", "b/"), "The data is given twice"),
+        (("features", "a/", "--data", "b/", "-o", "f.npz"), "The data is given twice"),
+        (("fit", "/none"), "there is no"),
         (("fits",), "Did you mean 'fit'"),
+        (("train", "--data", "photos"), "Did you mean 'fit'"),
+        (("trian",), "Did you mean 'fit'"),
         (("evaluate", "/none"), "There is no model"),
         (("predict", "/none"), "Missing argument"),
         (("predict", "/none", "none.jpg"), "names no file"),

@@ -166,7 +166,7 @@ def test_what_fails_after_training_does_not_cost_the_network(tiny_base, tmp_path
     assert {"recipe.json", "metrics.json", "splits.csv", "model.keras"} <= {
         file.name for file in (result.folder / "assets.extra").iterdir()
     }
-    assert "The version was not tested." in tables.run(result.metrics, result.recipe, str(result.folder))
+    assert "The version was not tested." in tables.run(result.metrics, result.recipe, str(result.folder), {})
     photo = draw((210, 50, 40), 99)
     photo.save(tmp_path / "a.png")
     assert kt.load(result.folder).predict([tmp_path / "a.png"])[0].label == "red"

@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 import click
 
 from keras_transfer.commands import data, modelling, serving  # noqa: F401 (they add their commands to the group)
-from keras_transfer.commands.shared import cli
+from keras_transfer.commands.group import cli
 from keras_transfer.support.errors import UserError
+from keras_transfer.support.program import program
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line: exit code 2 for a wrong option, 1 for work that failed, no traceback unless `--debug`."""
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
-    if not debug:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if debug:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0")
     try:
-        cli.main(arguments, prog_name=Path(sys.argv[0]).name, standalone_mode=False)
+        cli.main(arguments, prog_name=program(), standalone_mode=False)
     except UserError as error:
         if debug:
             raise

@@ -9,13 +9,14 @@ from typing import Any
 
 import click
 
-from keras_transfer.commands import tables
+from keras_transfer.commands import layout, tables
+from keras_transfer.commands.group import cli
 from keras_transfer.commands.shared import (
     BASE_OPTIONS,
-    cli,
+    data_argument,
     debug_option,
-    example,
     json_option,
+    one_source,
     quiet_option,
     recipe_of,
     recipe_options,
@@ -38,7 +39,7 @@ _CHECK_OPTIONS = (
 )
 
 
-@cli.command(epilog=example("check photos/ --html check.html --base resnet50"))
+@cli.command(example="check photos/ --html check.html --base resnet50")
 @click.argument("data")
 @click.option("--html", metavar="FILE", help="Write the report as a page with thumbnails.")
 @click.option("--convert", metavar="FOLDER", help="Write PNG or JPEG copies of images in formats that cannot be used.")
@@ -56,36 +57,37 @@ def check(
     from keras_transfer.studies.check.check import check as run
 
     found = run(recipe, options["base"] is not None, html, Progress(quiet), convert)
-    click.echo(json.dumps(found.record(), indent=2) if as_json else tables.check(found))
+    click.echo(json.dumps(found.record(), indent=2) if as_json else tables.check(found, layout.width()))
     if html is not None and not as_json:
         click.echo(f"Wrote {html}.")
 
 
-@cli.command(epilog=example("features --base resnet50 --data photos/ -o features.npz"))
+@cli.command(example="features photos/ --base resnet50 -o features.npz")
+@data_argument
 @partial(recipe_options, names=BASE_OPTIONS)
 @click.option("-o", "--output", required=True, metavar="FILE", help="The .npz file to write.")
 @json_option
 @quiet_option
 @debug_option
-def features(output: str, as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
+def features(photos: str | None, output: str, as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
     """Write the feature vectors of labelled images, for a classifier of your own."""
     file = Path(output)
     if file.suffix != ".npz" or not file.parent.is_dir():
         raise UsageError(f"--output must be an .npz file in a folder that exists. Received: {output!r}.")
-    recipe = recipe_of(options)
-    from keras_transfer.studies import features
+    recipe = recipe_of({**options, "data": one_source(photos, options["data"])})
+    from keras_transfer.studies.features import write
 
-    count, width = features.write(recipe, file, Progress(quiet))
+    count, width = write(recipe, file, Progress(quiet))
     report = {"file": output, "images": count, "features": width}
     click.echo(json.dumps(report) if as_json else f"Wrote {output}: {count} images, {width} features each.")
 
 
-@cli.command(epilog=example("cache --clear"))
+@cli.command(example="cache --clear")
 @click.option("--clear", is_flag=True, help="Delete all stored activations.")
 @json_option
 @debug_option
 def cache(clear: bool, as_json: bool, debug: bool) -> None:
-    """Show or clear the stored activations."""
+    """Show or clear the stored activations; the environment variable KERAS_TRANSFER_CACHE moves their folder."""
     from keras_transfer.compute import store
 
     if clear:
@@ -93,4 +95,4 @@ def cache(clear: bool, as_json: bool, debug: bool) -> None:
         click.echo(json.dumps({"freed_bytes": freed}) if as_json else f"Freed {freed / 1e6:.1f} MB.")
         return
     contents = store.contents()
-    click.echo(json.dumps(contents, indent=2) if as_json else tables.cache(contents))
+    click.echo(json.dumps(contents, indent=2) if as_json else tables.cache(contents, layout.width()))

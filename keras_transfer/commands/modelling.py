@@ -4,47 +4,68 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 import sys
 from typing import Any
 
 import click
 
-from keras_transfer.commands import tables
+from keras_transfer.commands import layout, tables
+from keras_transfer.commands.group import Option, cli
 from keras_transfer.commands.shared import (
-    cli,
+    data_argument,
     debug_option,
-    example,
     json_option,
     load,
+    one_source,
     quiet_option,
     recipe_of,
     recipe_options,
+    training_counts,
 )
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.paths import shown
 from keras_transfer.support.progress import Progress
 
+_FIT_EXAMPLES = {
+    "Data": "fit table.csv --columns label=breed --split 80/10/10",
+    "Network": "fit photos/ --base resnet50 --size 192",
+    "Head": "fit photos/ --dense 256 --dropout 0.3",
+    "Fine-tuning": "fit photos/ --thaw 2 --fine-tune-epochs 5",
+    "Speed and storage": "fit photos/ --precision float32 --cache-limit 5",
+    "Output": "fit photos/ --output saved_models/photos --keep 3",
+}
 
-@cli.command(epilog=example("fit --base mobilenet --data photos/ --output saved_models/photos"))
+
+@cli.command(example="fit photos/ --base mobilenet --output models/photos", section_examples=_FIT_EXAMPLES)
+@data_argument
 @recipe_options
-@click.option("--resume", is_flag=True, help="Back up after each epoch, and go on where an interrupted run left off.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    cls=Option,
+    section="Speed and storage",
+    help="Back up after each epoch, and go on where an interrupted run left off.",
+)
 @json_option
 @quiet_option
 @debug_option
-def fit(resume: bool, as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
-    """Transfer a base onto labelled images and write a version that serves."""
-    recipe = recipe_of(options)
+def fit(photos: str | None, resume: bool, as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
+    """Transfer a base onto labelled images (DATA, or --data) and write a version that serves."""
+    recipe = recipe_of({**options, "data": one_source(photos, options["data"])})
     from keras_transfer.run import fit as run
 
     result = run(recipe, Progress(quiet), resume)
     if as_json:
         click.echo(json.dumps({"folder": str(result.folder), **result.metrics}, indent=2))
     else:
-        click.echo(tables.run(result.metrics, result.recipe, str(result.folder)))
+        click.echo(
+            tables.run(
+                result.metrics, result.recipe, str(result.folder), training_counts(result.folder), layout.width()
+            )
+        )
 
 
-@cli.command(epilog=example("evaluate saved_models/photos --data photos/"))
+@cli.command(example="evaluate saved_models/photos --data photos/")
 @click.argument("model")
 @click.option("--data", help="Labelled images, as `fit` takes them. [default: what the model was fitted on]")
 @json_option
@@ -55,10 +76,14 @@ def evaluate(model: str, data: str | None, as_json: bool, quiet: bool, debug: bo
     classifier = load(model)
     report = classifier.evaluate(data, Progress(quiet))
     source = data or shown(classifier.metrics["data"]["source"])
-    click.echo(json.dumps(report, indent=2) if as_json else tables.evaluation(report, classifier.metrics, source))
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+    else:
+        training = training_counts(classifier.folder)
+        click.echo(tables.evaluation(report, classifier.metrics, source, training, layout.width()))
 
 
-@cli.command(epilog=example("predict saved_models/photos a.jpg 'more/*.png' folder/"))
+@cli.command(example="predict saved_models/photos a.jpg 'more/*.png' folder/")
 @click.argument("model")
 @click.argument("images", nargs=-1, required=True)
 @json_option
@@ -74,20 +99,20 @@ def predict(model: str, images: tuple[str, ...], as_json: bool, as_csv: bool, qu
     files = expand(images)
     classifier = load(model)
     predictions = classifier.predict(files, Progress(quiet))
+    records = [prediction.record() for prediction in predictions]
     if as_json:
-        records = [prediction.record() for prediction in predictions]
         click.echo(json.dumps({"model": str(classifier.folder), "predictions": records}, indent=2))
     elif as_csv:
         from keras_transfer.versions.predictions import write_predictions
 
         write_predictions(predictions, classifier.classes, sys.stdout)
     else:
-        click.echo(tables.predictions([prediction.record() for prediction in predictions], classifier.metrics))
+        click.echo(tables.predictions(records, classifier.metrics, layout.width()))
     if any(prediction.error for prediction in predictions):
         sys.exit(1)
 
 
-@cli.command(epilog=example("bases --json"))
+@cli.command(example="bases --json")
 @json_option
 @debug_option
 def bases(as_json: bool, debug: bool) -> None:
@@ -109,4 +134,4 @@ def bases(as_json: bool, debug: bool) -> None:
         ]
         click.echo(json.dumps(records, indent=2))
     else:
-        click.echo(tables.bases(table(), shutil.get_terminal_size().columns))
+        click.echo(tables.bases(table(), layout.width()))

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import click
 
-from keras_transfer.commands import tables
+from keras_transfer.commands import layout, tables
+from keras_transfer.commands.group import cli
 from keras_transfer.commands.shared import (
-    cli,
+    data_name,
     debug_option,
-    example,
     json_option,
     load_tensorflow_for,
     quiet_option,
@@ -26,7 +26,7 @@ from keras_transfer.support.paths import cache_folder
 from keras_transfer.support.progress import Progress
 
 
-@cli.command(epilog=example("serve saved_models/photos --embedded"))
+@cli.command(example="serve saved_models/photos --embedded")
 @click.argument("model")
 @click.option("--name", help="Of the model, in addresses. [default: its folder's name]")
 @click.option("--port", type=click.IntRange(1, 65535), default=8501, show_default=True, help="Of the REST paths.")
@@ -75,7 +75,7 @@ def _serve_embedded(model: Path, name: str, host: str, port: int, cors: str | No
         listen.run(app, listening, lambda: click.echo(line, err=True))
 
 
-@cli.command(epilog=example("request http://localhost:8501/v1/models/photos a.jpg b.png"))
+@cli.command(example="request http://localhost:8501/v1/models/photos a.jpg b.png")
 @click.argument("model_url")
 @click.argument("images", nargs=-1, required=True)
 @json_option
@@ -89,12 +89,12 @@ def request(model_url: str, images: tuple[str, ...], as_json: bool, debug: bool)
     if as_json:
         click.echo(json.dumps({"model": model_url, "predictions": records}, indent=2))
     else:
-        click.echo(tables.predictions(records, {}))
+        click.echo(tables.predictions(records, {}, layout.width()))
     if any(record.get("error") for record in records):
         sys.exit(1)
 
 
-@cli.command(epilog=example("export saved_models/photos --format litert --precision int8"))
+@cli.command(example="export saved_models/photos --format litert --precision int8")
 @click.argument("model")
 @click.option("--format", "kind", required=True, metavar="litert/onnx/openvino/keras", help="Form to write.")
 @click.option("--precision", default="float32", metavar="float32/float16/int8", help="[default: float32]")
@@ -125,7 +125,7 @@ def export(
     click.echo(json.dumps(dataclasses.asdict(report), indent=2) if as_json else tables.exported(report))
 
 
-@cli.command(epilog=example("models saved_models/"))
+@cli.command(example="models saved_models/")
 @click.argument("folder", default="saved_models")
 @json_option
 @debug_option
@@ -134,4 +134,9 @@ def models(folder: str, as_json: bool, debug: bool) -> None:
     from keras_transfer.versions.folders import listing
 
     found = listing(folder)
-    click.echo(json.dumps([dataclasses.asdict(one) for one in found], indent=2) if as_json else tables.models(found))
+    sources = [data_name(Path(version.model) / str(version.version)) for version in found]
+    if as_json:
+        records = [dataclasses.asdict(version) | {"data": name} for version, name in zip(found, sources, strict=True)]
+        click.echo(json.dumps(records, indent=2))
+    else:
+        click.echo(tables.models(found, sources, layout.width()))

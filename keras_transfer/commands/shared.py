@@ -1,39 +1,24 @@
-"""What the commands share: the group, options made from the recipe's fields, and how a model is loaded."""
+"""What the commands share: options made from the recipe's fields, and how a model is loaded."""
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import json
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from keras_transfer.recipe.recipe import Recipe, option_name
-from keras_transfer.support.errors import nearest
+from keras_transfer.commands.group import Option
+from keras_transfer.recipe.recipe import AUTO, Recipe, option_name
+from keras_transfer.support.errors import UsageError
 from keras_transfer.support.logs import import_tensorflow
-from keras_transfer.support.version import __version__
 
 if TYPE_CHECKING:
     from keras_transfer.versions.saved import SavedClassifier
-
-_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110, "auto_envvar_prefix": "KERAS_TRANSFER"}
-
-
-class Commands(click.Group):
-    """Commands that answer a user's mistake with one line, and an unknown name with the nearest right one."""
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """Name the nearest command for one that is not there."""
-        if args and self.get_command(ctx, args[0]) is None:
-            hint = nearest(args[0], self.list_commands(ctx))
-            raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx)
-        return super().resolve_command(ctx, args)
-
-
-def example(text: str) -> str:
-    """Return the last line of a command's help."""
-    return f"Example: python cli.py {text}"
-
 
 BASE_OPTIONS = (
     "base",
@@ -54,32 +39,49 @@ BASE_OPTIONS = (
 def recipe_options(command: Callable[..., Any], names: tuple[str, ...] = ()) -> Callable[..., Any]:
     """One option for each field of the recipe, or for those named, checked there, not here."""
     for field in reversed(dataclasses.fields(Recipe)):
-        if names and field.name not in names:
-            continue
-        if field.metadata.get("kind") == "flag":
-            command = click.option(option_name(field), field.name, is_flag=True, help=field.metadata["help"])(command)
-            continue
-        shown = "/".join(str(choice) for choice in field.metadata.get("choices", ())) or "VALUE"
-        note = (
-            ""
-            if "[default" in field.metadata["help"] or field.default in ("", None)
-            else f" [default: {field.default}]"
-        )
-        names_of = [*field.metadata.get("short", ()), option_name(field), field.name]
-        option = click.option(*names_of, metavar=shown, default=None, help=field.metadata["help"] + note)
-        command = option(command)
+        if not names or field.name in names:
+            command = _recipe_option(field)(command)
     return command
+
+
+def _recipe_option(field: dataclasses.Field[Any]) -> Callable[..., Any]:
+    rules, help = field.metadata, field.metadata["help"]
+    declared = [*rules.get("short", ()), option_name(field), field.name]
+    common: dict[str, Any] = {"cls": Option, "section": rules["section"]}
+    if rules.get("kind") == "flag":
+        return click.option(*declared, is_flag=True, help=help, **common)
+    if "[default" not in help and field.default not in ("", None):
+        help += f" [default: {field.default}]"
+    return click.option(*declared, metavar=_metavar(field), default=None, help=help, **common)
+
+
+_TYPES = {"int": "INTEGER", "float": "NUMBER", "split": "A/B/C", "widths": "N,N", "columns": "ROLE=NAME,..."}
+
+
+def _metavar(field: dataclasses.Field[Any]) -> str:
+    """Return what values an option takes: its choices, or its type and the words that may stand in its place."""
+    rules = field.metadata
+    if "choices" in rules:
+        return "|".join(rules["choices"])
+    words = [rules["also"]] if "also" in rules else []
+    if rules.get("kind") in ("int", "float") and field.default == AUTO:
+        words.append(AUTO)
+    return "|".join([_TYPES.get(rules.get("kind", ""), "TEXT"), *words])
+
+
+data_argument = click.argument("photos", metavar="[DATA]", required=False)
+
+
+def one_source(photos: str | None, data: str | None) -> str | None:
+    """Return the data of a command that takes it as an argument or as `--data`."""
+    if photos is not None and data is not None:
+        raise UsageError(f"The data is given twice: as {photos!r} and as --data {data!r}. Leave one of them out.")
+    return data if photos is None else photos
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 quiet_option = click.option("--quiet", is_flag=True, help="No progress.")
 debug_option = click.option("--debug", is_flag=True, help="Show the traceback of an error, and TensorFlow's log.")
-
-
-@click.group(cls=Commands, context_settings=_CONTEXT)
-@click.version_option(__version__, prog_name="keras-transfer")
-def cli() -> None:
-    """Point it at a folder of labelled images, get back a tested classifier that serves."""
 
 
 def load(model: str) -> SavedClassifier:
@@ -107,3 +109,25 @@ def recipe_of(options: dict[str, Any]) -> Recipe:
     if row is not None:
         row.thawed(recipe.thaw)
     return recipe
+
+
+def training_counts(version: Path) -> dict[str, int]:
+    """Return the training images of each class of a version; nothing of one that has no classes."""
+    extra = version / "assets.extra"
+    metrics = _metrics(version)
+    if metrics.get("task") != "classification" or not (extra / "splits.csv").is_file():
+        return {}
+    with (extra / "splits.csv").open(newline="", encoding="utf-8") as stream:
+        counts = Counter(row["label"] for row in csv.DictReader(stream) if row["split"] == "train")
+    return {name: counts[name] for name in metrics["data"]["classes"]}
+
+
+def data_name(version: Path) -> str:
+    """Return the last part of the name of what a version was fitted on."""
+    source = _metrics(version).get("data", {}).get("source", "?")
+    return source if "://" in source else Path(source).name or source
+
+
+def _metrics(version: Path) -> dict[str, Any]:
+    file = version / "assets.extra" / "metrics.json"
+    return json.loads(file.read_text("utf-8")) if file.is_file() else {}

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keras_transfer.commands.cautions import cautions
+from keras_transfer.commands.layout import NARROW, aligned, printable, wrapped
 from keras_transfer.network import imagenet
 from keras_transfer.network.bases import Base
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.paths import shown
+from keras_transfer.support.program import program
 
 if TYPE_CHECKING:
     from keras_transfer.exports.convert import Exported
@@ -22,25 +26,47 @@ if TYPE_CHECKING:
 _RANDOM = "Random weights: these numbers show that everything works, not what transfer gains."
 
 
-def run(metrics: dict[str, Any], recipe: Recipe, folder: str) -> str:
-    """What `fit` says at its end."""
+def run(metrics: dict[str, Any], recipe: Recipe, folder: str, training: Mapping[str, int], width: int = NARROW) -> str:
+    """What `fit` says at its end; `training` counts the training images of each class."""
     data, test = metrics["data"], metrics["test"]
     counts = f"{data['train']} / {data['validation']} / {data['test']}"
-    lines = [
-        f"{metrics['base']}, weights {metrics['weights']}, {metrics['size']} px, engine {metrics['engine']}, "
+    settings = [
+        f"{metrics['base']}, weights {shown(metrics['weights'])}, {metrics['size']} px, engine {metrics['engine']}, "
         f"{metrics['precision']}, seed {metrics['seed']}",
         f"{shown(data['source'])}: {_asked(metrics)}, {counts} images to train / validate / test{_left_out(data)}",
         *_choices(metrics, recipe),
-        "",
     ]
-    lines += [*_aligned(_phases(metrics["phases"])), *_exported(metrics["phases"])]
-    lines += [
+    results = [_scores(test, len(data["classes"])), *_folds(metrics.get("folds"))]
+    lines = [
+        *(wrapped(line, width, "  ") for line in settings),
         "",
-        *_scores(test),
-        *_folds(metrics.get("folds")),
+        *aligned(_phases(metrics["phases"])),
+        *(wrapped(line, width) for line in _exported(metrics["phases"])),
+        "",
+        *(wrapped(line, width) for line in [*results, *_warnings(metrics), *_cautions(test, training)]),
+        "",
         f"Wrote {folder} in {metrics['seconds']['total']:.0f} s.",
+        f"Model card: {folder}/assets.extra/README.md",
+        f"Records:    {folder}/assets.extra/ (metrics.json, history.csv, ...)",
+        "",
+        *_next(folder),
     ]
-    return "\n".join(lines + _warnings(metrics))
+    return "\n".join(lines)
+
+
+def _next(folder: str) -> list[str]:
+    """The commands that come after a fit, ready to copy."""
+    model = shlex.quote(str(Path(folder).parent))
+    return [
+        "Next:",
+        f"  {program()} predict {model} a.jpg",
+        f"  {program()} evaluate {model} --data more-photos/",
+        f"  {program()} serve {model} --embedded",
+    ]
+
+
+def _cautions(report: dict[str, Any], training: Mapping[str, int]) -> list[str]:
+    return [f"Warning: {line}" for line in cautions(report, training)]
 
 
 def _phases(phases: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
@@ -94,32 +120,42 @@ def _exported(phases: Sequence[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def evaluation(report: dict[str, Any], metrics: dict[str, Any], source: str) -> str:
-    """What `evaluate` says."""
+def evaluation(
+    report: dict[str, Any], metrics: dict[str, Any], source: str, training: Mapping[str, int], width: int = NARROW
+) -> str:
+    """What `evaluate` says; `training` counts the training images of each class."""
     head = f"{source}: {report['images']} images{_left_out({'rejected': len(report['rejected'])})}"
     if report["excluded_as_seen"]:
         head += f" ({report['excluded_as_seen']} that training saw are left out)"
-    return "\n".join([head, *_scores(report), *_warnings(metrics)])
+    scores = _scores(report, len(metrics.get("data", {}).get("classes", ())))
+    lines = [head, scores, *_warnings(metrics), *_cautions(report, training)]
+    return "\n".join(wrapped(line, width) for line in lines)
 
 
-def predictions(records: Sequence[dict[str, Any]], metrics: dict[str, Any]) -> str:
+def predictions(records: Sequence[dict[str, Any]], metrics: dict[str, Any], width: int = NARROW) -> str:
     """What `predict` says."""
     if any("value" in record for record in records):
         rows: list[tuple[str, ...]] = [("path", "value")]
-        rows += [(record["path"], record.get("error") or f"{record['value']:.6g}") for record in records]
+        rows += [(record["path"], f"{record['value']:.6g}" if "value" in record else "-") for record in records]
     else:
         rows = [("path", "label", "confidence")]
-        rows += [
-            (record["path"], record.get("label", "-"), record.get("error") or f"{record['confidence']:.3f}")
-            for record in records
-        ]
-    return "\n".join(_aligned(rows) + _warnings(metrics))
+        for record in records:
+            if record.get("error"):
+                rows.append((record["path"], "-", "-"))
+            else:
+                rows.append((record["path"], record["label"] or "(none)", f"{record['confidence']:.3f}"))
+    faults = [
+        wrapped(printable(f"{record['path']}: {record['error']}"), width, "  ")
+        for record in records
+        if record.get("error")
+    ]
+    return "\n".join([*aligned(rows, width, (0, 1)), *[""] * bool(faults), *faults, *_warnings(metrics)])
 
 
 _MOST_FINDINGS = 8  # Of a kind, in the terminal.
 
 
-def check(found: Findings) -> str:
+def check(found: Findings, width: int = NARROW) -> str:
     """What `check` says."""
     from keras_transfer.studies.check.findings import KINDS
 
@@ -132,12 +168,12 @@ def check(found: Findings) -> str:
             (name, str(count), *(str(found.splits[split].get(name, 0)) for split in splits))
             for name, count in found.classes.items()
         ]
-        lines += ["", *_aligned(rows)]
+        lines += ["", *aligned(rows, width, (0,))]
     if found.rejected:
         lines += [
             "",
             "Cannot be used:",
-            *_first([f"  {_short(found, path)} {reason}" for path, reason in found.rejected]),
+            *_first([f"  {_short(found, path)} {reason}" for path, reason in found.rejected], width),
         ]
     for kind, meaning in KINDS.items():
         of_kind = [one for one in found.warnings if one.kind == kind]
@@ -145,7 +181,7 @@ def check(found: Findings) -> str:
             lines += [
                 "",
                 f"{kind} ({len(of_kind)}): {meaning}",
-                *_first([f"  {_finding(found, one)}" for one in of_kind]),
+                *_first([f"  {_finding(found, one)}" for one in of_kind], width),
             ]
     low, middle, high = found.sizes["short_side"]
     lines += [
@@ -153,16 +189,16 @@ def check(found: Findings) -> str:
         f"Short sides of {low:.0f} to {high:.0f} px, median {middle:.0f}: --size {found.advised_size} advised.",
     ]
     if found.converted is not None:
-        lines += _converted(found.converted)
+        lines += _converted(found.converted, width)
     if not found.labels_checked:
         lines.append("Labels were not checked: --base names a network to check them with.")
     return "\n".join(lines)
 
 
-def _converted(copies: Converted) -> list[str]:
+def _converted(copies: Converted, width: int) -> list[str]:
     refused = [f"  {name} cannot be converted ({why})" for name, why in copies.refused]
     where = f" in {copies.folder}" if copies.written else ""
-    return ["", f"Wrote {len(copies.written)} converted copies{where}.", *_first(refused)]
+    return ["", f"Wrote {len(copies.written)} converted copies{where}.", *_first(refused, width)]
 
 
 def _short(found: Findings, path: str) -> str:
@@ -176,9 +212,10 @@ def _finding(found: Findings, one: Warned) -> str:
     return f"{shown}: {one.detail}" if shown else one.detail
 
 
-def _first(lines: list[str]) -> list[str]:
+def _first(lines: list[str], width: int) -> list[str]:
     rest = len(lines) - _MOST_FINDINGS
-    return lines if rest <= 0 else [*lines[:_MOST_FINDINGS], f"  and {rest} more (--json and --html show all)"]
+    more = [f"  and {rest} more (--json and --html show all)"] * (rest > 0)
+    return [wrapped(line, width, "    ") for line in lines[:_MOST_FINDINGS]] + more
 
 
 def exported(report: Exported) -> str:
@@ -194,23 +231,28 @@ def exported(report: Exported) -> str:
     )
 
 
-def models(versions: Sequence[Version]) -> str:
-    """What `models` says."""
+def models(versions: Sequence[Version], sources: Sequence[str], width: int = NARROW) -> str:
+    """What `models` says; `sources` are the names of what the versions were fitted on."""
     if not versions:
         return "There are no models."
-    rows = [("model", "version", "base", "weights", "test", "score", "MB", "written")]
-    for one in versions:
-        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.modified))
-        name, score = one.score
-        size = f"{one.bytes / 1e6:.1f}"
-        rows.append((one.model, str(one.version), one.base, one.weights, name, f"{score:.3f}", size, when))
-    return "\n".join(_aligned(rows))
+    rows = [("model", "base", "data", "weights", "test", "MB", "written")]
+    for version, source in zip(versions, sources, strict=True):
+        name, score = version.score
+        rows.append(
+            (
+                f"{version.model}/{version.version}",
+                version.base,
+                source,
+                version.weights,
+                f"{name} {score:.3f}" if name == "r2" else f"{score:.3f}" if name else "-",
+                f"{version.bytes / 1e6:.1f}",
+                time.strftime("%Y-%m-%d", time.localtime(version.modified)),
+            )
+        )
+    return "\n".join(aligned(rows, width, (0, 1, 2, 3)))
 
 
-_SMALLEST_WIDTH = 80  # Of a terminal that a table of bases is made for.
-
-
-def bases(rows: Sequence[Base], width: int = _SMALLEST_WIDTH) -> str:
+def bases(rows: Sequence[Base], width: int = NARROW) -> str:
     """What `bases` says, by use, in at most so many columns: details that do not fit are left out."""
     cells = [("base", "", "top-1", "MB", "px", "GFLOPs", "stored")]
     details = [("M weights", "features", "thaws", "blocks, from the top down")]
@@ -223,8 +265,8 @@ def bases(rows: Sequence[Base], width: int = _SMALLEST_WIDTH) -> str:
         shown = " ".join(names[:6]) + (" ..." if len(names) > 6 else "")
         details.append((f"{base.parameters / 1e6:.1f}", str(base.features), base.top, shown))
     for count in range(len(details[0]), -1, -1):
-        lines = _aligned([(*row, *more[:count]) for row, more in zip(cells, details, strict=True)])
-        if max(map(len, lines)) <= max(width, _SMALLEST_WIDTH):
+        lines = aligned([(*row, *more[:count]) for row, more in zip(cells, details, strict=True)])
+        if max(map(len, lines)) <= max(width, NARROW):
             break
     heading, *lines = lines
     page, use = [heading], ""
@@ -241,7 +283,7 @@ _BASES_NOTES = (
 )
 
 
-def cache(records: Sequence[dict[str, Any]]) -> str:
+def cache(records: Sequence[dict[str, Any]], width: int = NARROW) -> str:
     """What `cache` says."""
     if not records:
         return "No activations are stored."
@@ -252,7 +294,9 @@ def cache(records: Sequence[dict[str, Any]]) -> str:
         rows.append(
             (key["base"], key["boundary"], str(key["size"]), str(key["view"]), str(record["images"]), size, used)
         )
-    return "\n".join([*_aligned(rows), f"{sum(record['bytes'] for record in records) / 1e9:.2f} GB in all."])
+    return "\n".join(
+        [*aligned(rows, width, (0, 1)), f"{sum(record['bytes'] for record in records) / 1e9:.2f} GB in all."]
+    )
 
 
 _NAMES = {
@@ -300,59 +344,29 @@ def _folds(folds: dict[str, Any] | None) -> list[str]:
     return [f"{folds['count']} folds: test {name} {mean:.3f}, standard deviation {spread:.3f} ({each})."]
 
 
-def _scores(report: dict[str, Any]) -> list[str]:
+def _scores(report: dict[str, Any], classes: int) -> str:
     if not report["images"]:
-        return ["The version was not tested."]
+        return "The version was not tested."
     if "root_mean_squared_error" in report:
-        return [
+        return (
             f"Test mean absolute error {report['mean_absolute_error']:.4g}, root mean squared error "
             f"{report['root_mean_squared_error']:.4g}, R2 {report['r2']:.3f} ({report['images']} images)."
-        ]
+        )
     if "exact_match" in report:
         low, high = report["exact_match_interval"]
-        return [
+        return (
             f"Test mean average precision {report['mean_average_precision']:.3f}, macro F1 {report['macro_f1']:.3f}, "
-            f"micro F1 {report['micro_f1']:.3f},",
-            f"every label right {report['exact_match']:.3f} (95% interval {low:.3f} to {high:.3f}, "
-            f"{report['images']} images), loss {report['loss']:.3f}.",
-        ]
+            f"micro F1 {report['micro_f1']:.3f}, every label right {report['exact_match']:.3f} "
+            f"(95% interval {low:.3f} to {high:.3f}, {report['images']} images), loss {report['loss']:.3f}."
+        )
     low, high = report["accuracy_interval"]
-    return [
+    top5 = f"top-5 {report['top5_accuracy']:.3f}, " if classes > 5 else ""
+    return (
         f"Test accuracy {report['accuracy']:.3f} (95% interval {low:.3f} to {high:.3f}, {report['images']} images), "
-        f"top-5 {report['top5_accuracy']:.3f}, macro F1 {report['macro_f1']:.3f},",
-        f"loss {report['loss']:.3f}, expected calibration error {report['expected_calibration_error']:.3f}.",
-    ]
+        f"{top5}macro F1 {report['macro_f1']:.3f}, loss {report['loss']:.3f}, "
+        f"expected calibration error {report['expected_calibration_error']:.3f}."
+    )
 
 
 def _warnings(metrics: dict[str, Any]) -> list[str]:
     return [_RANDOM] if metrics.get("weights") == "random" else []
-
-
-# What embeds or overrides a direction of writing: https://www.unicode.org/reports/tr9/.
-_TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
-
-
-def printable(text: str) -> str:
-    """Return text with `?` for what would move a terminal's cursor, change its colours or turn its lines round."""
-    return "".join("?" if _moves_cursor(letter) else letter for letter in text)
-
-
-def _moves_cursor(letter: str) -> bool:
-    return unicodedata.category(letter) in ("Cc", "Zl", "Zp") or unicodedata.bidirectional(letter) in _TURNS
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Left-align words, right-align columns whose cells below the heading are all numbers."""
-    rows = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    numbers = [
-        all(cell.replace(",", "").replace(".", "", 1).isdigit() for cell in column[1:])
-        for column in zip(*rows, strict=True)
-    ]
-    return [
-        "  ".join(
-            cell.rjust(width) if number else cell.ljust(width)
-            for cell, width, number in zip(row, widths, numbers, strict=True)
-        ).rstrip()
-        for row in rows
-    ]

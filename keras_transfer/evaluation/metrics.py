@@ -47,6 +47,7 @@ def classification(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, A
         "loss": float(log_loss(labels, clipped / clipped.sum(1, keepdims=True), labels=np.arange(classes))),
         "expected_calibration_error": calibration_error(probabilities.max(1), answers == labels),
         "images": len(labels),
+        "counts": np.bincount(labels, minlength=classes).tolist(),  # Images of each class.
     }
 
 

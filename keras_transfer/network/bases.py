@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keras_transfer.support.errors import UsageError, nearest
+from keras_transfer.support.program import program
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def find(name: str) -> Base:
     """
     key = name.lower().replace("-", "").replace("_", "")
     if key not in TABLE:
-        raise UsageError(f"--base: there is no base {name!r}.{nearest(key, TABLE)} See: python cli.py bases.")
+        raise UsageError(f"--base: there is no base {name!r}.{nearest(key, TABLE)} See: {program()} bases.")
     return TABLE[key]
 
 

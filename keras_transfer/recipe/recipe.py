@@ -7,27 +7,55 @@ and a check each stand once. This module must not import TensorFlow: option erro
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from keras_transfer.support.errors import UsageError, nearest
+from keras_transfer.support.errors import UsageError, nearest, nearest_options
 
+T = TypeVar("T")
 AUTO = "auto"
 METHODS = ("two-phase", "frozen", "full")  # The first is the default.
 _ROLES = ("path", "label", "labels", "split")  # Of a table's columns.
 SOLVERS = ("newton-cg", "lbfgs")  # Of a linear head, by scikit-learn's names; the first is the default.
 
 
-def _option(default: Any, help: str, **rules: Any) -> Any:
-    return dataclasses.field(default=default, metadata={"help": help, **rules})
+def _option(section: str, default: Any, help: str, **rules: Any) -> Any:
+    return dataclasses.field(default=default, metadata={"section": section, "help": help, **rules})
+
+
+# An option, by the section of the help that it stands in.
+_data = functools.partial(_option, "Data")
+_network = functools.partial(_option, "Network")
+_head = functools.partial(_option, "Head")
+_fine_tuning = functools.partial(_option, "Fine-tuning")
+_speed = functools.partial(_option, "Speed and storage")
+_output = functools.partial(_option, "Output")
 
 
 def _words(*choices: str) -> dict[str, Any]:
     return {"choices": choices}
 
 
+def _with_hints(recipe: type[T]) -> type[T]:
+    """Let a keyword that is no field be refused as the command line refuses an option."""
+    initialize = recipe.__init__
+
+    @functools.wraps(initialize)
+    def checked(self: Any, *values: Any, **options: Any) -> None:
+        names = [field.name for field in dataclasses.fields(recipe)]  # type: ignore[arg-type]
+        for name in options:
+            if name not in names:
+                raise UsageError(f"No such option {name!r}.{nearest_options(name, names)}")
+        initialize(self, *values, **options)
+
+    recipe.__init__ = checked  # type: ignore[method-assign]
+    return recipe
+
+
+@_with_hints
 @dataclass(frozen=True)
 class Recipe:
     """What to transfer, onto what, and how.
@@ -36,66 +64,109 @@ class Recipe:
     training images and classes. Values may be given as the command line gives them (`"70/15/15"`,
     `"256,128"`, `"3"`); they are stored parsed.
 
+    Attributes:
+        base: Base to transfer: a name from `bases`, or a .keras or .h5 model.
+        data: Folder or .zip of class folders, CSV, .npz or TFRecord files, tfds:NAME, or 'digits'.
+        task: What labels are.
+        columns: Columns of a CSV file, as path=id,label=breed.
+        encoding: Of a CSV file's text, as cp1252. [default: UTF-8]
+        group_by: CSV column whose equal cells stay in one split.
+        group_duplicates: Keep near duplicates in one split.
+        strict: Stop at a file that cannot be decoded, instead of leaving it out.
+        max_pixels: Largest picture that is decoded, width times height.
+        allow_outside: Let a CSV name files outside of its folder.
+        tfds_dir: Folder of data sets that tensorflow-datasets has prepared.
+        weights: 'imagenet', 'random', a weights file, or an earlier run.
+        output: Where versions go. [default: saved_models/DATA-BASE]
+        keep: Versions of the model to keep; older ones go.
+        size: Side of the input image in pixels.
+        resize: How a photo becomes a square.
+        split: Train/validation/test shares.
+        folds: Also cross-validate in so many folds.
+        class_weights: Weigh rare classes more in training.
+        seed: Seed of splits, weights, order and augmentation.
+        method: How to transfer: a head and then the top blocks, the head alone, or all at once.
+        pooling: From feature map to vector.
+        dense: Hidden Dense layers of the head, as 256,128.
+        dropout: Dropout before each Dense layer of the head.
+        l2: L2 penalty on the head's kernels (trained heads).
+        head_solver: Solve a linear head, or train it.
+        head_epochs: Epochs of phase 1; a number means adam.
+        head_lr: Learning rate of phase 1.
+        thaw: What phase 2 trains: N top blocks, a block's name, 'all' or 'none'.
+        fine_tune_epochs: Epochs of phase 2.
+        fine_tune_lr: Peak learning rate of phase 2.
+        weight_decay: Weight decay of AdamW in phase 2.
+        label_smoothing: Label smoothing in phase 2.
+        patience: Epochs without gain before stopping, or 'none'.
+        refit: Train once more on training and validation images: the solved head, whatever is exported, or
+            nothing.
+        augment: Augmentation of training images.
+        views: Augmented views stored of each image, or 'fresh'.
+        batch_size: Images per training step.
+        engine: What runs the frozen part.
+        precision: Arithmetic of training.
+        xla: Compile with XLA.
+        cache_limit: Disk for stored activations, in GB.
+
     Raises:
         UsageError: naming the option, the value received, and the nearest right one.
     """
 
-    base: str = _option("vgg16", "Base to transfer: a name from `bases`, or a .keras or .h5 model.")
-    data: str = _option(
-        "digits", "Folder or .zip of class folders, CSV, .npz or TFRecord files, tfds:NAME, or 'digits'."
-    )
-    task: str = _option(AUTO, "What labels are.", **_words(AUTO, "classification", "multi-label", "regression"))
-    columns: str = _option("", "Columns of a CSV file, as path=id,label=breed.", kind="columns")
-    encoding: str = _option("", "Of a CSV file's text, as cp1252. [default: UTF-8]", kind="text")
-    group_by: str = _option("", "CSV column whose equal cells stay in one split.", kind="text")
-    group_duplicates: bool = _option(False, "Keep near duplicates in one split.", kind="flag")
-    strict: bool = _option(False, "Stop at a file that cannot be decoded, instead of leaving it out.", kind="flag")
-    max_pixels: int = _option(100_000_000, "Largest picture that is decoded, width times height.", kind="int", low=1)
-    allow_outside: bool = _option(False, "Let a CSV name files outside of its folder.", kind="flag")
-    tfds_dir: str = _option("", "Folder of data sets that tensorflow-datasets has prepared.", kind="text")
-    weights: str = _option("imagenet", "'imagenet', 'random', a weights file, or an earlier run.")
-    output: str = _option(AUTO, "Where versions go. [default: saved_models/DATA-BASE]", short=("-o",))
-    keep: int | str = _option("all", "Versions of the model to keep; older ones go.", kind="int", low=1, also="all")
-    size: int | str = _option(AUTO, "Side of the input image in pixels.", kind="int", low=16)
-    resize: str = _option("crop", "How a photo becomes a square.", **_words("crop", "squash", "pad"))
-    split: tuple[float, float, float] | str = _option("70/15/15", "Train/validation/test shares.", kind="split")
-    folds: int | str = _option("none", "Also cross-validate in so many folds.", kind="int", low=3, also="none")
-    class_weights: str = _option("none", "Weigh rare classes more in training.", **_words("none", "balanced"))
-    seed: int = _option(0, "Seed of splits, weights, order and augmentation.", kind="int", low=0)
-    method: str = _option(
+    base: str = _network("vgg16", "Base to transfer: a name from `bases`, or a .keras or .h5 model.")
+    data: str = _data("digits", "Folder or .zip of class folders, CSV, .npz or TFRecord files, tfds:NAME, or 'digits'.")
+    task: str = _data(AUTO, "What labels are.", **_words(AUTO, "classification", "multi-label", "regression"))
+    columns: str = _data("", "Columns of a CSV file, as path=id,label=breed.", kind="columns")
+    encoding: str = _data("", "Of a CSV file's text, as cp1252. [default: UTF-8]", kind="text")
+    group_by: str = _data("", "CSV column whose equal cells stay in one split.", kind="text")
+    group_duplicates: bool = _data(False, "Keep near duplicates in one split.", kind="flag")
+    strict: bool = _data(False, "Stop at a file that cannot be decoded, instead of leaving it out.", kind="flag")
+    max_pixels: int = _data(100_000_000, "Largest picture that is decoded, width times height.", kind="int", low=1)
+    allow_outside: bool = _data(False, "Let a CSV name files outside of its folder.", kind="flag")
+    tfds_dir: str = _data("", "Folder of data sets that tensorflow-datasets has prepared.", kind="text")
+    weights: str = _network("imagenet", "'imagenet', 'random', a weights file, or an earlier run.")
+    output: str = _output(AUTO, "Where versions go. [default: saved_models/DATA-BASE]", short=("-o",))
+    keep: int | str = _output("all", "Versions of the model to keep; older ones go.", kind="int", low=1, also="all")
+    size: int | str = _network(AUTO, "Side of the input image in pixels.", kind="int", low=16)
+    resize: str = _network("crop", "How a photo becomes a square.", **_words("crop", "squash", "pad"))
+    split: tuple[float, float, float] | str = _data("70/15/15", "Train/validation/test shares.", kind="split")
+    folds: int | str = _data("none", "Also cross-validate in so many folds.", kind="int", low=3, also="none")
+    class_weights: str = _data("none", "Weigh rare classes more in training.", **_words("none", "balanced"))
+    seed: int = _data(0, "Seed of splits, weights, order and augmentation.", kind="int", low=0)
+    method: str = _network(
         METHODS[0],
         "How to transfer: a head and then the top blocks, the head alone, or all at once.",
         **_words(*METHODS),
     )
-    pooling: str = _option("avg", "From feature map to vector.", **_words("avg", "max", "flatten"))
-    dense: tuple[int, ...] | str = _option("", "Hidden Dense layers of the head, as 256,128.", kind="widths")
-    dropout: float = _option(0.0, "Dropout before each Dense layer of the head.", kind="float", low=0, high=0.95)
-    l2: float = _option(0.0, "L2 penalty on the head's kernels (trained heads).", kind="float", low=0)
-    head_solver: str = _option(AUTO, "Solve a linear head, or train it.", **_words(AUTO, *SOLVERS, "adam"))
-    head_epochs: int | str = _option(AUTO, "Epochs of phase 1; a number means adam.", kind="int", low=1)
-    head_lr: float | str = _option(AUTO, "Learning rate of phase 1.", kind="float", low=1e-8)
-    thaw: str = _option(AUTO, "What phase 2 trains: N top blocks, a block's name, 'all' or 'none'.")
-    fine_tune_epochs: int | str = _option(AUTO, "Epochs of phase 2.", kind="int", low=0)
-    fine_tune_lr: float | str = _option(AUTO, "Peak learning rate of phase 2.", kind="float", low=1e-8)
-    weight_decay: float = _option(0.0, "Weight decay of AdamW in phase 2.", kind="float", low=0, high=1)
-    label_smoothing: float | str = _option(AUTO, "Label smoothing in phase 2.", kind="float", low=0, high=0.9)
-    patience: int | str = _option(
+    pooling: str = _network("avg", "From feature map to vector.", **_words("avg", "max", "flatten"))
+    dense: tuple[int, ...] | str = _head("", "Hidden Dense layers of the head, as 256,128.", kind="widths")
+    dropout: float = _head(0.0, "Dropout before each Dense layer of the head.", kind="float", low=0, high=0.95)
+    l2: float = _head(0.0, "L2 penalty on the head's kernels (trained heads).", kind="float", low=0)
+    head_solver: str = _head(AUTO, "Solve a linear head, or train it.", **_words(AUTO, *SOLVERS, "adam"))
+    head_epochs: int | str = _head(AUTO, "Epochs of phase 1; a number means adam.", kind="int", low=1)
+    head_lr: float | str = _head(AUTO, "Learning rate of phase 1.", kind="float", low=1e-8)
+    thaw: str = _fine_tuning(AUTO, "What phase 2 trains: N top blocks, a block's name, 'all' or 'none'.")
+    fine_tune_epochs: int | str = _fine_tuning(AUTO, "Epochs of phase 2.", kind="int", low=0)
+    fine_tune_lr: float | str = _fine_tuning(AUTO, "Peak learning rate of phase 2.", kind="float", low=1e-8)
+    weight_decay: float = _fine_tuning(0.0, "Weight decay of AdamW in phase 2.", kind="float", low=0, high=1)
+    label_smoothing: float | str = _fine_tuning(AUTO, "Label smoothing in phase 2.", kind="float", low=0, high=0.9)
+    patience: int | str = _fine_tuning(
         AUTO, "Epochs without gain before stopping, or 'none'.", kind="int", low=1, also="none"
     )
-    refit: str = _option(
+    refit: str = _fine_tuning(
         AUTO,
         "Train once more on training and validation images: the solved head, whatever is exported, or nothing.",
         **_words(AUTO, "head", "on", "off"),
     )
-    augment: str = _option("default", "Augmentation of training images.", **_words("none", "default"))
-    views: int | str = _option(
+    augment: str = _fine_tuning("default", "Augmentation of training images.", **_words("none", "default"))
+    views: int | str = _fine_tuning(
         AUTO, "Augmented views stored of each image, or 'fresh'.", kind="int", low=1, also="fresh"
     )
-    batch_size: int | str = _option(AUTO, "Images per training step.", kind="int", low=1)
-    engine: str = _option(AUTO, "What runs the frozen part.", **_words(AUTO, "tensorflow", "openvino"))
-    precision: str = _option(AUTO, "Arithmetic of training.", **_words(AUTO, "float32", "bfloat16", "float16"))
-    xla: str = _option(AUTO, "Compile with XLA.", **_words(AUTO, "on", "off"))
-    cache_limit: float = _option(20.0, "Disk for stored activations, in GB.", kind="float", low=0)
+    batch_size: int | str = _fine_tuning(AUTO, "Images per training step.", kind="int", low=1)
+    engine: str = _speed(AUTO, "What runs the frozen part.", **_words(AUTO, "tensorflow", "openvino"))
+    precision: str = _speed(AUTO, "Arithmetic of training.", **_words(AUTO, "float32", "bfloat16", "float16"))
+    xla: str = _speed(AUTO, "Compile with XLA.", **_words(AUTO, "on", "off"))
+    cache_limit: float = _speed(20.0, "Disk for stored activations, in GB.", kind="float", low=0)
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

@@ -23,36 +23,42 @@ if TYPE_CHECKING:
 
 
 def write(recipe: Recipe, file: Path, progress: Progress) -> tuple[int, int]:
-    """Write `features` float32 `[N, D]`, `labels`, `paths` and `classes` (strings) of all images to an `.npz` file.
-
-    Args:
-        recipe: Gives base, weights, data, size, pooling, resizing, precision and engine.
-        file: Appears whole or not at all.
-        progress: Hears of the pass.
+    """Write what `arrays` returns to an `.npz` file, which appears whole or not at all.
 
     Returns:
         N and D.
     """
-    found = prepare.prepare(recipe, progress)
-    logs.import_tensorflow()
-    found = prepare.decodable(found, progress)
-    examples, digests = found.examples, found.digests
-    vectors, source = compute(recipe, examples, digests, progress)
-    names = np.asarray(examples.classes)
+    embeddings = arrays(recipe, progress)
     try:
-        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".writing-", suffix=".npz", delete=False) as beside:
-            np.savez(
-                beside,
-                features=vectors,
-                labels=names[examples.labels] if examples.task == CLASSIFICATION else examples.labels,
-                paths=np.asarray(list(examples.paths)),
-                classes=names,
-                weights=np.asarray(source.weights),
-            )
-        os.replace(beside.name, file)
+        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".writing-", suffix=".npz", delete=False) as staging:
+            np.savez(staging, **embeddings)  # type: ignore[arg-type]
+        os.replace(staging.name, file)
     except OSError as error:
         raise UserError(f"{file} cannot be written ({error.strerror}).") from error
-    return vectors.shape[0], vectors.shape[1]
+    images, width = embeddings["features"].shape
+    return images, width
+
+
+def arrays(recipe: Recipe, progress: Progress) -> dict[str, np.ndarray]:
+    """Return `features` float32 `[N, D]`, `labels`, `paths`, `classes` and `weights` (strings) of all images.
+
+    Args:
+        recipe: Gives base, weights, data, size, pooling, resizing, precision and engine.
+        progress: Hears of the pass.
+    """
+    prepared = prepare.prepare(recipe, progress)
+    logs.import_tensorflow()
+    prepared = prepare.decodable(prepared, progress)
+    examples = prepared.examples
+    vectors, source = compute(recipe, examples, prepared.digests, progress)
+    names = np.asarray(examples.classes)
+    return {
+        "features": vectors,
+        "labels": names[examples.labels] if examples.task == CLASSIFICATION else examples.labels,
+        "paths": np.asarray(list(examples.paths)),
+        "classes": names,
+        "weights": np.asarray(source.weights),
+    }
 
 
 def compute(

@@ -59,3 +59,49 @@ def nearest(value: object, allowed: Iterable[str]) -> str:
     meaning = _MEANINGS.get(word.replace("-", "").replace("_", ""))
     close = [meaning] if meaning in words else difflib.get_close_matches(word, words, n=1, cutoff=0.5)
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+# What other programs call an option, by the fields of the recipe, which have `_` where the command line has `-`.
+_OPTIONS_MEANT = {
+    "arch": ("base",),
+    "architecture": ("base",),
+    "backbone": ("base",),
+    "batch": ("batch_size",),
+    "bs": ("batch_size",),
+    "dataset": ("data",),
+    "early_stopping": ("patience",),
+    "epochs": ("head_epochs", "fine_tune_epochs"),
+    "freeze": ("thaw",),
+    "image_size": ("size",),
+    "img_size": ("size",),
+    "imgsz": ("size",),
+    "learning_rate": ("head_lr", "fine_tune_lr"),
+    "lr": ("head_lr", "fine_tune_lr"),
+    "model": ("base",),
+    "optimizer": ("head_solver",),
+    "out": ("output",),
+    "output_dir": ("output",),
+    "random_state": ("seed",),
+    "test_split": ("split",),
+    "unfreeze": ("thaw",),
+    "val_split": ("split",),
+    "validation_split": ("split",),
+    "wd": ("weight_decay",),
+}
+
+
+def nearest_options(word: str, allowed: Iterable[str]) -> str:
+    """Return ` Did you mean 'x' or 'y'?` for the allowed options closest in meaning or letters, or an empty string.
+
+    Args:
+        word: As the user spelled it, `--learning-rate` or `learning_rate`.
+        allowed: All options, in that spelling.
+    """
+    names = {_field(name): name for name in allowed}
+    meant = [field for field in _OPTIONS_MEANT.get(_field(word), ()) if field in names]
+    meant = meant or difflib.get_close_matches(_field(word), names, n=1)
+    return f" Did you mean {' or '.join(repr(names[field]) for field in meant)}?" if meant else ""
+
+
+def _field(option: str) -> str:
+    return option.lower().lstrip("-").replace("-", "_")

@@ -18,7 +18,8 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow and Keras; where TF_CPP_MIN_LOG_LEVEL asks for silence, without what C++ writes meanwhile."""
+    """Import TensorFlow and Keras without what C++ writes meanwhile, unless TF_CPP_MIN_LOG_LEVEL is set otherwise."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "tensorflow" in sys.modules or not _silent():
         import tensorflow
 

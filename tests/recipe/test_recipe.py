@@ -1,3 +1,7 @@
+import dataclasses
+import inspect
+import re
+
 import pytest
 
 from keras_transfer.recipe.recipe import Recipe
@@ -56,3 +60,22 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one():
 def test_a_wrong_value_is_named_with_what_would_be_right(changes, words):
     with pytest.raises(UsageError, match=words):
         Recipe(**changes)
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [("bse", "Did you mean 'base'"), ("lr", "Did you mean 'head_lr' or 'fine_tune_lr'"), ("nothing_near", "")],
+)
+def test_unknown_keyword_gets_a_hint(word, hint):
+    with pytest.raises(UsageError, match=f"No such option '{word}'.*{hint}"):
+        Recipe(**{word: "x"})
+
+
+def test_editors_see_the_fields():
+    assert list(inspect.signature(Recipe).parameters) == [field.name for field in dataclasses.fields(Recipe)]
+
+
+def test_docstring_describes_every_field_as_the_help_does():
+    text = re.search(r"Attributes:\n(.*?)\n\n", inspect.getdoc(Recipe), re.DOTALL)[1]
+    described = [" ".join(entry.split()) for entry in re.split(r"\n    (?=\w+: )", "\n" + text)[1:]]
+    assert described == [f"{field.name}: {field.metadata['help']}" for field in dataclasses.fields(Recipe)]

@@ -1,0 +1,185 @@
+"""The functions of the package: what the commands do, called from Python."""
+
+from __future__ import annotations
+
+import csv
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keras_transfer import run
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.errors import UsageError
+from keras_transfer.support.logs import import_tensorflow
+from keras_transfer.support.progress import Progress
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from keras_transfer.exports.convert import Exported
+    from keras_transfer.versions.folders import Version
+    from keras_transfer.versions.saved import SavedClassifier
+
+
+class Result(run.Result):
+    """What a run made.
+
+    Attributes:
+        folder: The new version.
+        metrics: As in its `metrics.json`.
+        recipe: Complete, as it ran.
+    """
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """Rows of the version's `history.csv`: a dict an epoch, with numbers as numbers and no key where a cell is
+        empty. Empty if the run could not write it.
+        """
+        file = self.folder / "assets.extra" / "history.csv"
+        if not file.is_file():
+            return []
+        with file.open(newline="", encoding="utf-8") as stream:
+            return [{key: _number(cell) for key, cell in row.items() if cell} for row in csv.DictReader(stream)]
+
+    @cached_property
+    def model(self) -> SavedClassifier:
+        """The version, loaded when first asked for."""
+        return load(self.folder)
+
+    def __repr__(self) -> str:
+        test = self.metrics["test"]
+        score = next((f", {name} {test[name]:.3f}" for name in ("accuracy", "r2") if name in test), "")
+        return f"<Result {self.folder}: {self.metrics['base']}{score} on {test['images']} test images>"
+
+
+def _number(cell: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(cell)
+        except ValueError:
+            continue
+    return cell
+
+
+def fit(
+    recipe: Recipe | str | Path | None = None,
+    progress: Progress | None = None,
+    resume: bool = False,
+    **options: Any,
+) -> Result:
+    """Transfer a base onto labelled images and write a version that serves.
+
+        kt.fit("photos/", base="resnet50")
+        kt.fit(kt.Recipe(data="photos/", base="resnet50"))
+
+    Args:
+        recipe: What to do; or the data alone, as `Recipe.data`.
+        progress: What to tell meanwhile; by default, a terminal.
+        resume: Keep the state after each epoch, and go on where an interrupted run of the same recipe left off.
+        options: Fields of `Recipe`; of a recipe that is given, those to change.
+
+    Raises:
+        UserError: with one line that says what is wrong, where, and what to do. Nothing is left behind then.
+    """
+    return Result(**vars(run.fit(_recipe(recipe, options), progress, resume)))
+
+
+def evaluate(model: str | Path, data: str | Path | None = None, progress: Progress | None = None) -> dict[str, Any]:
+    """Return a model's metrics on labelled images that its training did not see.
+
+    Args:
+        model: `saved_models/NAME` (its newest version) or `saved_models/NAME/3`.
+        data: As `Recipe.data`; None for the test images of what the model was fitted on.
+        progress: What to tell meanwhile; by default, nobody.
+
+    Raises:
+        UserError: there is no such model, training saw all the images, or a class is unknown to the model.
+    """
+    return load(model).evaluate(None if data is None else os.fspath(data), progress)
+
+
+def export(
+    model: str | Path,
+    format: str,
+    precision: str = "float32",
+    output: str | Path | None = None,
+    data: str | None = None,
+    progress: Progress | None = None,
+) -> Exported:
+    """Write a model in another format, and compare it with the SavedModel on the run's test images.
+
+    Args:
+        model: `saved_models/NAME` (its newest version) or `saved_models/NAME/3`.
+        format: `litert`, `onnx`, `openvino` or `keras`.
+        precision: `float32`, `float16` or `int8`.
+        output: The file to write; None for `assets.extra/exports` of the version.
+        data: Where the images of the run are now, if they have moved.
+        progress: What to tell meanwhile; by default, a terminal.
+
+    Raises:
+        UsageError: there is no such model, format or precision, or a package is missing.
+    """
+    import_tensorflow()
+    from keras_transfer.exports.convert import export as write
+
+    file = None if output is None else Path(output)
+    return write(os.fspath(model), format, precision, file, progress or Progress(), data)
+
+
+def features(
+    recipe: Recipe | str | Path | None = None, progress: Progress | None = None, **options: Any
+) -> dict[str, np.ndarray]:
+    """Return the feature vectors of labelled images, for a classifier of one's own.
+
+    Args:
+        recipe: Gives data, base, weights, size, pooling, resizing, precision and engine; or the data alone.
+        progress: What to tell meanwhile; by default, a terminal.
+        options: Fields of `Recipe`; of a recipe that is given, those to change.
+
+    Returns:
+        `features` float32 `[N, D]`, `labels` `[N]` (class names; of other tasks numbers `[N, K]`), `paths`, `classes`
+        and `weights`.
+
+    Raises:
+        UserError: with one line that says what is wrong, where, and what to do.
+    """
+    from keras_transfer.studies.features import arrays
+
+    return arrays(_recipe(recipe, options), progress or Progress())
+
+
+def models(folder: str | Path = "saved_models") -> list[Version]:
+    """Return the versions of the models in a folder (or of the model that it is), by name and number.
+
+    Raises:
+        UsageError: there is no such folder.
+    """
+    from keras_transfer.versions.folders import listing
+
+    return listing(folder)
+
+
+def load(model: str | Path) -> SavedClassifier:
+    """Return a saved version, ready to predict: `saved_models/NAME` (its newest) or `saved_models/NAME/3`.
+
+    Raises:
+        UserError: there is no such model, or it cannot be loaded.
+    """
+    from keras_transfer.versions import folders
+
+    folders.newest(model)
+    import_tensorflow()
+    from keras_transfer.versions.saved import SavedClassifier
+
+    return SavedClassifier(model)
+
+
+def _recipe(recipe: Recipe | str | Path | None, options: dict[str, Any]) -> Recipe:
+    if isinstance(recipe, Recipe):
+        return recipe.replace(**options) if options else recipe
+    if recipe is not None:
+        if "data" in options:
+            raise UsageError(f"The data is given twice: as {recipe!r} and as data={options['data']!r}.")
+        options = {**options, "data": os.fspath(recipe)}
+    return Recipe(**options)

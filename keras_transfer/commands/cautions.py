@@ -1,0 +1,43 @@
+"""Where a measured number means little, in one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_FEW_TESTED = 10  # Images below which a score is next to chance.
+_FEW_TRAINED = 5  # Training images of a class below which nobody can say that it was learnt.
+_NAMED = 5  # Classes named in a line.
+
+
+def cautions(report: dict[str, Any], training: Mapping[str, int]) -> list[str]:
+    """Return what to be told beside a report.
+
+    Args:
+        report: The `test` block of `metrics.json`, or what `evaluate` gives.
+        training: Training images of each class; empty where there are no classes, or nobody knows.
+    """
+    if not report["images"]:
+        return []
+    lines = []
+    if report["images"] < _FEW_TESTED:
+        count = "1 image" if report["images"] == 1 else f"{report['images']} images"
+        lines.append(f"Only {count} tested: the score says little.")
+    few = [name for name, count in training.items() if count < _FEW_TRAINED]
+    if few:
+        named = ", ".join(few[:_NAMED]) + (f" and {len(few) - _NAMED} more" if len(few) > _NAMED else "")
+        lines.append(f"Fewer than {_FEW_TRAINED} training images of {named}: add some.")
+    return lines + _no_better(report)
+
+
+def _no_better(report: dict[str, Any]) -> list[str]:
+    counts = report.get("counts", [])
+    # Of images of one class, always answering it is right by definition.
+    if sum(count > 0 for count in counts) > 1 and report["accuracy"] <= max(counts) / sum(counts):
+        return [
+            f"Accuracy {report['accuracy']:.3f} is no better than always answering the largest class "
+            f"({max(counts) / sum(counts):.3f})."
+        ]
+    if report.get("r2", 1.0) <= 0:
+        return ["The numbers are predicted no better than by always answering their mean (R2 is not above 0)."]
+    return []

@@ -1,0 +1,77 @@
+"""Text and tables laid out for a terminal: columns aligned, prose wrapped at blanks, long cells shortened."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import textwrap
+import unicodedata
+from collections.abc import Collection, Sequence
+
+NARROW = 80  # Columns of the smallest terminal that tables are made for.
+UNLIMITED = sys.maxsize  # Width of a file or a pipe: nothing is shortened there.
+_PROSE = 110  # Columns beyond which lines of text are hard to read.
+_LEAST = 8  # Columns of a shortened cell.
+
+# What embeds or overrides a direction of writing: https://www.unicode.org/reports/tr9/.
+_TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+
+
+def width() -> int:
+    """Return the columns that there are for what a command prints."""
+    if sys.stdout.isatty() or "COLUMNS" in os.environ:
+        return max(shutil.get_terminal_size().columns, NARROW)
+    return UNLIMITED
+
+
+def wrapped(text: str, width: int, indent: str = "") -> str:
+    """Return text in lines of at most `width` columns, broken at blanks only; lines after the first are indented."""
+    lines = textwrap.wrap(
+        text, min(width, _PROSE), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(lines)
+
+
+def shortened(text: str, width: int) -> str:
+    """Return text with `...` for its middle where it is longer than `width`."""
+    if len(text) <= width:
+        return text
+    head = (width - 3) // 3
+    return f"{text[:head]}...{text[len(text) - (width - 3 - head) :]}"
+
+
+def printable(text: str) -> str:
+    """Return text with `?` for what would move a terminal's cursor, change its colours or turn its lines round."""
+    return "".join("?" if _moves_cursor(letter) else letter for letter in text)
+
+
+def _moves_cursor(letter: str) -> bool:
+    return unicodedata.category(letter) in ("Cc", "Zl", "Zp") or unicodedata.bidirectional(letter) in _TURNS
+
+
+def aligned(rows: Sequence[Sequence[str]], width: int = UNLIMITED, flexible: Collection[int] = ()) -> list[str]:
+    """Left-align words, right-align columns whose cells below the heading are all numbers.
+
+    Args:
+        rows: Cells; the first row is the heading.
+        width: Columns of a line.
+        flexible: Positions of the columns whose cells are shortened in the middle where lines are longer than that.
+    """
+    rows = [[printable(cell) for cell in row] for row in rows]
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    least = [max(_LEAST, len(column[0])) for column in columns]
+    while sum(widths) + 2 * (len(widths) - 1) > width:
+        shrinking = [index for index in flexible if widths[index] > least[index]]
+        if not shrinking:
+            break
+        widths[max(shrinking, key=widths.__getitem__)] -= 1
+    numbers = [all(cell.replace(",", "").replace(".", "", 1).isdigit() for cell in column[1:]) for column in columns]
+    return [
+        "  ".join(
+            cell.rjust(size) if number else shortened(cell, size).ljust(size)
+            for cell, size, number in zip(row, widths, numbers, strict=True)
+        ).rstrip()
+        for row in rows
+    ]

@@ -1,0 +1,39 @@
+import numpy as np
+
+from keras_transfer.commands.cautions import cautions
+from keras_transfer.evaluation import metrics
+
+
+def report(answers, labels):
+    return metrics.classification(np.eye(3, dtype="float32")[answers], np.asarray(labels))
+
+
+def test_good_scores_are_not_doubted():
+    assert cautions(report([0, 1, 2] * 5, [0, 1, 2] * 5), {"a": 50, "b": 50, "c": 50}) == []
+
+
+def test_few_test_images():
+    assert cautions(report([0, 1, 2], [0, 1, 2]), {}) == ["Only 3 images tested: the score says little."]
+
+
+def test_few_training_images_of_a_class():
+    lines = cautions(report([0, 1, 2] * 5, [0, 1, 2] * 5), {"a": 4, "b": 5, "c": 0})
+    assert lines == ["Fewer than 5 training images of a, c: add some."]
+
+
+def test_no_better_than_the_largest_class():
+    lines = cautions(report([0] * 12, [0] * 9 + [1] * 3), {})
+    assert lines == ["Accuracy 0.750 is no better than always answering the largest class (0.750)."]
+
+
+def test_images_of_one_class_have_no_largest():
+    assert cautions(report([0] * 12, [0] * 12), {}) == []
+
+
+def test_numbers_no_better_than_their_mean():
+    labels = np.arange(12, dtype="float32")[:, None]
+    assert "their mean" in cautions(metrics.regression(np.full_like(labels, 20), labels), {})[0]
+
+
+def test_an_untested_version_has_no_cautions():
+    assert cautions({"images": 0, "rejected": []}, {}) == []

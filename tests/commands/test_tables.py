@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+
+from keras_transfer.commands import tables
+from keras_transfer.evaluation import metrics as measured
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.versions.folders import Version
+
+LONG = "/home/somebody/projects/photos-of-flowers/" + "deeper/" * 10
+
+
+def report(classes, images=20):
+    labels = np.arange(images) % classes  # All answered right.
+    return measured.classification(np.eye(classes, dtype="float32")[labels], labels) | {
+        "rejected": [],
+        "excluded_as_seen": 0,
+    }
+
+
+def run_metrics(classes):
+    names = [f"class {number}" for number in range(classes)]
+    phase = {
+        "name": "head",
+        "epochs": 11,
+        "best_epoch": 11,
+        "trainable_parameters": 5125,
+        "seconds": 0.4,
+        "validation": {"accuracy": 0.9, "loss": 0.1},
+    }
+    return {
+        "base": "mobilenet",
+        "weights": LONG + "weights.h5",
+        "size": 224,
+        "engine": "openvino",
+        "precision": "float32",
+        "seed": 0,
+        "task": "classification",
+        "data": {"source": "photos/", "classes": names, "train": 40, "validation": 20, "test": 20, "rejected": 0},
+        "thawed": "none",
+        "phases": [phase],
+        "test": report(classes),
+        "seconds": {"total": 20.0},
+    }
+
+
+def test_end_of_fit_names_files_and_next_commands():
+    text = tables.run(run_metrics(3), Recipe(), "models/my photos/1", {})
+    assert "Wrote models/my photos/1 in 20 s." in text
+    assert "models/my photos/1/assets.extra/README.md" in text
+    assert "  keras-transfer predict 'models/my photos' a.jpg\n" in text
+    assert "  keras-transfer serve 'models/my photos' --embedded" in text
+    assert "Warning" not in text
+    assert all(len(line) <= 80 for line in text.splitlines() if LONG not in line)
+
+
+def test_end_of_fit_warns_of_classes_with_few_images():
+    text = tables.run(run_metrics(3), Recipe(), "m/1", {"class 0": 3, "class 1": 30, "class 2": 30})
+    assert "Warning: Fewer than 5 training images of class 0" in text
+
+
+@pytest.mark.parametrize(("classes", "shown"), [(5, False), (6, True)])
+def test_top5_is_shown_above_five_classes(classes, shown):
+    metrics = run_metrics(classes)
+    assert ("top-5" in tables.run(metrics, Recipe(), "m/1", {})) is shown
+    assert ("top-5" in tables.evaluation(metrics["test"], metrics, "photos/", {})) is shown
+    assert "top5_accuracy" in metrics["test"]
+
+
+def test_predictions_fit_80_columns_and_errors_stand_below():
+    records = [
+        {"path": LONG + "a.jpg", "label": "rose", "confidence": 0.98, "probabilities": {}},
+        {"path": LONG + "b.jpg", "error": "cannot be decoded (damaged or truncated)"},
+        {"path": "c.jpg", "label": "", "confidence": 0.2, "probabilities": {}},
+    ]
+    lines = tables.predictions(records, {}).splitlines()
+    assert max(map(len, lines[:4])) <= 80
+    assert lines[1].endswith("a.jpg  rose    0.980")
+    assert "(none)" in lines[3]
+    assert f"{LONG}b.jpg:" in "\n".join(lines[4:])
+
+
+def test_models_fit_80_columns_and_name_the_data():
+    version = Version("saved_models/" + "flowers-" * 8, 3, "inceptionresnetv2", LONG + "w.h5", ("accuracy", 0.9), 1, 0)
+    heading, line = tables.models([version], ["photos"]).splitlines()
+    assert heading.split() == ["model", "base", "data", "weights", "test", "MB", "written"]
+    assert len(line) <= 80
+    assert "/3 " in line
+    assert " photos " in line
+    assert LONG in tables.models([version], ["photos"], 1000)

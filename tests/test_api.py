@@ -1,0 +1,85 @@
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import keras_transfer as kt
+from keras_transfer import api
+from tests.conftest import REPOSITORY
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Recipes that `run.fit` is asked for; nothing is fitted."""
+    recipes = []
+
+    def fit(recipe, progress, resume):
+        recipes.append(recipe)
+        metrics = {"base": recipe.base, "test": {"accuracy": 0.9, "images": 30}}
+        return api.run.Result(Path("saved_models/photos/1"), metrics, recipe)
+
+    monkeypatch.setattr(api.run, "fit", fit)
+    return recipes
+
+
+def test_fit_takes_data_options_or_a_recipe(asked):
+    kt.fit(base="resnet50", data="photos/")
+    kt.fit("photos/", base="resnet50")
+    kt.fit(Path("photos"), base="resnet50")
+    kt.fit(kt.Recipe(base="resnet50", data="photos/"))
+    kt.fit(kt.Recipe(data="photos/"), base="resnet50")
+    assert {(recipe.base, recipe.data.rstrip("/")) for recipe in asked} == {("resnet50", "photos")}
+    assert len(asked) == 5
+
+
+def test_fit_refuses_what_the_command_line_refuses(asked):
+    with pytest.raises(kt.UsageError, match="Did you mean 'base'"):
+        kt.fit("photos/", bse="resnet50")
+    with pytest.raises(kt.UsageError, match="Did you mean 'head_lr' or 'fine_tune_lr'"):
+        kt.fit("photos/", lr=0.1)
+    with pytest.raises(kt.UsageError, match="given twice"):
+        kt.fit("photos/", data="more/")
+    assert not asked
+
+
+def test_result_is_shown_in_one_line(asked):
+    result = kt.fit("photos/")
+    assert repr(result) == f"<Result {Path('saved_models/photos/1')}: vgg16, accuracy 0.900 on 30 test images>"
+    assert result.history == []
+
+
+def test_result_has_history_and_model(version):
+    with (version.folder / "assets.extra" / "history.csv").open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["phase"] for row in version.history] == [row["phase"] for row in rows]
+    assert isinstance(version.history[-1]["epoch"], int)
+    assert isinstance(version.model, kt.SavedClassifier)
+    assert version.model is version.model
+
+
+def test_features_come_with_labels(photos, tiny_base):
+    arrays = kt.features(photos, kt.Progress(quiet=True), base=tiny_base)
+    assert arrays["features"].shape == (42, 16)
+    assert set(arrays["labels"]) == set(arrays["classes"]) == {"blue", "green", "red"}
+    assert arrays["features"].dtype == np.float32
+
+
+def test_evaluate_and_models(version):
+    assert kt.evaluate(version.folder)["images"] == version.metrics["test"]["images"]
+    assert [entry.version for entry in kt.models(version.folder.parent)] == [1]
+
+
+def test_public_names_are_there_and_explained():
+    for name in kt.__all__:
+        assert getattr(kt, name).__doc__, name
+
+
+def test_tensorflow_is_silent_from_python(tmp_path):
+    environment = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+    code = "import keras_transfer as kt; kt.SavedClassifier; import tensorflow as tf; tf.constant(1)"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=REPOSITORY, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
