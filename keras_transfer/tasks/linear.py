@@ -53,6 +53,10 @@ class Solution:
         """Return logits, float64 `[N, K]`, of standardised values `[N, P]`."""
         return values @ self.kernel + self.bias
 
+    def divided(self, temperature: float) -> Solution:
+        """Return the solution whose logits are this one's divided by a temperature."""
+        return replace(self, kernel=self.kernel / temperature, bias=self.bias / temperature)
+
 
 @dataclass(frozen=True)
 class Standardised:

@@ -30,22 +30,24 @@ def solve(feed: Feed, indices: np.ndarray, how: Solve, name: str) -> PhaseResult
     Args:
         feed: Extracted.
         indices: Of the images; where the validation images are among them, nothing validates the head.
-        how: Method and penalty.
+        how: Method and penalty; where the penalty is to be chosen, held-out logits also give the temperature that the
+            head's are divided by.
         name: Of the phase.
     """
     begun, setup = time.monotonic(), feed.setup
     details: dict[str, object] = {"solver": how.method, "strength": how.strength}
-    iterations = 0
+    iterations, temperature = 0, 1.0
     if how.strength is None:
         choice = _choose(feed, how.method)
         how, iterations = Solve(how.method, choice.strength), choice.solution.iterations
-        details |= {"strength": choice.strength, "cross_validation": _held_out_scores(setup, choice)}
+        temperature, scores = _held_out(setup, choice)
+        details |= {"strength": choice.strength, "temperature": temperature, "cross_validation": scores}
     embeddings, targets, weights = _data(feed, indices, how.method)
     solution = setup.objective.solve(embeddings, targets, how.strength or 1.0, weights)
-    head = embeddings.head(solution)
+    head = embeddings.head(solution.divided(temperature))
     setup.network.head.get_layer("logits").set_weights([head.kernel, head.bias])
     iterations = iterations or solution.iterations
-    scores: dict[str, float] = {}
+    scores = {}
     if not np.isin(setup.validation, indices).any():
         held = feed.embeddings(setup.validation, 0)
         scores = setup.objective.judge(head.logits(held), setup.objective.targets[setup.validation])
@@ -64,10 +66,16 @@ def _choose(feed: Feed, method: str) -> Choice:
     return penalty.choose(setup.objective, *_data(feed, setup.seen, method), folds, feed.views)
 
 
-def _held_out_scores(setup: Setup, choice: Choice) -> dict[str, float]:
-    """Return the scores of the chosen penalty's held-out logits; none if nothing could be held out."""
+def _held_out(setup: Setup, choice: Choice) -> tuple[float, dict[str, float]]:
+    """Return the temperature that calibrates the chosen penalty's held-out logits, and their scores then; 1 and none
+    if nothing could be held out.
+    """
     held = np.flatnonzero(~np.isnan(choice.logits[:, 0]))
-    return setup.objective.judge(choice.logits[held], setup.objective.targets[setup.seen[held]]) if len(held) else {}
+    if not len(held):
+        return 1.0, {}
+    logits, targets = choice.logits[held], setup.objective.targets[setup.seen[held]]
+    temperature = setup.objective.temperature(logits, targets)
+    return temperature, setup.objective.judge(logits / temperature, targets)
 
 
 def _data(feed: Feed, indices: np.ndarray, method: str) -> tuple[linear.Standardised, np.ndarray, np.ndarray | None]:

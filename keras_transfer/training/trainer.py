@@ -110,7 +110,8 @@ class Trainer:
             rate = last.epochs * len(self.setup.train) / max(seconds, 1e-9)
             scores = last.details["cross_validation"] if convex else {}
             losses = {"before": before["loss"], "after": after["loss"]}
-            details = {"images": len(self.setup.seen), "training_loss": losses}
+            details = {key: last.details[key] for key in ("solver", "strength") if convex}
+            details |= {"images": len(self.setup.seen), "training_loss": losses}
             best, parameters = 0 if worse else last.best_epoch, last.trainable_parameters
             self.results.append(
                 PhaseResult("refit", last.best_epoch, best, seconds, parameters, rate, scores, [], details)

@@ -216,6 +216,21 @@ def test_a_solved_head_is_solved_again_with_the_validation_images(photos, tiny_b
 TUNED = {"size": 24, "fine_tune_epochs": 4, "fine_tune_lr": 1e-3, "batch_size": 8, "patience": "none", "seed": 1}
 
 
+def test_the_solved_head_is_calibrated_by_its_held_out_logits(photos, tiny_base):
+    one = trainer(photos, base=tiny_base, size=24, refit="head", thaw="none")
+    head, refit = run(one)
+    temperature = head.details["temperature"]
+    assert temperature != pytest.approx(1.0, abs=1e-3)
+    exported = one.setup.network.head.get_layer("logits").get_weights()[0]
+    plain = one._run(
+        Phase("head", "head", Solve("newton-cg", refit.details["strength"])), one.feed("head"), one.setup.seen
+    )
+    assert plain.validation == {}
+    np.testing.assert_allclose(
+        exported, one.setup.network.head.get_layer("logits").get_weights()[0] / temperature, rtol=1e-3, atol=1e-5
+    )
+
+
 def test_a_thawed_network_that_was_kept_is_not_trained_again_by_default(photos, tiny_base):
     one = trainer(photos, base=tiny_base, refit="head", **TUNED)
     phases = run(one)
