@@ -66,12 +66,14 @@ def project(spec: Spec) -> dict[str, Any]:
     import tempfile
 
     import keras_transfer as kt
+    from keras_transfer.network.bases import find
     from keras_transfer.support import logs
 
     logs.import_tensorflow()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["KERAS_TRANSFER_CACHE"] = folder
-        fixed = {"fine_tune_epochs": spec["epochs"], "patience": "none", "refit": "off"}  # As many epochs as the guide.
+        # As many epochs as the guide, of the last stage, whatever the rule would choose.
+        fixed = {"fine_tune_epochs": spec["epochs"], "patience": "none", "refit": "off", "thaw": find(spec["base"]).top}
         options: dict[str, Any] = {} if spec.get("defaults") else fixed
         recipe = kt.Recipe(
             base=spec["base"],

@@ -125,6 +125,7 @@ def _run(recipe: Recipe, split: Examples, digests: Sequence[bytes], choice: str)
         "phase": trainer.exported.name,
         "thawed": trainer.thawed,
         "seconds": seconds,
+        "training": sum(timer.seconds.get(part, 0.0) for part in ("head", "head, views", "fine-tune", "full", "refit")),
         "computed": trainer.computed,
     }
 
@@ -141,7 +142,7 @@ def table(records: Sequence[dict[str, Any]]) -> list[str]:
         groups.setdefault((record["base"], record["data"], record["a_class"], record["choice"]), []).append(record)
     lines = [
         "| base | data | a class | choice | test accuracy | gain over the head, points | loss | calibration error "
-        "| phase 2 kept | seconds / head's | seeds |",
+        "| fine-tuning kept | training, seconds / head's | seeds |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for (*draw, choice), group in groups.items():
@@ -153,7 +154,7 @@ def table(records: Sequence[dict[str, Any]]) -> list[str]:
             for key in ("accuracy", "loss", "expected_calibration_error")
         ]
         kept = sum(record["phase"] not in ("head", "refit") for record in group)
-        times = [record["seconds"] / head["seconds"] for record, head in pairs]
+        times = [record["training"] / head["training"] for record, head in pairs]
         cells = [*draw, choice, f"{means[0]:.3f}", _interval(gains), f"{means[1]:.3f}", f"{means[2]:.3f}"]
         cells += [f"{kept} of {len(group)}", f"{np.median(times):.1f}" if times else "", len(group)]
         lines.append(f"| {' | '.join(map(str, cells))} |")

@@ -158,7 +158,7 @@ class Recipe:
         "Train once more on training and validation images: the solved head, whatever is exported, or nothing.",
         **_words(AUTO, "head", "on", "off"),
     )
-    augment: str = _fine_tuning("default", "Augmentation of training images.", **_words("none", "default"))
+    augment: str = _fine_tuning("default", "Augmentation of training images.", **_words("none", "no-flip", "default"))
     views: int | str = _fine_tuning(
         AUTO, "Augmented views stored of each image, or 'fresh'.", kind="int", low=1, also="fresh"
     )

@@ -59,8 +59,9 @@ class Setup:
 
     @property
     def flips(self) -> bool:
-        """Whether a mirrored image may mean the same."""
-        return self.recipe.augment != "no-flip" and self.examples.source != "digits"
+        """Whether views are mirrored: not where classes are digits or letters, whose mirror image means another."""
+        symbols = all(len(name) == 1 or name.isdigit() for name in self.examples.classes)
+        return self.recipe.augment == "default" and not symbols
 
     def digests_of(self, indices: np.ndarray) -> list[bytes]:
         """Return the digests of some images."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError, UserError
+from keras_transfer.support.program import program
 
 
 def with_weights_file(recipe: Recipe) -> Recipe:
@@ -33,7 +34,7 @@ def newest(model: str | Path) -> Path:
         UsageError: there is no such model or version.
     """
     if "://" in str(model):
-        raise UsageError(f"{str(model)!r} is an address, not a folder: python cli.py request {model} IMAGES asks it.")
+        raise UsageError(f"{str(model)!r} is an address, not a folder: {program()} request {model} IMAGES asks it.")
     folder = Path(model).expanduser()
     if (folder / "saved_model.pb").is_file():
         return folder

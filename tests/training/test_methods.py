@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -74,3 +76,17 @@ def test_two_phases_that_thaw_have_each_their_own_boundary(photos, tiny_base):
     assert changed(one, before) == {"middle_conv", "high_conv"}
     one.run(Phase("again", "high_conv", Descend(1, 30.0), keep=BEST_OR_BEFORE))
     assert one.results[-1].best_epoch == 0
+
+
+@pytest.mark.parametrize(
+    ("classes", "augment", "flips"),
+    [
+        (("blue", "red"), "default", True),
+        (("blue", "red"), "no-flip", False),
+        (("b", "d"), "default", False),
+        (("10", "7"), "default", False),
+    ],
+)
+def test_views_are_mirrored_where_that_may_mean_the_same(photos, tiny_base, classes, augment, flips):
+    setup = trainer(photos, base=tiny_base, size=24, augment=augment).setup
+    assert dataclasses.replace(setup, examples=dataclasses.replace(setup.examples, classes=classes)).flips == flips

@@ -30,13 +30,16 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
         # Features come with the activations at the boundary, in the same pass.
         trainer.feed(recipe.thaw, views if recipe.views in (AUTO, views) else recipe.views)
     yield shared.head_phase(trainer, views)
+    mirrored = " (mirrored ones among them: --augment no-flip where that means something else)" * setup.flips
     recipe, why = rule.fine_tuning(trainer.recipe, setup.source.row, _situation(trainer))
     trainer.choose(recipe)
     if recipe.thaw != "none":
-        setup.progress.say(f"{why}: {recipe.thaw} and all above is fine-tuned.")
+        setup.progress.say(
+            f"{why}: {recipe.thaw} and all above is fine-tuned on {recipe.views} views of each image{mirrored}."
+        )
         yield Phase("fine-tune", recipe.thaw, shared.fine_tuning(recipe), recipe.views, keep=BEST_OR_BEFORE)
     elif shared.stored_views(recipe) > views and isinstance(trainer.phases[-1].by, Solve):
-        setup.progress.say(f"{why}; the head is fitted on {recipe.views} views of each image.")
+        setup.progress.say(f"{why}; the head is fitted on {recipe.views} views of each image{mirrored}.")
         yield replace(shared.head_phase(trainer, shared.stored_views(recipe)), name="head, views")
     else:
         setup.progress.say(f"{why}.")
