@@ -34,4 +34,5 @@ def test_every_dependency_is_explained_in_the_readme():
     readme = (REPOSITORY / "README.md").read_text("utf-8").lower()
     for line in (REPOSITORY / "requirements.txt").read_text("utf-8").splitlines():
         if line and not line.startswith("#"):
-            assert f"| {re.split('[<>=]', line)[0].lower()} |" in readme, line
+            name = re.escape(re.split("[<>=]", line)[0].lower())
+            assert re.search(rf"^\| {name} +\|", readme, re.MULTILINE), line
