@@ -94,5 +94,7 @@ def version(photos, tiny_base, tmp_path_factory):
     import keras_transfer as kt
 
     folder = tmp_path_factory.mktemp("models") / "colours"
-    recipe = kt.Recipe(base=tiny_base, data=str(photos), output=str(folder), thaw="middle_conv", fine_tune_epochs=2)
+    recipe = kt.Recipe(
+        base=tiny_base, data=str(photos), output=str(folder), thaw="middle_conv", fine_tune_epochs=2, views=1
+    )
     return kt.fit(recipe, kt.Progress(quiet=True))

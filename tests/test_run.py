@@ -115,7 +115,7 @@ def test_real_weights_beat_chance_and_random_weights_on_real_photos(shared_data,
     accuracies = []
     for given in (str(weights), "random"):
         recipe = kt.Recipe(
-            base="mobilenet", weights=given, data=str(shared_data / "flowers"), size=128, thaw="none",
+            base="mobilenet", weights=given, data=str(shared_data / "flowers"), size=128, thaw="none", views=1,
             output=str(tmp_path / "m"),
         )  # fmt: skip
         accuracies.append(kt.fit(recipe, QUIET).metrics["test"]["accuracy"])

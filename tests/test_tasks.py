@@ -27,7 +27,13 @@ def write_table(folder, header, row):
 
 def fitted(data, tiny_base, tmp_path, **options):
     recipe = kt.Recipe(
-        base=tiny_base, data=data, output=str(tmp_path / "m"), thaw="middle_conv", fine_tune_epochs=2, **options
+        base=tiny_base,
+        data=data,
+        output=str(tmp_path / "m"),
+        thaw="middle_conv",
+        fine_tune_epochs=2,
+        views=1,
+        **options,
     )
     return kt.fit(recipe, QUIET)
 
