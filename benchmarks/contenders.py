@@ -143,7 +143,7 @@ def top(spec: Spec) -> dict[str, Any]:
     from keras_transfer.network.cut import cut
     from keras_transfer.network.network import build
     from keras_transfer.network.precision import computing_in
-    from keras_transfer.tasks.objectives import Classification
+    from keras_transfer.tasks.classification import Classification
     from keras_transfer.training.loop import compile_for
     from keras_transfer.training.phase import Descend
 

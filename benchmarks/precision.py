@@ -11,7 +11,8 @@ from keras_transfer.data.examples import SPLITS, Examples
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.studies import features as embeddings
 from keras_transfer.support.progress import Progress
-from keras_transfer.tasks import linear, objectives
+from keras_transfer.tasks import linear
+from keras_transfer.tasks.of_examples import task_of
 from keras_transfer.training import penalty
 
 PRECISIONS = ("float32", "float16", "bfloat16")
@@ -50,7 +51,7 @@ def _accuracies(
 ) -> tuple[float, float]:
     """Return the test accuracy of the head solved on features, given float32 features, and given its own kind."""
     split = pool(examples, a_class, seed)
-    objective = objectives.of(split)
+    objective = task_of(split)
     seen, test = np.flatnonzero(split.splits != SPLITS.index("test")), split.rows("test")
     standard = linear.standardise(features[seen])
     folds = penalty.folds(split.labels[seen], None, seed)

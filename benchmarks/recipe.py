@@ -24,7 +24,7 @@ from keras_transfer.network import network
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.recipe.rule import complete
 from keras_transfer.support.progress import Progress, Stopwatch
-from keras_transfer.tasks import objectives
+from keras_transfer.tasks.of_examples import task_of
 from keras_transfer.training import methods, transfer
 from keras_transfer.training.setup import Setup
 from keras_transfer.training.trainer import Trainer
@@ -110,7 +110,7 @@ def _run(recipe: Recipe, split: Examples, digests: Sequence[bytes], choice: str)
             key: value.format(**names) if isinstance(value, str) else value for key, value in CHOICES[choice].items()
         }
         chosen = complete(recipe.replace(**options), len(split.rows("train")), len(split.classes))
-        objective = objectives.of(split)
+        objective = task_of(split)
         built = network.build(source.base, source.row, chosen, len(split.classes), objective.output())
         plan = device.plan(chosen, split.task)
         trainer = Trainer(Setup(chosen, source, built, split, digests, objective, plan, progress), timer)

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
-from keras_transfer.tasks.objectives import Objective
+from keras_transfer.tasks.task import Task
 from keras_transfer.training import backup as backups
 from keras_transfer.training import failures
 from keras_transfer.training.backup import Epochs
@@ -46,7 +46,7 @@ def train(
     model: keras.Model,
     batches: Batches,
     descent: Descend,
-    objective: Objective,
+    objective: Task,
     xla: bool,
     progress: Progress,
     backup: Path | None = None,
@@ -134,7 +134,7 @@ class _Told:
         name: str,
         model: keras.Model,
         last: int,
-        objective: Objective,
+        objective: Task,
         progress: Progress,
         earlier: Epochs,
     ) -> None:
@@ -173,14 +173,14 @@ def _stopping(descent: Descend, criterion: str, earlier: Epochs) -> list[keras.c
     return [stopping, keras.callbacks.LambdaCallback(on_train_begin=go_on)]
 
 
-def _best(epochs: Epochs, objective: Objective) -> tuple[int, dict[str, float]]:
+def _best(epochs: Epochs, objective: Task) -> tuple[int, dict[str, float]]:
     """Return the epoch of the smallest validation loss, counted from 1, and its scores."""
     losses = {epoch: values[objective.judged_by] for epoch, values in epochs.items()}
     best = min(losses, key=lambda epoch: losses[epoch] if np.isfinite(losses[epoch]) else np.inf)
     return best, {objective.score: float(epochs[best][f"val_{objective.score}"]), "loss": float(losses[best])}
 
 
-def compile_for(model: keras.Model, descent: Descend, objective: Objective, steps: int, xla: bool) -> None:
+def compile_for(model: keras.Model, descent: Descend, objective: Task, steps: int, xla: bool) -> None:
     """Compile a model of logits with AdamW, warm-up and cosine decay; biases do not decay."""
     total = max(descent.epochs * steps, 1)
     warm_up = max(int(_WARM_UP * total), 1)

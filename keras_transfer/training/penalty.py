@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_transfer.tasks.linear import EXACT, ROUGH, Solution, Standardised, one_thread
-from keras_transfer.tasks.objectives import Objective
+from keras_transfer.tasks.task import Task
 
 FOLDS = 5
 # Inverses of the L2 penalty on standardised embeddings, in the order in which they are tried.
@@ -83,7 +83,7 @@ def _with_every_class(strata: np.ndarray) -> Callable[[Fold], Fold]:
 
 
 def choose(
-    objective: Objective,
+    objective: Task,
     embeddings: Standardised,
     targets: np.ndarray,
     weights: np.ndarray | None,

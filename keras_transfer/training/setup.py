@@ -14,8 +14,8 @@ from keras_transfer.network.network import Network
 from keras_transfer.network.weights import Source
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.progress import Progress
-from keras_transfer.tasks import objectives
-from keras_transfer.tasks.objectives import Objective
+from keras_transfer.tasks import classification
+from keras_transfer.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Setup:
     network: Network
     examples: Examples
     digests: Sequence[bytes]
-    objective: Objective
+    objective: Task
     plan: Plan
     progress: Progress
 
@@ -70,4 +70,6 @@ class Setup:
     def targets(self, indices: np.ndarray) -> list[np.ndarray]:
         """Return what training compares with: targets and, where classes are weighed, the images' weights."""
         targets = self.objective.targets[indices]
-        return [targets, objectives.class_weights(targets)] if self.recipe.class_weights == "balanced" else [targets]
+        return (
+            [targets, classification.class_weights(targets)] if self.recipe.class_weights == "balanced" else [targets]
+        )

@@ -15,7 +15,7 @@ from keras_transfer.network import weights
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.progress import Progress, Stopwatch
-from keras_transfer.tasks import objectives
+from keras_transfer.tasks.of_examples import task_of
 from keras_transfer.training import methods
 from keras_transfer.training.setup import Setup
 from keras_transfer.training.trainer import Trainer
@@ -47,7 +47,7 @@ def train(
     with built_in_float32():
         with watch.time("build"):
             source = load_base(recipe, progress)
-            objective = objectives.of(examples)
+            objective = task_of(examples)
             network = model.build(source.base, source.row, recipe, len(examples.classes), objective.output())
         trainer = Trainer(Setup(recipe, source, network, examples, digests, objective, plan, progress), watch, backup)
         methods.run(trainer)

@@ -3,7 +3,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.support.progress import Progress
-from keras_transfer.tasks.objectives import Classification
+from keras_transfer.tasks.classification import Classification
 from keras_transfer.training.loop import Batches, train
 from keras_transfer.training.phase import Descend
 

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
-from keras_transfer.tasks import linear, objectives
-from keras_transfer.tasks.objectives import Classification, MultiLabel, Regression
+from keras_transfer.tasks import linear
+from keras_transfer.tasks.classification import Classification
+from keras_transfer.tasks.multi_label import MultiLabel
+from keras_transfer.tasks.regression import Regression
 from keras_transfer.training import penalty
 from tests.tasks.test_linear import blobs
 
@@ -87,7 +89,7 @@ def test_other_tasks_choose_alike():
     several = np.stack([labels == 0, labels >= 1], 1).astype("float32")
     zeros = np.zeros(len(labels), int)
     crossed = choice(MultiLabel(several), embeddings, strata=zeros)
-    assert objectives.MultiLabel(several).judge(crossed.logits, several)["accuracy"] > 0.95
+    assert MultiLabel(several).judge(crossed.logits, several)["accuracy"] > 0.95
     numbers = (embeddings @ np.arange(5)).astype("float32")[:, None]
     objective = Regression((numbers - numbers.mean()) / numbers.std())
     crossed = choice(objective, embeddings, strata=zeros)

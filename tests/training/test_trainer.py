@@ -14,7 +14,7 @@ from keras_transfer.recipe import rule
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress, Stopwatch
-from keras_transfer.tasks import objectives
+from keras_transfer.tasks.of_examples import task_of
 from keras_transfer.training import head as heads
 from keras_transfer.training import loop, methods
 from keras_transfer.training.phase import LAST, Descend, Phase, Solve
@@ -34,7 +34,7 @@ def trainer(photos, progress=QUIET, state=None, **options):
     examples = splits.assign(sources.load(recipe.data), recipe.shares, recipe.seed)
     recipe = rule.complete(recipe, len(examples.rows("train")), len(examples.classes))
     source = weights.load(recipe.base, recipe.weights, int(recipe.size), recipe.seed)
-    objective = objectives.of(examples)
+    objective = task_of(examples)
     network = model.build(source.base, source.row, recipe, len(examples.classes), objective.output())
     digests = audit.digests(examples, QUIET)
     setup = Setup(recipe, source, network, examples, digests, objective, device.plan(recipe), progress)

@@ -1,0 +1,23 @@
+"""Which task a data set is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, Examples
+from keras_transfer.tasks.classification import Classification
+from keras_transfer.tasks.multi_label import MultiLabel
+from keras_transfer.tasks.regression import Regression
+from keras_transfer.tasks.task import Task
+
+
+def task_of(examples: Examples) -> Task:
+    """Return the task of a data set whose splits are drawn."""
+    targets = examples.targets()
+    if examples.task == CLASSIFICATION:
+        return Classification(targets)
+    if examples.task == MULTI_LABEL:
+        return MultiLabel(targets)
+    train = targets[examples.rows("train")]
+    mean, deviation = float(train.mean()), max(float(train.std()), 1e-12)
+    return Regression((targets - mean) / np.float32(deviation), mean=mean, deviation=deviation)
