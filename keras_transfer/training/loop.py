@@ -108,13 +108,22 @@ def train(
         if backup is not None:
             backups.discard(backup)
         raise UserError(f"The loss of the {name} phase is no number: lower its learning rate (--{name}-lr).")
-    history = [{"phase": name, "epoch": epoch, **epochs[epoch]} for epoch in sorted(epochs)]
+    history = [{"phase": name, "epoch": epoch, **_row(epochs[epoch], objective)} for epoch in sorted(epochs)]
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     rate = len(run) * batches.count / max(seconds, 1e-9)
     phase = PhaseResult(name, max(epochs), best, seconds, trainable, rate, scores, history)
     if backup is not None:
         backups.end(backup, model, asdict(phase))
     return phase
+
+
+def _row(logs: dict[str, float], objective: Task) -> dict[str, float]:
+    """Return an epoch as `history.csv` has it: the loss that was trained on, the criterion on validation images, and
+    the score on both.
+    """
+    columns = {"loss": "loss", objective.score: objective.score}
+    columns |= {"val_loss": objective.judged_by, f"val_{objective.score}": f"val_{objective.score}"}
+    return {column: logs[key] for column, key in columns.items() if key in logs}
 
 
 class _Told:
