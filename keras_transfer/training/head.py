@@ -46,7 +46,7 @@ def solve(feed: Feed, indices: np.ndarray, how: Solve, name: str) -> PhaseResult
     solution = setup.objective.solve(embeddings, targets, how.strength or 1.0, weights)
     head = embeddings.head(solution.divided(temperature))
     setup.network.head.get_layer("logits").set_weights([head.kernel, head.bias])
-    iterations = iterations or solution.iterations
+    iterations = max(iterations, solution.iterations, 1)
     scores = {}
     if not np.isin(setup.validation, indices).any():
         held = feed.embeddings(setup.validation, 0)

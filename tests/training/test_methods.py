@@ -40,6 +40,15 @@ def test_a_method_trains_what_it_says(photos, tiny_base, method, phases, trained
     assert (probabilities == one.setup.examples.labels[one.setup.validation]).mean() > 0.5
 
 
+@pytest.mark.parametrize(("method", "views"), [("frozen", 4), ("full", "fresh")])
+def test_a_method_chooses_what_is_left_open(photos, tiny_base, method, views):
+    names = ("thaw", "views", "fine_tune_lr", "label_smoothing")
+    one = trainer(photos, base=tiny_base, size=24, method=method, fine_tune_epochs=1, **dict.fromkeys(names, "auto"))
+    run(one)
+    assert one.recipe.views == views
+    assert "auto" not in [getattr(one.recipe, name) for name in names]
+
+
 def test_few_images_get_a_head_on_several_views_and_no_more(photos, tiny_base):
     one = trainer(photos, base=tiny_base, size=24, thaw="auto", views="auto", fine_tune_epochs="auto")
     assert [result.name for result in run(one)] == ["head", "head, views"]

@@ -13,5 +13,5 @@ NAME = "frozen"
 
 def phases(trainer: Trainer) -> Iterator[Phase]:
     """Yield the head's phase."""
-    trainer.choose(trainer.recipe.replace(thaw="none"))
-    yield shared.head_phase(trainer, shared.stored_views(trainer.recipe))
+    recipe = shared.completed(trainer, "none")
+    yield shared.head_phase(trainer, shared.stored_views(recipe))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from keras_transfer.recipe.recipe import AUTO
 from keras_transfer.training.methods import shared
 from keras_transfer.training.phase import ALL, Phase
 from keras_transfer.training.trainer import Trainer
@@ -13,5 +14,7 @@ NAME = "full"
 
 def phases(trainer: Trainer) -> Iterator[Phase]:
     """Yield the one phase."""
-    recipe = trainer.choose(trainer.recipe.replace(thaw=ALL))
+    if trainer.recipe.views == AUTO:
+        trainer.choose(trainer.recipe.replace(views="fresh"))  # Nothing is frozen, so nothing can be stored.
+    recipe = shared.completed(trainer, ALL)
     yield Phase("full", ALL, shared.fine_tuning(recipe), recipe.views)

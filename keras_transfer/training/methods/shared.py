@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from keras_transfer.data.examples import CLASSIFICATION
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.recipe import SOLVERS, Recipe
 from keras_transfer.training import head
@@ -25,6 +26,14 @@ def head_phase(trainer: Trainer, views: int = 1) -> Phase:
         recipe = trainer.choose(rule.complete(recipe.replace(head_solver="adam"), images, classes))
     by = Descend(int(recipe.head_epochs), float(recipe.head_lr), patience=patience(recipe))
     return Phase("head", HEAD, by, views)
+
+
+def completed(trainer: Trainer, thaw: str) -> Recipe:
+    """Let the trainer go on with a recipe that fine-tunes what a method says, and return it; nothing stays open."""
+    setup = trainer.setup
+    score = 1.0 if setup.examples.task == CLASSIFICATION else None
+    situation = rule.Situation(len(setup.train), len(setup.examples.classes), score, 1.0)
+    return trainer.choose(rule.fine_tuning(trainer.recipe.replace(thaw=thaw), setup.source.row, situation)[0])
 
 
 def fine_tuning(recipe: Recipe) -> Descend:
