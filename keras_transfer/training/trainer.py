@@ -34,12 +34,14 @@ class Trainer:
 
     Attributes:
         recipe: Complete but for what the method still has to choose.
+        reason: Why the method fine-tunes what it does, in words.
         phases: Those that ran.
         results: What they did, and the refit if there was one.
     """
 
     def __init__(self, setup: Setup, timer: Stopwatch, state: Path | None = None) -> None:
         self.setup, self.recipe, self.timer, self.state = setup, setup.recipe, timer, state
+        self.reason = ""
         self.phases: list[Phase] = []
         self.results: list[PhaseResult] = []
         self._feeds: dict[tuple[str, int | str], Feed] = {}

@@ -81,6 +81,7 @@ def metrics(found: Prepared, trained: Trainer, test: dict[str, Any], watch: Stop
         },
         "size": int(recipe.size),
         "thawed": trained.thawed,
+        "reason": trained.reason,
         "engine": trained.engine,
         "precision": setup.plan.precision,
         "images_through_the_base": trained.computed,

@@ -66,6 +66,7 @@ def test_what_is_fine_tuned_follows_from_what_the_head_reached(photos, tiny_base
     monkeypatch.setattr(rule, "fine_tuning", told)
     one = trainer(photos, base=tiny_base, thaw="auto", views="auto", **OPTIONS | {"fine_tune_lr": 1e-8})
     assert [result.name for result in run(one)] == ["head", "fine-tune"]
+    assert one.reason == "because"
     (situation,) = situations
     assert (situation.images, situation.classes) == (len(one.setup.train), 3)
     assert situation.score == one.results[0].details["cross_validation"]["accuracy"]

@@ -32,6 +32,7 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
     yield shared.head_phase(trainer, views)
     mirrored = " (mirrored ones among them: --augment no-flip where that means something else)" * setup.flips
     recipe, why = rule.fine_tuning(trainer.recipe, setup.source.row, _situation(trainer))
+    trainer.reason = why
     trainer.choose(recipe)
     if recipe.thaw != "none":
         setup.progress.say(
