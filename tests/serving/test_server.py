@@ -247,6 +247,7 @@ def test_what_is_no_address_is_a_usage_error(address, photos):
 
 
 def test_any_name_of_a_model_is_asked_as_serve_prints_it_or_as_it_is_typed(photos):
+    pytest.importorskip("uvicorn")
     from http.server import BaseHTTPRequestHandler, HTTPServer
 
     from keras_transfer.serving.listen import address

@@ -83,7 +83,7 @@ def test_a_folder_named_by_a_digit_that_is_no_number_is_no_version(tmp_path):
 
 
 def test_an_address_in_place_of_a_folder_names_the_command_for_it():
-    with pytest.raises(UsageError, match=r"is an address.*cli\.py request http://localhost:8501/v1/models/x"):
+    with pytest.raises(UsageError, match=r"is an address.*request http://localhost:8501/v1/models/x"):
         folders.newest("http://localhost:8501/v1/models/x")
 
 
