@@ -82,6 +82,7 @@ def test_what_is_asked_for_is_done():
     assert (recipe.thaw, recipe.fine_tune_epochs, recipe.fine_tune_lr) == ("block14", 3, 1e-3)
     assert (recipe.views, recipe.patience, why) == (1, 2, "as asked")
     assert tuned(fine_tune_epochs=0)[0].thaw == "none"
+    assert tuned(thaw="0")[0].thaw == "none"
 
 
 @pytest.mark.parametrize("options", [{"dense": "64"}, {"dropout": 0.3}, {"l2": 1e-4}, {"head_epochs": "5"}])

@@ -28,7 +28,7 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
     views = shared.stored_views(recipe)
     if recipe.thaw not in (AUTO, "none", "0") and recipe.fine_tune_epochs != 0:
         # Features come with the activations at the boundary, in the same pass.
-        trainer.feed(recipe.thaw, views if recipe.views in (AUTO, views) else recipe.views)
+        trainer.feed(recipe.thaw, views if recipe.views == AUTO else recipe.views)
     yield shared.head_phase(trainer, views)
     mirrored = " (mirrored ones among them: --augment no-flip where that means something else)" * setup.flips
     recipe, why = rule.fine_tuning(trainer.recipe, setup.source.row, _situation(trainer))
