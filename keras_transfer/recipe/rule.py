@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 _DIGITS_SIZE = 48  # The built-in sample's 8x8 px scans, enlarged; every base whose least size allows it.
 
 # When the base is fine-tuned. On 2,000 CIFAR-10 pictures of 32 px, whose head reached 0.69, twelve of MobileNetV2's
-# blocks gained eleven points; on flowers, whose head reached 0.89, four and eight blocks gained nothing.
-_FEW_A_CLASS = 20  # Training images a class below which the head alone is fitted.
+# blocks gained ten points; on flowers, whose head reached 0.89, four and eight blocks gained nothing.
+# Training images a class below which the head alone is fitted: 21 digits or CIFAR-10 pictures a class, enlarged three
+# times, gained four points, as many flowers lost one or two.
+_FEW_A_CLASS, _FEW_A_CLASS_ENLARGED = 50, 20
 _MANY = 2_000  # Training images from which the base is fine-tuned however well the head does.
 _NEAR = 0.8  # Cross-validated accuracy of the head from which images count as like those of ImageNet.
 _SOLVED = 0.95  # Accuracy of the head from which there is too little left to gain, but on many images.
@@ -112,11 +114,12 @@ def _depth(base: Base, situation: Situation) -> tuple[str, str]:
     if score is None:
         return "the last stage", base.top
     head = f"{images:,} images, the head at {score:.2f} in cross-validation"
-    if a_class < _FEW_A_CLASS:
+    enlarged = situation.enlarged >= _ENLARGED
+    if a_class < (_FEW_A_CLASS_ENLARGED if enlarged else _FEW_A_CLASS):
         return f"{head}: {a_class:.0f} images a class are too few to fine-tune on", "none"
     if score >= _SOLVED and images < _MANY:
         return f"{head}: little is left to gain by fine-tuning", "none"
-    if situation.enlarged >= _ENLARGED:
+    if enlarged:
         return f"{head}, images enlarged {situation.enlarged:.1f} times", deep
     if score >= _NEAR and images < _MANY:
         return f"{head}: fine-tuning gains nothing on images so like ImageNet's", "none"

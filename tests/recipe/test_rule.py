@@ -62,6 +62,12 @@ def test_many_images_are_fine_tuned_on_and_few_are_not():
     assert "19 images a class are too few" in why
 
 
+def test_images_that_are_not_enlarged_need_more_of_each_class():
+    assert tuned(images=210, score=0.7, enlarged=3.0)[0].thaw == "block6"
+    assert tuned(images=210, score=0.7)[0].thaw == "none"
+    assert tuned(images=500, score=0.7)[0].thaw == "block6"
+
+
 @pytest.mark.parametrize(("base", "rate"), [(MOBILENET, 3e-4), (VGG, 1e-4), (RESNET, 1e-4)])
 def test_the_rate_is_that_of_the_kind_of_network(base, rate):
     assert tuned(base=base)[0].fine_tune_lr == rate
