@@ -192,7 +192,7 @@ def probe(spec: Spec) -> dict[str, Any]:
     options = {key: spec[key] for key in ("base", "data", "weights", "size", "seed")}
     recipe, progress = kt.Recipe(**options), kt.Progress(quiet=True)
     found = prepare.prepare(recipe, progress)
-    features, _ = embeddings.compute(recipe, found.examples, found.digests, progress)
+    features, _ = embeddings.compute(recipe, found.examples, progress)
     labels = found.examples.labels
     train, held, test = (found.examples.rows(name) for name in ("train", "validation", "test"))
 

@@ -6,8 +6,9 @@ import numpy as np
 
 from benchmarks.recipe import pool
 from benchmarks.results import spread
-from keras_transfer.data import audit, sources
+from keras_transfer.data import sources
 from keras_transfer.data.examples import SPLITS, Examples
+from keras_transfer.data.inspection import inspector
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.studies import features as embeddings
 from keras_transfer.support.progress import Progress
@@ -21,12 +22,11 @@ PRECISIONS = ("float32", "float16", "bfloat16")
 def report(recipe: Recipe, a_class: int, seeds: int) -> list[str]:
     """Return the table of `python -m benchmarks precision`."""
     progress = Progress(quiet=True)
-    examples = sources.load(recipe.data)
-    digests = audit.digests(examples, progress)
+    examples, _ = inspector.inspect(sources.load(recipe.data), recipe.max_pixels, progress)
     found = {
-        precision: embeddings.compute(
-            recipe.replace(precision=precision, engine="tensorflow"), examples, digests, progress
-        )[0].astype("float32")
+        precision: embeddings.compute(recipe.replace(precision=precision, engine="tensorflow"), examples, progress)[
+            0
+        ].astype("float32")
         for precision in PRECISIONS
     }
     exact = found["float32"]

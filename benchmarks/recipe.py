@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from keras_transfer.compute import device
-from keras_transfer.data import audit, sources
+from keras_transfer.data import sources
 from keras_transfer.data.examples import SPLITS, Examples
+from keras_transfer.data.inspection import inspector
 from keras_transfer.evaluation import metrics
 from keras_transfer.network import network
 from keras_transfer.recipe.recipe import Recipe
@@ -83,8 +84,7 @@ def measure(
     """
     progress = Progress(quiet=True)
     done = {_key(record) for record in read(file)}
-    examples = sources.load(recipe.data)
-    digests = dict(zip(examples.paths, audit.digests(examples, progress), strict=True))
+    examples, _ = inspector.inspect(sources.load(recipe.data), recipe.max_pixels, progress)
     for count in a_class:
         for seed in seeds:
             split = pool(examples, count, seed)
@@ -93,13 +93,13 @@ def measure(
                 record = {**draw, "choice": choice}
                 if _key(record) in done:
                     continue
-                record |= _run(recipe.replace(seed=seed), split, [digests[path] for path in split.paths], choice)
+                record |= _run(recipe.replace(seed=seed), split, choice)
                 with file.open("a", encoding="utf-8") as stream:
                     stream.write(json.dumps(record) + "\n")
                 yield record
 
 
-def _run(recipe: Recipe, split: Examples, digests: Sequence[bytes], choice: str) -> dict[str, Any]:
+def _run(recipe: Recipe, split: Examples, choice: str) -> dict[str, Any]:
     """Train as a choice says and return test scores, and seconds of processors, which depend little on what else runs;
     those of training leave out the features, of which a draw's first choice computes what the others find.
     """
@@ -115,7 +115,7 @@ def _run(recipe: Recipe, split: Examples, digests: Sequence[bytes], choice: str)
         objective = task_of(split)
         built = network.build(source.base, source.row, chosen, len(split.classes), objective.output())
         plan = device.plan(chosen, split.task)
-        trainer = Trainer(Setup(chosen, source, built, split, digests, objective, plan, progress), timer)
+        trainer = Trainer(Setup(chosen, source, built, split, objective, plan, progress), timer)
         methods.run(trainer)
         seconds = timer.total()
         test = split.rows("test")

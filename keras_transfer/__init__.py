@@ -23,13 +23,13 @@ from keras_transfer.support.version import __version__ as __version__
 if TYPE_CHECKING:
     from keras_transfer.api import Result, evaluate, export, features, fit, load, models
     from keras_transfer.studies.check.check import check
-    from keras_transfer.studies.check.findings import Findings
+    from keras_transfer.studies.check.report import Findings
     from keras_transfer.versions.predictions import Prediction
     from keras_transfer.versions.saved import SavedClassifier
 
 _HOMES = {
     "check": "studies.check.check",
-    "Findings": "studies.check.findings",
+    "Findings": "studies.check.report",
     "Result": "api",
     "features": "api",
     "evaluate": "api",

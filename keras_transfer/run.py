@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_transfer.data import audit, cropping, depth, prepare
+from keras_transfer.data import prepare
 from keras_transfer.data.examples import REGRESSION, SPLITS
+from keras_transfer.data.inspection import inspector
 from keras_transfer.data.prepare import Prepared
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.recipe import AUTO, Recipe
@@ -56,7 +57,7 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
     folders.check_writable(folder)
     recipe = folders.with_weights_file(recipe)
     with watch.time("data"):
-        found = prepare.prepare(recipe, progress)
+        listed = prepare.listing(recipe, progress)
     with watch.time("import"), progress.activity("Importing TensorFlow"):
         logs.import_tensorflow()
         # Only now, so that everything wrong with options and data is said before TensorFlow's seconds are spent.
@@ -64,16 +65,16 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
         from keras_transfer.training import transfer
     with watch.time("data"):
         recipe = transfer.with_size(recipe)
-        found = prepare.decodable(found, progress)
+        found = prepare.inspected(recipe, listed, progress)
     _tell(found, recipe, folder, progress)
-    examples, digests = found.examples, found.digests
+    examples = found.examples
     recipe = rule.complete(recipe, len(examples.rows("train")), len(examples.classes))
-    backup = _backup_folder(recipe, digests) if resume else None
+    backup = _backup_folder(recipe, examples.digests) if resume else None
     more: dict[str, Any] = {"automatic": [name for name, value in asdict(asked).items() if value == AUTO]}
     if recipe.folds != "none":
         with watch.time("folds"):
-            more["folds"] = folds.measure(recipe, examples, digests, progress)
-    trained = transfer.train(recipe, examples, digests, progress, watch, backup)
+            more["folds"] = folds.measure(recipe, examples, progress)
+    trained = transfer.train(recipe, examples, progress, watch, backup)
     result = _write(folder, found, trained, watch, progress, more)
     if recipe.keep != "all":
         folders.prune(folder, int(recipe.keep))
@@ -89,10 +90,9 @@ def _tell(found: Prepared, recipe: Recipe, folder: Path, progress: Progress) -> 
     what = f"{len(examples.classes)} classes" if examples.task != REGRESSION else f"numbers ({examples.classes[0]})"
     progress.say(f"{shown(recipe.data)}: {what}, {counts} images to train / validate / test, seed {recipe.seed}.")
     progress.say(f"{recipe.base}, weights {shown(recipe.weights)}, {recipe.size} px, to {shown(str(folder))}.")
-    cut = cropping.warning(cropping.sampled_sizes(examples)) if recipe.resize == "crop" else None
-    dark = depth.warning(depth.sampled_peaks(examples))
-    left_out = f"{len(found.rejected)} images are left out: {audit.listed(found.rejected)}." if found.rejected else None
-    for message in filter(None, (left_out, *found.warnings, cut, dark and f"{dark}.")):
+    if found.rejected:
+        progress.warn(f"{len(found.rejected)} images are left out: {inspector.listed(found.rejected)}.")
+    for message in found.warnings:
         progress.warn(message)
 
 
@@ -114,7 +114,7 @@ def _write(
             scores = SavedClassifier(staging).measure(test, progress)
         if scores["rejected"]:
             failed = [(image["path"], image["reason"]) for image in scores["rejected"]]
-            progress.warn(f"{len(failed)} test images are no longer there to test: {audit.listed(failed)}.")
+            progress.warn(f"{len(failed)} test images are no longer there to test: {inspector.listed(failed)}.")
         extra = staging / "assets.extra"
         metrics = records.write(extra, found, trained, scores, watch, progress, **more)
         with progress.optional("Writing warm-up requests"):

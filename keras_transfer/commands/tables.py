@@ -18,9 +18,10 @@ from keras_transfer.support.paths import shown
 from keras_transfer.support.program import program
 
 if TYPE_CHECKING:
+    from keras_transfer.data.inspection.findings import Finding
     from keras_transfer.exports.convert import Exported
     from keras_transfer.studies.check.convert import Converted
-    from keras_transfer.studies.check.findings import Findings, Warned
+    from keras_transfer.studies.check.report import Findings
     from keras_transfer.versions.folders import Version
 
 _RANDOM = "Random weights: these numbers show that everything works, not what transfer gains."
@@ -157,7 +158,7 @@ _MOST_FINDINGS = 8  # Of a kind, in the terminal.
 
 def check(found: Findings, width: int = NARROW) -> str:
     """What `check` says."""
-    from keras_transfer.studies.check.findings import KINDS
+    from keras_transfer.data.inspection.findings import KINDS, UNREADABLE
 
     splits = list(found.splits)
     lines = [f"{found.source}: {found.files:,} images, {len(found.rejected):,} cannot be used"]
@@ -177,7 +178,7 @@ def check(found: Findings, width: int = NARROW) -> str:
         ]
     for kind, meaning in KINDS.items():
         of_kind = [one for one in found.warnings if one.kind == kind]
-        if of_kind:
+        if of_kind and kind != UNREADABLE:
             lines += [
                 "",
                 f"{kind} ({len(of_kind)}): {meaning}",
@@ -205,7 +206,7 @@ def _short(found: Findings, path: str) -> str:
     return os.path.relpath(path, found.root)
 
 
-def _finding(found: Findings, one: Warned) -> str:
+def _finding(found: Findings, one: Finding) -> str:
     shown = ", ".join(_short(found, path) for path in one.paths[:3]) + (
         f" and {len(one.paths) - 3} more" if len(one.paths) > 3 else ""
     )

@@ -23,7 +23,7 @@ from typing import IO, Any
 import ml_dtypes
 import numpy as np
 
-from keras_transfer.data import known
+from keras_transfer.data.inspection import known
 from keras_transfer.support.paths import cache_folder
 
 _FEWEST_ROWS = 1024  # A shard holds at least so many rows, and a pass makes at most _MOST_SHARDS of them.

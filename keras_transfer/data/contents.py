@@ -28,6 +28,7 @@ Result = TypeVar("Result")
 _LARGEST_MEMBER = 2**28  # Bytes of an image in an archive when unpacked; what announces more is a bomb.
 _UTF8_FLAG = 0x800  # https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, 4.4.4 and 4.6.9
 _UNICODE_PATH = 0x7075
+_WORKERS = max(8, os.cpu_count() or 1)
 _AT_ONCE = 1024  # Reads that are under way or done and not yet taken.
 
 
@@ -130,9 +131,9 @@ class Zipped:
             raise OSError(str(error) or type(error).__name__) from error
 
 
-def each(read: Callable[[str], Result], names: Sequence[str]) -> Iterator[Result]:
+def map_in_order(read: Callable[[str], Result], names: Sequence[str]) -> Iterator[Result]:
     """Yield what `read` makes of each name, in order, several at a time; a million names take no more memory."""
-    with ThreadPoolExecutor(max_workers=8) as pool:
+    with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
         for start in range(0, len(names), _AT_ONCE):
             yield from pool.map(read, names[start : start + _AT_ONCE])
 

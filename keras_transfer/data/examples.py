@@ -53,6 +53,9 @@ class Examples:
         task: One of `TASKS`.
         contents: Reads the images.
         groups: int64 `[N]`, equal for images that must stay on one side of the split; None without such groups.
+        digests: BLAKE2b of the bytes of each image, 16 bytes; empty until they were read.
+        sizes: int32 `[N, 2]`, height and width, px, as headers announce them; 0 where they do not. None until they were
+            read.
         understood: What the source was taken for, in a line or two for the user.
     """
 
@@ -65,6 +68,8 @@ class Examples:
     task: str = CLASSIFICATION
     contents: Contents = field(default_factory=Files)
     groups: np.ndarray | None = None
+    digests: Sequence[bytes] = ()
+    sizes: np.ndarray | None = None
     understood: str = ""
 
     def __len__(self) -> int:
@@ -82,7 +87,16 @@ class Examples:
             labels=self.labels[rows],
             splits=self.splits[rows],
             groups=None if self.groups is None else self.groups[rows],
+            digests=[self.digests[row] for row in rows] if self.digests else (),
+            sizes=None if self.sizes is None else self.sizes[rows],
         )
+
+    def short_sides(self, rows: np.ndarray) -> np.ndarray:
+        """Return the short sides, int32 px, of those images at some positions whose size is known."""
+        if self.sizes is None:
+            return np.zeros(0, "int32")
+        sides = self.sizes[rows].min(axis=1)
+        return sides[sides > 0]
 
     def explained(self, understood: str) -> Examples:
         """Return the examples with what their source was taken for."""
@@ -102,14 +116,12 @@ class Examples:
             return "|".join(self.classes[k] for k in np.flatnonzero(self.labels[row]))
         return f"{self.labels[row, 0]:.9g}"
 
-    def write_csv(self, file: Path, digests: Sequence[bytes]) -> None:
-        """Write `path,label,split,digest`, one row an image: the path relative to `root`, the BLAKE2b digest of its
-        bytes.
-        """
+    def write_csv(self, file: Path) -> None:
+        """Write `path,label,split,digest`, one row an image, once they were read: the path relative to `root`."""
         with file.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream)
             writer.writerow(("path", "label", "split", "digest"))
-            for row, (path, split, digest) in enumerate(zip(self.paths, self.splits, digests, strict=True)):
+            for row, (path, split, digest) in enumerate(zip(self.paths, self.splits, self.digests, strict=True)):
                 writer.writerow((self.short(path), self.label_text(row), SPLITS[split], digest.hex()))
 
     def short(self, path: str) -> str:

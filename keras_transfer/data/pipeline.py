@@ -34,7 +34,6 @@ class Order(Protocol):
 
 _PARALLEL = os.cpu_count() or 1  # Pictures that are decoded at the same time.
 _AHEAD_BYTES = 2**26  # Pixels that wait for the network; while it is being converted, decoding goes on.
-_TOGETHER = 32  # Pictures that leave a pipeline in one step; they are yielded one by one.
 
 
 def steady(dataset: tf.data.Dataset) -> tf.data.Dataset:
@@ -76,24 +75,6 @@ def images(contents: Contents, names: Sequence[str], decoder: Decoder, batch_siz
     dataset = encoded(contents, names).map(decoder, num_parallel_calls=_PARALLEL, deterministic=True)
     ahead = max(2, _AHEAD_BYTES // (batch_size * decoder.size**2 * 3))
     return steady(dataset.batch(batch_size).prefetch(ahead))
-
-
-def decodable(
-    contents: Contents, names: Sequence[str], decode: Callable[[tf.Tensor], tf.Tensor]
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield position and pixels, uint8 `[size, size, 3]`, of those images that can be decoded, in order.
-
-    Args:
-        contents: Where they lie.
-        names: Which.
-        decode: A `Decoder` or a `Glance`.
-    """
-    read = reader(contents)
-    dataset = tf.data.Dataset.from_tensor_slices(encoded_names(names)).enumerate()
-    dataset = dataset.map(lambda row, name: (row, decode(read(name))), num_parallel_calls=_PARALLEL)
-    # In batches, for what an iterator costs an element is as much as decoding it small.
-    for rows, pixels in steady(dataset.ignore_errors().batch(_TOGETHER).prefetch(2)).as_numpy_iterator():
-        yield from zip(rows.tolist(), pixels, strict=True)
 
 
 def checked(batches: tf.data.Dataset) -> Iterator[np.ndarray]:

@@ -1,4 +1,4 @@
-"""The data of a run before training: listed, read once, cleared of what cannot be decoded, grouped, split."""
+"""The data of a run before training: listed, inspected, cleared of what cannot be used, grouped, split."""
 
 from __future__ import annotations
 
@@ -6,18 +6,24 @@ import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from keras_transfer.data import audit, copies, duplicates, known, sources, splits
+from keras_transfer.data import sources, splits
 from keras_transfer.data.examples import CLASSIFICATION, SPLITS, UNASSIGNED, Examples, printable
+from keras_transfer.data.inspection import copies, duplicates, inspector
+from keras_transfer.data.inspection import findings as finding
+from keras_transfer.data.inspection.inspector import Inspection
 from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support import logs
 from keras_transfer.support.errors import UsageError, UserError
 from keras_transfer.support.progress import Progress
 
 _MOST_REJECTED = 0.1
-IMBALANCE = 5.0  # Largest class over smallest, from which on weights are advised.
+_TOLD = ("leak", "label-conflict", "imbalance", "crop", "dark-16-bit")  # Kinds of findings that a run warns of.
+_COMPARED = 20_000  # Images up to which a run looks for near duplicates in different splits: all pairs are compared.
 
 
 @dataclass(frozen=True)
@@ -26,56 +32,49 @@ class Prepared:
 
     Attributes:
         recipe: Of the run.
-        listed: All that the source named, unsplit.
-        all_digests: Of the bytes of each listed image.
-        faults: By position in `listed`, why an image cannot be used.
-        rows: Positions in `listed` of the examples.
+        listed: All that the source named, unsplit, with digests.
+        inspections: Of each listed image.
+        indices: Positions in `listed` of the examples.
         examples: Those that are used, with splits.
         leaked: By position in `listed`, why an image that could be used would not test anything.
     """
 
     recipe: Recipe
     listed: Examples
-    all_digests: Sequence[bytes]
-    faults: dict[int, str]
-    rows: Sequence[int]
+    inspections: Sequence[Inspection]
+    indices: Sequence[int]
     examples: Examples
     leaked: dict[int, str]
 
     @property
-    def digests(self) -> list[bytes]:
-        """Of each example's bytes."""
-        return [self.all_digests[row] for row in self.rows]
-
-    @property
     def rejected(self) -> list[tuple[str, str]]:
         """Names and reasons of the images that were left out."""
-        return [(self.listed.paths[row], why) for row, why in sorted({**self.faults, **self.leaked}.items())]
+        reasons = {**_faults(self.inspections), **self.leaked}
+        return [(self.listed.paths[index], why) for index, why in sorted(reasons.items())]
 
     @property
     def dealt(self) -> bool:
         """Whether the splits, or one of them, were drawn here."""
-        return len(np.unique(self.listed.splits[self.listed.splits != UNASSIGNED])) < len(SPLITS)
+        return _is_dealt(self.listed)
 
-    @property
+    @cached_property
     def warnings(self) -> list[str]:
-        """What is unusual about the examples, and what to do about it."""
-        if self.examples.task != CLASSIFICATION or self.recipe.class_weights != "none":
-            return []
-        counts = np.bincount(self.examples.labels, minlength=len(self.examples.classes))
-        most, least = int(counts.argmax()), int(counts.argmin())
-        if counts[most] <= IMBALANCE * counts[least]:
-            return []
-        classes = self.examples.classes
-        return [
-            f"{counts[most]} images of {classes[most]!r}, {counts[least]} of {classes[least]!r}: "
-            "--class-weights balanced makes both count."
-        ]
+        """What is unusual about the examples, and what to do about it, a line a kind: some of what `check` finds."""
+        inspections = [self.inspections[index] for index in self.indices]
+        if len(inspections) > _COMPARED:
+            inspections = [replace(inspection, hash=b"") for inspection in inspections]
+        found = finding.findings(self.examples, inspections, self.recipe)
+        warnings = []
+        for kind in _TOLD:
+            of_kind = [one for one in found if one.kind == kind]
+            if of_kind:
+                warnings.append(_warning(of_kind, self.examples, self.dealt))
+        return warnings
 
     def samples(self, most: int = 4) -> list[bytes]:
         """Return the bytes of a few training images, those that can still be read."""
         examples = self.examples
-        read = (audit.examine(examples.contents, examples.paths[row]) for row in examples.rows("train")[:most])
+        read = (inspector.read(examples.contents, examples.paths[row]) for row in examples.rows("train")[:most])
         return [content for content, fault in read if fault is None]
 
     def write_rejected(self, file: Path) -> None:
@@ -87,92 +86,103 @@ class Prepared:
 
 
 def prepare(recipe: Recipe, progress: Progress) -> Prepared:
-    """List and read the images of a recipe, and leave out those whose first bytes tell that they are none.
+    """List, inspect and split the images of a recipe.
 
     Raises:
-        UserError: more than a tenth is left out, or, with `strict`, anything; or too little is left to split.
+        UserError: as `listing` and `usable`.
+    """
+    listed = listing(recipe, progress)
+    logs.import_tensorflow()
+    return inspected(recipe, listed, progress)
+
+
+def listing(recipe: Recipe, progress: Progress) -> Examples:
+    """List the images of a recipe, and split them on trial: what is wrong with so little is told before TensorFlow is
+    imported, and before an image is read.
+
+    Raises:
+        UserError: the images cannot be listed, or are too few to be split.
     """
     listed = sources.load(recipe.data, recipe)
     if recipe.class_weights != "none" and listed.task != CLASSIFICATION:
         raise UsageError(f"--class-weights {recipe.class_weights} needs one class an image; this is {listed.task}.")
     if listed.understood:
         progress.say(listed.understood)
-    digests, faults = audit.read(listed, progress)
-    prepared = _keep(recipe, listed, digests, faults)
     copied = copies.by_name(listed.paths)
-    if copied is not None and prepared.dealt:
+    if copied is not None and _is_dealt(listed):
         progress.say(copies.describe(copied, listed.paths))
-    return prepared
+    splits.assign(listed, recipe.shares, recipe.seed)
+    return listed
 
 
-def decodable(found: Prepared, progress: Progress) -> Prepared:
-    """Return the prepared data without the images that cannot be decoded, split anew if there were any.
-
-    TensorFlow decodes each of them, as training and serving do; those that it decoded in an earlier run are believed.
+def inspected(recipe: Recipe, listed: Examples, progress: Progress) -> Prepared:
+    """Read and decode the listed images, leave out what cannot be used, and split the others.
 
     Raises:
-        UserError: as `prepare`.
+        UserError: as `usable`.
     """
-    from keras_transfer.data.decoding.decode import Glance
-
-    glance, grouped = Glance(found.recipe.max_pixels), found.recipe.group_duplicates
-    digests = found.digests
-    before = set() if grouped else known.load(glance.max_pixels)
-    rows = [row for row, digest in enumerate(digests) if digest not in before]
-    undecodable, looks = audit.decode(found.examples.at(np.asarray(rows, "int64")), glance, progress, hashed=grouped)
-    # By their bytes: an image that was left out as a copy has the fate of what it copies.
-    reasons = {digests[rows[row]]: why for row, why in undecodable.items()}
-    known.add(glance.max_pixels, {digests[row] for row in rows} - set(reasons))
-    if not undecodable and not grouped:
-        return found
-    faults = {row: reasons[digest] for row, digest in enumerate(found.all_digests) if digest in reasons}
-    hashes = {digests[rows[row]]: look for row, look in looks.items()}
-    return _keep(found.recipe, found.listed, found.all_digests, found.faults | faults, hashes if grouped else None)
+    listed, inspections = inspector.inspect(listed, recipe.max_pixels, progress)
+    return usable(recipe, listed, inspections)
 
 
-def _keep(
-    recipe: Recipe,
-    listed: Examples,
-    digests: Sequence[bytes],
-    faults: dict[int, str],
-    hashes: dict[bytes, np.ndarray] | None = None,
-) -> Prepared:
-    rejected = [(listed.paths[row], faults[row]) for row in sorted(faults)]
+def usable(recipe: Recipe, listed: Examples, inspections: Sequence[Inspection]) -> Prepared:
+    """Return the images that can be used, with splits.
+
+    Args:
+        recipe: Of the run.
+        listed: With digests.
+        inspections: Of each listed image.
+
+    Raises:
+        UserError: more than a tenth is left out, or, with `strict`, anything; or too little is left to split.
+    """
+    faults = _faults(inspections)
+    rejected = [(listed.paths[index], why) for index, why in faults.items()]
     if rejected and recipe.strict:
         raise UserError(f"{rejected[0][0]} {rejected[0][1]}. Remove or replace it, or run without --strict.")
     if len(rejected) > _MOST_REJECTED * len(listed):
         raise UserError(
             f"{listed.source}: {len(rejected)} of {len(listed)} images cannot be used, more than a tenth: "
-            f"{audit.listed(rejected)}. Remove or replace them."
+            f"{inspector.listed(rejected)}. Remove or replace them."
         )
-    rows = [row for row in range(len(listed)) if row not in faults]
-    examples, kept = listed.at(np.asarray(rows, "int64")), [digests[row] for row in rows]
+    indices = [index for index in range(len(listed)) if index not in faults]
+    examples = listed.at(np.asarray(indices, "int64"))
     _demand_classes(examples)
-    examples = replace(examples, groups=_groups(examples, kept, hashes))
+    grouped = [inspections[index] for index in indices] if recipe.group_duplicates else None
+    examples = replace(examples, groups=_groups(examples, grouped))
     examples = splits.assign(examples, recipe.shares, recipe.seed)
-    leaks = _leaks(examples, kept)
-    rest = [row for row in range(len(rows)) if row not in leaks]
-    leaked = {rows[row]: why for row, why in leaks.items()}
+    leaks = _leaks(examples)
+    leaked = {indices[row]: why for row, why in leaks.items()}
     if leaks:
-        examples = examples.at(np.asarray(rest, "int64"))
-    return Prepared(recipe, listed, digests, faults, [rows[row] for row in rest], examples, leaked)
+        rest = [row for row in range(len(indices)) if row not in leaks]
+        examples, indices = examples.at(np.asarray(rest, "int64")), [indices[row] for row in rest]
+    return Prepared(recipe, listed, inspections, indices, examples, leaked)
 
 
-def _groups(examples: Examples, digests: Sequence[bytes], hashes: dict[bytes, np.ndarray] | None) -> np.ndarray | None:
-    alike = None if hashes is None else duplicates.alike(np.array([hashes[digest] for digest in digests]))
-    return duplicates.joined(duplicates.exact(digests), examples.groups, alike, copies.by_name(examples.paths))
+def _is_dealt(listed: Examples) -> bool:
+    return len(np.unique(listed.splits[listed.splits != UNASSIGNED])) < len(SPLITS)
 
 
-def _leaks(examples: Examples, digests: Sequence[bytes]) -> dict[int, str]:
+def _faults(inspections: Sequence[Inspection]) -> dict[int, str]:
+    return {index: one.fault for index, one in enumerate(inspections) if one.fault is not None}
+
+
+def _groups(examples: Examples, inspections: Sequence[Inspection] | None) -> np.ndarray | None:
+    """Return which images stay in one split: copies, the user's own groups and, given inspections, near duplicates."""
+    alike = None if inspections is None else duplicates.components(len(examples), finding.near_links(inspections))
+    return duplicates.joined(duplicates.exact(examples.digests), examples.groups, alike, copies.by_name(examples.paths))
+
+
+def _leaks(examples: Examples) -> dict[int, str]:
     """Return the images of a given validation or test split that stand in an earlier split too, with the reason."""
     first: dict[bytes, int] = {}
-    found = {}
+    leaks = {}
     for row in np.argsort(examples.splits, kind="stable"):
-        other = first.setdefault(digests[row], int(row))
-        if examples.splits[other] != examples.splits[row]:
-            split, name = SPLITS[examples.splits[other]], examples.paths[other]
-            found[int(row)] = f"is in the {split} split too, as {name}: it would not test what was learned"
-    return found
+        original = first.setdefault(examples.digests[row], int(row))
+        if examples.splits[original] != examples.splits[row]:
+            split, name = SPLITS[examples.splits[original]], examples.paths[original]
+            leaks[int(row)] = f"is in the {split} split too, as {name}: it would not test what was learned"
+    return leaks
 
 
 def _demand_classes(examples: Examples) -> None:
@@ -183,3 +193,15 @@ def _demand_classes(examples: Examples) -> None:
         if not counts[number]:
             where = "" if (examples.splits == UNASSIGNED).all() else " to train on"
             raise UserError(f"{examples.source}: class {name!r} has no image{where} that can be decoded.")
+
+
+def _warning(found: Sequence[finding.Finding], examples: Examples, dealt: bool) -> str:
+    """Return a line on the findings of one kind."""
+    first = found[0]
+    if first.kind not in ("leak", "label-conflict"):
+        return f"{first.detail}."
+    names = " and ".join(examples.short(path) for path in first.paths[:2])
+    more = f", and {len(first.paths) - 2} more," if len(first.paths) > 2 else ""
+    advice = " (--group-duplicates does)" if first.kind == "leak" and dealt else ""
+    rest = f" So are {len(found) - 1} more groups of pictures; `check` lists them." if len(found) > 1 else ""
+    return f"{names}{more} are alike, {first.detail}{advice}.{rest}"

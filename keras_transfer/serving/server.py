@@ -20,8 +20,8 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from keras_transfer.data import audit
 from keras_transfer.data.decoding import formats
+from keras_transfer.data.inspection import inspector
 from keras_transfer.serving import limits, rest
 from keras_transfer.serving.batching import LARGEST, Batcher, Closed, Full
 from keras_transfer.serving.newest_version import LoadedVersion, NewestVersion
@@ -238,7 +238,7 @@ def _parse(body: bytes, size: int) -> tuple[rest.Request, int]:
 
 def _reason(content: bytes, max_pixels: int) -> str:
     try:
-        return audit.reason_of(content, max_pixels)
+        return inspector.reason(content, max_pixels)
     except Exception:  # Pillow, which reads the header for the message, fails in many ways on files of malice.
         return formats.DAMAGED
 

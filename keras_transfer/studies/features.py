@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,6 @@ import numpy as np
 from keras_transfer.data import prepare
 from keras_transfer.data.examples import CLASSIFICATION, Examples
 from keras_transfer.recipe.recipe import Recipe
-from keras_transfer.support import logs
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 from keras_transfer.versions import folders
@@ -46,11 +44,8 @@ def arrays(recipe: Recipe, progress: Progress) -> dict[str, np.ndarray]:
         recipe: Gives base, weights, data, size, pooling, resizing, precision and engine.
         progress: Hears of the pass.
     """
-    prepared = prepare.prepare(recipe, progress)
-    logs.import_tensorflow()
-    prepared = prepare.decodable(prepared, progress)
-    examples = prepared.examples
-    vectors, source = compute(recipe, examples, prepared.digests, progress)
+    examples = prepare.prepare(recipe, progress).examples
+    vectors, source = compute(recipe, examples, progress)
     names = np.asarray(examples.classes)
     return {
         "features": vectors,
@@ -61,15 +56,12 @@ def arrays(recipe: Recipe, progress: Progress) -> dict[str, np.ndarray]:
     }
 
 
-def compute(
-    recipe: Recipe, examples: Examples, digests: Sequence[bytes], progress: Progress
-) -> tuple[np.ndarray, Source]:
+def compute(recipe: Recipe, examples: Examples, progress: Progress) -> tuple[np.ndarray, Source]:
     """Return the embeddings of images, float32 `[N, D]`, and the base that they come from.
 
     Args:
         recipe: Gives base, weights, pooling, resizing, precision and engine.
-        examples: All of which can be decoded.
-        digests: Of each example's bytes.
+        examples: All of which can be decoded, with digests.
         progress: Hears of the pass.
     """
     from keras_transfer.compute import device, features
@@ -84,4 +76,4 @@ def compute(
         network = build(source.base, source.row, recipe, len(examples.classes))
         frozen = cut(network, None).frozen
     extractor = features.extractor(frozen, "none", network, source, recipe, plan, progress)
-    return features.embeddings(extractor.plain(examples, digests), digests), source
+    return features.embeddings(extractor.plain(examples, examples.digests), examples.digests), source

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -16,7 +15,7 @@ from keras_transfer.support.progress import Progress, Stopwatch
 from keras_transfer.training import transfer
 
 
-def measure(recipe: Recipe, examples: Examples, digests: Sequence[bytes], progress: Progress) -> dict[str, Any]:
+def measure(recipe: Recipe, examples: Examples, progress: Progress) -> dict[str, Any]:
     """Return the score of each fold on its test images, their mean, and their standard deviation over folds.
 
     Every image is tested once, by a network that was trained and chosen without it. The base computes each image's
@@ -24,15 +23,14 @@ def measure(recipe: Recipe, examples: Examples, digests: Sequence[bytes], progre
 
     Args:
         recipe: Complete, with the number of folds.
-        examples: All images; their splits are drawn anew.
-        digests: Of each example's bytes.
+        examples: All images, with digests; their splits are drawn anew.
         progress: Hears of every fold.
     """
     count = int(recipe.folds)
     reports = []
     for number, fold in enumerate(splits.folds(examples, count, recipe.seed)):
         progress.say(f"Fold {number + 1} of {count}")
-        trained = transfer.train(recipe.replace(folds="none"), fold, digests, progress, Stopwatch())
+        trained = transfer.train(recipe.replace(folds="none"), fold, progress, Stopwatch())
         rows = fold.rows("test")
         answers = trained.setup.network.output(trained.logits(rows))
         labels = fold.labels[rows]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -26,8 +25,7 @@ class Setup:
         recipe: Complete but for what a method chooses while it trains.
         source: Base and weights.
         network: Trained in place.
-        examples: With splits.
-        digests: Of each example's file.
+        examples: With splits and digests.
         objective: What to learn.
         plan: Precision, XLA, engine.
         progress: Is told of everything.
@@ -37,7 +35,6 @@ class Setup:
     source: Source
     network: Network
     examples: Examples
-    digests: Sequence[bytes]
     objective: Task
     plan: Plan
     progress: Progress
@@ -65,7 +62,7 @@ class Setup:
 
     def digests_of(self, indices: np.ndarray) -> list[bytes]:
         """Return the digests of some images."""
-        return [self.digests[index] for index in indices]
+        return [self.examples.digests[index] for index in indices]
 
     def targets(self, indices: np.ndarray) -> list[np.ndarray]:
         """Return what training compares with: targets and, where classes are weighed, the images' weights."""

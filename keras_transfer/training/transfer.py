@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,7 +24,6 @@ from keras_transfer.training.trainer import Trainer
 def train(
     recipe: Recipe,
     examples: Examples,
-    digests: Sequence[bytes],
     progress: Progress,
     watch: Stopwatch,
     backup: Path | None = None,
@@ -33,8 +32,7 @@ def train(
 
     Args:
         recipe: Complete, but for what the method chooses while it trains.
-        examples: With splits.
-        digests: Of each example's file.
+        examples: With splits and digests.
         progress: Is told of everything.
         watch: Is told the seconds of each part.
         backup: Folder that keeps each phase's weights after each epoch.
@@ -49,7 +47,7 @@ def train(
             source = load_base(recipe, progress)
             objective = task_of(examples)
             network = model.build(source.base, source.row, recipe, len(examples.classes), objective.output())
-        trainer = Trainer(Setup(recipe, source, network, examples, digests, objective, plan, progress), watch, backup)
+        trainer = Trainer(Setup(recipe, source, network, examples, objective, plan, progress), watch, backup)
         methods.run(trainer)
     return trainer
 

@@ -49,7 +49,7 @@ def write(
     examples = trained.setup.examples
     (folder / "recipe.json").write_text(_from_any_folder(trained.recipe).to_json(), "utf-8")
     (folder / "labels.txt").write_bytes(folders.labels_text(examples.classes).encode())
-    examples.write_csv(folder / "splits.csv", trained.setup.digests)
+    examples.write_csv(folder / "splits.csv")
     with watch.time("export"), progress.optional("Writing model.keras"):
         trained.setup.network.classifier().save(folder / "model.keras")
     with progress.optional("Writing environment.json"):

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.data import audit, sources
+from keras_transfer.data import sources
 from keras_transfer.data.contents import Files
 from keras_transfer.data.decoding import formats
 from keras_transfer.data.examples import CLASSIFICATION, REGRESSION, Examples, training_digests
+from keras_transfer.data.inspection import inspector
 from keras_transfer.evaluation import metrics
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UserError
@@ -149,9 +150,9 @@ class SavedClassifier:
             raise UserError(f"What the model was fitted on is not where it was: {why} --data names images.") from error
         examples = self._in_own_classes(listed)
         progress.say(examples.understood)
-        digests, faults = audit.read(examples, progress)
+        examples, faults = inspector.with_digests(examples, progress)
         seen = training_digests(self.folder / "assets.extra" / "splits.csv")
-        indices = [index for index, digest in enumerate(digests) if digest not in seen and index not in faults]
+        indices = [index for index, digest in enumerate(examples.digests) if digest not in seen and index not in faults]
         if not indices:
             raise UserError(f"{source}: the model was trained on every image there. Give images that it has not seen.")
         report = self.measure(examples.at(np.asarray(indices)), progress)
@@ -190,13 +191,13 @@ class SavedClassifier:
         with progress.task("Testing", len(examples)) as advance:
             for start in range(0, len(examples), _BATCH):
                 names = examples.paths[start : start + _BATCH]
-                read = [audit.examine(examples.contents, name) for name in names]
+                read = [inspector.read(examples.contents, name) for name in names]
                 usable = [row for row, (_, fault) in enumerate(read) if fault is None]
                 outputs = self.answer([read[row][0] for row in usable]) if usable else {}
                 reasons = {row: fault for row, (_, fault) in enumerate(read) if fault is not None}
                 for position, row in enumerate(usable):
                     if outputs["error"][position]:
-                        reasons[row] = audit.reason_of(read[row][0], self.max_pixels)
+                        reasons[row] = inspector.reason(read[row][0], self.max_pixels)
                     else:
                         good.append(start + row)
                         answers.append(np.atleast_1d(outputs[_OUTPUT.get(examples.task, "probabilities")][position]))
@@ -238,7 +239,9 @@ class SavedClassifier:
         faults: list[str | None] = []
         for name, image in zip(names, images, strict=True):
             content = in_memory.file_bytes(image, name)
-            content, fault = audit.examine(Files(), name) if content is None else (content, formats.fault(content[:16]))
+            content, fault = (
+                inspector.read(Files(), name) if content is None else (content, formats.fault(content[:16]))
+            )
             contents.append(content)
             faults.append(fault)
         good = [index for index, fault in enumerate(faults) if fault is None]
@@ -250,7 +253,7 @@ class SavedClassifier:
 
     def _prediction(self, name: str, content: bytes, found: dict[str, np.ndarray], row: int) -> Prediction:
         if found["error"][row]:
-            return Prediction(name, error=audit.reason_of(content, self.max_pixels))
+            return Prediction(name, error=inspector.reason(content, self.max_pixels))
         if "value" in found:
             return Prediction(name, value=float(found["value"][row]))
         probabilities = found["probabilities"][row]

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.data import audit, sources
+from keras_transfer.data import sources
 from keras_transfer.data.decoding.decode import Decoder
 from keras_transfer.data.examples import Examples
+from keras_transfer.data.inspection import inspector
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
@@ -76,7 +77,7 @@ class TrainingImages:
 def _matches(examples: Examples, records: list[dict[str, str]], by_bytes: bool) -> list[tuple[str, str, str]]:
     """Return split, name and label of each example that `splits.csv` lists."""
     if by_bytes:
-        keys = [digest.hex() for digest in audit.read(examples, Progress(quiet=True))[0]]
+        keys = [digest.hex() for digest in inspector.with_digests(examples, Progress(quiet=True))[0].digests]
     else:
         keys = [examples.short(name) for name in examples.paths]
     known = {record["digest" if by_bytes else "path"]: record for record in records}

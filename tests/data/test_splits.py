@@ -51,7 +51,7 @@ def test_a_class_too_small_to_split_is_named():
 def test_the_record_tells_what_training_saw(tmp_path):
     split = splits.assign(examples([4, 4]), (50, 25, 25), 0)
     digests = [bytes([row] * 16) for row in range(8)]
-    split.write_csv(tmp_path / "splits.csv", digests)
+    replace(split, digests=digests).write_csv(tmp_path / "splits.csv")
     with (tmp_path / "splits.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert [row["path"] for row in rows[:2]] == ["0/0.jpg", "0/1.jpg"]

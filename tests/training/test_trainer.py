@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from keras_transfer.compute import device, features
-from keras_transfer.data import audit, pipeline, sources, splits
+from keras_transfer.data import pipeline, sources, splits
+from keras_transfer.data.inspection import inspector
 from keras_transfer.network import network as model
 from keras_transfer.network import weights
 from keras_transfer.recipe import rule
@@ -31,13 +32,13 @@ def trainer(photos, progress=QUIET, state=None, **options):
     # Gentle and short, as most tests want it.
     given |= {"fine_tune_epochs": 3, "fine_tune_lr": 1e-4, "label_smoothing": 0.0}
     recipe = Recipe(data=str(photos), **given | options)
-    examples = splits.assign(sources.load(recipe.data), recipe.shares, recipe.seed)
+    examples, _ = inspector.with_digests(sources.load(recipe.data), QUIET)
+    examples = splits.assign(examples, recipe.shares, recipe.seed)
     recipe = rule.complete(recipe, len(examples.rows("train")), len(examples.classes))
     source = weights.load(recipe.base, recipe.weights, int(recipe.size), recipe.seed)
     objective = task_of(examples)
     network = model.build(source.base, source.row, recipe, len(examples.classes), objective.output())
-    digests = audit.digests(examples, QUIET)
-    setup = Setup(recipe, source, network, examples, digests, objective, device.plan(recipe), progress)
+    setup = Setup(recipe, source, network, examples, objective, device.plan(recipe), progress)
     return Trainer(setup, Stopwatch(), state)
 
 

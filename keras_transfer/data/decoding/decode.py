@@ -15,10 +15,12 @@ exported SavedModel:
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 
+import numpy as np
 import tensorflow as tf
 
 from keras_transfer.data.decoding import bmp, exif, gif, memory
@@ -28,7 +30,10 @@ from keras_transfer.data.decoding.raw import part
 # Raise it with every change by which a file gives other pixels, or is refused or accepted where it was not: what was
 # computed or known of images before is then not used.
 REVISION = 2
-_GLANCE_SIZE = 64  # Side of the picture by which files are compared, px.
+# What a file that cannot be decoded raises; TensorFlow's message may quote it, and it is no text.
+UNDECODABLE = (tf.errors.OpError, UnicodeDecodeError)
+_TRACING = threading.Lock()  # Threads that trace at the same time would each do so.
+_THUMBNAIL = 64  # Side of the picture by which files are compared, px.
 
 
 @dataclass(frozen=True)
@@ -51,13 +56,13 @@ class Decoder:
         Raises:
             tensorflow.errors.InvalidArgumentError: when it runs on a file that cannot be decoded.
         """
-        return _traced(_decode, self)(content)
+        return _traced(self)(content)
 
 
 @dataclass(frozen=True)
-class Glance:
-    """The rule by which files are looked at to see whether they decode and which are alike: as `Decoder`, but shrunk
-    by the mean of areas, which takes half the time.
+class Thumbnail:
+    """The rule by which files are seen to decode, and to be alike: as `Decoder`, but shrunk by the mean of areas, which
+    takes half the time. Several threads may call it at once.
 
     Attributes:
         max_pixels: Largest picture that is decoded, width times height.
@@ -65,30 +70,46 @@ class Glance:
 
     max_pixels: int
 
-    def __call__(self, content: tf.Tensor) -> tf.Tensor:
-        """Return the whole picture, uint8 `[64, 64, 3]`; raise as `Decoder` does."""
-        return _traced(_glance, self)(content)
+    def __call__(self, content: bytes) -> tuple[np.ndarray, tuple[int, int], int] | None:
+        """Return the whole picture, uint8 `[64, 64, 3]`, height and width of the file's, px, and its EXIF orientation;
+        None if it cannot be decoded.
+        """
+        with _TRACING:
+            traced = _traced_thumbnail(self.max_pixels)
+        try:
+            pixels, size, orientation = traced(tf.constant(content))
+        except UNDECODABLE:
+            return None
+        height, width = size.numpy().tolist()
+        return pixels.numpy(), (height, width), int(orientation)
 
 
 @cache
-def _traced(decode: Callable[..., tf.Tensor], rule: Decoder | Glance) -> tf.types.experimental.PolymorphicFunction:
+def _traced(decoder: Decoder) -> tf.types.experimental.PolymorphicFunction:
     """Tracing takes a second, and one run decodes in several places."""
-    return tf.function(partial(decode, rule), [tf.TensorSpec((), tf.string)], autograph=False)
+    return tf.function(partial(_decode, decoder), [tf.TensorSpec((), tf.string)], autograph=False)
+
+
+@cache
+def _traced_thumbnail(max_pixels: int) -> tf.types.experimental.ConcreteFunction:
+    specification = [tf.TensorSpec((), tf.string)]
+    return tf.function(partial(_thumbnail, max_pixels), specification, autograph=False).get_concrete_function()
 
 
 def announced_size(content: bytes) -> tuple[int, int] | None:
     """Return height and width, px, that the header of an image file announces, or None if it announces none."""
     try:
-        height, width = _traced_size()(tf.constant(content)).numpy().tolist()
-    # TensorFlow's message may quote a file that is no text.
-    except (tf.errors.InvalidArgumentError, UnicodeDecodeError):
+        with _TRACING:
+            traced = _traced_size()
+        height, width = traced(tf.constant(content)).numpy().tolist()
+    except UNDECODABLE:
         return None
     return height, width
 
 
 @cache
-def _traced_size() -> tf.types.experimental.PolymorphicFunction:
-    return tf.function(_size, [tf.TensorSpec((), tf.string)], autograph=False)
+def _traced_size() -> tf.types.experimental.ConcreteFunction:
+    return tf.function(_size, [tf.TensorSpec((), tf.string)], autograph=False).get_concrete_function()
 
 
 def _decode(decoder: Decoder, content: tf.Tensor) -> tf.Tensor:
@@ -113,11 +134,12 @@ def _decode(decoder: Decoder, content: tf.Tensor) -> tf.Tensor:
     return _picture(content, size, decoder.max_pixels, shrink)
 
 
-def _glance(glance: Glance, content: tf.Tensor) -> tf.Tensor:
+def _thumbnail(max_pixels: int, content: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     def shrink(image: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.round(tf.image.resize(image, (_GLANCE_SIZE, _GLANCE_SIZE), "area")), tf.uint8)
+        return tf.cast(tf.round(tf.image.resize(image, (_THUMBNAIL, _THUMBNAIL), "area")), tf.uint8)
 
-    return _picture(content, _GLANCE_SIZE, glance.max_pixels, shrink)
+    with tf.device("CPU"):  # As in a pipeline: what decodes there is not copied to a GPU and back.
+        return _picture(content, _THUMBNAIL, max_pixels, shrink), _size(content), exif.orientation(content)
 
 
 def _picture(content: tf.Tensor, size: int, max_pixels: int, shrink: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:

@@ -6,8 +6,6 @@ https://www.cipa.jp/std/documents/e/DC-008-2012_E.pdf has it, wherever it stands
 
 from __future__ import annotations
 
-from functools import cache
-
 import tensorflow as tf
 
 from keras_transfer.data.decoding.raw import part
@@ -26,16 +24,6 @@ def orientation(content: tf.Tensor) -> tf.Tensor:
     # Of most files without EXIF a search says so, which is quicker than to follow their segments.
     marked = tf.size(tf.strings.split(content, _MARK, maxsplit=1)) > 1
     return tf.cond(tf.io.is_jpeg(content) & marked, lambda: _in_segments(content), lambda: tf.constant(1))
-
-
-def orientation_of(content: bytes) -> int:
-    """Return the orientation by which the decoder turns a file: that of `orientation`."""
-    return int(_traced()(tf.constant(content)))
-
-
-@cache
-def _traced() -> tf.types.experimental.PolymorphicFunction:
-    return tf.function(orientation, [tf.TensorSpec((), tf.string)], autograph=False)
 
 
 # One operation in the graph around it: see `decode`.

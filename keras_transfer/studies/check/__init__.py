@@ -1,1 +1,1 @@
-"""What is wrong with a data set, before training: facts of every image, findings, and how they are shown."""
+"""What is wrong with a data set, before training: findings on every image and label, and how they are shown."""

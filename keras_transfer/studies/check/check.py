@@ -1,4 +1,4 @@
-"""What is wrong with a data set: `check` lists it, reads it, looks at every picture, and reports."""
+"""What is wrong with a data set: `check` lists it, inspects every image, and reports."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 
 from keras_transfer.data import sources
 from keras_transfer.data.examples import CLASSIFICATION
+from keras_transfer.data.inspection import inspector
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.recipe.recipe import Recipe
-from keras_transfer.studies.check import convert, facts, findings, page
-from keras_transfer.studies.check.findings import Findings
+from keras_transfer.studies.check import convert, page, report
+from keras_transfer.studies.check.report import Findings
 from keras_transfer.support import logs
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
@@ -43,27 +44,27 @@ def check(
     if not len(examples):
         raise UserError(f"{recipe.data} lists no images.")
     logs.import_tensorflow()
-    from keras_transfer.data.decoding.decode import Decoder, Glance
+    from keras_transfer.data.decoding.decode import Decoder
 
-    found = facts.gather(examples, Glance(recipe.max_pixels), progress)
-    usable = any(facts_of.fault is None for facts_of in found)
+    examples, inspections = inspector.inspect(examples, recipe.max_pixels, progress, anew=True)
+    usable = any(inspection.fault is None for inspection in inspections)
     if not usable and convert_to is None:
-        raise UserError(f"{recipe.data}: no image can be used. {found[0].path} {found[0].fault}.")
+        raise UserError(f"{recipe.data}: no image can be used. {examples.paths[0]} {inspections[0].fault}.")
     suspects = None
     if labels and usable and examples.task == CLASSIFICATION and len(examples.classes) > 1:
         from keras_transfer.studies.check.labels import suspects as look
 
-        suspects = look(examples, found, recipe, progress)
-    report = findings.collect(examples, found, suspects)
+        suspects = look(examples, inspections, recipe, progress)
+    findings = report.collect(recipe, examples, inspections, suspects)
     if html is not None:
         try:
-            page.write(report, examples, Decoder(page.THUMBNAIL, "pad", recipe.max_pixels), Path(html))
+            page.write(findings, examples, Decoder(page.THUMBNAIL, "pad", recipe.max_pixels), Path(html))
         except OSError as error:
             raise UserError(f"{html} cannot be written ({error.strerror}).") from error
     if convert_to is None:
-        return report
+        return findings
     try:
-        copies = convert.convert(examples, report.rejected, Path(convert_to), recipe.max_pixels, progress)
+        copies = convert.convert(examples, findings.rejected, Path(convert_to), recipe.max_pixels, progress)
     except OSError as error:
         raise UserError(f"--convert: {convert_to} cannot be written ({error.strerror}).") from error
-    return replace(report, converted=copies)
+    return replace(findings, converted=copies)

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keras_transfer.data import duplicates
 from keras_transfer.data.examples import Examples
+from keras_transfer.data.inspection import duplicates
+from keras_transfer.data.inspection.findings import Finding, near_links
+from keras_transfer.data.inspection.inspector import Inspection
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.studies import features
-from keras_transfer.studies.check.facts import Facts
-from keras_transfer.studies.check.findings import Warned
 from keras_transfer.support.progress import Progress
 
 # What was found of labels that were changed on purpose: docs/measurements.md.
@@ -29,20 +29,21 @@ _SHRINKAGE = 0.5  # Of the covariance towards a multiple of the identity.
 _RATE, _RATE_IMAGES = 0.033, 100
 
 
-def suspects(examples: Examples, facts: Sequence[Facts], recipe: Recipe, progress: Progress) -> list[Warned]:
+def suspects(
+    examples: Examples, inspections: Sequence[Inspection], recipe: Recipe, progress: Progress
+) -> list[Finding]:
     """Return the images whose labels are suspicious, the most suspicious first.
 
     Args:
-        examples: With classes.
-        facts: Of each of them; what cannot be used is left out.
+        examples: With classes and digests.
+        inspections: Of each of them; what cannot be used is left out.
         recipe: Gives the base, its weights, and size.
         progress: Hears of the pass through the base.
     """
-    rows = [row for row, one in enumerate(facts) if one.fault is None]
+    rows = [row for row, one in enumerate(inspections) if one.fault is None]
     usable = examples.at(np.asarray(rows, "int64"))
-    digests = [facts[row].digest for row in rows]
-    embeddings, _ = features.compute(recipe, usable, digests, progress)
-    groups = duplicates.alike(np.asarray([facts[row].hash for row in rows]))
+    embeddings, _ = features.compute(recipe, usable, progress)
+    groups = duplicates.components(len(usable), near_links([inspections[row] for row in rows]))
     scores = out_of_fold(embeddings, usable.labels, len(usable.classes), groups, recipe.seed)
     probabilities, doubts = doubt(scores, usable.labels)
     found = []
@@ -52,7 +53,7 @@ def suspects(examples: Examples, facts: Sequence[Facts], recipe: Recipe, progres
             f"labelled {usable.classes[given]!r} (probability {probabilities[row, given]:.3f}), looks like "
             f"{usable.classes[best]!r} ({probabilities[row, best]:.3f})"
         )
-        found.append(Warned("suspicious-label", [usable.paths[row]], detail))
+        found.append(Finding("suspicious-label", [usable.paths[row]], detail))
     return found
 
 

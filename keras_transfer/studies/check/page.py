@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_transfer.data.examples import Examples
-from keras_transfer.studies.check.findings import KINDS, Findings, Warned
+from keras_transfer.data.inspection import inspector
+from keras_transfer.data.inspection.findings import KINDS, UNREADABLE, Finding
+from keras_transfer.studies.check.report import Findings
 
 if TYPE_CHECKING:
     from keras_transfer.data.decoding.decode import Decoder
@@ -49,7 +51,11 @@ def write(findings: Findings, examples: Examples, decoder: Decoder, file: Path) 
         "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
         f"<meta name='viewport' content='width=device-width'><title>{title}</title><style>{_STYLE}</style></head>",
         f"<body><h1>{title}</h1>{_summary(findings)}{_classes(findings)}{_rejected(findings, examples)}",
-        *(_section(kind, [one for one in findings.warnings if one.kind == kind], examples, pictures) for kind in KINDS),
+        *(
+            _section(kind, [one for one in findings.warnings if one.kind == kind], examples, pictures)
+            for kind in KINDS
+            if kind != UNREADABLE
+        ),
         "</body></html>",
     ]
     beside = file.with_name(f".{file.name}.writing")
@@ -61,8 +67,7 @@ def write(findings: Findings, examples: Examples, decoder: Decoder, file: Path) 
 
 
 def _summary(findings: Findings) -> str:
-    counts = {kind: sum(one.kind == kind for one in findings.warnings) for kind in KINDS}
-    found = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count) or "nothing unusual"
+    found = ", ".join(f"{count} {kind}" for kind, count in findings.kinds.items()) or "nothing is wrong"
     low, middle, high = findings.sizes["short_side"]
     labels = "" if findings.labels_checked else " Labels were not checked: --base names a network to check them with."
     return (
@@ -97,7 +102,7 @@ def _rejected(findings: Findings, examples: Examples) -> str:
     return f"<h2>Cannot be used ({len(findings.rejected)})</h2><table>{rows}</table>"
 
 
-def _section(kind: str, found: Sequence[Warned], examples: Examples, pictures: dict[str, str]) -> str:
+def _section(kind: str, found: Sequence[Finding], examples: Examples, pictures: dict[str, str]) -> str:
     if not found:
         return ""
     shown = "".join(_finding(one, examples, pictures) for one in found[:_MOST_SHOWN])
@@ -105,7 +110,7 @@ def _section(kind: str, found: Sequence[Warned], examples: Examples, pictures: d
     return f"<h2>{kind} ({len(found)})</h2><p class='about'>{KINDS[kind]}</p><div class='grid'>{shown}</div>{more}"
 
 
-def _finding(one: Warned, examples: Examples, pictures: dict[str, str]) -> str:
+def _finding(one: Finding, examples: Examples, pictures: dict[str, str]) -> str:
     figures = "".join(
         f"<figure>{_picture(pictures.get(path))}<figcaption>{html.escape(examples.short(path))}</figcaption></figure>"
         for path in one.paths[:_MOST_PICTURES]
@@ -119,11 +124,11 @@ def _picture(data: str | None) -> str:
     return f"<img alt='' width='112' height='112' src='{data}'>" if data else "<div class='none'>no picture</div>"
 
 
-def _thumbnails(warned: Iterable[Warned], examples: Examples, decoder: Decoder) -> dict[str, str]:
+def _thumbnails(warned: Iterable[Finding], examples: Examples, decoder: Decoder) -> dict[str, str]:
     """Return a picture, as a data URI, for each image that the page shows and that can be decoded."""
     from PIL import Image
 
-    from keras_transfer.data import pipeline
+    from keras_transfer.data.decoding.decode import UNDECODABLE
 
     shown: dict[str, int] = {}
     names: dict[str, None] = {}
@@ -131,10 +136,17 @@ def _thumbnails(warned: Iterable[Warned], examples: Examples, decoder: Decoder) 
         shown[one.kind] = shown.get(one.kind, 0) + 1
         if shown[one.kind] <= _MOST_SHOWN:
             names |= dict.fromkeys(one.paths[:_MOST_PICTURES])
-    listed = list(names)
-    found = {}
-    for row, pixels in pipeline.decodable(examples.contents, listed, decoder) if listed else ():
+
+    def picture(name: str) -> str | None:
+        content, fault = inspector.read(examples.contents, name)
+        if fault is not None:
+            return None
+        try:
+            pixels = decoder(content).numpy()
+        except UNDECODABLE:
+            return None
         stream = io.BytesIO()
         Image.fromarray(pixels).save(stream, "JPEG", quality=80)
-        found[listed[row]] = "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
-    return found
+        return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+
+    return {name: data for name, data in zip(names, map(picture, names), strict=True) if data}

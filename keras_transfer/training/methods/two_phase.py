@@ -11,7 +11,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from keras_transfer.data import cropping
 from keras_transfer.data.examples import CLASSIFICATION
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.recipe import AUTO
@@ -51,8 +50,8 @@ def _situation(trainer: Trainer) -> rule.Situation:
     if setup.examples.task != CLASSIFICATION:
         return rule.Situation(len(setup.train), 1, None, 1.0)
     scores = result.details.get("cross_validation") or result.validation
-    sides = [min(size) for size in cropping.sampled_sizes(setup.examples.at(setup.train))]
-    enlarged = setup.network.size / float(np.median(sides)) if sides else 1.0
+    sides = setup.examples.short_sides(setup.train)
+    enlarged = setup.network.size / float(np.median(sides)) if len(sides) else 1.0
     base = setup.source.row
     gflops = base.gflops * (setup.network.size / base.size) ** 2 if setup.plan.device == "cpu" else 0.0
     score, classes = scores[setup.objective.score], len(setup.examples.classes)

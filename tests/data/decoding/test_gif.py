@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transfer.data import audit
 from keras_transfer.data.decoding.decode import Decoder, announced_size
+from keras_transfer.data.inspection import inspector
 from tests.data.decoding.files import gif, gif_frame
 
 WHITE, RED, BLUE = (255, 255, 255), (200, 30, 30), (30, 40, 200)
@@ -35,7 +35,7 @@ def test_a_frame_beyond_its_canvas_makes_it_larger_and_counts_against_the_limit(
     assert (decoded(content) == RED).all()
     with pytest.raises(tf.errors.InvalidArgumentError, match="more pixels than allowed"):
         Decoder(48, "squash", 1000)(tf.constant(content))
-    assert audit.reason_of(content, 1000) == "has 2,400 pixels, more than --max-pixels 1,000"
+    assert inspector.reason(content, 1000) == "has 2,400 pixels, more than --max-pixels 1,000"
 
 
 def test_only_the_first_frame_is_decoded():

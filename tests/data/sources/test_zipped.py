@@ -4,8 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_transfer.data import audit, sources
+from keras_transfer.data import sources
 from keras_transfer.data.contents import Zipped
+from keras_transfer.data.inspection import inspector
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 from tests.conftest import write_photos
@@ -72,7 +73,7 @@ def test_a_damaged_member_and_a_bomb_are_left_out_with_the_reason(tmp_path):
     content[content.index(photo) + 100] ^= 255
     file.write_bytes(content)
     examples = sources.load(str(file))
-    _, faults = audit.read(examples, Progress(quiet=True))
+    _, faults = inspector.with_digests(examples, Progress(quiet=True))
     assert {examples.short(examples.paths[row]): why.split("(")[0] for row, why in faults.items()} == {
         "blue/00.jpg": "cannot be read ",
         "red/bomb.jpg": "cannot be read ",

@@ -77,11 +77,6 @@ def _graph(count: int, links: np.ndarray, weights: np.ndarray) -> csr_array:
     return csr_array((weights, (ends[:, 0], ends[:, 1])), shape=(count, count))
 
 
-def alike(hashes: np.ndarray) -> np.ndarray:
-    """Return int64 `[N]`, equal for pictures that hardly differ, directly or through others, by their hashes."""
-    return components(len(hashes), near(hashes))
-
-
 def components(count: int, links: np.ndarray) -> np.ndarray:
     """Return int64 `[count]`, equal for positions that links, int `[L, 2]` or more columns, connect."""
     from scipy.sparse.csgraph import connected_components

@@ -1,6 +1,6 @@
 import pytest
 
-from keras_transfer.data import copies
+from keras_transfer.data.inspection import copies
 
 
 def sets(names):

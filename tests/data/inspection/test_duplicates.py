@@ -4,11 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from keras_transfer.data import duplicates
+from keras_transfer.data.inspection import duplicates
 
 
 def hashes(count, seed=0):
     return np.random.default_rng(seed).random((count, 256)) < 0.5
+
+
+def groups_of(rows):
+    return duplicates.components(len(rows), duplicates.near(rows))
 
 
 def changed(row, bits, seed):
@@ -26,7 +30,7 @@ def test_links_join_what_is_alike_directly_or_through_others():
     rows[1200] = changed(rows[11], 61, 3)
     links = duplicates.near(rows)
     assert sorted(map(tuple, links.tolist())) == [(3, 700, 60), (10, 20, 0), (700, 1400, 50)]
-    groups = duplicates.alike(rows)
+    groups = groups_of(rows)
     assert groups[3] == groups[700] == groups[1400]
     assert groups[10] == groups[20]
     assert len(np.unique(groups)) == 1500 - 3
@@ -38,7 +42,7 @@ def test_of_pictures_that_are_all_alike_only_a_tree_is_kept():
     links = duplicates.near(rows)
     assert len(links) == 1099
     assert links[:, 2].max() <= 20
-    assert len(np.unique(duplicates.alike(rows))) == 1
+    assert len(np.unique(groups_of(rows))) == 1
 
 
 def test_a_mirrored_picture_is_alike():
@@ -76,5 +80,5 @@ def test_graph_routines_get_indices_of_32_bits(monkeypatch):
         monkeypatch.setattr(csgraph, name, functools.partial(spied, getattr(csgraph, name)))
     rows = hashes(20)
     rows[7] = rows[3]
-    assert len(np.unique(duplicates.alike(rows))) == 19
+    assert len(np.unique(groups_of(rows))) == 19
     assert types == [("csr", np.dtype("int32"))] * 2

@@ -1,0 +1,203 @@
+"""From inspections to findings: what a person should look at, the gravest first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, SPLITS, UNASSIGNED, Examples
+from keras_transfer.data.inspection import duplicates
+from keras_transfer.data.inspection.inspector import CONSTANT, TINY, Inspection
+from keras_transfer.recipe.recipe import Recipe
+
+_FEW = 10  # Images of a class, below which no split of it tells much.
+_IMBALANCE = 5.0  # Largest class over smallest, from which on weights are advised.
+_MUCH, _MANY = 0.5, 0.25  # Share of a picture that is cropped away, and share of the pictures that lose as much.
+_FULL_BITS = 15  # Of 16; a set of pictures whose values need fewer was not scaled.
+
+UNREADABLE = "unreadable"
+# What the kind of a finding means, in the order in which they are shown.
+KINDS = {
+    "refused": "`fit` stops here",
+    UNREADABLE: "cannot be used; `fit` leaves it out",
+    "leak": "the same picture in two splits: the test would be on what was learned",
+    "label-conflict": "the same picture under different labels",
+    "suspicious-label": "a network trained on the other pictures takes it for something else",
+    "duplicate": "files of equal bytes",
+    "near-duplicate": "pictures that hardly differ",
+    "imbalance": "classes of very different sizes",
+    "one-class": "a classifier needs two classes",
+    "few": "classes with few images",
+    "crop": "the centre crop hides much of many pictures",
+    "dark-16-bit": "values of fewer than 16 bits, which are nearly black as 16 bits",
+    "misnamed": "the extension is not the content",
+    "near-constant": "nearly one colour",
+    "tiny": "very small",
+    "huge": "very large",
+    "orientation": "stored turned",
+    "animated": "several frames",
+    "cmyk": "printing colours",
+    "16-bit": "16 bits a channel",
+    "alpha": "transparent parts",
+    "palette": "palette colours",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to look at.
+
+    Attributes:
+        kind: One of `KINDS`.
+        paths: The images it is about.
+        detail: What is wrong, and what to do.
+    """
+
+    kind: str
+    paths: list[str]
+    detail: str
+
+
+def findings(examples: Examples, inspections: Sequence[Inspection], recipe: Recipe) -> list[Finding]:
+    """Return the findings on images that can be used, the gravest first.
+
+    Args:
+        examples: With digests.
+        inspections: Of each of them.
+        recipe: Gives what was chosen already, about which nothing need be advised.
+    """
+    found = [
+        *_alike(examples, inspections),
+        *_balance(examples, recipe),
+        *_cropped(inspections, recipe),
+        *_dark(examples, inspections),
+    ]
+    for path, inspection in zip(examples.paths, inspections, strict=True):
+        found += [Finding(kind, [path], detail) for kind, detail in inspection.notes]
+    return in_order(found)
+
+
+def in_order(found: Sequence[Finding]) -> list[Finding]:
+    """Return findings with the gravest first."""
+    order = list(KINDS)
+    return sorted(found, key=lambda finding: order.index(finding.kind))
+
+
+def near_links(inspections: Sequence[Inspection]) -> np.ndarray:
+    """Return what links images that hardly differ, by positions, as `duplicates.near`.
+
+    A picture of one colour, or of few pixels, is like many others: it has too little to compare.
+    """
+    rich = [
+        index
+        for index, one in enumerate(inspections)
+        if one.hash and one.contrast >= CONSTANT and min(one.height, one.width) >= TINY
+    ]
+    if not rich:
+        return np.zeros((0, 3), "int64")
+    packed = np.frombuffer(b"".join(inspections[index].hash for index in rich), "u1").reshape(len(rich), -1)
+    links = duplicates.near(np.unpackbits(packed, axis=1).astype(bool))
+    links[:, :2] = np.asarray(rich)[links[:, :2]]
+    return links
+
+
+def class_counts(examples: Examples) -> dict[str, int]:
+    """Return the images of each class; nothing where there are no classes."""
+    if examples.task == CLASSIFICATION:
+        counts = Counter(examples.labels.tolist())
+        return {name: counts[number] for number, name in enumerate(examples.classes)}
+    if examples.task == MULTI_LABEL:
+        return {name: int(count) for name, count in zip(examples.classes, examples.labels.sum(0), strict=True)}
+    return {}
+
+
+def _alike(examples: Examples, inspections: Sequence[Inspection]) -> list[Finding]:
+    exact = duplicates.exact(examples.digests)
+    found = []
+    for indices in _groups(exact):
+        found += _of_group(examples, indices, "duplicate", "equal byte for byte")
+    links = near_links(inspections)
+    groups = duplicates.components(len(examples), links)
+    bits = np.zeros(len(examples), "int64")
+    np.maximum.at(bits, groups[links[:, 0]], links[:, 2])
+    for indices in _groups(groups):
+        if len(set(exact[indices])) > 1:
+            how = f"each differs from another in at most {bits[groups[indices[0]]]} of 256 bits of their hashes"
+            found += _of_group(examples, indices, "near-duplicate", how)
+    return found
+
+
+def _of_group(examples: Examples, indices: list[int], kind: str, how: str) -> list[Finding]:
+    """Return the finding on a group of equal pictures, and those that follow from their splits and labels."""
+    paths = [examples.paths[index] for index in indices]
+    found = [Finding(kind, paths, f"{len(indices)} pictures: {how}")]
+    splits = sorted({int(examples.splits[index]) for index in indices} - {UNASSIGNED})
+    if len(splits) > 1:
+        names = " and ".join(SPLITS[split] for split in splits)
+        found.append(Finding("leak", paths, f"in {names} ({how}): keep them in one split"))
+    labels = sorted({examples.label_text(index) for index in indices})
+    if len(labels) > 1 and examples.task in (CLASSIFICATION, MULTI_LABEL):
+        detail = f"labelled {', '.join(map(repr, labels))} ({how}): one is wrong"
+        found.append(Finding("label-conflict", paths, detail))
+    return found
+
+
+def _balance(examples: Examples, recipe: Recipe) -> list[Finding]:
+    counts = class_counts(examples)
+    if not counts:
+        return []
+    if len(counts) == 1:
+        name = next(iter(counts))
+        return [Finding("one-class", [], f"all images are in one class, {name!r}: nothing to tell apart")]
+    found = []
+    most, least = max(counts, key=lambda name: counts[name]), min(counts, key=lambda name: counts[name])
+    if counts[most] > _IMBALANCE * max(counts[least], 1) and recipe.class_weights == "none":
+        single = examples.task == CLASSIFICATION
+        advice = "--class-weights balanced makes both count" if single else "add images"
+        found.append(
+            Finding("imbalance", [], f"{counts[most]} images of {most!r}, {counts[least]} of {least!r}: {advice}")
+        )
+    few = [name for name, count in counts.items() if count < _FEW]
+    if few:
+        detail = f"fewer than {_FEW} images of {', '.join(map(repr, few[:10]))}: add images, or leave the class out"
+        found.append(Finding("few", [], detail))
+    return found
+
+
+def _cropped(inspections: Sequence[Inspection], recipe: Recipe) -> list[Finding]:
+    sides = np.asarray([(one.height, one.width) for one in inspections if one.height and one.width], "float64")
+    if recipe.resize != "crop" or not len(sides):
+        return []
+    lost = 1 - sides.min(1) / sides.max(1)
+    share = float((lost >= _MUCH).mean())
+    if share < _MANY:
+        return []
+    detail = (
+        f"--resize crop cuts away half or more of {share:.0%} of the pictures (the median picture loses "
+        f"{np.median(lost):.0%} of its area): --resize squash or --resize pad shows them whole"
+    )
+    return [Finding("crop", [], detail)]
+
+
+def _dark(examples: Examples, inspections: Sequence[Inspection]) -> list[Finding]:
+    """Return one finding on all grey pictures of 16 bits, if their values fill fewer: scanners write 10 to 14."""
+    deep = [index for index, one in enumerate(inspections) if one.peak]
+    peak = max((inspections[index].peak for index in deep), default=0)
+    if not 255 < peak < 2**_FULL_BITS:
+        return []
+    bits = peak.bit_length()
+    detail = (
+        f"{len(deep)} pictures of 16 bits hold values up to {peak:,} only ({bits} bits): of 256 grey levels "
+        f"{peak // 256 + 1} are left. Multiply the values by {2 ** (16 - bits)} and write them again"
+    )
+    return [Finding("dark-16-bit", [examples.paths[index] for index in deep], detail)]
+
+
+def _groups(ids: np.ndarray) -> list[list[int]]:
+    """Return the positions of each id that occurs more than once."""
+    order = np.argsort(ids, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(ids[order])) + 1) if len(ids) else []
+    return [part.tolist() for part in parts if len(part) > 1]

@@ -1,0 +1,233 @@
+"""Each image, read and decoded once: its digest, whether it can be used, and what it looks like small."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_transfer.data.contents import Contents, map_in_order
+from keras_transfer.data.decoding import formats
+from keras_transfer.data.examples import Examples
+from keras_transfer.data.inspection import duplicates, known
+from keras_transfer.support.progress import Progress
+
+if TYPE_CHECKING:
+    from keras_transfer.data.decoding.decode import Thumbnail
+
+_HEAD = 16  # Bytes that tell a format.
+_EXTENSIONS = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".jpe": "JPEG",
+    ".jfif": "JPEG",
+    ".png": "PNG",
+    ".gif": "GIF",
+    ".bmp": "BMP",
+    ".dib": "BMP",
+    ".webp": "WebP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
+TINY = 32  # Short side, px, below which a picture shows too little.
+CONSTANT = 3.0  # Standard deviation of grey levels, 0..255, below which a picture is of one colour.
+_HUGE = 40_000_000  # Width times height.
+_GREY_OF_16_BITS = b"\x10\x00"  # Depth and kind of colour in the header of a PNG file, from byte 24 on.
+_MEAN = np.full(3, 1 / 3, "float32")  # Of the colours; as a product it takes a tenth of the time.
+
+
+@dataclass(slots=True)
+class Inspection:
+    """What is known of one image.
+
+    Attributes:
+        digest: BLAKE2b of its bytes, 16 bytes; of no bytes if it cannot be read.
+        fault: Why it cannot be used, or None.
+        hash: Its perceptual hash, 32 bytes; empty if it cannot be decoded.
+        height: As its header announces, px; 0 if it cannot be decoded.
+        width: As its header announces, px.
+        peak: The largest value of a grey PNG file with 16 bits a pixel; 0 of others.
+        contrast: Standard deviation of its grey levels, 0..255.
+        notes: Kind and detail of what is unusual about the file.
+    """
+
+    digest: bytes
+    fault: str | None = None
+    hash: bytes = b""
+    height: int = 0
+    width: int = 0
+    peak: int = 0
+    contrast: float = 0.0
+    notes: tuple[tuple[str, str], ...] = ()
+
+
+def inspect(
+    examples: Examples, max_pixels: int, progress: Progress, anew: bool = False
+) -> tuple[Examples, list[Inspection]]:
+    """Read every image once and decode it, as training and serving do, but small.
+
+    Args:
+        examples: As listed.
+        max_pixels: Largest picture that is decoded, width times height.
+        progress: Hears of each image.
+        anew: Decode, for their notes, also the images that decoded in an earlier run, as their digests tell.
+
+    Returns:
+        The examples with digests and sizes, and the inspection of each.
+    """
+    from keras_transfer.data.decoding.decode import Thumbnail
+
+    table = known.load(max_pixels)
+    places = {row.tobytes(): place for place, row in enumerate(table["digest"])}
+    thumbnail = Thumbnail(max_pixels)
+
+    def look(name: str) -> Inspection:
+        content, fault = read(examples.contents, name)
+        key = digest(content)
+        if fault is None and key in places and not anew:
+            return _remembered(key, table[places[key]])
+        return _inspected(content, fault, key, name, thumbnail)
+
+    inspections: list[Inspection] = []
+    with progress.task("Reading images", len(examples)) as advance, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Of Pillow.
+        for inspection in map_in_order(look, examples.paths):
+            inspections.append(inspection)
+            advance(1)
+    new = {one.digest: one for one in inspections if one.fault is None and one.digest not in places}
+    known.add(max_pixels, _rows(list(new.values())))
+    sizes = np.asarray([(one.height, one.width) for one in inspections], "int32").reshape(-1, 2)
+    return replace(examples, digests=[one.digest for one in inspections], sizes=sizes), inspections
+
+
+def with_digests(examples: Examples, progress: Progress) -> tuple[Examples, dict[int, str]]:
+    """Read every image once, without decoding it.
+
+    Returns:
+        The examples with digests, and, by position, why an image cannot be used, as far as its first bytes tell.
+    """
+
+    def look(name: str) -> tuple[bytes, str | None]:
+        content, fault = read(examples.contents, name)
+        return digest(content), fault
+
+    digests, faults = [], {}
+    with progress.task("Reading files", len(examples), "files") as advance:
+        for index, (key, fault) in enumerate(map_in_order(look, examples.paths)):
+            digests.append(key)
+            if fault is not None:
+                faults[index] = fault
+            advance(1)
+    return replace(examples, digests=digests), faults
+
+
+def read(contents: Contents, name: str) -> tuple[bytes, str | None]:
+    """Return the bytes of an image, and why it cannot be used, as far as its first bytes tell; `b""` if unreadable."""
+    try:
+        content = contents.read(name)
+    except OSError as error:
+        return b"", f"cannot be read ({error.strerror or error})"
+    return content, formats.fault(content[:_HEAD])
+
+
+def digest(content: bytes) -> bytes:
+    """Return what tells an image from all others, 16 bytes of BLAKE2b."""
+    return hashlib.blake2b(content, digest_size=16).digest()
+
+
+def reason(content: bytes, max_pixels: int) -> str:
+    """Return why the decoder refused these bytes."""
+    fault = formats.fault(content[:_HEAD])
+    if fault is not None:
+        return fault
+    from keras_transfer.data.decoding.decode import announced_size
+
+    size = announced_size(content)
+    if size is not None and size[0] * size[1] > max_pixels:
+        return f"has {size[0] * size[1]:,} pixels, more than --max-pixels {max_pixels:,}"
+    return formats.DAMAGED
+
+
+def listed(rejected: Sequence[tuple[str, str]], most: int = 3) -> str:
+    """Return the first rejected files with their reasons, for a message."""
+    shown = "; ".join(f"{name} {why}" for name, why in rejected[:most])
+    return shown + (f"; and {len(rejected) - most} more" if len(rejected) > most else "")
+
+
+def _inspected(content: bytes, fault: str | None, key: bytes, name: str, thumbnail: Thumbnail) -> Inspection:
+    if fault is not None:
+        return Inspection(key, fault)
+    picture = thumbnail(content)
+    if picture is None:
+        return Inspection(key, reason(content, thumbnail.max_pixels))
+    pixels, (height, width), orientation = picture
+    peak, notes = _header(content, name, height, width)
+    if orientation > 1:
+        notes.append(("orientation", f"is stored turned (EXIF orientation {orientation}), and stood upright"))
+    contrast = float((pixels @ _MEAN).std())
+    if contrast < CONSTANT:
+        notes.append(("near-constant", f"is of nearly one colour (standard deviation {contrast:.1f})"))
+    look = np.packbits(duplicates.perceptual_hash(pixels)).tobytes()
+    return Inspection(key, None, look, height, width, peak, contrast, tuple(notes))
+
+
+def _header(content: bytes, name: str, height: int, width: int) -> tuple[int, list[tuple[str, str]]]:
+    """Return peak and notes: what the decoder and Pillow can tell without decoding the picture."""
+    from PIL import Image
+
+    notes = []
+    kind, promised = formats.image_format(content[:_HEAD]), _EXTENSIONS.get(os.path.splitext(name)[1].lower())
+    if promised and kind != promised:
+        notes.append(("misnamed", f"is a {kind} file with the extension of a {promised} file"))
+    if min(width, height) < TINY:
+        notes.append(("tiny", f"is {width} x {height} px"))
+    if width * height > _HUGE:
+        notes.append(("huge", f"is {width} x {height} px"))
+    peak = 0
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            frames = int(getattr(image, "n_frames", 1)) if image.format in ("GIF", "PNG") else 1
+            mode = image.mode
+            deep = "16" in mode or mode == "I" or (kind == "PNG" and content[24:25] == b"\x10")
+            transparent = "A" in mode or "transparency" in image.info
+            if kind == "PNG" and content[24:26] == _GREY_OF_16_BITS and width * height <= _HUGE:
+                peak = int(np.asarray(image).max())
+    except Exception:  # Pillow meets anything here; whether the image is used is decided by decoding it.
+        return peak, notes
+    if frames > 1:
+        notes.append(("animated", f"has {frames} frames; the first is used"))
+    if mode == "CMYK":
+        notes.append(("cmyk", "is in CMYK colours, converted to RGB without a colour profile"))
+    if deep:
+        notes.append(("16-bit", "has 16 bits a channel, of which the upper 8 are used"))
+    if mode == "P":
+        notes.append(("palette", "has a palette, which is applied"))
+    if transparent:
+        notes.append(("alpha", "has transparent parts, which are composed on white"))
+    return peak, notes
+
+
+def _remembered(key: bytes, row: np.void) -> Inspection:
+    return Inspection(
+        key,
+        None,
+        row["hash"].tobytes(),
+        int(row["height"]),
+        int(row["width"]),
+        int(row["peak"]),
+        float(row["contrast"]),
+    )
+
+
+def _rows(inspections: Sequence[Inspection]) -> np.ndarray:
+    rows = np.zeros(len(inspections), known.ROW)
+    for place, one in enumerate(inspections):
+        keys = np.frombuffer(one.digest, "u1"), np.frombuffer(one.hash, "u1")
+        rows[place] = (*keys, one.height, one.width, one.peak, one.contrast)
+    return rows

@@ -1,0 +1,130 @@
+"""What `check` tells of a data set: counts, sizes, what cannot be used, and findings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_transfer.data import prepare
+from keras_transfer.data.examples import SPLITS, Examples
+from keras_transfer.data.inspection.findings import UNREADABLE, Finding, class_counts, findings, in_order
+from keras_transfer.data.inspection.inspector import Inspection
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.studies.check.convert import Converted
+from keras_transfer.support.errors import UserError
+
+_SIZES = (96, 128, 160, 192, 224, 256, 299, 384, 512)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What `check` tells.
+
+    Attributes:
+        source: What was checked.
+        root: Folder that the images lie below.
+        files: Images listed.
+        classes: Usable images a class.
+        splits: Usable images a split and class, if the source is split.
+        rejected: Names of images that cannot be used, with the reason.
+        warnings: The gravest first, those on what cannot be used among them.
+        sizes: Least, median and largest short side and aspect ratio (width over height).
+        advised_size: For `--size`, px.
+        labels_checked: Whether suspicious labels were looked for.
+        understood: What the source was taken for, for the user.
+        converted: Copies that were written of images that cannot be used; None if they were not asked for.
+    """
+
+    source: str
+    root: Path
+    files: int
+    classes: dict[str, int]
+    splits: dict[str, dict[str, int]]
+    rejected: list[tuple[str, str]]
+    warnings: list[Finding]
+    sizes: dict[str, list[float]]
+    advised_size: int
+    labels_checked: bool
+    understood: str = ""
+    converted: Converted | None = None
+
+    @property
+    def kinds(self) -> Counter[str]:
+        """How many findings there are of each kind."""
+        return Counter(finding.kind for finding in self.warnings)
+
+    def record(self) -> dict[str, Any]:
+        """Return what `check --json` prints."""
+        return {
+            "source": self.source,
+            "understood": self.understood,
+            "files": self.files,
+            "classes": self.classes,
+            "splits": self.splits,
+            "rejected": [{"path": path, "reason": reason} for path, reason in self.rejected],
+            "warnings": [asdict(finding) for finding in self.warnings],
+            "sizes": self.sizes,
+            "advised_size": self.advised_size,
+            "labels_checked": self.labels_checked,
+            "converted": asdict(self.converted) if self.converted else None,
+        }
+
+
+def collect(
+    recipe: Recipe, examples: Examples, inspections: Sequence[Inspection], suspects: Sequence[Finding] | None
+) -> Findings:
+    """Return the findings of a data set.
+
+    Args:
+        recipe: Of a run on it.
+        examples: As listed, with digests.
+        inspections: Of each of them.
+        suspects: Suspicious labels; None if they were not looked for.
+    """
+    rows = [row for row, inspection in enumerate(inspections) if inspection.fault is None]
+    usable, kept = examples.at(np.asarray(rows, "int64")), [inspections[row] for row in rows]
+    rejected = [(examples.paths[row], one.fault) for row, one in enumerate(inspections) if one.fault is not None]
+    warnings = [*findings(usable, kept, recipe), *(suspects or []), *_refusal(recipe, examples, inspections)]
+    warnings += [Finding(UNREADABLE, [path], reason) for path, reason in rejected]
+    shorts = np.asarray([min(one.width, one.height) for one in kept if one.width] or [0])
+    aspects = np.asarray([one.width / one.height for one in kept if one.height] or [1.0])
+    return Findings(
+        examples.source,
+        examples.root,
+        len(examples),
+        class_counts(usable),
+        {
+            name: class_counts(usable.at(usable.rows(name)))
+            for name in SPLITS
+            if (usable.splits == SPLITS.index(name)).any()
+        },
+        rejected,
+        in_order(warnings),
+        {"short_side": _three(shorts), "aspect": _three(aspects)},
+        _advised(float(np.median(shorts))),
+        suspects is not None,
+        examples.understood,
+    )
+
+
+def _refusal(recipe: Recipe, examples: Examples, inspections: Sequence[Inspection]) -> list[Finding]:
+    """Return why `fit` would not train on the images, if it would not."""
+    try:
+        prepare.usable(recipe, examples, inspections)
+    except UserError as error:
+        return [Finding("refused", [], str(error))]
+    return []
+
+
+def _three(values: np.ndarray) -> list[float]:
+    return [round(float(value), 3) for value in (values.min(), np.median(values), values.max())]
+
+
+def _advised(short: float) -> int:
+    """Return the largest usual input size that half of the pictures fill, at most what ImageNet's bases expect."""
+    return max([size for size in _SIZES if size <= min(short, 224)], default=_SIZES[0])

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_transfer.data.examples import Examples
+from keras_transfer.data.inspection.findings import findings, near_links
+from keras_transfer.data.inspection.inspector import Inspection
+from keras_transfer.recipe.recipe import Recipe
+
+pytestmark = pytest.mark.quick
+
+
+def found(inspections, **options):
+    count = len(inspections)
+    labels = np.arange(count, dtype="int32") % 2
+    paths = [f"{index}.png" for index in range(count)]
+    digests = [index.to_bytes(16, "big") for index in range(count)]
+    examples = Examples("photos", Path(), paths, labels, np.full(count, -1, "int8"), ("a", "b"), digests=digests)
+    return {one.kind: one for one in findings(examples, inspections, Recipe(**options))}
+
+
+def of_size(height, width, **more):
+    return Inspection(b"", None, b"", height, width, **more)
+
+
+def test_much_that_is_cropped_is_told_with_numbers():
+    wide = [of_size(240, 960)] * 6 + [of_size(400, 400)] * 4 + [of_size(0, 0)]
+    assert found(wide)["crop"].detail == (
+        "--resize crop cuts away half or more of 60% of the pictures (the median picture loses 75% of its area): "
+        "--resize squash or --resize pad shows them whole"
+    )
+    assert "crop" not in found(wide, resize="pad")
+    assert "crop" not in found([of_size(300, 400)] * 9 + [of_size(100, 400)])
+    assert "crop" not in found([])
+
+
+def test_values_that_do_not_fill_their_bits_are_told_with_the_factor_that_does():
+    dark = found([of_size(8, 8, peak=4095), of_size(8, 8), of_size(8, 8, peak=900)])["dark-16-bit"]
+    assert dark.paths == ["0.png", "2.png"]
+    assert dark.detail == (
+        "2 pictures of 16 bits hold values up to 4,095 only (12 bits): of 256 grey levels 16 are left. "
+        "Multiply the values by 16 and write them again"
+    )
+    assert "dark-16-bit" not in found([of_size(8, 8, peak=4095), of_size(8, 8, peak=65_000)])
+
+
+def test_pictures_with_little_to_compare_are_like_no_other():
+    look = {"hash": bytes(32), "contrast": 40.0}
+    whole = Inspection(b"a", None, height=40, width=40, **look)
+    flat = Inspection(b"b", None, height=40, width=40, hash=bytes(32), contrast=1.0)
+    tiny = Inspection(b"c", None, height=8, width=40, **look)
+    assert near_links([whole, flat, whole, tiny, tiny, Inspection(b"d", "is empty")]).tolist() == [[0, 2, 0]]
+    assert near_links([flat, flat]).shape == (0, 3)
