@@ -21,7 +21,7 @@ from keras_transfer.commands.shared import (
     recipe_of,
     recipe_options,
 )
-from keras_transfer.support.errors import UsageError
+from keras_transfer.support.errors import UsageError, UserError, nearest
 from keras_transfer.support.progress import Progress
 
 _CHECK_OPTIONS = (
@@ -43,16 +43,25 @@ _CHECK_OPTIONS = (
 @click.argument("data")
 @click.option("--html", metavar="FILE", help="Write the report as a page with thumbnails.")
 @click.option("--convert", metavar="FOLDER", help="Write PNG or JPEG copies of images in formats that cannot be used.")
+@click.option("--fail-on", metavar="KIND,...", help="Exit with 1 if there is a finding of these kinds, as --json has.")
 @partial(recipe_options, names=_CHECK_OPTIONS)
 @json_option
 @quiet_option
 @debug_option
 def check(
-    data: str, html: str | None, convert: str | None, as_json: bool, quiet: bool, debug: bool, **options: Any
+    data: str,
+    html: str | None,
+    convert: str | None,
+    fail_on: str | None,
+    as_json: bool,
+    quiet: bool,
+    debug: bool,
+    **options: Any,
 ) -> None:
     """Say what is wrong with labelled images before training: files, duplicates, leaks and, with --base, labels."""
     if html is not None and not Path(html).parent.is_dir():
         raise UsageError(f"--html must be a file in a folder that exists. Received: {html!r}.")
+    kinds = _kinds(fail_on, labels=options["base"] is not None) if fail_on is not None else []
     recipe = recipe_of({**options, "data": data})
     from keras_transfer.studies.check.check import check as run
 
@@ -60,6 +69,23 @@ def check(
     click.echo(json.dumps(found.record(), indent=2) if as_json else tables.check(found, layout.width()))
     if html is not None and not as_json:
         click.echo(f"Wrote {html}.")
+    counts = [f"{found.kinds[kind]} {kind}" for kind in kinds if found.kinds[kind]]
+    if counts:
+        raise UserError(f"{data}: {', '.join(counts)} (--fail-on).")
+
+
+def _kinds(text: str, labels: bool) -> list[str]:
+    """Return the kinds of findings that `--fail-on` names; `labels` says whether labels are checked."""
+    from keras_transfer.data.inspection.findings import KINDS
+
+    kinds = list(dict.fromkeys(word.strip() for word in text.split(",")))
+    for kind in kinds:
+        if kind not in KINDS:
+            allowed = ", ".join(map(repr, KINDS))
+            raise UsageError(f"--fail-on must be one or more of {allowed}. Received: {kind!r}.{nearest(kind, KINDS)}")
+    if "suspicious-label" in kinds and not labels:
+        raise UsageError("--fail-on suspicious-label needs --base: without it, labels are not checked.")
+    return kinds
 
 
 @cli.command(example="features photos/ --base resnet50 -o features.npz")

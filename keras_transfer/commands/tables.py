@@ -184,6 +184,8 @@ def check(found: Findings, width: int = NARROW) -> str:
                 f"{kind} ({len(of_kind)}): {meaning}",
                 *_first([f"  {_finding(found, one)}" for one in of_kind], width),
             ]
+    if not found.warnings:
+        lines += ["", "Nothing is wrong with them."]
     low, middle, high = found.sizes["short_side"]
     lines += [
         "",

@@ -2,6 +2,7 @@ import io
 import itertools
 import json
 import random
+import re
 import shutil
 
 import numpy as np
@@ -147,6 +148,36 @@ def test_the_command_prints_json_and_writes_a_page(seeded, tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     commands.main(["check", str(seeded)])
     assert "Cannot be used:" in capsys.readouterr().out
+
+
+def test_findings_of_the_kinds_that_are_named_fail_the_command(seeded, photos, capsys):
+    with pytest.raises(SystemExit) as exit:
+        commands.main(["check", str(seeded), "--json", "--fail-on", "leak,unreadable, label-conflict"])
+    assert exit.value.code == 1
+    captured = capsys.readouterr()
+    kinds = [finding["kind"] for finding in json.loads(captured.out)["warnings"]]
+    assert kinds.count("unreadable") == 3
+    assert captured.err.endswith(f"Error: {seeded}: 3 unreadable, 1 label-conflict (--fail-on).\n")
+    commands.main(["check", str(photos), "--fail-on", "leak,unreadable"])
+    assert "\nNothing is wrong with them.\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("kinds", "message"),
+    [
+        (
+            "leak,unreadible",
+            r"--fail-on must be one or more of 'refused', 'unreadable', .*: 'unreadible'.*mean 'unreadable'",
+        ),
+        ("", "--fail-on must be one or more of"),
+        ("suspicious-label", "--fail-on suspicious-label needs --base"),
+    ],
+)
+def test_other_kinds_than_those_of_findings_are_refused(kinds, message, capsys):
+    with pytest.raises(SystemExit) as exit:
+        commands.main(["check", "photos/", "--fail-on", kinds])
+    assert exit.value.code == 2
+    assert re.search(message, capsys.readouterr().err)
 
 
 def test_what_leaks_between_splits_is_found_and_nothing_else(shared_data, tmp_path):
