@@ -212,3 +212,14 @@ def test_tensorflow_still_talks_while_it_is_imported():
     assert said[1] == ""
     if not said[0]:
         pytest.skip("this TensorFlow says nothing on this machine")
+
+
+def test_a_request_takes_folders_and_globs(photos, monkeypatch, capsys):
+    from keras_transfer.serving import client
+
+    monkeypatch.setattr(client, "request", lambda url, files: [{"label": "red", "confidence": 1.0} for _ in files])
+    commands.main(
+        ["request", "http://localhost:8501/v1/models/x", str(photos / "red"), str(photos / "blue/*.png"), "--json"]
+    )
+    paths = [record["path"] for record in json.loads(capsys.readouterr().out)["predictions"]]
+    assert paths == sorted(map(str, (photos / "red").iterdir())) + sorted(map(str, (photos / "blue").glob("*.png")))

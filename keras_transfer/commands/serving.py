@@ -81,11 +81,13 @@ def _serve_embedded(model: Path, name: str, host: str, port: int, cors: str | No
 @json_option
 @debug_option
 def request(model_url: str, images: tuple[str, ...], as_json: bool, debug: bool) -> None:
-    """Ask a server, by REST (http://) or gRPC (grpc://HOST:PORT/NAME), what images show."""
+    """Ask a server, by REST (http://) or gRPC (grpc://HOST:PORT/NAME), what images (files, globs, folders) show."""
+    from keras_transfer.data import sources
     from keras_transfer.serving import client
 
-    answers = client.request(model_url, images)
-    records = [{"path": path, **found} for path, found in zip(images, answers, strict=True)]
+    files = sources.expand(images)
+    answers = client.request(model_url, files)
+    records = [{"path": path, **found} for path, found in zip(files, answers, strict=True)]
     if as_json:
         click.echo(json.dumps({"model": model_url, "predictions": records}, indent=2))
     else:

@@ -81,7 +81,7 @@ class Recipe:
         keep: Versions of the model to keep; older ones go.
         size: Side of the input image in pixels.
         resize: How a photo becomes a square.
-        split: Train/validation/test shares.
+        split: Train/validation/test shares; of two, validation is cut from the first.
         folds: Also cross-validate in so many folds.
         class_weights: Weigh rare classes more in training.
         seed: Seed of splits, weights, order and augmentation.
@@ -129,7 +129,9 @@ class Recipe:
     keep: int | str = _output("all", "Versions of the model to keep; older ones go.", kind="int", low=1, also="all")
     size: int | str = _network(AUTO, "Side of the input image in pixels.", kind="int", low=16)
     resize: str = _network("crop", "How a photo becomes a square.", **_words("crop", "squash", "pad"))
-    split: tuple[float, float, float] | str = _data("70/15/15", "Train/validation/test shares.", kind="split")
+    split: tuple[float, ...] | str = _data(
+        "70/15/15", "Train/validation/test shares; of two, validation is cut from the first.", kind="split"
+    )
     folds: int | str = _data("none", "Also cross-validate in so many folds.", kind="int", low=3, also="none")
     class_weights: str = _data("none", "Weigh rare classes more in training.", **_words("none", "balanced"))
     seed: int = _data(0, "Seed of splits, weights, order and augmentation.", kind="int", low=0)
@@ -179,8 +181,12 @@ class Recipe:
 
     @property
     def shares(self) -> tuple[float, float, float]:
-        """Train, validation and test shares, in percent."""
-        return _parse_split(self.split)
+        """Train, validation and test shares, in percent: of two, up to 15 of the first are for validation."""
+        shares = _parse_split(self.split)
+        if len(shares) == 2:
+            validation = min(15.0, shares[1], shares[0] / 2)
+            shares = (shares[0] - validation, validation, shares[1])
+        return shares[0], shares[1], shares[2]
 
     @property
     def column_roles(self) -> dict[str, str]:
@@ -264,25 +270,20 @@ def _parse_number(field: dataclasses.Field[Any], value: Any, words: list[str]) -
     return number
 
 
-def _parse_split(value: Any) -> tuple[float, float, float]:
+def _parse_split(value: Any) -> tuple[float, ...]:
     try:
         shares = [float(part) for part in (value.split("/") if isinstance(value, str) else value)]
     except (TypeError, ValueError):
         shares = []
     total = sum(shares)
-    if any(not share > 0 for share in shares) or not (abs(total - 100) < 1e-3 or abs(total - 1) < 1e-5):
-        shares = []
-    if len(shares) == 2:
-        train, test = (share * 100 / total for share in shares)
-        held = min(15, test, train / 2)
+    positive = all(share > 0 for share in shares) and (abs(total - 100) < 1e-3 or abs(total - 1) < 1e-5)
+    if len(shares) not in (2, 3) or not positive:
         raise UsageError(
-            f"--split must be three shares: {value} has none for validation, by which the training is chosen. "
-            f"Write {train - held:g}/{held:g}/{test:g}."
+            "--split must be positive shares that add up to 100, as 70/15/15, or 80/20 (validation is cut from the "
+            f"80). Received: {value!r}."
         )
-    if len(shares) != 3:
-        raise UsageError(f"--split must be three positive shares that add up to 100, as 70/15/15. Received: {value!r}.")
     scale = 100 if abs(total - 1) < 1e-5 else 1
-    return shares[0] * scale, shares[1] * scale, shares[2] * scale
+    return tuple(share * scale for share in shares)
 
 
 def _parse_columns(text: str) -> dict[str, str]:

@@ -17,6 +17,8 @@ def test_values_may_be_given_as_the_command_line_gives_them():
 
 def test_shares_may_be_parts_of_one():
     assert Recipe(split="0.8/0.1/0.1").shares == Recipe(split="80/10/10").shares
+    assert Recipe(split="80/20").shares == Recipe(split="0.8/0.2").shares == (65.0, 15.0, 20.0)
+    assert Recipe.from_json(Recipe(split="90/10").to_json()).shares == (80.0, 10.0, 10.0)
 
 
 def test_columns_by_their_roles():
@@ -39,13 +41,12 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one():
     [
         ({"pooling": "average"}, r"--pooling must be one of 'avg', 'max', 'flatten'\. Received: 'average'"),
         ({"resize": "sqash"}, "Did you mean 'squash'"),
-        ({"split": "70/30"}, r"--split must be three.* Write 55/15/30"),
-        ({"split": "0.8/0.2"}, r"has none for validation.* Write 65/15/20"),
-        ({"split": "0.8/0.1/0.2"}, "--split must be three"),
+        ({"split": "0.8/0.1/0.2"}, "--split must be positive shares that add up to 100"),
+        ({"split": "100"}, "--split must be positive shares"),
         ({"columns": "paht=id"}, r"--columns must say .*Received: 'paht=id'\. Did you mean 'path'"),
         ({"columns": "label"}, "--columns must say"),
-        ({"split": "70/20/20"}, "--split must be three"),
-        ({"split": "100/0/0"}, "--split must be three"),
+        ({"split": "70/20/20"}, "--split must be positive shares"),
+        ({"split": "100/0/0"}, "--split must be positive shares"),
         ({"dense": "12,x"}, "--dense must be widths"),
         ({"dropout": 1.5}, "--dropout must be a number from 0 to 0.95"),
         ({"size": "large"}, "--size must be a whole number of at least 16 or"),
