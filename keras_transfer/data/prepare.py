@@ -16,6 +16,7 @@ from keras_transfer.data.examples import CLASSIFICATION, SPLITS, UNASSIGNED, Exa
 from keras_transfer.data.inspection import copies, duplicates, inspector
 from keras_transfer.data.inspection import findings as finding
 from keras_transfer.data.inspection.inspector import Inspection
+from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import logs
 from keras_transfer.support.errors import UsageError, UserError
@@ -115,6 +116,27 @@ def listing(recipe: Recipe, progress: Progress) -> Examples:
     return listed
 
 
+def unsplit(recipe: Recipe, progress: Progress) -> Examples:
+    """Return those images of a recipe that can be used, on no side of a split but what their source says: for what
+    only reads them, one image is enough.
+
+    Raises:
+        UserError: as `usable`, but for too few images.
+    """
+    listed = sources.load(recipe.data, recipe, Purpose.MEASURE)
+    if not len(listed):
+        raise UserError(f"{recipe.data} lists no images.")
+    if listed.understood:
+        progress.say(listed.understood)
+    logs.import_tensorflow()
+    listed, inspections = inspector.inspect(listed, recipe.max_pixels, progress)
+    faults = _few_faults(recipe, listed, inspections)
+    rejected = [(listed.paths[index], why) for index, why in faults.items()]
+    if rejected:
+        progress.warn(f"{len(rejected)} images are left out: {inspector.listed(rejected)}.")
+    return listed.at(np.asarray([index for index in range(len(listed)) if index not in faults], "int64"))
+
+
 def inspected(recipe: Recipe, listed: Examples, progress: Progress) -> Prepared:
     """Read and decode the listed images, leave out what cannot be used, and split the others.
 
@@ -136,15 +158,7 @@ def usable(recipe: Recipe, listed: Examples, inspections: Sequence[Inspection]) 
     Raises:
         UserError: more than a tenth is left out, or, with `strict`, anything; or too little is left to split.
     """
-    faults = _faults(inspections)
-    rejected = [(listed.paths[index], why) for index, why in faults.items()]
-    if rejected and recipe.strict:
-        raise UserError(f"{rejected[0][0]} {rejected[0][1]}. Remove or replace it, or run without --strict.")
-    if len(rejected) > _MOST_REJECTED * len(listed):
-        raise UserError(
-            f"{listed.source}: {len(rejected)} of {len(listed)} images cannot be used, more than a tenth: "
-            f"{inspector.listed(rejected)}. Remove or replace them."
-        )
+    faults = _few_faults(recipe, listed, inspections)
     indices = [index for index in range(len(listed)) if index not in faults]
     examples = listed.at(np.asarray(indices, "int64"))
     _demand_classes(examples)
@@ -161,6 +175,20 @@ def usable(recipe: Recipe, listed: Examples, inspections: Sequence[Inspection]) 
 
 def _is_dealt(listed: Examples) -> bool:
     return len(np.unique(listed.splits[listed.splits != UNASSIGNED])) < len(SPLITS)
+
+
+def _few_faults(recipe: Recipe, listed: Examples, inspections: Sequence[Inspection]) -> dict[int, str]:
+    """Return by position why images cannot be used; raise `UserError` if there are too many."""
+    faults = _faults(inspections)
+    rejected = [(listed.paths[index], why) for index, why in faults.items()]
+    if rejected and recipe.strict:
+        raise UserError(f"{rejected[0][0]} {rejected[0][1]}. Remove or replace it, or run without --strict.")
+    if len(rejected) > _MOST_REJECTED * len(listed):
+        raise UserError(
+            f"{listed.source}: {len(rejected)} of {len(listed)} images cannot be used, more than a tenth: "
+            f"{inspector.listed(rejected)}. Remove or replace them."
+        )
+    return faults
 
 
 def _faults(inspections: Sequence[Inspection]) -> dict[int, str]:

@@ -44,7 +44,7 @@ def arrays(recipe: Recipe, progress: Progress) -> dict[str, np.ndarray]:
         recipe: Gives base, weights, data, size, pooling, resizing, precision and engine.
         progress: Hears of the pass.
     """
-    examples = prepare.prepare(recipe, progress).examples
+    examples = prepare.unsplit(recipe, progress)
     vectors, source = compute(recipe, examples, progress)
     names = np.asarray(examples.classes)
     return {

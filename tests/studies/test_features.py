@@ -1,5 +1,6 @@
 import numpy as np
 
+import keras_transfer as kt
 from keras_transfer import commands
 from keras_transfer.data import sources
 
@@ -24,3 +25,12 @@ def test_feature_vectors_come_with_labels_and_paths(photos, tiny_base, version, 
     expected = np.asarray(base(pixels)).mean((1, 2))[0]
     np.testing.assert_allclose(found["features"][5], expected, rtol=1e-4, atol=1e-4)
     assert [path.name for path in tmp_path.iterdir()] == ["features.npz"]
+
+
+def test_images_too_few_to_be_split_have_features_too(photos, tiny_base, tmp_path):
+    (tmp_path / "test" / "red").mkdir(parents=True)
+    for file in sorted((photos / "red").iterdir())[:2]:
+        (tmp_path / "test" / "red" / file.name).symlink_to(file)
+    found = kt.features(str(tmp_path), kt.Progress(quiet=True), base=tiny_base)
+    assert found["features"].shape == (2, 16)
+    assert list(found["labels"]) == ["red", "red"]

@@ -61,7 +61,7 @@ SOURCES = (
     ),
     Source(
         lambda request: request.source.startswith("tfds:"),
-        lambda request: tfds.load(request.source, request.recipe.tfds_dir),
+        lambda request: tfds.load(request.source, request.recipe.tfds_dir, request.purpose),
     ),
     Source(
         lambda request: bool(tfrecord.shards_of(request.source)),

@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from keras_transfer.data.contents import ArrayRecords, Contents, Records
-from keras_transfer.data.examples import SPLIT_NAMES, SPLITS, Examples
+from keras_transfer.data.examples import SPLIT_NAMES, SPLITS, UNASSIGNED, Examples, listed
 from keras_transfer.data.sources import tfrecord
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.support.errors import UsageError, UserError, nearest
 
 
-def load(source: str, folder: str) -> Examples:
+def load(source: str, folder: str, purpose: Purpose = Purpose.TRAIN) -> Examples:
     """List a data set of tensorflow-datasets, `tfds:NAME[:CONFIG]`, downloading and preparing it where need be.
 
     Args:
         source: Its image and label are found by the types of its features.
         folder: With data already prepared; empty for the default of tensorflow-datasets.
+        purpose: To train, there must be a split `train`; otherwise, any, and if none has a known name, all count.
 
     Raises:
         UsageError: there is no such data set.
@@ -50,19 +51,21 @@ def load(source: str, folder: str) -> Examples:
     image, label = _features(builder.info.features, source, tfds)
     contents: Contents = Records(image)
     table = tfrecord.Table()
-    for split, info in builder.info.splits.items():
-        if split not in SPLIT_NAMES:
-            continue
-        for shard in info.filepaths:
+    named = [split for split in builder.info.splits if split in SPLIT_NAMES]
+    if "train" not in named and purpose is Purpose.TRAIN:
+        raise UserError(f"{source} has no split 'train', only {listed(list(builder.info.splits))}.")
+    for split in named or builder.info.splits:
+        for shard in builder.info.splits[split].filepaths:
             records, contents = _records(Path(shard), image)
             for place, record in records:
                 name = f"{shard}@{place}"
                 cell = tfrecord.cell_of(tfrecord.parse(record, name)[label], f"{name}: {label}")
-                table.add(name, cell, SPLITS.index(SPLIT_NAMES[split]))
-    if SPLITS.index("train") not in table.splits:
-        raise UserError(f"{source} has no split 'train', only {', '.join(builder.info.splits)}.")
+                table.add(name, cell, SPLITS.index(SPLIT_NAMES[split]) if named else UNASSIGNED)
     class_names = builder.info.features[label].names
-    return table.examples(source, Path(builder.data_dir), contents, class_names, Purpose.TRAIN)
+    examples = table.examples(source, Path(builder.data_dir), contents, class_names, purpose)
+    unused = [split for split in builder.info.splits if named and split not in named]
+    said = [examples.understood] * bool(examples.understood) + [f"Not used: the split {listed(unused)}."] * bool(unused)
+    return examples.explained(" ".join(said))
 
 
 def _records(shard: Path, key: str) -> tuple[Iterator[tuple[int, bytes]], Contents]:

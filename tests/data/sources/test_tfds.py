@@ -1,8 +1,9 @@
 import pytest
 
 from keras_transfer.data import sources
+from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.recipe.recipe import Recipe
-from keras_transfer.support.errors import UsageError
+from keras_transfer.support.errors import UsageError, UserError
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,13 @@ def prepared(tfds, photos, tmp_path_factory):
         }
     )
     files = [file for file in sorted(photos.glob("*/*")) if file.suffix != ".bmp"]
-    for name, kind in (("colours", "tfrecord"), ("colours_array", "array_record")):
+    halves = {"train": slice(0, None, 2), "test": slice(1, None, 2)}
+    for name, kind, splits in (
+        ("colours", "tfrecord", halves),
+        ("colours_array", "array_record", halves),
+        ("colours_test", "tfrecord", {"test": slice(4), "extra": slice(4, 6)}),
+        ("colours_all", "tfrecord", {"everything": slice(4)}),
+    ):
         if kind == "array_record":
             pytest.importorskip("array_record")
 
@@ -37,8 +44,8 @@ def prepared(tfds, photos, tmp_path_factory):
                 def _info(self):
                     return tfds.core.DatasetInfo(builder=self, features=features)
 
-                def _split_generators(self, manager):
-                    return {"train": self._generate_examples(files[::2]), "test": self._generate_examples(files[1::2])}
+                def _split_generators(self, manager, splits=splits):
+                    return {split: self._generate_examples(files[part]) for split, part in splits.items()}
 
                 def _generate_examples(self, files):
                     for file in files:
@@ -62,6 +69,21 @@ def test_prepared_data_of_tensorflow_datasets(prepared, name):
     read, names = examples.contents.read, examples.classes
     found = sorted((read(path), names[label]) for path, label in zip(examples.paths, examples.labels, strict=True))
     assert found == sorted((file.read_bytes(), file.parent.name) for file in files)
+
+
+def test_what_is_not_trained_on_needs_no_training_split(prepared):
+    folder, _ = prepared
+
+    def loaded(name, purpose):
+        return sources.load(f"tfds:{name}", Recipe(data=f"tfds:{name}", tfds_dir=str(folder)), purpose)
+
+    for purpose in (Purpose.MEASURE, Purpose.INSPECT):
+        examples = loaded("colours_test", purpose)
+        assert len(examples) == len(examples.rows("test")) == 4
+        assert examples.understood.endswith("Not used: the split extra.")
+        assert loaded("colours_all", purpose).splits.tolist() == [-1] * 4
+    with pytest.raises(UserError, match="has no split 'train', only everything"):
+        loaded("colours_all", Purpose.TRAIN)
 
 
 def test_an_unknown_data_set_is_a_usage_error(tfds, tmp_path):
