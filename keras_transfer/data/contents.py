@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import io
 import os
+import posixpath
 import stat
 import struct
 import zipfile
@@ -16,12 +17,13 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from keras_transfer.data import framing
+from keras_transfer.data.device_files import is_device_folder
 
 Result = TypeVar("Result")
 
@@ -39,6 +41,16 @@ class Contents(Protocol):
         """Return the bytes; raise OSError where there are none."""
 
 
+class FileContents(Contents, Protocol):
+    """Contents that lie as files in folders, on a disk or in an archive."""
+
+    def is_file(self, name: str) -> bool:
+        """Return whether there is a file of that name."""
+
+    def folders(self, folder: str) -> Iterator[str]:
+        """Yield the folders below one, in any depth, sorted within each; those that devices leave are none."""
+
+
 @dataclass(frozen=True)
 class Files:
     """Names are paths of image files."""
@@ -48,6 +60,16 @@ class Files:
         if not stat.S_ISREG(os.stat(name).st_mode):
             raise OSError("no regular file")
         return Path(name).read_bytes()
+
+    def is_file(self, name: str) -> bool:
+        """Return whether there is a file of that name."""
+        return os.path.isfile(name)
+
+    def folders(self, folder: str) -> Iterator[str]:
+        """Yield the folders below one."""
+        for parent, names, _ in os.walk(folder):
+            names[:] = sorted(name for name in names if not is_device_folder(name))
+            yield from (os.path.join(parent, name) for name in names)
 
 
 @dataclass(frozen=True)
@@ -119,8 +141,8 @@ class Zipped:
 
     def read(self, name: str) -> bytes:
         """Return the bytes of the member; raise OSError too if it is damaged, encrypted, or larger than an image."""
-        opened, members = _zip_file(self.archive)
-        member = members.get(name.removeprefix(f"{self.archive}/"))
+        opened, _ = _zip_file(self.archive)
+        member = self._member(name)
         if member is None:
             raise OSError("no such member")
         if member.file_size > _LARGEST_MEMBER:
@@ -129,6 +151,24 @@ class Zipped:
             return opened.read(member)
         except Exception as error:  # Each compression fails in its own ways: BadZipFile, zlib.error, LZMAError, ...
             raise OSError(str(error) or type(error).__name__) from error
+
+    def is_file(self, name: str) -> bool:
+        """Return whether there is a member of that name."""
+        return self._member(name) is not None
+
+    def folders(self, folder: str) -> Iterator[str]:
+        """Yield the folders below one."""
+        parents = {parent for member in self.members() for parent in PurePosixPath(member).parents}
+        for parent in sorted(map(str, parents - {PurePosixPath(".")})):
+            name = os.path.join(self.archive, parent)
+            if name.startswith(os.path.join(folder, "")) and not any(
+                map(is_device_folder, PurePosixPath(parent).parts)
+            ):
+                yield name
+
+    def _member(self, name: str) -> zipfile.ZipInfo | None:
+        path, members = name[len(self.archive) + 1 :].replace(os.sep, "/"), self.members()
+        return members.get(path) or members.get(posixpath.normpath(path))
 
 
 def map_in_order(read: Callable[[str], Result], names: Sequence[str]) -> Iterator[Result]:

@@ -76,7 +76,7 @@ SOURCES = (
         lambda request: csv_table.load(request.path, request.source, request.recipe, request.purpose),
     ),
     Source(_ends(".npz"), lambda request: arrays.load(request.path, request.source, request.purpose)),
-    Source(_ends(".zip"), lambda request: zipped.load(request.path, request.source, request.purpose)),
+    Source(_ends(".zip"), lambda request: zipped.load(request.path, request.source, request.recipe, request.purpose)),
 )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from keras_transfer.data.contents import FileContents
 from keras_transfer.data.sources.csv_text import IMAGE_SUFFIXES, Table
-from keras_transfer.data.sources.tree import is_device_folder
 from keras_transfer.support.errors import UserError
 
 _PROBED = 20  # First rows that are looked for.
@@ -27,13 +27,15 @@ class _Rule:
     def name(self, parts: Sequence[str]) -> str:
         return os.path.join(self.folder, *(parts[self.dropped :] or parts[-1:]))
 
-    def file(self, parts: Sequence[str]) -> str | None:
+    def file(self, parts: Sequence[str], contents: FileContents) -> str | None:
         name = self.name(parts)
         suffixes = ("",) if name.lower().endswith(IMAGE_SUFFIXES) else ("", *IMAGE_SUFFIXES)
-        return next((name + suffix for suffix in suffixes if os.path.isfile(name + suffix)), None)
+        return next((name + suffix for suffix in suffixes if contents.is_file(name + suffix)), None)
 
 
-def resolve(table: Table, column: str, folder: str, allow_outside: bool) -> tuple[list[str], str]:
+def resolve(
+    table: Table, column: str, folder: str, allow_outside: bool, contents: FileContents
+) -> tuple[list[str], str]:
     """Return the file of each row, and what the user should know of how it was found.
 
     Where none of the first rows is there as it is written, they are looked for without the folders of the server that
@@ -44,6 +46,7 @@ def resolve(table: Table, column: str, folder: str, allow_outside: bool) -> tupl
         column: Of paths, relative to the folder, or absolute.
         folder: Of the table.
         allow_outside: Paths may leave the folder.
+        contents: Of the folder.
 
     Raises:
         UserError: naming a row whose path is empty or leads outside; or the first rows are in several folders.
@@ -52,15 +55,15 @@ def resolve(table: Table, column: str, folder: str, allow_outside: bool) -> tupl
     if "" in cells:
         raise UserError(f"{table.place(cells.index(''))}: the path is empty.")
     names = [os.path.join(folder, portable(cell)) for cell in cells]
-    if not any(map(os.path.lexists, names[:_PROBED])):
-        rule = _search(table, cells[:_PROBED], folder)
+    if not any(map(contents.is_file, names[:_PROBED])):
+        rule = _search(table, cells[:_PROBED], folder, contents)
         if rule is not None:
-            files = [rule.file(_parts(cell)) for cell in cells]
+            files = [rule.file(_parts(cell), contents) for cell in cells]
             first = next(index for index, file in enumerate(files) if file)
             names = [file or rule.name(_parts(cell)) for file, cell in zip(files, cells, strict=True)]
             return names, f"{cells[first]!r} is read as {os.path.relpath(names[first], folder)!r}, and so on."
     if not allow_outside:
-        _demand_inside(table, cells, names, folder)
+        _demand_inside(table, cells, names, folder, contents)
     return names, ""
 
 
@@ -69,27 +72,29 @@ def portable(cell: str) -> str:
     return cell if "/" in cell else cell.replace("\\", "/")
 
 
-def _demand_inside(table: Table, cells: Sequence[str], names: Sequence[str], folder: str) -> None:
+def _demand_inside(
+    table: Table, cells: Sequence[str], names: Sequence[str], folder: str, contents: FileContents
+) -> None:
     roots = {os.path.abspath(folder), os.path.realpath(folder)}
     for index, name in enumerate(names):
         normal = os.path.abspath(name)
         if not any(os.path.commonpath((root, normal)) == root for root in roots):
-            missing = "" if os.path.lexists(name) else ", and there is no such file"
+            missing = "" if contents.is_file(name) else ", and there is no such file"
             raise UserError(
                 f"{table.place(index)}: {cells[index]!r} lies outside of {os.path.abspath(folder)}{missing}. "
                 "--allow-outside permits it."
             )
 
 
-def _search(table: Table, cells: Sequence[str], folder: str) -> _Rule | None:
+def _search(table: Table, cells: Sequence[str], folder: str, contents: FileContents) -> _Rule | None:
     probes = [_parts(cell) for cell in cells]
     for dropped in range(min(map(len, probes))):
         rule = _Rule(dropped, folder)
-        if _fits(rule, probes):
+        if _fits(rule, probes, contents):
             return rule
-    folders = list(itertools.islice(_folders_below(folder), _MAX_FOLDERS))
+    folders = list(itertools.islice(contents.folders(folder), _MAX_FOLDERS))
     for dropped in range(min(map(len, probes))):
-        rules = [rule for below in folders if _fits(rule := _Rule(dropped, below), probes)]
+        rules = [rule for below in folders if _fits(rule := _Rule(dropped, below), probes, contents)]
         if len(rules) > 1:
             where = " and in ".join(os.path.relpath(rule.folder, folder) + "/" for rule in rules[:2])
             raise UserError(f"{table.place(0)}: {cells[0]!r} is in {where}. Write the folder into the table's paths.")
@@ -98,20 +103,14 @@ def _search(table: Table, cells: Sequence[str], folder: str) -> _Rule | None:
     return None
 
 
-def _fits(rule: _Rule, probes: Sequence[Sequence[str]]) -> bool:
+def _fits(rule: _Rule, probes: Sequence[Sequence[str]], contents: FileContents) -> bool:
     allowed = len(probes) - int(_FOUND * len(probes))
     for parts in probes:
-        if rule.file(parts) is None:
+        if rule.file(parts, contents) is None:
             allowed -= 1
             if allowed < 0:
                 return False
-    return any(rule.file(parts) for parts in probes)
-
-
-def _folders_below(folder: str) -> Iterator[str]:
-    for parent, names, _ in os.walk(folder):
-        names[:] = sorted(name for name in names if not is_device_folder(name))
-        yield from (os.path.join(parent, name) for name in names)
+    return any(rule.file(parts, contents) for parts in probes)
 
 
 def _parts(cell: str) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_transfer.data.contents import FileContents, Files
 from keras_transfer.data.examples import CLASSIFICATION, SPLIT_NAMES, SPLITS, UNASSIGNED, Examples, listed
 from keras_transfer.data.sources import csv_labels, csv_paths, csv_text
 from keras_transfer.data.sources.csv_labels import FLAGS, Labels
@@ -27,7 +28,9 @@ _NO_LABELS = ("", "index", "unnamed: 0", "fold", "kfold")  # Columns that are ne
 _UNASSIGNED = ("", "unassigned")
 
 
-def load(file: Path, source: str, recipe: Recipe, purpose: Purpose = Purpose.TRAIN) -> Examples:
+def load(
+    file: Path, source: str, recipe: Recipe, purpose: Purpose = Purpose.TRAIN, contents: FileContents | None = None
+) -> Examples:
     """List the images of a CSV file.
 
     Args:
@@ -35,16 +38,23 @@ def load(file: Path, source: str, recipe: Recipe, purpose: Purpose = Purpose.TRA
         source: What the user called it.
         recipe: Gives the task, the columns, the encoding, the column to group by, and whether paths may lead outside.
         purpose: To measure, columns that the table does not have need not be there.
+        contents: Read the table and the images; files, by default.
 
     Raises:
         UsageError: a column that an option names is missing.
         UserError: naming the row that is wrong.
     """
-    return _examples(_read(file, source, recipe, purpose), source, file.parent, recipe, purpose)
+    contents = contents or Files()
+    return _examples(_read(file, source, recipe, contents), source, file.parent, recipe, purpose, contents)
 
 
 def load_parts(
-    tables: Sequence[tuple[Path, int]], source: str, folder: Path, recipe: Recipe, purpose: Purpose = Purpose.TRAIN
+    tables: Sequence[tuple[Path, int]],
+    source: str,
+    folder: Path,
+    recipe: Recipe,
+    purpose: Purpose = Purpose.TRAIN,
+    contents: FileContents | None = None,
 ) -> Examples:
     """List the images of tables that lie beside them in the folders of splits.
 
@@ -54,13 +64,14 @@ def load_parts(
         folder: Holds all.
         recipe: As in `load`.
         purpose: As in `load`.
+        contents: As in `load`.
 
     Raises:
         UserError: the tables have not the same columns, or as in `load`.
     """
-    parts = []
+    contents, parts = contents or Files(), []
     for file, split in sorted(tables, key=lambda table: table[1]):
-        table = _read(file, str(file), recipe, purpose)
+        table = _read(file, str(file), recipe, contents)
         columns, below = dict(table.columns), os.path.relpath(file.parent, folder)
         path = _path_column(table, recipe)
         if below != os.curdir:
@@ -74,27 +85,30 @@ def load_parts(
             raise UserError(f"{part.source}: its columns are not those of {first.source}.")
     joined = {name: [cell for part in parts for cell in part.columns[name]] for name in first.columns}
     places = [place for part in parts for place in part.places]
-    examples = _examples(Table(source, joined, places), source, folder, recipe, purpose)
+    examples = _examples(Table(source, joined, places), source, folder, recipe, purpose, contents)
     names = listed([os.path.relpath(part.source, folder) for part in parts])
     return examples.explained(f"Labels are in {names}. {examples.understood}")
 
 
-def _read(file: Path, source: str, recipe: Recipe, purpose: Purpose) -> Table:
+def _read(file: Path, source: str, recipe: Recipe, contents: FileContents) -> Table:
     words = {*SPLIT_NAMES, *_UNASSIGNED}
     headings = {*_PATH, *csv_labels.LABEL, *csv_labels.SEVERAL, *recipe.column_roles.values()}
     try:
-        return csv_text.read(file, source, recipe.encoding, headings, words)
+        content = contents.read(str(file))
     except OSError as error:
-        raise UserError(f"{source} cannot be read ({error.strerror}).") from error
+        raise UserError(f"{source} cannot be read ({error.strerror or error}).") from error
+    return csv_text.read(content, source, recipe.encoding, headings, words)
 
 
-def _examples(table: Table, source: str, folder: Path, recipe: Recipe, purpose: Purpose) -> Examples:
+def _examples(
+    table: Table, source: str, folder: Path, recipe: Recipe, purpose: Purpose, contents: FileContents
+) -> Examples:
     roles = recipe.column_roles
     for name in roles.values():
         if name not in table.columns:
             raise UsageError(f"--columns: {source} has no column {name!r}.{nearest(name, list(table.columns))}")
     path = _path_column(table, recipe)
-    paths, read_as = csv_paths.resolve(table, path, str(folder), recipe.allow_outside)
+    paths, read_as = csv_paths.resolve(table, path, str(folder), recipe.allow_outside, contents)
     splits, split_columns = _splits(table, roles.get("split"), purpose)
     taken = {path, *split_columns, *_MARKERS, *_NO_LABELS, recipe.group_by.lower()}
     labels = csv_labels.labels(table, recipe.task, roles, taken, purpose)
@@ -103,7 +117,7 @@ def _examples(table: Table, source: str, folder: Path, recipe: Recipe, purpose: 
     groups = _groups(table, recipe.group_by) if recipe.group_by else None
     said = _said(table, path, split_columns, labels, recipe.group_by.lower())
     return Examples(
-        source, folder, paths, labels.values, splits, labels.classes, labels.task, groups=groups,
+        source, folder, paths, labels.values, splits, labels.classes, labels.task, contents, groups,
         understood=" ".join(filter(None, (*said, read_as))),
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 from keras_transfer.support.errors import UsageError, UserError
 
@@ -42,12 +42,12 @@ class Table:
 
 
 def read(
-    file: Path, source: str, encoding: str = "", headings: Collection[str] = (), splits: Collection[str] = ()
+    content: bytes, source: str, encoding: str = "", headings: Collection[str] = (), splits: Collection[str] = ()
 ) -> Table:
-    """Read a CSV file; its delimiter (comma, semicolon, tab or bar) is found out.
+    """Return the table of a CSV file; its delimiter (comma, semicolon, tab or bar) is found out.
 
     Args:
-        file: To read.
+        content: Of the file.
         source: What the user called it.
         encoding: Of its text; by default UTF-8, or UTF-16 with its mark.
         headings: Known ones, by which a first row of headings is told from one of data.
@@ -57,7 +57,7 @@ def read(
         UsageError: there is no such encoding.
         UserError: naming the row that is wrong.
     """
-    text = _decoded(file, source, encoding)
+    text = _decoded(content, source, encoding)
     first, _, rest = text.partition("\n")
     skipped, delimiter = 0, ""
     if first.strip().lower().startswith("sep="):  # Excel's own line.
@@ -91,8 +91,7 @@ def read(
     return Table(source, columns, [(source, number) for number, _ in rows], has_headings)
 
 
-def _decoded(file: Path, source: str, encoding: str) -> str:
-    content = file.read_bytes()
+def _decoded(content: bytes, source: str, encoding: str) -> str:
     if b"\0" in content and not encoding and content[:2] not in _UTF16_MARKS:
         raise UserError(f"{source} holds NUL characters: it may be UTF-16 without its mark. Try --encoding utf-16-le.")
     used = "utf-16" if content[:2] in _UTF16_MARKS else encoding or "utf-8-sig"

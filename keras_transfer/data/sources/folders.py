@@ -33,9 +33,9 @@ def load(folder: Path, source: str, recipe: Recipe, purpose: Purpose = Purpose.T
             be read, or is neither split nor class; one file has two classes.
     """
     tree = walk(folder)
-    tables = _tables(tree.root, source)
-    if tables:
-        return csv_table.load_parts(tables, source, folder, recipe, purpose)
+    labelled = tables(tree.root, source)
+    if labelled:
+        return csv_table.load_parts(labelled, source, folder, recipe, purpose)
     return from_tree(tree, source, folder, Files(), purpose)
 
 
@@ -99,19 +99,19 @@ def _examples(
     return Examples(source, root, paths, np.concatenate(labels), np.concatenate(splits), classes, contents=contents)
 
 
-def _tables(root: Folder, source: str) -> list[tuple[Path, int]]:
+def tables(root: Folder, source: str) -> list[tuple[Path, int]]:
     """Return the tables that label images lying in no class folders, with the split of each."""
     if len(root.folders) < 2 and not any(folder.folders for folder in root.folders.values()):
         table = next(filter(None, map(_table_in, (root, *root.folders.values()))), None)
         return [(table, UNASSIGNED)] if table else []
     flat = layout.flat_splits(root)
-    tables = [(split, folder, _table_in(folder)) for split, folder in flat]
-    if not any(table for _, _, table in tables):
+    found = [(split, folder, _table_in(folder)) for split, folder in flat]
+    if not any(table for _, _, table in found):
         return []
-    without = next((folder for _, folder, table in tables if table is None), None)
+    without = next((folder for _, folder, table in found if table is None), None)
     if without is not None:
         raise UserError(f"{source}: {without.name}/ has no table of its labels, as the other splits do.")
-    return [(table, split) for split, _, table in tables if table is not None]
+    return [(table, split) for split, _, table in found if table is not None]
 
 
 def _table_in(folder: Folder) -> Path | None:

@@ -88,6 +88,12 @@ def flat_splits(root: Folder) -> list[tuple[int, Folder]]:
     return inner if flat else []
 
 
+def has_classes(root: Folder) -> bool:
+    """Return whether a tree of folders may hold class folders, with or without splits above them."""
+    top = _unwrapped(root, Layout())
+    return (len(top.folders) > 1 and not flat_splits(root)) or any(folder.folders for folder in top.folders.values())
+
+
 def describe(parts: Iterable[tuple[int, Classes]], classes: tuple[str, ...]) -> str:
     """Return classes and missing splits in a sentence."""
     splits = {split for split, _ in parts}

@@ -10,27 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from keras_transfer.data.device_files import is_device_file, is_device_folder
 from keras_transfer.data.examples import listed
 from keras_transfer.support.errors import UserError
-
-# Folders of thumbnails, waste baskets and metadata, in lower case; those that begin with a dot are hidden anyway.
-_DEVICE_FOLDERS = {
-    "@eadir",  # Synology
-    "@__thumb",  # QNAP
-    "@recycle",
-    "@recently-snapshot",
-    "@tmp",
-    "#recycle",
-    "#snapshot",
-    "$recycle.bin",
-    "recycler",
-    "system volume information",
-    "lost+found",
-    "__macosx",
-    "__pycache__",
-}
-_DEVICE_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "picasa.ini"}
-_DEVICE_ENDINGS = ("@synoeastream", "@synoresource", ":zone.identifier")
 
 
 @dataclass
@@ -92,17 +74,6 @@ class Tree:
                 f"Not followed, for it leads to a folder that is listed already: the link {self.links[0]}{more}."
             )
         return said
-
-
-def is_device_folder(name: str) -> bool:
-    """Return whether a folder is a device's or a program's, not the user's."""
-    return name.startswith(".") or name.lower() in _DEVICE_FOLDERS
-
-
-def is_device_file(name: str) -> bool:
-    """Return whether a file is a device's or a program's, not the user's."""
-    lower = name.lower()
-    return name.startswith(".") or lower in _DEVICE_FILES or lower.endswith(_DEVICE_ENDINGS)
 
 
 def walk(path: Path) -> Tree:

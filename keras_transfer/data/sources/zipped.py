@@ -1,20 +1,24 @@
-"""Labelled images in the class folders of a `.zip` file."""
+"""Labelled images in a `.zip` file, in class folders or named by a table."""
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
 from keras_transfer.data.contents import Zipped
 from keras_transfer.data.examples import Examples
-from keras_transfer.data.sources import folders
+from keras_transfer.data.sources import csv_table, folders, layout
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.data.sources.tree import of_names
+from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UserError
 
 
-def load(file: Path, source: str, purpose: Purpose = Purpose.TRAIN) -> Examples:
+def load(file: Path, source: str, recipe: Recipe, purpose: Purpose = Purpose.TRAIN) -> Examples:
     """List the images of a `.zip` file as `keras_transfer.data.sources.folders` does of a folder; nothing is unpacked.
+
+    Where there are no class folders, the one table in it says what the images are.
 
     Raises:
         UserError: it is no such file, a path in it leads out of it or has no known encoding, or as there.
@@ -36,4 +40,11 @@ def load(file: Path, source: str, purpose: Purpose = Purpose.TRAIN) -> Examples:
     tree = of_names(file.name, {name: f"{file}/{name}" for name in members})
     if not tree.root.all_files():
         raise UserError(f"{source}: there is no file in it.")
+    tables = folders.tables(tree.root, source)
+    if tables:
+        return csv_table.load_parts(tables, source, file, recipe, purpose, contents)
+    named = [name for name in tree.root.all_files() if name.lower().endswith((".csv", ".tsv"))]
+    if len(named) == 1 and not layout.has_classes(tree.root):
+        examples = csv_table.load(Path(named[0]), source, recipe, purpose, contents)
+        return examples.explained(f"Labels are in {os.path.relpath(named[0], file)}. {examples.understood}")
     return folders.from_tree(tree, source, file, contents, purpose)

@@ -9,7 +9,7 @@ from keras_transfer.data.contents import Zipped
 from keras_transfer.data.inspection import inspector
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
-from tests.conftest import write_photos
+from tests.conftest import draw, write_photos
 
 
 def pack(file, folder, below="", extra=()):
@@ -132,3 +132,38 @@ def test_a_damaged_member_stops_nothing_else_whatever_its_compression(tmp_path, 
     with pytest.raises(OSError, match=r"."):
         examples.contents.read(f"{tmp_path}/a.zip/red/0.jpg")
     assert examples.contents.read(f"{tmp_path}/a.zip/red/1.jpg") == noise
+
+
+@pytest.mark.parametrize("cell", ["{}", "./images/{}", "C:\\photos\\{}"])
+def test_a_table_in_an_archive_labels_the_images_beside_it(tmp_path, cell):
+    folder, rows = tmp_path / "data" / "images", ["path,label"]
+    folder.mkdir(parents=True)
+    for number in range(6):
+        name = f"{number}.jpg"
+        draw((200, 40, 40), number).save(folder / name)
+        rows.append(f"{cell.format(name)},{'ab'[number % 2]}")
+    (tmp_path / "data" / "labels.csv").write_text("\n".join(rows))
+    examples = sources.load(pack(tmp_path / "data.zip", tmp_path / "data", "set/", [("__MACOSX/._labels.csv", "x")]))
+    assert examples.classes == ("a", "b")
+    assert examples.labels.tolist() == [0, 1] * 3
+    assert [examples.contents.read(name) for name in examples.paths] == [
+        (folder / f"{number}.jpg").read_bytes() for number in range(6)
+    ]
+    assert examples.understood.startswith("Labels are in set/labels.csv. Column 'path' is the path")
+
+
+def test_tables_of_splits_in_an_archive_are_read_as_beside_folders(tmp_path):
+    for split in ("train", "valid"):
+        (tmp_path / "data" / split).mkdir(parents=True)
+        for number in range(2):
+            (tmp_path / "data" / split / f"{number}.jpg").write_text("x")
+        (tmp_path / "data" / split / "_classes.csv").write_text("filename, red, blue\n0.jpg, 1, 0\n1.jpg, 0, 1\n")
+    packed, plain = sources.load(pack(tmp_path / "data.zip", tmp_path / "data")), sources.load(str(tmp_path / "data"))
+    assert packed.splits.tolist() == plain.splits.tolist() == [0, 0, 1, 1]
+    assert packed.labels.tolist() == plain.labels.tolist()
+    assert [packed.short(name) for name in packed.paths] == [plain.short(name) for name in plain.paths]
+
+
+def test_class_folders_count_where_a_table_lies_beside_them(tmp_path):
+    archive = pack(tmp_path / "data.zip", write_photos(tmp_path / "data", 2), extra=[("notes.csv", "a,b\n1,2\n")])
+    assert sources.load(archive).classes == ("blue", "green", "red")
