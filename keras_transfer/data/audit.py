@@ -103,8 +103,16 @@ def reason_of(content: bytes, max_pixels: int) -> str:
     fault = formats.fault(content[:_HEAD])
     if fault is not None:
         return fault
-    from keras_transfer.data.decoding.decode import announced_size
+    import tensorflow as tf
 
+    from keras_transfer.data.decoding.decode import announced_size
+    from keras_transfer.data.decoding.webp import DECODABLE
+
+    if formats.image_format(content[:_HEAD]) == "WebP" and not DECODABLE:
+        return (
+            f"is a WebP image, which TensorFlow {tf.__version__} cannot decode; update it to "
+            f"{formats.WEBP_RELEASE}, or {formats.CONVERT}"
+        )
     size = announced_size(content)
     if size is not None and size[0] * size[1] > max_pixels:
         return f"has {size[0] * size[1]:,} pixels, more than --max-pixels {max_pixels:,}"

@@ -6,9 +6,11 @@ import re
 from typing import Any
 from urllib.parse import quote
 
+from keras_transfer.data.decoding.formats import WEBP_RELEASE
 from keras_transfer.network.bases import licence
 from keras_transfer.recipe.recipe import Recipe
 
+OLDEST_SERVING = "2.18"  # Release of TensorFlow Serving whose operations the graph is made of.
 _SHOWN = 12  # Classes named in the card; all are in labels.txt.
 
 
@@ -57,8 +59,10 @@ def text(metrics: dict[str, Any], recipe: Recipe, name: str) -> str:
         f'curl -d \'{{"instances": [{{"b64": "..."}}]}}\' {address}:predict',
         "```",
         "",
-        f"`serving_default` takes the bytes of JPEG, PNG, GIF and BMP files of up to {recipe.max_pixels:,} pixels; "
-        f"`images` takes pixels 0..255, `[N, {side}, {side}, 3]`; `features` gives the embedding.",
+        f"`serving_default` takes the bytes of JPEG, PNG, GIF, BMP and WebP files of up to {recipe.max_pixels:,} "
+        f"pixels; `images` takes pixels 0..255, `[N, {side}, {side}, 3]`; `features` gives the embedding.",
+        "",
+        f"It loads in TensorFlow Serving {OLDEST_SERVING} or newer; WebP files need {WEBP_RELEASE} or newer.",
         "",
         "## Licence of the base's weights",
         "",

@@ -196,7 +196,7 @@ class SavedClassifier:
                 reasons = {row: fault for row, (_, fault) in enumerate(read) if fault is not None}
                 for position, row in enumerate(usable):
                     if outputs["error"][position]:
-                        reasons[row] = audit.reason_of(read[row][0], self.max_pixels)
+                        reasons[row] = self._reason(read[row][0], outputs["error"][position])
                     else:
                         good.append(start + row)
                         answers.append(np.atleast_1d(outputs[_OUTPUT.get(examples.task, "probabilities")][position]))
@@ -250,12 +250,18 @@ class SavedClassifier:
 
     def _prediction(self, name: str, content: bytes, found: dict[str, np.ndarray], row: int) -> Prediction:
         if found["error"][row]:
-            return Prediction(name, error=audit.reason_of(content, self.max_pixels))
+            return Prediction(name, error=self._reason(content, found["error"][row]))
         if "value" in found:
             return Prediction(name, value=float(found["value"][row]))
         probabilities = found["probabilities"][row]
         shares = {label: float(share) for label, share in zip(self.classes, probabilities, strict=True)}
         return Prediction(name, found["label"][row].decode(), float(found["confidence"][row]), shares)
+
+    def _reason(self, content: bytes, error: bytes) -> str:
+        """Return why the graph refused these bytes; the graph of an earlier release knows fewer formats than this."""
+        if formats.image_format(content) == "WebP" and "WebP" not in error.decode():
+            return f"is a WebP image, which this version cannot decode: fit it anew, or {formats.CONVERT}"
+        return audit.reason_of(content, self.max_pixels)
 
 
 def _arrays(outputs: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
@@ -265,14 +271,18 @@ def _arrays(outputs: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
 def _run_unmarked(call: Any, contents: Sequence[bytes]) -> dict[str, np.ndarray]:
     """Return the outputs of a signature that has no `error`, as the first graphs of release 0.1.0: with one, and NaN
     and empty labels for files that cannot be decoded, which there fail the whole batch.
+
+    They let TensorFlow tell the format, which from 2.21 on writes beyond its memory where that is an animated WebP.
     """
-    try:
-        outputs = _arrays(call(image_bytes=tf.constant(list(contents), tf.string)))
-        return outputs | {"error": np.full(len(contents), b"", object)}
-    except _UNDECODABLE:
-        if len(contents) > 1:
-            parts = [_run_unmarked(call, [content]) for content in contents]
-            return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    if not any(formats.image_format(content) == "WebP" for content in contents):
+        try:
+            outputs = _arrays(call(image_bytes=tf.constant(list(contents), tf.string)))
+            return outputs | {"error": np.full(len(contents), b"", object)}
+        except _UNDECODABLE:
+            pass
+    if len(contents) > 1:
+        parts = [_run_unmarked(call, [content]) for content in contents]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     nothing = {
         name: np.full((1, *spec.shape[1:]), b"" if spec.dtype == tf.string else np.nan, spec.dtype.as_numpy_dtype)
         for name, spec in call.structured_outputs.items()

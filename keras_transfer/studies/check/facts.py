@@ -115,7 +115,7 @@ def _inspect(content: bytes, facts: Facts) -> None:
     try:
         with warnings.catch_warnings(), Image.open(io.BytesIO(content)) as image:
             warnings.simplefilter("ignore")
-            frames = int(getattr(image, "n_frames", 1)) if image.format in ("GIF", "PNG") else 1
+            frames = int(getattr(image, "n_frames", 1)) if image.format in ("GIF", "PNG", "WEBP") else 1
             mode = image.mode
             deep = "16" in mode or mode == "I" or (image.format == "PNG" and content[24:25] == b"\x10")
             transparent = "A" in mode or "transparency" in image.info
