@@ -17,7 +17,7 @@ from keras_transfer.data.decoding import formats
 from keras_transfer.data.examples import CLASSIFICATION, REGRESSION, Examples, training_digests
 from keras_transfer.evaluation import metrics
 from keras_transfer.recipe.recipe import Recipe
-from keras_transfer.support.errors import UserError
+from keras_transfer.support.errors import UserError, demand_schema
 from keras_transfer.support.progress import Progress
 from keras_transfer.versions import folders, in_memory
 from keras_transfer.versions.predictions import Prediction
@@ -65,6 +65,7 @@ class SavedClassifier:
         extra = self.folder / "assets.extra"
         known = (extra / "metrics.json").is_file()
         self.metrics: dict[str, Any] = json.loads((extra / "metrics.json").read_text("utf-8")) if known else {}
+        demand_schema(self.metrics, folders.SCHEMA, "its metrics.json")
         self.recipe = Recipe.from_json(extra / "recipe.json") if known else None
         listed = folders.labels_in((self.folder / "assets" / "labels.txt").read_bytes().decode())
         count = int(outputs["probabilities"].shape[1]) if "probabilities" in outputs else 1

@@ -2,8 +2,6 @@ import csv
 import io
 import json
 import shutil
-import tarfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -184,6 +182,8 @@ def test_a_line_separator_in_a_class_shifts_no_label(version, tmp_path, mark):
         lambda folder: (folder / "variables" / "variables.data-00000-of-00001").write_bytes(b""),
         lambda folder: (folder / "assets.extra" / "recipe.json").write_text('{"base": '),
         lambda folder: (folder / "assets.extra" / "metrics.json").write_text("[]"),
+        lambda folder: (folder / "assets.extra" / "metrics.json").write_text('{"schema": 99}'),
+        lambda folder: (folder / "assets.extra" / "recipe.json").write_text('{"schema": 99}'),
         lambda folder: (folder / "saved_model.pb").write_bytes(b"x"),
         lambda folder: (folder / "assets" / "labels.txt").unlink(),
     ],
@@ -242,14 +242,6 @@ def test_a_webp_is_served_as_the_png_of_the_same_picture(version, photos):
         assert served.probabilities == pytest.approx(expected.probabilities, abs=1e-6)
     else:
         assert "is a WebP image, which TensorFlow" in served.error
-
-
-@pytest.fixture
-def released(tmp_path):
-    """A version that release 0.1.0 fitted on `photos`, before its graph gave an `error` for each file."""
-    with tarfile.open(Path(__file__).parent / "version-0.1.0.tar.xz") as packed:
-        packed.extractall(tmp_path / "colours")
-    return tmp_path / "colours"
 
 
 def test_a_version_of_release_0_1_0_predicts_and_is_measured(released, photos, tmp_path):
