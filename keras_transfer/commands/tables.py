@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_transfer.commands.cautions import cautions
 from keras_transfer.commands.layout import NARROW, aligned, printable, wrapped
+from keras_transfer.evaluation import per_class
 from keras_transfer.network import imagenet
 from keras_transfer.network.bases import Base
 from keras_transfer.recipe.recipe import Recipe
@@ -44,6 +45,7 @@ def run(metrics: dict[str, Any], recipe: Recipe, folder: str, training: Mapping[
         *(wrapped(line, width) for line in _exported(metrics["phases"])),
         "",
         *(wrapped(line, width) for line in [*results, *_warnings(metrics), *_cautions(test, training)]),
+        *_classes(test, width),
         "",
         f"Wrote {folder} in {metrics['seconds']['total']:.0f} s.",
         f"Model card: {folder}/assets.extra/README.md",
@@ -129,7 +131,13 @@ def evaluation(
         head += f" ({report['excluded_as_seen']} that training saw are left out)"
     scores = _scores(report, len(metrics.get("data", {}).get("classes", ())))
     lines = [head, scores, *_warnings(metrics), *_cautions(report, training)]
-    return "\n".join(wrapped(line, width) for line in lines)
+    return "\n".join([*(wrapped(line, width) for line in lines), *_classes(report, width)])
+
+
+def _classes(report: dict[str, Any], width: int) -> list[str]:
+    """The table of the worst classes, behind an empty line, or why there is none."""
+    reason, table = per_class.too_few(report), aligned(per_class.rows(report), width, (0, 4))
+    return [wrapped(reason, width)] if reason else ["", *table] if table else []
 
 
 def predictions(records: Sequence[dict[str, Any]], metrics: dict[str, Any], width: int = NARROW) -> str:

@@ -15,7 +15,7 @@ from keras_transfer.data import audit, sources
 from keras_transfer.data.contents import Files
 from keras_transfer.data.decoding import formats
 from keras_transfer.data.examples import CLASSIFICATION, REGRESSION, Examples, training_digests
-from keras_transfer.evaluation import metrics
+from keras_transfer.evaluation import metrics, per_class
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UserError, demand_schema
 from keras_transfer.support.progress import Progress
@@ -207,8 +207,9 @@ class SavedClassifier:
             raise UserError(
                 f"{examples.source}: no image can be decoded. {rejected[0]['path']} {rejected[0]['reason']}."
             )
-        report = metrics.report(examples.task, np.asarray(answers), examples.labels[good])
-        return report | {"rejected": rejected}
+        measured = examples.task, np.asarray(answers), examples.labels[good]
+        classes = per_class.scores(*measured, examples.classes)
+        return metrics.report(*measured) | {"per_class": classes, "rejected": rejected}
 
     @property
     def max_pixels(self) -> int:
