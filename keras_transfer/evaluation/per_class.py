@@ -33,7 +33,7 @@ def scores(task: str, answers: np.ndarray, labels: np.ndarray, classes: Sequence
     single, positions = task == CLASSIFICATION, np.arange(len(classes))
     predicted, truth = (answers.argmax(1), labels) if single else (answers >= 0.5, labels >= 0.5)
     columns = precision_recall_fscore_support(truth, predicted, labels=positions, zero_division=np.nan)
-    records = {
+    records: dict[str, dict[str, Any]] = {
         name: {"images": int(images), **{key: _known(value) for key, value in zip(_SCORES, values, strict=True)}}
         for name, *values, images in zip(classes, *columns, strict=True)
     }

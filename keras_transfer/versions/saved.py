@@ -16,6 +16,7 @@ from keras_transfer.data.contents import Files
 from keras_transfer.data.decoding import formats
 from keras_transfer.data.examples import CLASSIFICATION, REGRESSION, Examples, training_digests
 from keras_transfer.evaluation import metrics, per_class
+from keras_transfer.network.network import Network
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UserError, demand_schema
 from keras_transfer.support.progress import Progress
@@ -158,6 +159,14 @@ class SavedClassifier:
         report = self.measure(examples.at(np.asarray(indices)), progress)
         report["rejected"] += [{"path": examples.paths[index], "reason": why} for index, why in faults.items()]
         return report | {"excluded_as_seen": len(examples) - len(indices) - len(faults)}
+
+    def network(self) -> Network:
+        """Return the network, to convert it, look into it, or train it on.
+
+        Raises:
+            UserError: the version has none, or Keras cannot load it.
+        """
+        return Network.load(self.folder / "assets.extra" / "model.keras")
 
     def training_images(self, data: str | None = None) -> TrainingImages:
         """Return the images that the model was made from; `data` names where they are now, if they have moved."""
