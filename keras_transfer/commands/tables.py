@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_transfer.commands.cautions import cautions
+from keras_transfer.commands.choices import choices
 from keras_transfer.commands.layout import NARROW, aligned, printable, wrapped
 from keras_transfer.evaluation import per_class
 from keras_transfer.network import imagenet
@@ -35,7 +36,7 @@ def run(metrics: dict[str, Any], recipe: Recipe, folder: str, training: Mapping[
         f"{metrics['base']}, weights {shown(metrics['weights'])}, {metrics['size']} px, engine {metrics['engine']}, "
         f"{metrics['precision']}, seed {metrics['seed']}",
         f"{shown(data['source'])}: {_asked(metrics)}, {counts} images to train / validate / test{_left_out(data)}",
-        *_choices(metrics, recipe),
+        *choices(metrics, recipe),
     ]
     results = [_scores(test, len(data["classes"])), *_folds(metrics.get("folds"))]
     lines = [
@@ -81,7 +82,7 @@ def _phases(phases: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
             (
                 phase["name"],
                 str(phase["epochs"]),
-                str(scores.get("epoch", phase["best_epoch"])),
+                str(scores.get("epoch", phase["best_epoch"]) or "none"),
                 f"{phase['trainable_parameters']:,}",
                 f"{phase['seconds']:.1f}",
                 *(f"{scores[name]:.3f}" if name in scores else "-" for name in (score, "loss")),
@@ -305,32 +306,6 @@ def cache(records: Sequence[dict[str, Any]], width: int = NARROW) -> str:
     return "\n".join(
         [*aligned(rows, width, (0, 1)), f"{sum(record['bytes'] for record in records) / 1e9:.2f} GB in all."]
     )
-
-
-_NAMES = {
-    "head_solver": "head by {}",
-    "thaw": "fine-tuned from {}",
-    "fine_tune_epochs": "{} epochs",
-    "fine_tune_lr": "learning rate {:g}",
-    "views": "{} views",
-    "label_smoothing": "label smoothing {:g}",
-    "batch_size": "batches of {}",
-    "refit": "refit {}",
-}
-
-
-def _choices(metrics: dict[str, Any], recipe: Recipe) -> list[str]:
-    """What was chosen for the user, and what the user chose, of the options that a run chooses."""
-    names = list(_NAMES) if metrics["thawed"] != "none" else ["head_solver", "thaw", "views", "refit"]
-    texts = {name: _NAMES[name].format(getattr(recipe, name)) for name in names}
-    if metrics["thawed"] == "none":
-        texts["thaw"] = "nothing fine-tuned"
-    automatic = metrics.get("automatic", names)
-    groups = {
-        "Chosen automatically": [texts[name] for name in names if name in automatic],
-        "As asked": [texts[name] for name in names if name not in automatic],
-    }
-    return [f"{title}: {', '.join(group)}." for title, group in groups.items() if group]
 
 
 def _asked(metrics: dict[str, Any]) -> str:

@@ -42,7 +42,7 @@ def write(
         trained: What was trained, and how.
         test: Metrics on the test split.
         watch: Seconds of each part so far.
-        progress: Hears of records that cannot be written.
+        progress: Is told about records that cannot be written.
         more: Further blocks of the metrics.
     """
     folder.mkdir()

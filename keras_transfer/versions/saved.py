@@ -110,7 +110,7 @@ class SavedClassifier:
         Args:
             images: Paths, bytes of image files, PIL images, arrays `[H, W, 3]` of pixels 0..255 (integers or floats),
                 or a list of these; or one of them, which gives a list of one prediction.
-            progress: Hears of each batch.
+            progress: Is told about each batch.
 
         Raises:
             TypeError: something is none of these.
@@ -129,11 +129,11 @@ class SavedClassifier:
         return predictions
 
     def evaluate(self, data: str | None = None, progress: Progress | None = None) -> dict[str, Any]:
-        """Return the metrics on the images of a source that training did not see, told by their contents.
+        """Return the metrics on the images of a source that training did not see, identified by their digests.
 
         Args:
             data: Labelled images, as `fit` takes them; None for what the model was fitted on.
-            progress: Hears of the images.
+            progress: Is told about the images.
 
         Raises:
             UserError: training saw all of them, an image cannot be read, or a class is unknown to the model.
