@@ -21,7 +21,7 @@ from keras_transfer.support.progress import Progress
 from keras_transfer.support.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from keras_transfer.api import Result, evaluate, export, features, fit, load, models
+    from keras_transfer.api import Result, evaluate, export, features, fit, load, load_recipe, models
     from keras_transfer.studies.check.check import check
     from keras_transfer.studies.check.report import Findings
     from keras_transfer.versions.predictions import Prediction
@@ -36,6 +36,7 @@ _HOMES = {
     "export": "api",
     "fit": "api",
     "load": "api",
+    "load_recipe": "api",
     "models": "api",
     "Prediction": "versions.predictions",
     "SavedClassifier": "versions.saved",
@@ -58,6 +59,7 @@ __all__ = [
     "features",
     "fit",
     "load",
+    "load_recipe",
     "models",
 ]
 

@@ -175,6 +175,22 @@ def load(model: str | Path) -> SavedClassifier:
     return SavedClassifier(model)
 
 
+def load_recipe(source: str | Path) -> Recipe:
+    """Return the recipe in a `recipe.json`, or of a saved version, to fit it again.
+
+        kt.fit(kt.load_recipe("saved_models/photos"), seed=1)
+
+    Args:
+        source: The file; or `saved_models/NAME` (its newest version) or `saved_models/NAME/3`.
+
+    Raises:
+        UsageError: there is no such file or version, or it cannot be read.
+    """
+    from keras_transfer.versions import folders
+
+    return folders.load_recipe(source)
+
+
 def _recipe(recipe: Recipe | str | Path | None, options: dict[str, Any]) -> Recipe:
     if isinstance(recipe, Recipe):
         return recipe.replace(**options) if options else recipe

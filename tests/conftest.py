@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import tarfile
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -98,3 +99,13 @@ def version(photos, tiny_base, tmp_path_factory):
         base=tiny_base, data=str(photos), output=str(folder), thaw="middle_conv", fine_tune_epochs=2, views=1
     )
     return kt.fit(recipe, kt.Progress(quiet=True))
+
+
+@pytest.fixture
+def released(tmp_path):
+    """The folder of a model whose version release 0.1.0 fitted on `photos`, before its graph gave an `error` for each
+    file.
+    """
+    with tarfile.open(REPOSITORY / "tests" / "versions" / "version-0.1.0.tar.xz") as packed:
+        packed.extractall(tmp_path / "colours")
+    return tmp_path / "colours"

@@ -8,7 +8,8 @@ import time
 import click
 import pytest
 
-from keras_transfer import commands
+from keras_transfer import commands, load_recipe
+from keras_transfer.support.errors import UserError
 from tests.conftest import REPOSITORY, write_photos
 
 
@@ -74,6 +75,23 @@ def test_help_of_fit_is_in_sections(capsys):
 def test_environment_variables_set_no_options(monkeypatch, capsys):
     monkeypatch.setenv("KERAS_TRANSFER_FIT_BASE", "nope")
     assert "there is no base" not in run("fit", "--data", "/none", capsys=capsys)[2]
+
+
+def test_a_run_is_repeated_by_its_recipe_and_options_that_are_given_win(released, photos, monkeypatch, capsys):
+    recipes = []
+
+    def fit(recipe, *_):
+        recipes.append(recipe)
+        raise UserError("as far as this")
+
+    monkeypatch.setattr("keras_transfer.run.fit", fit)
+    for source in (released, released / "1", released / "1" / "assets.extra" / "recipe.json"):
+        run("fit", photos, "--recipe", source, "--seed", 3, "--base", "vgg16", "--strict", capsys=capsys)
+    assert recipes[0] == recipes[1] == recipes[2]
+    kept = load_recipe(released)
+    assert (kept.head_solver, kept.views, kept.size) == ("lbfgs", 1, 24)
+    assert recipes[0] == kept.replace(data=str(photos), seed=3, base="vgg16", strict=True)
+    assert "There is no model at '/none'" in run("fit", "--recipe", "/none", capsys=capsys)[2]
 
 
 @pytest.mark.parametrize("name", sorted(commands.cli.commands))

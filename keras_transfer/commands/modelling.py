@@ -25,6 +25,7 @@ from keras_transfer.commands.shared import (
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.paths import shown
 from keras_transfer.support.progress import Progress
+from keras_transfer.versions import folders
 
 _FIT_EXAMPLES = {
     "Data": "fit table.csv --columns label=breed --split 80/10/10",
@@ -38,6 +39,14 @@ _FIT_EXAMPLES = {
 
 @cli.command(example="fit photos/ --base mobilenet --output models/photos", section_examples=_FIT_EXAMPLES)
 @data_argument
+@click.option(
+    "--recipe",
+    "source",
+    metavar="FILE|VERSION",
+    cls=Option,
+    section="Data",
+    help="Take all options from a recipe.json, or a version's own; those given here win.",
+)
 @recipe_options
 @click.option(
     "--resume",
@@ -49,9 +58,12 @@ _FIT_EXAMPLES = {
 @json_option
 @quiet_option
 @debug_option
-def fit(photos: str | None, resume: bool, as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
+def fit(
+    photos: str | None, source: str | None, resume: bool, as_json: bool, quiet: bool, debug: bool, **options: Any
+) -> None:
     """Transfer a base onto labelled images (DATA, or --data) and write a version that serves."""
-    recipe = recipe_of({**options, "data": one_source(photos, options["data"])})
+    start = folders.load_recipe(source) if source else None
+    recipe = recipe_of({**options, "data": one_source(photos, options["data"])}, start)
     from keras_transfer.run import fit as run
 
     result = run(recipe, Progress(quiet), resume)

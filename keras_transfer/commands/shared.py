@@ -100,11 +100,17 @@ def load_tensorflow_for(model: str) -> None:
     import_tensorflow()
 
 
-def recipe_of(options: dict[str, Any]) -> Recipe:
-    """Return the recipe of the options given, its base and block checked before TensorFlow is imported."""
+def recipe_of(options: dict[str, Any], start: Recipe | None = None) -> Recipe:
+    """Return the recipe of the options given, its base and block checked before TensorFlow is imported.
+
+    Args:
+        options: Of fields; None, and False for a flag, where they were not given.
+        start: What the options change; None for the defaults.
+    """
     from keras_transfer.network.bases import row_of
 
-    recipe = Recipe(**{name: value for name, value in options.items() if value is not None})
+    given = {name: value for name, value in options.items() if value is not None and value is not False}
+    recipe = start.replace(**given) if start else Recipe(**given)
     row = row_of(recipe.base)
     if row is not None:
         row.thawed(recipe.thaw)

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_transfer.commands.cautions import cautions
+from keras_transfer.commands.choices import choices
 from keras_transfer.commands.layout import NARROW, aligned, printable, wrapped
+from keras_transfer.evaluation import per_class
 from keras_transfer.network import imagenet
 from keras_transfer.network.bases import Base
 from keras_transfer.recipe.recipe import Recipe
@@ -35,7 +37,7 @@ def run(metrics: dict[str, Any], recipe: Recipe, folder: str, training: Mapping[
         f"{metrics['base']}, weights {shown(metrics['weights'])}, {metrics['size']} px, engine {metrics['engine']}, "
         f"{metrics['precision']}, seed {metrics['seed']}",
         f"{shown(data['source'])}: {_asked(metrics)}, {counts} images to train / validate / test{_left_out(data)}",
-        *_choices(metrics, recipe),
+        *choices(metrics, recipe),
     ]
     results = [_scores(test, len(data["classes"])), *_folds(metrics.get("folds"))]
     lines = [
@@ -45,6 +47,7 @@ def run(metrics: dict[str, Any], recipe: Recipe, folder: str, training: Mapping[
         *(wrapped(line, width) for line in _exported(metrics["phases"])),
         "",
         *(wrapped(line, width) for line in [*results, *_warnings(metrics), *_cautions(test, training)]),
+        *_classes(test, width),
         "",
         f"Wrote {folder} in {metrics['seconds']['total']:.0f} s.",
         f"Model card: {folder}/assets.extra/README.md",
@@ -80,7 +83,7 @@ def _phases(phases: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
             (
                 phase["name"],
                 str(phase["epochs"]),
-                str(scores.get("epoch", phase["best_epoch"])),
+                str(scores.get("epoch", phase["best_epoch"]) or "none"),
                 f"{phase['trainable_parameters']:,}",
                 f"{phase['seconds']:.1f}",
                 *(f"{scores[name]:.3f}" if name in scores else "-" for name in (score, "loss")),
@@ -130,7 +133,13 @@ def evaluation(
         head += f" ({report['excluded_as_seen']} that training saw are left out)"
     scores = _scores(report, len(metrics.get("data", {}).get("classes", ())))
     lines = [head, scores, *_warnings(metrics), *_cautions(report, training)]
-    return "\n".join(wrapped(line, width) for line in lines)
+    return "\n".join([*(wrapped(line, width) for line in lines), *_classes(report, width)])
+
+
+def _classes(report: dict[str, Any], width: int) -> list[str]:
+    """The table of the worst classes, behind an empty line, or why there is none."""
+    reason, table = per_class.too_few(report), aligned(per_class.rows(report), width, (0, 4))
+    return [wrapped(reason, width)] if reason else ["", *table] if table else []
 
 
 def predictions(records: Sequence[dict[str, Any]], metrics: dict[str, Any], width: int = NARROW) -> str:
@@ -300,32 +309,6 @@ def cache(records: Sequence[dict[str, Any]], width: int = NARROW) -> str:
     return "\n".join(
         [*aligned(rows, width, (0, 1)), f"{sum(record['bytes'] for record in records) / 1e9:.2f} GB in all."]
     )
-
-
-_NAMES = {
-    "head_solver": "head by {}",
-    "thaw": "fine-tuned from {}",
-    "fine_tune_epochs": "{} epochs",
-    "fine_tune_lr": "learning rate {:g}",
-    "views": "{} views",
-    "label_smoothing": "label smoothing {:g}",
-    "batch_size": "batches of {}",
-    "refit": "refit {}",
-}
-
-
-def _choices(metrics: dict[str, Any], recipe: Recipe) -> list[str]:
-    """What was chosen for the user, and what the user chose, of the options that a run chooses."""
-    names = list(_NAMES) if metrics["thawed"] != "none" else ["head_solver", "thaw", "views", "refit"]
-    texts = {name: _NAMES[name].format(getattr(recipe, name)) for name in names}
-    if metrics["thawed"] == "none":
-        texts["thaw"] = "nothing fine-tuned"
-    automatic = metrics.get("automatic", names)
-    groups = {
-        "Chosen automatically": [texts[name] for name in names if name in automatic],
-        "As asked": [texts[name] for name in names if name not in automatic],
-    }
-    return [f"{title}: {', '.join(group)}." for title, group in groups.items() if group]
 
 
 def _asked(metrics: dict[str, Any]) -> str:

@@ -1,1 +1,1 @@
-"""From a source of labelled images to tf.data pipelines: sources -> Examples -> splits -> audit -> pixels."""
+"""From a source of labelled images to tf.data pipelines: sources -> Examples -> inspection -> splits -> pixels."""

@@ -55,7 +55,7 @@ def export(
         kind: One of `formats.PRECISIONS`.
         precision: One of `formats.PRECISIONS[kind]`.
         output: The file; None puts it beside the version's graph, in `assets.extra/exports`.
-        progress: Hears of the steps.
+        progress: Is told about the steps.
         data: Where the images of the run are now, as `fit` takes it; None for where they were.
 
     Raises:

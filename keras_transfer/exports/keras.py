@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from keras_transfer.exports.network import Predict, functional
+from keras_transfer.exports.network import Predict
 from keras_transfer.network.precision import copied_in
 from keras_transfer.versions.saved import SavedClassifier
 from keras_transfer.versions.training_images import TrainingImages
@@ -14,11 +14,11 @@ def write(classifier: SavedClassifier, precision: str, images: TrainingImages, f
     """Write the file and return what predicts by it, from pixels `[N, H, W, 3]`."""
     import keras
 
-    whole = functional(classifier)
+    network = classifier.network()
+    whole = network.classifier()
     if precision == "float16":
-        output = whole.layers[-1]
-        half = copied_in("float16", keras.Model(whole.input, output.input))
-        whole = keras.Model(half.input, output(half.output))  # In float32: a number may leave float16's range.
+        half = copied_in("float16", network.logits())
+        whole = keras.Model(half.input, network.output(half.output))  # In float32: a number may leave float16's range.
     if precision == "int8":
         whole.quantize("int8")  # It warns of each layer that is not dense, and leaves it as it is.
     whole.save(file)

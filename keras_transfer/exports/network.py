@@ -16,8 +16,6 @@ Predict = Callable[[np.ndarray], np.ndarray]
 
 def functional(classifier: SavedClassifier) -> Any:
     """Return the Keras model of a version, built."""
-    import keras
-
-    model = keras.models.load_model(classifier.folder / "assets.extra" / "model.keras", compile=False)
+    model = classifier.network().classifier()
     model(np.zeros((1, *model.input_shape[1:]), "float32"))  # Keras exports only what has been called.
     return model

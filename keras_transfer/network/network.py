@@ -7,13 +7,16 @@ nothing of this package.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 import numpy as np
 
 from keras_transfer.network.bases import Base
+from keras_transfer.network.model_files import UNREADABLE, first_line
 from keras_transfer.network.precision import every_layer
 from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.errors import UserError
 
 # ImageNet statistics as in keras.applications.imagenet_utils.preprocess_input.
 _CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
@@ -39,6 +42,22 @@ class Network:
     head: keras.Model
     output: keras.Layer
 
+    @classmethod
+    def load(cls, file: Path) -> Network:
+        """Return the parts of the classifier in a version's `model.keras`, of this release or an earlier one.
+
+        Raises:
+            UserError: it cannot be read, or is not what `classifier` made.
+        """
+        if not file.is_file():
+            raise UserError(f"{file} is missing, from which the network is loaded: fit the version anew.")
+        try:
+            whole = keras.models.load_model(file, compile=False)
+            _, prepare, base, pool, head, output = whole.layers
+        except UNREADABLE as error:
+            raise UserError(f"{file} cannot be loaded as a network of this program ({first_line(error)}).") from error
+        return cls(prepare, base, pool, head, output)
+
     @property
     def size(self) -> int:
         """Input side in pixels."""
@@ -48,8 +67,13 @@ class Network:
         """Return the whole: float pixels `[N, H, W, 3]` in 0..255 to probabilities (or numbers), float32
         `[N, K]`.
         """
-        pixels = keras.Input(self.base.input_shape[1:], name="images")
-        return keras.Model(pixels, self.output(self.head(self.pool(self.base(self.prepare(pixels))))))
+        logits = self.logits()
+        return keras.Model(logits.input, self.output(logits.output))
+
+    def logits(self) -> keras.Model:
+        """Return the part below the output: pixels to logits `[N, K]`."""
+        embedding = self.embedder()
+        return keras.Model(embedding.input, self.head(embedding.output))
 
     def embedder(self) -> keras.Model:
         """Return the part below the head: pixels to embedding `[N, D]`."""

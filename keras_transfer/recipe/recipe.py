@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from keras_transfer.support.errors import UsageError, nearest, nearest_options
+from keras_transfer.support.errors import UsageError, demand_schema, nearest, nearest_options
 
 T = TypeVar("T")
+SCHEMA = 1  # Of `recipe.json`: raise it where a key changes its meaning.
 AUTO = "auto"
 METHODS = ("two-phase", "frozen", "full")  # The first is the default.
 _ROLES = ("path", "label", "labels", "split")  # Of a table's columns.
@@ -194,18 +195,29 @@ class Recipe:
         return _parse_columns(self.columns)
 
     def to_json(self) -> str:
-        """Return the recipe as JSON text, one key a field."""
-        return json.dumps(dataclasses.asdict(self), indent=2)
+        """Return the recipe as JSON text, one key a field, and `schema`."""
+        return json.dumps({"schema": SCHEMA, **dataclasses.asdict(self)}, indent=2)
 
     @classmethod
     def from_json(cls, text: str | Path) -> Recipe:
-        """Read a recipe from JSON text, or from a file given as `Path`."""
-        values = json.loads(text.read_text("utf-8") if isinstance(text, Path) else text)
-        unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
+        """Read a recipe from JSON text, or from a file given as `Path`.
+
+        Raises:
+            UsageError: it cannot be read, is of a later release, or has an unknown key or a wrong value.
+        """
+        name = str(text) if isinstance(text, Path) else "The recipe"
+        try:
+            values = json.loads(text.read_text("utf-8") if isinstance(text, Path) else text)
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{name} cannot be read as a recipe ({error}).") from error
+        if not isinstance(values, dict):
+            raise UsageError(f"{name} is not a recipe: it must be a JSON object, one key an option.")
+        demand_schema(values, SCHEMA, name)
+        known = [field.name for field in dataclasses.fields(cls)]
+        unknown = sorted(set(values) - {"schema", *known})
         if unknown:
-            known = [field.name for field in dataclasses.fields(cls)]
-            raise UsageError(f"The recipe has an unknown key {unknown[0]!r}.{nearest(unknown[0], known)}")
-        return cls(**values)
+            raise UsageError(f"{name} has an unknown key {unknown[0]!r}.{nearest(unknown[0], known)}")
+        return cls(**{key: value for key, value in values.items() if key != "schema"})
 
     def replace(self, **changes: Any) -> Recipe:
         """Return a copy with some fields changed, validated anew."""

@@ -46,11 +46,25 @@ def announced_pixels(content: bytes) -> int:
         elif kind == "BMP":
             small = struct.unpack_from("<I", content, 14) == (12,)
             width, height = struct.unpack_from("<HH" if small else "<ii", content, 18)
+        elif kind == "WebP":
+            return _webp_pixels(content)
         else:
             return 0
     except struct.error:
         return 0
     return abs(width * height)
+
+
+def _webp_pixels(content: bytes) -> int:
+    """Return the pixels of the picture or canvas: https://developers.google.com/speed/webp/docs/riff_container."""
+    if content[12:16] == b"VP8X":
+        low_width, high_width, low_height, high_height = struct.unpack_from("<HBHB", content, 24)
+        return int((high_width << 16 | low_width) + 1) * int((high_height << 16 | low_height) + 1)
+    if content[12:16] == b"VP8L":
+        (bits,) = struct.unpack_from("<I", content, 21)
+        return int(((bits & 0x3FFF) + 1) * ((bits >> 14 & 0x3FFF) + 1))
+    width, height = struct.unpack_from("<HH", content, 26)
+    return int((width & 0x3FFF) * (height & 0x3FFF))
 
 
 def _jpeg_pixels(content: bytes) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class UserError(Exception):
@@ -16,6 +17,17 @@ class UsageError(UserError):
     """An option or argument is wrong; the command line exits with 2."""
 
     exit_code = 2
+
+
+def demand_schema(records: dict[str, Any], newest: int, file: str) -> None:
+    """Raise `UsageError` where records were written in a form that only a later release reads; earlier ones have no
+    number.
+    """
+    schema = records.get("schema", newest)
+    if not isinstance(schema, int) or schema > newest:
+        raise UsageError(
+            f"{file} is of schema {schema!r}, and this release reads {newest} at most: update the program."
+        )
 
 
 # What is meant by words whose letters are closest to something else, or to nothing; in lower case, without - and _.

@@ -6,9 +6,12 @@ import re
 from typing import Any
 from urllib.parse import quote
 
+from keras_transfer.data.decoding.formats import WEBP_RELEASE
+from keras_transfer.evaluation import per_class
 from keras_transfer.network.bases import licence
 from keras_transfer.recipe.recipe import Recipe
 
+OLDEST_SERVING = "2.18"  # Release of TensorFlow Serving whose operations the graph is made of.
 _SHOWN = 12  # Classes named in the card; all are in labels.txt.
 
 
@@ -41,6 +44,7 @@ def text(metrics: dict[str, Any], recipe: Recipe, name: str) -> str:
         "## Measured",
         "",
         *_measured(metrics["test"], data["test"], len(data["classes"])),
+        *_worst(metrics["test"]),
         "",
         f"On {metrics['machine']}. Intervals are 95% Wilson intervals over images; they say nothing of images from "
         "elsewhere.",
@@ -57,8 +61,10 @@ def text(metrics: dict[str, Any], recipe: Recipe, name: str) -> str:
         f'curl -d \'{{"instances": [{{"b64": "..."}}]}}\' {address}:predict',
         "```",
         "",
-        f"`serving_default` takes the bytes of JPEG, PNG, GIF and BMP files of up to {recipe.max_pixels:,} pixels; "
-        f"`images` takes pixels 0..255, `[N, {side}, {side}, 3]`; `features` gives the embedding.",
+        f"`serving_default` takes the bytes of JPEG, PNG, GIF, BMP and WebP files of up to {recipe.max_pixels:,} "
+        f"pixels; `images` takes pixels 0..255, `[N, {side}, {side}, 3]`; `features` gives the embedding.",
+        "",
+        f"It loads in TensorFlow Serving {OLDEST_SERVING} or newer; WebP files need {WEBP_RELEASE} or newer.",
         "",
         "## Licence of the base's weights",
         "",
@@ -99,6 +105,15 @@ def _rows(test: dict[str, Any]) -> list[str]:
             about = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
             found.append(f"| {name.replace('_', ' ')} | {value:.4g}{about} |")
     return found
+
+
+def _worst(test: dict[str, Any]) -> list[str]:
+    """Return the table of the worst classes, or why there is none, behind an empty line."""
+    heading, *cells = per_class.rows(test) or [()]
+    lines = [heading, tuple("---" for _ in heading), *(tuple(map(_escaped, row)) for row in cells)] if cells else []
+    reason = per_class.too_few(test)
+    text = [f"| {' | '.join(row)} |" for row in lines] or ([reason] if reason else [])
+    return ["", *text] if text else []
 
 
 def _own_weights(metrics: dict[str, Any]) -> str:

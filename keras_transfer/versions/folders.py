@@ -15,6 +15,8 @@ from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError, UserError
 from keras_transfer.support.program import program
 
+SCHEMA = 1  # Of `metrics.json`: raise it where a key changes its meaning.
+
 
 def with_weights_file(recipe: Recipe) -> Recipe:
     """Return a recipe whose weights, if they are those of an earlier run, are named by the file in its version folder.
@@ -42,6 +44,17 @@ def newest(model: str | Path) -> Path:
     if not versions:
         raise UsageError(f"There is no model at {str(model)!r}: it has no version folder with a saved_model.pb.")
     return max(versions, key=lambda version: int(version.name))
+
+
+def load_recipe(source: str | Path) -> Recipe:
+    """Return the recipe in a `recipe.json`, or of a version, named as for `newest`: complete, as that run ran.
+
+    Raises:
+        UsageError: there is no such file or version, or it cannot be read.
+    """
+    if not Path(source).expanduser().is_file():
+        return Recipe.from_json(newest(source) / "assets.extra" / "recipe.json")
+    return Recipe.from_json(Path(source).expanduser())
 
 
 def check_writable(folder: Path) -> None:

@@ -136,8 +136,8 @@ def _lean() -> tf.data.Options:
 
 def _reasons(contents: tf.Tensor) -> tf.Tensor:
     """Return for each file that could not be decoded, strings `[N]`, why, as far as its first bytes tell."""
-    unknown = kind_of(contents) >= len(formats.FORMATS)
-    kind = tf.where(unknown, f"is no image of a kind that can be read ({formats.READABLE})", formats.DAMAGED)
+    reasons = [formats.DAMAGED_WEBP if name == "WebP" else formats.DAMAGED for _, _, name in formats.FORMATS]
+    kind = tf.gather([*reasons, formats.UNKNOWN], kind_of(contents))
     return tf.where(tf.equal(tf.strings.length(contents), 0), "is empty", kind)
 
 

@@ -42,7 +42,7 @@ def write(
         trained: What was trained, and how.
         test: Metrics on the test split.
         watch: Seconds of each part so far.
-        progress: Hears of records that cannot be written.
+        progress: Is told about records that cannot be written.
         more: Further blocks of the metrics.
     """
     folder.mkdir()
@@ -68,6 +68,7 @@ def metrics(found: Prepared, trained: Trainer, test: dict[str, Any], watch: Stop
     recipe, setup, examples = trained.recipe, trained.setup, trained.setup.examples
     counts = {split: len(examples.rows(split)) for split in ("train", "validation", "test")}
     return {
+        "schema": folders.SCHEMA,
         "base": setup.source.row.name,
         "weights": setup.source.weights,
         "method": recipe.method,
@@ -99,7 +100,7 @@ def _from_any_folder(recipe: Recipe) -> Recipe:
     named = {"data": recipe.data, "base": recipe.base, "weights": recipe.weights, "tfds_dir": recipe.tfds_dir}
     paths = {
         "data": recipe.data != "digits" and not recipe.data.startswith("tfds:"),
-        "base": recipe.base.endswith(".keras"),
+        "base": recipe.base.endswith((".keras", ".h5", ".hdf5")),
         "weights": recipe.weights not in ("imagenet", "random"),
         "tfds_dir": bool(recipe.tfds_dir),
     }

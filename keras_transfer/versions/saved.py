@@ -16,9 +16,10 @@ from keras_transfer.data.contents import Files
 from keras_transfer.data.decoding import formats
 from keras_transfer.data.examples import CLASSIFICATION, REGRESSION, Examples, training_digests
 from keras_transfer.data.inspection import inspector
-from keras_transfer.evaluation import metrics
+from keras_transfer.evaluation import metrics, per_class
+from keras_transfer.network.network import Network
 from keras_transfer.recipe.recipe import Recipe
-from keras_transfer.support.errors import UserError
+from keras_transfer.support.errors import UserError, demand_schema
 from keras_transfer.support.progress import Progress
 from keras_transfer.versions import folders, in_memory
 from keras_transfer.versions.predictions import Prediction
@@ -66,6 +67,7 @@ class SavedClassifier:
         extra = self.folder / "assets.extra"
         known = (extra / "metrics.json").is_file()
         self.metrics: dict[str, Any] = json.loads((extra / "metrics.json").read_text("utf-8")) if known else {}
+        demand_schema(self.metrics, folders.SCHEMA, "its metrics.json")
         self.recipe = Recipe.from_json(extra / "recipe.json") if known else None
         listed = folders.labels_in((self.folder / "assets" / "labels.txt").read_bytes().decode())
         count = int(outputs["probabilities"].shape[1]) if "probabilities" in outputs else 1
@@ -109,7 +111,7 @@ class SavedClassifier:
         Args:
             images: Paths, bytes of image files, PIL images, arrays `[H, W, 3]` of pixels 0..255 (integers or floats),
                 or a list of these; or one of them, which gives a list of one prediction.
-            progress: Hears of each batch.
+            progress: Is told about each batch.
 
         Raises:
             TypeError: something is none of these.
@@ -128,11 +130,11 @@ class SavedClassifier:
         return predictions
 
     def evaluate(self, data: str | None = None, progress: Progress | None = None) -> dict[str, Any]:
-        """Return the metrics on the images of a source that training did not see, told by their contents.
+        """Return the metrics on the images of a source that training did not see, identified by their digests.
 
         Args:
             data: Labelled images, as `fit` takes them; None for what the model was fitted on.
-            progress: Hears of the images.
+            progress: Is told about the images.
 
         Raises:
             UserError: training saw all of them, an image cannot be read, or a class is unknown to the model.
@@ -158,6 +160,14 @@ class SavedClassifier:
         report = self.measure(examples.at(np.asarray(indices)), progress)
         report["rejected"] += [{"path": examples.paths[index], "reason": why} for index, why in faults.items()]
         return report | {"excluded_as_seen": len(examples) - len(indices) - len(faults)}
+
+    def network(self) -> Network:
+        """Return the network, to convert it, look into it, or train it on.
+
+        Raises:
+            UserError: the version has none, or Keras cannot load it.
+        """
+        return Network.load(self.folder / "assets.extra" / "model.keras")
 
     def training_images(self, data: str | None = None) -> TrainingImages:
         """Return the images that the model was made from; `data` names where they are now, if they have moved."""
@@ -197,7 +207,7 @@ class SavedClassifier:
                 reasons = {row: fault for row, (_, fault) in enumerate(read) if fault is not None}
                 for position, row in enumerate(usable):
                     if outputs["error"][position]:
-                        reasons[row] = inspector.reason(read[row][0], self.max_pixels)
+                        reasons[row] = self._reason(read[row][0], outputs["error"][position])
                     else:
                         good.append(start + row)
                         answers.append(np.atleast_1d(outputs[_OUTPUT.get(examples.task, "probabilities")][position]))
@@ -207,8 +217,9 @@ class SavedClassifier:
             raise UserError(
                 f"{examples.source}: no image can be decoded. {rejected[0]['path']} {rejected[0]['reason']}."
             )
-        report = metrics.report(examples.task, np.asarray(answers), examples.labels[good])
-        return report | {"rejected": rejected}
+        measured = examples.task, np.asarray(answers), examples.labels[good]
+        classes = per_class.scores(*measured, examples.classes)
+        return metrics.report(*measured) | {"per_class": classes, "rejected": rejected}
 
     @property
     def max_pixels(self) -> int:
@@ -253,12 +264,18 @@ class SavedClassifier:
 
     def _prediction(self, name: str, content: bytes, found: dict[str, np.ndarray], row: int) -> Prediction:
         if found["error"][row]:
-            return Prediction(name, error=inspector.reason(content, self.max_pixels))
+            return Prediction(name, error=self._reason(content, found["error"][row]))
         if "value" in found:
             return Prediction(name, value=float(found["value"][row]))
         probabilities = found["probabilities"][row]
         shares = {label: float(share) for label, share in zip(self.classes, probabilities, strict=True)}
         return Prediction(name, found["label"][row].decode(), float(found["confidence"][row]), shares)
+
+    def _reason(self, content: bytes, error: bytes) -> str:
+        """Return why the graph refused these bytes; the graph of an earlier release knows fewer formats than this."""
+        if formats.image_format(content) == "WebP" and "WebP" not in error.decode():
+            return f"is a WebP image, which this version cannot decode: fit it anew, or {formats.CONVERT}"
+        return inspector.reason(content, self.max_pixels)
 
 
 def _arrays(outputs: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
@@ -268,14 +285,18 @@ def _arrays(outputs: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
 def _run_unmarked(call: Any, contents: Sequence[bytes]) -> dict[str, np.ndarray]:
     """Return the outputs of a signature that has no `error`, as the first graphs of release 0.1.0: with one, and NaN
     and empty labels for files that cannot be decoded, which there fail the whole batch.
+
+    They let TensorFlow tell the format, which from 2.21 on writes beyond its memory where that is an animated WebP.
     """
-    try:
-        outputs = _arrays(call(image_bytes=tf.constant(list(contents), tf.string)))
-        return outputs | {"error": np.full(len(contents), b"", object)}
-    except _UNDECODABLE:
-        if len(contents) > 1:
-            parts = [_run_unmarked(call, [content]) for content in contents]
-            return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    if not any(formats.image_format(content) == "WebP" for content in contents):
+        try:
+            outputs = _arrays(call(image_bytes=tf.constant(list(contents), tf.string)))
+            return outputs | {"error": np.full(len(contents), b"", object)}
+        except _UNDECODABLE:
+            pass
+    if len(contents) > 1:
+        parts = [_run_unmarked(call, [content]) for content in contents]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     nothing = {
         name: np.full((1, *spec.shape[1:]), b"" if spec.dtype == tf.string else np.nan, spec.dtype.as_numpy_dtype)
         for name, spec in call.structured_outputs.items()

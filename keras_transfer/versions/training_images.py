@@ -19,7 +19,7 @@ from keras_transfer.support.progress import Progress
 
 
 class TrainingImages:
-    """The images of a run: where they were, told by their paths, or elsewhere, told by their bytes.
+    """The images of a run: where they were, identified by their paths, or elsewhere, by their digests.
 
     Args:
         version: Folder of the version.

@@ -73,6 +73,13 @@ def test_dense_layers_of_a_keras_file_are_quantised(version, copied):
     assert head.get_layer("logits").kernel.dtype == "int8"
 
 
+def test_a_version_of_release_0_1_0_is_exported(released, photos):
+    pytest.importorskip("keras", "3.15", "its model.keras was written by Keras 3.15")
+    report = convert.export(str(released), "keras", "float32", None, QUIET, data=str(photos))
+    assert report.images > 0
+    assert report.largest_difference <= 1e-5
+
+
 def test_the_command_writes_where_it_is_told(version, tmp_path, capsys):
     commands.main(["export", str(version.folder), "--format", "keras", "-o", str(tmp_path / "m.keras"), "--json"])
     assert json.loads(capsys.readouterr().out)["file"] == str(tmp_path / "m.keras")

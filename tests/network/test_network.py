@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 
 from keras_transfer.network.cut import cut
-from keras_transfer.network.network import build
+from keras_transfer.network.network import Network, build
 from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.errors import UserError
 from tests.network.conftest import network, pixels
 
 
@@ -39,6 +40,30 @@ def test_the_model_file_needs_nothing_of_this_package(tmp_path):
     whole.classifier().save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras", compile=False, custom_objects={})
     np.testing.assert_allclose(loaded(images), whole.classifier()(images), atol=1e-6)
+
+
+def test_the_parts_of_a_saved_classifier_are_loaded(tmp_path):
+    _, whole = network("mobilenetv3small", dense="8")
+    images, file = pixels(64), tmp_path / "model.keras"
+    whole.classifier().save(file)
+    loaded = Network.load(file)
+    assert loaded.size == whole.size
+    for part in ("embedder", "classifier"):
+        np.testing.assert_allclose(getattr(loaded, part)()(images), getattr(whole, part)()(images), atol=1e-6)
+    embedding = whole.embedder()(images)
+    np.testing.assert_allclose(loaded.head(embedding), whole.head(embedding), atol=1e-6)
+
+
+def test_what_is_not_a_saved_classifier_is_refused_in_one_line(tmp_path):
+    file = tmp_path / "model.keras"
+    with pytest.raises(UserError, match="is missing"):
+        Network.load(file)
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(file)
+    with pytest.raises(UserError, match="cannot be loaded as a network of this program"):
+        Network.load(file)
+    file.write_bytes(b"no model")
+    with pytest.raises(UserError, match="cannot be loaded as a network of this program"):
+        Network.load(file)
 
 
 def test_the_seed_decides_how_a_head_begins():

@@ -1,5 +1,6 @@
 import dataclasses
 import inspect
+import json
 import re
 
 import pytest
@@ -29,6 +30,23 @@ def test_columns_by_their_roles():
 def test_json_gives_the_recipe_back():
     recipe = Recipe(base="resnet50", dense="64", dropout=0.5, thaw="2", size=96)
     assert Recipe.from_json(recipe.to_json()) == recipe
+
+
+def test_a_recipe_of_a_later_release_is_refused_and_of_an_earlier_one_read(tmp_path):
+    earlier = {
+        key: value for key, value in json.loads(Recipe(seed=5).to_json()).items() if key not in ("schema", "keep")
+    }
+    assert Recipe.from_json(json.dumps(earlier)) == Recipe(seed=5)
+    with pytest.raises(UsageError, match=r"schema 99, and this release reads \d+ at most: update the program"):
+        Recipe.from_json(json.dumps(earlier | {"schema": 99, "new_key": 1}))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "3", "\x00"])
+def test_what_is_no_recipe_is_refused_in_one_line(text, tmp_path):
+    (tmp_path / "recipe.json").write_text(text)
+    with pytest.raises(UsageError, match="recipe") as caught:
+        Recipe.from_json(tmp_path / "recipe.json")
+    assert "\n" not in str(caught.value)
 
 
 def test_an_unknown_key_is_named_with_the_nearest_known_one():

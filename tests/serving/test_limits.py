@@ -19,7 +19,18 @@ def written(kind, **options):
 
 
 @pytest.mark.parametrize(
-    "content", [written("JPEG"), written("JPEG", progressive=True), written("PNG"), written("GIF"), written("BMP")]
+    "content",
+    [
+        written("JPEG"),
+        written("JPEG", progressive=True),
+        written("PNG"),
+        written("GIF"),
+        written("BMP"),
+        written("WEBP"),
+        written("WEBP", lossless=True),
+        written("WEBP", exif=Image.Exif()),
+        written("WEBP", save_all=True, append_images=[Image.new("RGB", (61, 37), "red")]),
+    ],
 )
 def test_the_pixels_of_a_file_are_read_from_its_header(content):
     assert limits.announced_pixels(content) == 61 * 37

@@ -75,6 +75,16 @@ def wait_for(url):
     raise AssertionError(f"{url} does not answer")
 
 
+def test_a_version_of_release_0_1_0_is_served(released, photos):
+    body = [{"b64": base64.b64encode((photos / "red" / f"0{number}.{suffix}").read_bytes()).decode()}
+            for number, suffix in ((0, "jpg"), (1, "png"))]  # fmt: skip
+    with embedded(released) as server:
+        address = f"{server}/v1/models/colours:predict"
+        with urllib.request.urlopen(address, json.dumps({"instances": body}).encode(), timeout=60) as response:
+            answers = json.load(response)["predictions"]
+    assert [answer["label"] for answer in answers] == ["red", "red"]
+
+
 @pytest.fixture(scope="module", params=["embedded", "tensorflow_model_server"])
 def server(request, version, tmp_path_factory):
     model = version.folder.parent

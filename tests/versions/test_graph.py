@@ -82,7 +82,8 @@ def test_only_operations_of_plain_tensorflow_are_in_the_graph(version):
     used = {node.op for function in functions for node in function.node_def}
     assert "PyFunc" not in used
     assert not [name for name in used if "Xla" in name]
-    assert {"DecodeJpeg", "DecodePng", "DecodeGif"} <= used
+    assert {"DecodeJpeg", "DecodePng", "DecodeGif", "DecodeImage"} <= used
+    assert not {"DecodeWebP", "DecodeJxl"} & used, "TensorFlow has these from 2.21 on, and 2.18 is to load the graph"
 
 
 @pytest.mark.parametrize("batch", [1, 3, 17])

@@ -2,8 +2,6 @@ import csv
 import io
 import json
 import shutil
-import tarfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -85,7 +83,7 @@ def test_a_signature_without_a_picture_is_damaged(version, tmp_path):
     """TensorFlow's message quotes these bytes, which are no text."""
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (prediction,) = kt.load(version.folder).predict([tmp_path / "a.png"])
-    assert prediction.error == "cannot be decoded: it is damaged, cut off, or of a rare kind"
+    assert prediction.error == "cannot be decoded (damaged or truncated)"
 
 
 def test_no_model_there_is_a_usage_error(tmp_path):
@@ -184,6 +182,8 @@ def test_a_line_separator_in_a_class_shifts_no_label(version, tmp_path, mark):
         lambda folder: (folder / "variables" / "variables.data-00000-of-00001").write_bytes(b""),
         lambda folder: (folder / "assets.extra" / "recipe.json").write_text('{"base": '),
         lambda folder: (folder / "assets.extra" / "metrics.json").write_text("[]"),
+        lambda folder: (folder / "assets.extra" / "metrics.json").write_text('{"schema": 99}'),
+        lambda folder: (folder / "assets.extra" / "recipe.json").write_text('{"schema": 99}'),
         lambda folder: (folder / "saved_model.pb").write_bytes(b"x"),
         lambda folder: (folder / "assets" / "labels.txt").unlink(),
     ],
@@ -225,12 +225,23 @@ def test_classes_called_as_columns_have_columns_of_their_own():
     assert (bad["path"], bad["error"], bad["label"]) == ("b.jpg", "bad", "")
 
 
-@pytest.fixture
-def released(tmp_path):
-    """A version that release 0.1.0 fitted on `photos`, before its graph gave an `error` for each file."""
-    with tarfile.open(Path(__file__).parent / "version-0.1.0.tar.xz") as packed:
-        packed.extractall(tmp_path / "colours")
-    return tmp_path / "colours"
+def as_webp(file):
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.open(file).save(stream, "WEBP", lossless=True)
+    return stream.getvalue()
+
+
+def test_a_webp_is_served_as_the_png_of_the_same_picture(version, photos):
+    from keras_transfer.data.decoding import webp
+
+    file = photos / "red" / "01.png"
+    expected, served = kt.load(version.folder).predict([file, as_webp(file)])
+    if webp.DECODABLE:
+        assert served.probabilities == pytest.approx(expected.probabilities, abs=1e-6)
+    else:
+        assert "is a WebP image, which TensorFlow" in served.error
 
 
 def test_a_version_of_release_0_1_0_predicts_and_is_measured(released, photos, tmp_path):
@@ -241,6 +252,7 @@ def test_a_version_of_release_0_1_0_predicts_and_is_measured(released, photos, t
     assert (good.label, bad.label, other.label) == ("red", None, "blue")
     assert "cannot be decoded" in bad.error
     assert model.predict(cut)[0].error == bad.error
+    assert "fit it anew, or convert it" in model.predict(as_webp(photos / "red" / "01.png"))[0].error
     report = model.evaluate(str(write_photos(tmp_path / "fresh", 3, seed=77)))
     assert report["images"] == 9
     assert report["accuracy"] > 0.8

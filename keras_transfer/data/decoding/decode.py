@@ -10,7 +10,7 @@ exported SavedModel:
 2. `crop` takes the largest centred square, `squash` and `pad` the whole picture.
 3. It is resized to `size` x `size`, or for `pad` to fit into that, by bilinear interpolation, antialiased where it
    shrinks to half or less, and rounded to uint8; `pad` then fills up with black.
-4. The EXIF orientation of a JPEG is applied, so that the picture stands as a person sees it.
+4. The EXIF orientation of a JPEG or a WebP is applied, so that the picture stands as a person sees it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from functools import cache, partial
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.data.decoding import bmp, exif, gif, memory
-from keras_transfer.data.decoding.formats import FORMATS
-from keras_transfer.data.decoding.raw import part
+from keras_transfer.data.decoding import bmp, exif, gif, memory, webp
+from keras_transfer.data.decoding.formats import FORMATS, HEAD
+from keras_transfer.data.decoding.raw import apart, part
 
 # Raise it with every change by which a file gives other pixels, or is refused or accepted where it was not: what was
 # computed or known of images before is then not used.
-REVISION = 2
+REVISION = 3
 # What a file that cannot be decoded raises; TensorFlow's message may quote it, and it is no text.
 UNDECODABLE = (tf.errors.OpError, UnicodeDecodeError)
 _TRACING = threading.Lock()  # Threads that trace at the same time would each do so.
@@ -51,7 +51,8 @@ class Decoder:
     max_pixels: int
 
     def __call__(self, content: tf.Tensor) -> tf.Tensor:
-        """Return uint8 `[size, size, 3]` from the bytes (a scalar string) of a JPEG, PNG, GIF or BMP file.
+        """Return uint8 `[size, size, 3]` from the bytes (a scalar string) of a JPEG, PNG, GIF, BMP or, in TensorFlow
+        2.21 or newer, WebP file.
 
         Raises:
             tensorflow.errors.InvalidArgumentError: when it runs on a file that cannot be decoded.
@@ -167,7 +168,8 @@ def kind_of(content: tf.Tensor) -> tf.Tensor:
     Args:
         content: Strings of any shape.
     """
-    starts = [tf.equal(tf.strings.substr(content, 0, len(magic)), magic) for magic, _ in FORMATS]
+    head = tf.strings.join([tf.strings.substr(content, 0, HEAD), bytes(HEAD)])  # As long, whatever the file's length.
+    starts = [tf.equal(tf.strings.substr(head, at, len(magic)), magic) for magic, at, _ in FORMATS]
     starts.append(tf.ones_like(starts[0]))
     return tf.argmax(tf.cast(tf.stack(starts, -1), tf.int32), axis=-1, output_type=tf.int32)
 
@@ -188,34 +190,22 @@ def _jpeg(content: tf.Tensor, times: tf.Tensor) -> tf.Tensor:
     return tf.switch_case(chosen, [lambda ratio=ratio: scaled(ratio) for ratio in (1, 2, 4, 8)])
 
 
-# One operation in the graph around it: TensorFlow visits the operations of every branch for every picture, and these
-# hundreds would double the time of a JPEG.
-_apart = partial(
-    tf.function,
-    input_signature=[tf.TensorSpec((), tf.string)],
-    autograph=False,
-    experimental_attributes={"_noinline": True},
-)
-
-
-@_apart
+@apart
 def _size_other_than_jpeg(content: tf.Tensor) -> tf.Tensor:
     def png() -> tf.Tensor:
         return tf.io.decode_raw(part(content, 16, 8), tf.int32, little_endian=False)[::-1]
 
     kind = kind_of(content) - 1
-    known = tf.debugging.Assert((kind >= 0) & (kind < 3), ["no image of a kind that can be read"])
+    known = tf.debugging.Assert((kind >= 0) & (kind < len(FORMATS) - 1), ["no image of a kind that can be read"])
+    others = [lambda module=module: tf.stack(module.size(content)) for module in (gif, bmp, webp)]
     with tf.control_dependencies([known]):
-        return tf.abs(
-            tf.switch_case(kind, [png, lambda: tf.stack(gif.size(content)), lambda: tf.stack(bmp.size(content))])
-        )
+        return tf.abs(tf.switch_case(kind, [png, *others]))
 
 
-@_apart
+@apart
 def _other_than_jpeg(content: tf.Tensor) -> tf.Tensor:
-    return tf.switch_case(
-        kind_of(content) - 1, [lambda: _png(content), lambda: gif.decode(content), lambda: bmp.decode(content)]
-    )
+    decoders = (_png, gif.decode, bmp.decode, webp.decode)
+    return tf.switch_case(kind_of(content) - 1, [lambda decode=decode: decode(content) for decode in decoders])
 
 
 def _png(content: tf.Tensor) -> tf.Tensor:

@@ -1,6 +1,6 @@
-"""The orientation that a JPEG's EXIF block tells, in plain TensorFlow operations.
+"""The orientation that the EXIF block of a JPEG or WebP file tells, in plain TensorFlow operations.
 
-Segments are those of ITU T.81, annex B; EXIF is the first APP1 segment that opens with its mark, as
+A JPEG's segments are those of ITU T.81, annex B; EXIF is the first APP1 segment that opens with its mark, as
 https://www.cipa.jp/std/documents/e/DC-008-2012_E.pdf has it, wherever it stands before the picture.
 """
 
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from keras_transfer.data.decoding.raw import part
+from keras_transfer.data.decoding import webp
+from keras_transfer.data.decoding.raw import apart, part, rest
 
 _MARK = b"Exif\x00\x00"
 _APP1, _START_OF_SCAN, _END = 0xE1, 0xDA, 0xD9
@@ -21,16 +22,24 @@ _SHORT, _LONG, _SIGNED_SHORT, _SIGNED_LONG = 3, 4, 8, 9  # TIFF 6.0, section 2.
 
 def orientation(content: tf.Tensor) -> tf.Tensor:
     """Return the EXIF orientation, int32 1..8, of the file in a scalar string; 1 where there is none."""
-    # Of most files without EXIF a search says so, which is quicker than to follow their segments.
+    # Of most JPEGs without EXIF a search says so, which is quicker than to follow their segments.
     marked = tf.size(tf.strings.split(content, _MARK, maxsplit=1)) > 1
-    return tf.cond(tf.io.is_jpeg(content) & marked, lambda: _in_segments(content), lambda: tf.constant(1))
+    told = (tf.io.is_jpeg(content) & marked) | webp.is_extended(content)
+    return tf.cond(told, lambda: _told(content), lambda: tf.constant(1))
 
 
-# One operation in the graph around it: see `decode`.
-@tf.function(
-    input_signature=[tf.TensorSpec((), tf.string)], autograph=False, experimental_attributes={"_noinline": True}
-)
+@apart
+def _told(content: tf.Tensor) -> tf.Tensor:
+    block = tf.cond(webp.is_extended(content), lambda: webp.exif(content), lambda: _in_segments(content))
+    # Some programs write a JPEG's mark before the block of a WebP too.
+    marked = tf.equal(part(block, 0, len(_MARK)), _MARK)
+    block = tf.io.decode_raw(rest(block, tf.where(marked, len(_MARK), 0)), tf.uint8)
+    return tf.cond(tf.size(block) > 0, lambda: _in_tiff(block), lambda: tf.constant(1))
+
+
+@apart
 def _in_segments(content: tf.Tensor) -> tf.Tensor:
+    """Return the EXIF block, with its mark, of a JPEG file, a scalar string; empty where there is none."""
     length = tf.strings.length(content)
 
     def more(at: tf.Tensor, block: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
@@ -47,11 +56,7 @@ def _in_segments(content: tf.Tensor) -> tf.Tensor:
         return at + ahead, tf.where(exif, at, 0), steps + 1
 
     behind, block, _ = tf.while_loop(more, step, (tf.constant(2), tf.constant(0), tf.constant(0)))
-    return tf.cond(
-        block > 0,
-        lambda: _in_tiff(tf.io.decode_raw(part(content, block + _HEAD, behind - block - _HEAD), tf.uint8)),
-        lambda: tf.constant(1),
-    )
+    return part(content, block + 4, tf.where(block > 0, behind - block - 4, 0))
 
 
 def _in_tiff(data: tf.Tensor) -> tf.Tensor:

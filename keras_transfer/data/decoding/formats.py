@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-# First bytes and name, in the order that `keras_transfer.data.decoding.decode` relies on.
-FORMATS = ((b"\xff\xd8\xff", "JPEG"), (b"\x89PNG\r\n\x1a\n", "PNG"), (b"GIF8", "GIF"), (b"BM", "BMP"))
-READABLE = ", ".join(name for _, name in FORMATS)
+# First bytes, where they stand, and name, in the order that `keras_transfer.data.decoding.decode` relies on.
+FORMATS = (
+    (b"\xff\xd8\xff", 0, "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", 0, "PNG"),
+    (b"GIF8", 0, "GIF"),
+    (b"BM", 0, "BMP"),
+    (b"WEBP", 8, "WebP"),
+)
+HEAD = 12  # Bytes that tell these formats.
 
 # What other files are, so that a message can name them: first bytes, where they stand, name.
 _OTHERS = (
     (b"II*\x00", 0, "TIFF"),
     (b"MM\x00*", 0, "TIFF"),
     (b"II+\x00", 0, "TIFF"),
-    (b"WEBP", 8, "WebP"),
     (b"ftypavif", 4, "AVIF"),
     (b"ftypavis", 4, "AVIF"),
     (b"ftypheic", 4, "HEIC"),
@@ -24,24 +29,27 @@ _OTHERS = (
     (b"<svg", 0, "SVG"),
 )
 
-DAMAGED = "cannot be decoded: it is damaged, cut off, or of a rare kind"
+DAMAGED = "cannot be decoded (damaged or truncated)"
+UNKNOWN = "is not a JPEG, PNG, GIF, BMP or WebP image"
+CONVERT = "convert it to PNG or JPEG (`check DATA --convert FOLDER` does)"
+WEBP_RELEASE = "2.21"  # Of TensorFlow, the first that decodes WebP.
+DAMAGED_WEBP = f"cannot be decoded (damaged or truncated, or WebP in a TensorFlow older than {WEBP_RELEASE})"
 
 
 def image_format(head: bytes) -> str | None:
     """Return the format that the first bytes of a file announce, or None if it is not one that can be read."""
-    return next((name for magic, name in FORMATS if head.startswith(magic)), None)
+    return _named(head, FORMATS)
 
 
 def fault(head: bytes) -> str | None:
-    """Return why a file that begins with these 16 bytes cannot be an image that this program reads, or None."""
+    """Return why a file that begins with these bytes, `HEAD` or more, cannot be an image that this program reads, or None."""
     if not head:
         return "is empty"
     if image_format(head):
         return None
-    other = next((name for magic, at, name in _OTHERS if head[at : at + len(magic)] == magic), None)
-    if other:
-        return (
-            f"is in the format {other}, which TensorFlow Serving cannot decode; convert it to PNG or JPEG "
-            "(`check DATA --convert FOLDER` does)"
-        )
-    return f"is no image of a kind that can be read ({READABLE})"
+    other = _named(head, _OTHERS)
+    return f"is in the format {other}, which TensorFlow Serving cannot decode; {CONVERT}" if other else UNKNOWN
+
+
+def _named(head: bytes, formats: tuple[tuple[bytes, int, str], ...]) -> str | None:
+    return next((name for magic, at, name in formats if head.startswith(magic, at)), None)

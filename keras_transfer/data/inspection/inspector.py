@@ -21,7 +21,6 @@ from keras_transfer.support.progress import Progress
 if TYPE_CHECKING:
     from keras_transfer.data.decoding.decode import Thumbnail
 
-_HEAD = 16  # Bytes that tell a format.
 _EXTENSIONS = {
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
@@ -133,7 +132,7 @@ def read(contents: Contents, name: str) -> tuple[bytes, str | None]:
         content = contents.read(name)
     except OSError as error:
         return b"", f"cannot be read ({error.strerror or error})"
-    return content, formats.fault(content[:_HEAD])
+    return content, formats.fault(content[: formats.HEAD])
 
 
 def digest(content: bytes) -> bytes:
@@ -143,11 +142,19 @@ def digest(content: bytes) -> bytes:
 
 def reason(content: bytes, max_pixels: int) -> str:
     """Return why the decoder refused these bytes."""
-    fault = formats.fault(content[:_HEAD])
+    fault = formats.fault(content[: formats.HEAD])
     if fault is not None:
         return fault
-    from keras_transfer.data.decoding.decode import announced_size
+    import tensorflow as tf
 
+    from keras_transfer.data.decoding.decode import announced_size
+    from keras_transfer.data.decoding.webp import DECODABLE
+
+    if formats.image_format(content[: formats.HEAD]) == "WebP" and not DECODABLE:
+        return (
+            f"is a WebP image, which TensorFlow {tf.__version__} cannot decode; update it to "
+            f"{formats.WEBP_RELEASE}, or {formats.CONVERT}"
+        )
     size = announced_size(content)
     if size is not None and size[0] * size[1] > max_pixels:
         return f"has {size[0] * size[1]:,} pixels, more than --max-pixels {max_pixels:,}"
@@ -182,7 +189,7 @@ def _header(content: bytes, name: str, height: int, width: int) -> tuple[int, li
     from PIL import Image
 
     notes = []
-    kind, promised = formats.image_format(content[:_HEAD]), _EXTENSIONS.get(os.path.splitext(name)[1].lower())
+    kind, promised = formats.image_format(content[: formats.HEAD]), _EXTENSIONS.get(os.path.splitext(name)[1].lower())
     if promised and kind != promised:
         notes.append(("misnamed", f"is a {kind} file with the extension of a {promised} file"))
     if min(width, height) < TINY:
@@ -192,7 +199,7 @@ def _header(content: bytes, name: str, height: int, width: int) -> tuple[int, li
     peak = 0
     try:
         with Image.open(io.BytesIO(content)) as image:
-            frames = int(getattr(image, "n_frames", 1)) if image.format in ("GIF", "PNG") else 1
+            frames = int(getattr(image, "n_frames", 1)) if image.format in ("GIF", "PNG", "WEBP") else 1
             mode = image.mode
             deep = "16" in mode or mode == "I" or (kind == "PNG" and content[24:25] == b"\x10")
             transparent = "A" in mode or "transparency" in image.info

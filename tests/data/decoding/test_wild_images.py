@@ -11,6 +11,7 @@ import tensorflow as tf
 from PIL import Image, ImageOps
 
 from keras_transfer.data.contents import Files
+from keras_transfer.data.decoding import webp
 from keras_transfer.data.decoding.decode import UNDECODABLE, Decoder, Thumbnail
 from keras_transfer.data.decoding.formats import image_format
 from keras_transfer.data.inspection import inspector
@@ -50,7 +51,8 @@ def test_every_file_is_decoded_or_rejected_as_by_the_reference(wild):
     wrong = []
     for number, (row, path) in enumerate(zip(rows, paths, strict=True)):
         with open(path, "rb") as stream:
-            supported = image_format(stream.read(16)) is not None
+            kind = image_format(stream.read(16))
+        supported = kind is not None and (kind != "WebP" or webp.DECODABLE)
         expected = row["reference"] == "decode" and supported and row["file"] not in REFUSED
         decodes = Thumbnail(LIMIT)(Files().read(path)) is not None
         if (number in found) != expected or decodes != expected:

@@ -1,0 +1,51 @@
+"""What a run chose for the user, and what the user chose, in one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from keras_transfer.recipe.recipe import Recipe
+
+_HEADS = {
+    "newton-cg": "linear head (Newton-CG)",
+    "lbfgs": "linear head (L-BFGS)",
+    "adam": "head trained by Adam",
+}
+_FINE_TUNING = {"thaw": "{}", "fine_tune_epochs": "for {} epochs", "fine_tune_lr": "at a learning rate of {:g}"}
+_OTHERS = {
+    "views": "{} views",
+    "label_smoothing": "label smoothing {:g}",
+    "batch_size": "batches of {}",
+    "refit": "refit {}",
+}
+
+
+def choices(metrics: dict[str, Any], recipe: Recipe) -> list[str]:
+    """Return the lines, of those options that a run chooses where the user does not.
+
+    Args:
+        metrics: As in `metrics.json`.
+        recipe: Complete.
+    """
+    tuned = metrics["thawed"] != "none"
+    names = ["head_solver", *_FINE_TUNING, *_OTHERS] if tuned else ["head_solver", "thaw", "views", "refit"]
+    automatic = metrics.get("automatic", names)
+    groups = {
+        "Chosen automatically": [name for name in names if name in automatic],
+        "As asked": [name for name in names if name not in automatic],
+    }
+    return [f"{title}: {', '.join(_texts(group, metrics, recipe))}." for title, group in groups.items() if group]
+
+
+def _texts(names: Sequence[str], metrics: dict[str, Any], recipe: Recipe) -> list[str]:
+    values = {name: getattr(recipe, name) for name in names}
+    texts = [_HEADS.get(values[name], values[name]) for name in names if name == "head_solver"]
+    tuning = [name for name in names if name in _FINE_TUNING]
+    if metrics["thawed"] == "none":
+        texts += ["nothing fine-tuned"] * len(tuning)
+    elif tuning:
+        thawed = "all blocks" if metrics["thawed"] == "all" else f"{metrics['thawed']} and above"
+        words = (_FINE_TUNING[name].format(thawed if name == "thaw" else values[name]) for name in tuning)
+        texts.append(" ".join(["fine-tune", *words]))
+    return texts + [_OTHERS[name].format(values[name]) for name in names if name in _OTHERS]

@@ -1,0 +1,94 @@
+import json
+
+import numpy as np
+import pytest
+
+from keras_transfer.commands import tables
+from keras_transfer.evaluation import metrics, per_class
+from keras_transfer.versions import card
+
+CLASSES = ("daisy", "rose", "tulip")
+
+
+def report(truth, predicted, classes=CLASSES):
+    """The report of answers that are all sure."""
+    truth, answers = np.asarray(truth), np.eye(len(classes), dtype="float32")[predicted]
+    found = per_class.scores("classification", answers, truth, classes)
+    return metrics.report("classification", answers, truth) | {
+        "per_class": found,
+        "rejected": [],
+        "excluded_as_seen": 0,
+    }
+
+
+def confused(each=10):
+    """A third of the roses are taken for tulips, and one for a daisy."""
+    truth = np.repeat([0, 1, 2], each)
+    predicted = truth.copy()
+    predicted[each : each + 4] = [2, 2, 2, 0]
+    return report(truth, predicted)
+
+
+def test_each_class_has_its_scores_and_what_it_is_taken_for():
+    found = confused()["per_class"]
+    assert list(found) == list(CLASSES)
+    assert found["rose"] == {
+        "images": 10,
+        "precision": 1.0,
+        "recall": 0.6,
+        "f1": pytest.approx(0.75),
+        "taken_for": "tulip",
+        "taken_for_images": 3,
+    }
+    assert found["tulip"]["precision"] == pytest.approx(10 / 13)
+    assert (found["tulip"]["taken_for"], found["tulip"]["taken_for_images"]) == (None, 0)
+
+
+def test_what_cannot_be_said_of_a_class_is_null():
+    found = report([0, 0], [0, 1])["per_class"]
+    assert (found["tulip"]["images"], found["tulip"]["recall"], found["tulip"]["precision"]) == (0, None, None)
+    assert found["rose"]["recall"] is None
+    json.dumps(found, allow_nan=False)
+
+
+def test_classes_of_several_labels_an_image_are_scored_one_by_one():
+    answers = np.array([[0.9, 0.1, 0.8], [0.2, 0.1, 0.7]])
+    found = per_class.scores("multi-label", answers, np.array([[1, 0, 1], [1, 0, 0]], "float32"), CLASSES)
+    assert found["daisy"]["recall"] == found["tulip"]["precision"] == 0.5
+    assert "taken_for" not in found["daisy"]
+    json.dumps(found, allow_nan=False)
+
+
+def test_the_worst_classes_are_shown_by_evaluate_and_on_the_card():
+    test = confused()
+    text = tables.evaluation(test, {"data": {"classes": CLASSES}}, "photos/", {})
+    assert text.splitlines()[-4:] == [
+        "worst classes  images  precision  recall  most often taken for",
+        "rose               10      1.000   0.600  tulip (3)",
+        "tulip              10      0.769   1.000  -",
+        "daisy              10      0.909   1.000  -",
+    ]
+    assert "| rose | 10 | 1.000 | 0.600 | tulip (3) |" in card._worst(test)
+
+
+def test_at_most_five_classes_are_shown():
+    classes = [f"class {number}" for number in range(40)]
+    truth = np.repeat(np.arange(40), 12)
+    predicted = np.where(np.arange(len(truth)) % 12 < truth % 3, (truth + 1) % 40, truth)
+    assert len(per_class.rows(report(truth, predicted, classes))) == 6
+
+
+def test_without_errors_or_with_two_classes_no_class_is_named():
+    right = report([0, 1, 2] * 10, [0, 1, 2] * 10)
+    pair = report([0, 1] * 10, [0, 0] * 10, CLASSES[:2])
+    for test in (right, pair, {"images": 3, "accuracy": 0.5}):
+        assert per_class.rows(test) == []
+        assert per_class.too_few(test) is None
+        assert card._worst(test) == []
+
+
+def test_of_too_few_images_none_is_named_and_their_number_is_told():
+    test = confused(each=5)
+    text = tables.evaluation(test, {"data": {"classes": CLASSES}}, "photos/", {})
+    assert text.splitlines()[-1] == "Classes are not compared: there are at most 5 test images of each; it takes 10."
+    assert "worst classes" not in text
