@@ -287,13 +287,11 @@ def cache(records: Sequence[dict[str, Any]], width: int = NARROW) -> str:
     """What `cache` says."""
     if not records:
         return "No activations are stored."
-    rows = [("base", "boundary", "px", "view", "images", "MB", "last used")]
+    rows: list[tuple[str, ...]] = [("base", "boundary", "px", "view", "images", "MB", "last used")]
     for record in records:
-        key, used = record["key"], time.strftime("%Y-%m-%d %H:%M", time.localtime(record["last_used"]))
-        size = f"{record['bytes'] / 1e6:.1f}"
-        rows.append(
-            (key["base"], key["boundary"], str(key["size"]), str(key["view"]), str(record["images"]), size, used)
-        )
+        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(record["last_used"]))
+        key = [str(record["key"].get(name, "-")) for name in ("base", "boundary", "size", "view")]
+        rows.append((*key, str(record["images"]), f"{record['bytes'] / 1e6:.1f}", used))
     return "\n".join(
         [*aligned(rows, width, (0, 1)), f"{sum(record['bytes'] for record in records) / 1e9:.2f} GB in all."]
     )

@@ -57,7 +57,7 @@ class Extractor:
     def plain(self, examples: Examples, digests: Sequence[bytes]) -> ActivationSet:
         """Return the activations of the images as they are."""
         stored = ActivationSet({**self.key, "view": "plain"})
-        missing = stored.missing(digests)
+        missing = self._missing(stored, digests)
         names = [examples.paths[row] for row in missing]
         batches = pipeline.images(examples.contents, names, self.decoder, engine.BATCH)
         self._pass("Features", stored, [digests[row] for row in missing], pipeline.checked(batches))
@@ -69,12 +69,24 @@ class Extractor:
         """
         everything = hashlib.blake2b(b"".join(digests), digest_size=16).hexdigest()
         stored = ActivationSet({**self.key, "view": number, "seed": seed, "flip": flip, "images": everything})
-        if stored.missing(digests):
+        if self._missing(stored, digests):
             batches = pipeline.images(examples.contents, examples.paths, self.decoder, engine.BATCH)
             drawn = seed * 1000 + number
             changed = batches.enumerate().map(lambda batch, pixels: augment.change(pixels, batch, drawn, flip))
             self._pass(f"View {number}", stored, digests, pipeline.checked(changed.prefetch(2)))
         return stored
+
+    def _missing(self, stored: ActivationSet, digests: Sequence[bytes]) -> list[int]:
+        with self.progress.activity("Checking stored activations"):
+            missing = stored.missing(digests)
+        if stored.damaged:
+            count = len(stored.damaged)
+            self.progress.warn(
+                f"{count} shard{'s' * (count > 1)} of stored activations {'were' if count > 1 else 'was'} damaged, and "
+                f"what {'they' if count > 1 else 'it'} held is computed anew: {stored.damaged[0]}."
+            )
+            stored.damaged.clear()
+        return missing
 
     def _pass(self, name: str, stored: ActivationSet, digests: Sequence[bytes], batches: Iterator[np.ndarray]) -> None:
         if not digests:
