@@ -15,8 +15,8 @@ from keras_transfer.data.examples import REGRESSION, SPLITS
 from keras_transfer.data.prepare import Prepared
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.recipe import AUTO, Recipe
-from keras_transfer.support import logs
-from keras_transfer.support.paths import cache_folder, shown
+from keras_transfer.support import files, logs
+from keras_transfer.support.paths import shown, writable_cache_folder
 from keras_transfer.support.progress import Progress, Stopwatch
 from keras_transfer.versions import folders
 
@@ -69,6 +69,7 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
     examples, digests = found.examples, found.digests
     recipe = rule.complete(recipe, len(examples.rows("train")), len(examples.classes))
     backup = _backup_folder(recipe, digests) if resume else None
+    lock = None if backup is None else files.locked_folder(backup)
     more: dict[str, Any] = {"automatic": [name for name, value in asdict(asked).items() if value == AUTO]}
     if recipe.folds != "none":
         with watch.time("folds"):
@@ -79,6 +80,8 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
         folders.prune(folder, int(recipe.keep))
     if backup is not None:
         shutil.rmtree(backup, ignore_errors=True)
+    if lock is not None:
+        lock.release()
     return result
 
 
@@ -140,4 +143,4 @@ def _stem(data: Path) -> str:
 
 def _backup_folder(recipe: Recipe, digests: Sequence[bytes]) -> Path:
     key = hashlib.blake2b(recipe.to_json().encode() + b"".join(digests), digest_size=16).hexdigest()
-    return cache_folder() / "backups" / key
+    return writable_cache_folder() / "backups" / key

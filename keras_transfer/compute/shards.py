@@ -51,6 +51,7 @@ class Shard:
         digests: uint8 `[N, 16]`, of the images in its rows.
         shapes: Of each tensor, without the row.
         dtypes: Of each tensor.
+        bytes: Of all files.
         opened: Those of its files that are open, by number.
         lock: Keeps the shard from being deleted, once a file of it was closed.
 
@@ -65,6 +66,7 @@ class Shard:
         self.lock: Lock | None = None
         record = manifest(folder)
         self._files: dict[str, Any] = record["files"]
+        self.bytes = sum(file["bytes"] for file in self._files.values())
         with _reading(folder / _DIGESTS) as stream:
             content = stream.read()
         if zlib.crc32(content) != self._files[_DIGESTS]["crc32"]:
@@ -86,7 +88,7 @@ class Shard:
             FileNotFoundError: the shard is no longer there.
             Damaged: its bytes are not those that were written.
         """
-        for number in range(len(self.shapes)):
+        for number in set(range(len(self.shapes))) - set(self.opened):
             with _reading(self._path(number)) as stream:
                 self._verify(number, stream)
             open_files.opened(self, number)

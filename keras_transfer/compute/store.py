@@ -22,7 +22,7 @@ from keras_transfer.compute import shards
 from keras_transfer.compute.shards import Damaged, Shard
 from keras_transfer.data import known
 from keras_transfer.support import files
-from keras_transfer.support.paths import cache_folder
+from keras_transfer.support.paths import readable_cache_folders, writable_cache_folder
 
 _FEWEST_ROWS = 1024  # A shard holds at least so many rows, and a pass makes at most _MOST_SHARDS of them.
 _MOST_SHARDS = 64
@@ -36,22 +36,28 @@ class ActivationSet:
         key: What they are computed from, JSON values only.
 
     Attributes:
+        name: Of their folder.
         damaged: What was wrong with shards that were deleted, in words; their images are missing.
     """
 
     def __init__(self, key: dict[str, Any]) -> None:
         self.key = key
         text = json.dumps({**key, "format": _FORMAT}, sort_keys=True)
-        self.folder = _root() / hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        self.name = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
         self.damaged: list[str] = []
         self._where: dict[bytes, tuple[Shard, int]] = {}
         self._shards: list[Shard] = []
-        for folder in _shards(self.folder):
+        for folder in [shard for root in _roots() for shard in _shards(root / self.name)]:
             with suppress(FileNotFoundError):  # Another run has just cleared it.
                 try:
                     self._add(Shard(folder))
                 except Damaged as error:
                     self._drop(folder, error)
+
+    @property
+    def folder(self) -> Path:
+        """Where shards are written."""
+        return _writable_root() / self.name
 
     def missing(self, digests: Sequence[bytes]) -> list[int]:
         """Return the positions whose image has no stored activation; of equal images, the first.
@@ -59,7 +65,7 @@ class ActivationSet:
         What is not missing can be read from now on, whatever is deleted meanwhile. Shards that are damaged are deleted.
         """
         claimed: set[Shard] = set()
-        while needed := {self._where[digest][0] for digest in digests if digest in self._where} - claimed:
+        while needed := self._needed(digests) - claimed:
             with ThreadPoolExecutor() as pool:
                 for shard, error in zip(needed, pool.map(_fault, needed), strict=True):
                     if error is not None:
@@ -67,6 +73,10 @@ class ActivationSet:
             claimed |= needed
         first = {digest: position for position, digest in reversed(list(enumerate(digests)))}
         return sorted(position for digest, position in first.items() if digest not in self._where)
+
+    def unverified_bytes(self, digests: Sequence[bytes]) -> int:
+        """Return how many bytes `missing` would read to compare them with their checksums."""
+        return sum(shard.bytes for shard in self._needed(digests) if not shard.opened)
 
     def write(self, digests: Sequence[bytes], batches: Iterable[list[np.ndarray]]) -> None:
         """Store activations, given in batches in the order of `digests`."""
@@ -97,6 +107,9 @@ class ActivationSet:
         """Return shape and dtype of each stored tensor."""
         return list(zip(self._shards[0].shapes, self._shards[0].dtypes, strict=True))
 
+    def _needed(self, digests: Sequence[bytes]) -> set[Shard]:
+        return {self._where[digest][0] for digest in digests if digest in self._where}
+
     def _add(self, shard: Shard) -> None:
         self._shards.append(shard)
         for row, digest in enumerate(shard.digests):
@@ -125,12 +138,31 @@ def _fault(shard: Shard) -> Exception | None:
     return None
 
 
-def _root() -> Path:
-    return cache_folder() / "activations"
+def _roots() -> list[Path]:
+    return [folder / "activations" for folder in readable_cache_folders()]
+
+
+def _writable_root() -> Path:
+    return writable_cache_folder() / "activations"
+
+
+def _sets() -> list[Path]:
+    return [folder for root in _roots() for folder in files.children(root)]
 
 
 def _shards(folder: Path) -> list[Path]:
     return [path for path in files.children(folder) if path.name.startswith("shard-")]
+
+
+def lacking(needed: int, limit: float) -> str | None:
+    """Return why there is no room for `needed` bytes under `limit` GB, even once other shards are deleted; or None."""
+    root = _writable_root()
+    if needed > limit * 1e9:
+        return f"--cache-limit is {limit:g} GB"
+    root.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(root).free
+    deleted = max(0, files.folder_size(root) + needed - limit * 1e9)
+    return f"{root} has {free / 1e9:.1f} GB free" if needed * 1.05 > free + deleted else None
 
 
 def room(needed: int, limit: float) -> str | None:
@@ -139,31 +171,30 @@ def room(needed: int, limit: float) -> str | None:
     Returns:
         None, or why there is no room.
     """
-    root = _root()
-    root.mkdir(parents=True, exist_ok=True)
-    if needed > limit * 1e9:
-        return f"--cache-limit is {limit:g} GB"
-    files.delete_leftovers()
-    stored = [shard for folder in files.children(root) for shard in _shards(folder)]
+    reason = lacking(needed, limit)
+    if reason is not None:
+        return reason
+    files.delete_staging()
+    stored = [shard for folder in files.children(_writable_root()) for shard in _shards(folder)]
     stored.sort(key=shards.last_used)
     total = sum(map(files.folder_size, stored))
     for shard in stored:
         if total + needed <= limit * 1e9:
             break
         total -= _delete(shard)
-    free = shutil.disk_usage(root).free
-    return f"{root} has {free / 1e9:.1f} GB free" if needed * 1.05 > free else None
+    return None
 
 
 def contents() -> list[dict[str, Any]]:
-    """Return one record a stored set: its key, images, bytes, and when it was last used (seconds since 1970)."""
+    """Return one record a stored set: its path, key, images, bytes, and when it was last used (seconds since 1970)."""
     records = []
-    for folder in files.children(_root()):
+    for folder in _sets():
         stored = _shards(folder)
         manifests = [manifest for shard in stored if (manifest := _manifest(shard)) is not None]
         if stored:
             records.append(
                 {
+                    "path": str(folder),
                     "key": manifests[0]["key"] if manifests else {},
                     "images": sum(manifest["images"] for manifest in manifests),
                     "bytes": sum(map(files.folder_size, stored)),
@@ -174,13 +205,13 @@ def contents() -> list[dict[str, Any]]:
 
 
 def clear() -> int:
-    """Delete all stored activations but those that are locked, what is known of images, and what killed runs left.
+    """Delete all stored activations but those that are locked, what is known of images, and what ended runs left.
 
     Returns:
         The bytes freed.
     """
     freed = files.delete_leftovers()
-    for folder in files.children(_root()):
+    for folder in _sets():
         freed += sum(map(_delete, _shards(folder)))
         with suppress(OSError):  # Another run writes there.
             (folder / "key.json").unlink(missing_ok=True)  # As earlier releases wrote.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
+from keras_transfer.support.files import whole
 from keras_transfer.support.paths import cache_folder
 from keras_transfer.support.version import __version__
 
@@ -38,10 +37,8 @@ def add(max_pixels: int, digests: Iterable[bytes]) -> None:
         return
     kept = list(dict.fromkeys([*load(max_pixels), *new]))[-_MOST:]
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".writing-", suffix=".npy", delete=False) as beside:
-            np.save(beside, np.frombuffer(b"".join(kept), np.uint8).reshape(-1, _DIGEST_BYTES))
-        os.replace(beside.name, file)
+        with whole(file) as staging:
+            np.save(staging, np.frombuffer(b"".join(kept), np.uint8).reshape(-1, _DIGEST_BYTES))
     except OSError:
         return  # It would only have saved time.
 

@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ except ImportError:  # Windows, which does not let others delete what is open.
     fcntl = None  # type: ignore[assignment]
 
 _WRITING, _DELETING = _PREFIXES = (".writing-", ".deleting-")
+_STATES = ("backups", "states")  # Folders in the cache folder.
 _MOST_ATTEMPTS = 10
 _ABANDONED_SECONDS = 86_400  # Where nothing can be locked, what is as old as this is taken for abandoned.
 
@@ -113,6 +114,16 @@ class Lock:
         self.release()
 
 
+def locked_folder(folder: Path) -> Lock:
+    """Make a folder, if it is not there, and return a lock on it."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = Lock(folder)
+        if lock.is_on(folder):
+            return lock
+        lock.release()
+
+
 @contextmanager
 def unused(path: Path, unsure: bool = True) -> Iterator[bool]:
     """Yield whether nobody holds a `Lock` on a folder; nobody gets one within the block.
@@ -140,7 +151,7 @@ def unused(path: Path, unsure: bool = True) -> Iterator[bool]:
 
 @dataclass(frozen=True)
 class Leftover:
-    """A folder that a killed process was filling or deleting.
+    """What an ended process left: a folder that it was filling or deleting, or a state of training to go on from.
 
     Attributes:
         path: Where.
@@ -154,9 +165,9 @@ class Leftover:
 
 
 def leftovers() -> list[Leftover]:
-    """Return what killed processes left, in the cache folder and wherever it was noted, by path."""
+    """Return what ended processes left, in the cache folder and wherever it was noted, by path."""
     found = []
-    for path in _staging():
+    for path in [*_staging(), *_states()]:
         with _abandoned(path) as abandoned:
             if abandoned:
                 found.append(Leftover(path, folder_size(path), _modified(path)))
@@ -164,9 +175,18 @@ def leftovers() -> list[Leftover]:
 
 
 def delete_leftovers() -> int:
-    """Delete what killed processes left, and return its bytes."""
+    """Delete what `leftovers` returns, and return its bytes."""
+    return _delete_abandoned([*_staging(), *_states()])
+
+
+def delete_staging() -> int:
+    """Delete what ended processes were filling or deleting, and return its bytes."""
+    return _delete_abandoned(_staging())
+
+
+def _delete_abandoned(paths: Iterable[Path]) -> int:
     freed = 0
-    for path in _staging():
+    for path in paths:
         with _abandoned(path) as abandoned:
             if abandoned:
                 freed += folder_size(path)
@@ -234,6 +254,10 @@ def _staging() -> list[Path]:
         paths += [Path(folder, name) for name in names if name.startswith(_PREFIXES)]
         names[:] = [name for name in names if not name.startswith(_PREFIXES)]
     return sorted(set(paths))
+
+
+def _states() -> list[Path]:
+    return [path for name in _STATES for path in children(cache_folder() / name)]
 
 
 def _notes() -> list[Path]:

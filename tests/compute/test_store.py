@@ -231,6 +231,7 @@ def test_what_is_read_can_be_cleared_meanwhile():
     assert store.clear() > 0
     assert store.contents() == []
     for opened in (stored, reader):
+        assert opened.missing(digests(50)) == []
         np.testing.assert_array_equal(opened.read(digests(50), [1])[0], np.arange(50))
 
 

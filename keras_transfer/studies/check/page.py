@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from keras_transfer.data.examples import Examples
 from keras_transfer.studies.check.findings import KINDS, Findings, Warned
+from keras_transfer.support.files import whole
 
 if TYPE_CHECKING:
     from keras_transfer.data.decoding.decode import Decoder
@@ -52,12 +53,8 @@ def write(findings: Findings, examples: Examples, decoder: Decoder, file: Path) 
         *(_section(kind, [one for one in findings.warnings if one.kind == kind], examples, pictures) for kind in KINDS),
         "</body></html>",
     ]
-    beside = file.with_name(f".{file.name}.writing")
-    try:
-        beside.write_text("\n".join(parts), "utf-8")
-        beside.replace(file)
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole(file) as staging:
+        staging.write_text("\n".join(parts), "utf-8")
 
 
 def _summary(findings: Findings) -> str:
