@@ -14,7 +14,6 @@ import tensorflow as tf
 from keras_transfer.data.contents import Contents, Files
 from keras_transfer.data.decoding.decode import Decoder
 from keras_transfer.data.examples import Examples
-from keras_transfer.support.errors import UserError
 
 
 class Order(Protocol):
@@ -32,8 +31,8 @@ class Order(Protocol):
         """Return view and rows, int64, of a batch."""
 
 
-_PARALLEL = os.cpu_count() or 1  # Pictures that are decoded at the same time.
-_AHEAD_BYTES = 2**26  # Pixels that wait for the network; while it is being converted, decoding goes on.
+PARALLEL = os.cpu_count() or 1  # Pictures that are decoded at the same time.
+AHEAD_BYTES = 2**26  # Pixels that wait for the network; while it is being converted, decoding goes on.
 _TOGETHER = 32  # Pictures that leave a pipeline in one step; they are yielded one by one.
 
 
@@ -51,7 +50,7 @@ def steady(dataset: tf.data.Dataset) -> tf.data.Dataset:
 def encoded(contents: Contents, names: Sequence[str]) -> tf.data.Dataset:
     """Return the bytes of each image, a scalar string, in order."""
     dataset = tf.data.Dataset.from_tensor_slices(encoded_names(names))
-    return dataset.map(reader(contents), num_parallel_calls=_PARALLEL, deterministic=True)
+    return dataset.map(reader(contents), num_parallel_calls=PARALLEL, deterministic=True)
 
 
 def encoded_names(names: Sequence[str]) -> tf.Tensor:
@@ -73,8 +72,8 @@ def reader(contents: Contents) -> Callable[[tf.Tensor], tf.Tensor]:
 
 def images(contents: Contents, names: Sequence[str], decoder: Decoder, batch_size: int) -> tf.data.Dataset:
     """Return batches of uint8 `[B, size, size, 3]`, in the order of `names`, the last one shorter."""
-    dataset = encoded(contents, names).map(decoder, num_parallel_calls=_PARALLEL, deterministic=True)
-    ahead = max(2, _AHEAD_BYTES // (batch_size * decoder.size**2 * 3))
+    dataset = encoded(contents, names).map(decoder, num_parallel_calls=PARALLEL, deterministic=True)
+    ahead = max(2, AHEAD_BYTES // (batch_size * decoder.size**2 * 3))
     return steady(dataset.batch(batch_size).prefetch(ahead))
 
 
@@ -90,20 +89,10 @@ def decodable(
     """
     read = reader(contents)
     dataset = tf.data.Dataset.from_tensor_slices(encoded_names(names)).enumerate()
-    dataset = dataset.map(lambda row, name: (row, decode(read(name))), num_parallel_calls=_PARALLEL)
+    dataset = dataset.map(lambda row, name: (row, decode(read(name))), num_parallel_calls=PARALLEL)
     # In batches, for what an iterator costs an element is as much as decoding it small.
     for rows, pixels in steady(dataset.ignore_errors().batch(_TOGETHER).prefetch(2)).as_numpy_iterator():
         yield from zip(rows.tolist(), pixels, strict=True)
-
-
-def checked(batches: tf.data.Dataset) -> Iterator[np.ndarray]:
-    """Yield the batches of `images` as arrays."""
-    try:
-        yield from batches.as_numpy_iterator()
-    except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
-        raise UserError(
-            "An image can no longer be decoded, though all could be when they were checked. Is the data changing?"
-        ) from error
 
 
 def stored(
@@ -157,7 +146,7 @@ def decoded(examples: Examples, targets: Sequence[np.ndarray], decoder: Decoder,
 
     read, names = reader(examples.contents), encoded_names(examples.paths)
     tables = [tf.constant(values) for values in targets]
-    return steady(_numbers(order).map(batch, num_parallel_calls=_PARALLEL, deterministic=True).prefetch(2))
+    return steady(_numbers(order).map(batch, num_parallel_calls=PARALLEL, deterministic=True).prefetch(2))
 
 
 def _numbers(order: Order) -> tf.data.Dataset:
