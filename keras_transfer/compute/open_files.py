@@ -29,8 +29,8 @@ class OpenFile:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
-    def __del__(self) -> None:
-        os.close(self._descriptor)
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:  # `os` may be gone when the program ends.
+        close(self._descriptor)
 
     def read_into(self, buffer: memoryview, position: int) -> bool:
         """Fill a buffer from a position in the file; return whether the file reaches so far."""

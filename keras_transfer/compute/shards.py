@@ -163,7 +163,8 @@ def write(parent: Path, key: dict[str, Any], digests: Sequence[bytes], batches: 
         if written != {len(digests)}:
             raise ValueError(f"{len(digests)} images, but activations of {written}.")
         record = {"key": key, "images": len(digests), "files": {writer.name: writer.record() for writer in writers}}
-        (staging / _MANIFEST).write_text(json.dumps({**record, "crc32": _crc32_of(record)}), "utf-8")
+        text = json.dumps({**record, "crc32": _crc32_of(record)})
+        open_files.retried(lambda: (staging / _MANIFEST).write_text(text, "utf-8"))
         (staging / _USED).touch()
         folder = parent / f"shard-{time.time_ns()}-{secrets.token_hex(4)}"
         staging.rename(folder)
@@ -217,7 +218,7 @@ class _Writer:
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
         self.name, self._shape, self._dtype = path.name, shape, dtype
         self.rows = self._bytes = self._crc32 = 0
-        self._stream = path.open("wb")
+        self._stream = open_files.retried(lambda: path.open("wb"))
         stored = np.dtype("uint16") if dtype == _BFLOAT16 else dtype
         header = {"descr": np.lib.format.dtype_to_descr(stored), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(self, header)

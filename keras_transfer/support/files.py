@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,14 +104,13 @@ class Lock:
         except OSError:
             return False
 
-    def release(self) -> None:
+    def release(self, close: Callable[[int], None] = os.close) -> None:
         """End the lock."""
         if self._descriptor is not None:
-            os.close(self._descriptor)
+            close(self._descriptor)
             self._descriptor = None
 
-    def __del__(self) -> None:
-        self.release()
+    __del__ = release
 
 
 def locked_folder(folder: Path) -> Lock:
