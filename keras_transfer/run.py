@@ -16,8 +16,8 @@ from keras_transfer.data.inspection import inspector
 from keras_transfer.data.prepare import Prepared
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.recipe import AUTO, Recipe
-from keras_transfer.support import logs
-from keras_transfer.support.paths import cache_folder, shown
+from keras_transfer.support import files, logs
+from keras_transfer.support.paths import shown, writable_cache_folder
 from keras_transfer.support.progress import Progress, Stopwatch
 from keras_transfer.versions import folders
 
@@ -70,6 +70,7 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
     examples = found.examples
     recipe = rule.complete(recipe, len(examples.rows("train")), len(examples.classes))
     backup = _backup_folder(recipe, examples.digests) if resume else None
+    lock = None if backup is None else files.locked_folder(backup)
     more: dict[str, Any] = {"automatic": [name for name, value in asdict(asked).items() if value == AUTO]}
     if recipe.folds != "none":
         with watch.time("folds"):
@@ -80,6 +81,8 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
         folders.prune(folder, int(recipe.keep))
     if backup is not None:
         shutil.rmtree(backup, ignore_errors=True)
+    if lock is not None:
+        lock.release()
     return result
 
 
@@ -146,4 +149,4 @@ def _stem(data: Path) -> str:
 
 def _backup_folder(recipe: Recipe, digests: Sequence[bytes]) -> Path:
     key = hashlib.blake2b(recipe.to_json().encode() + b"".join(digests), digest_size=16).hexdigest()
-    return cache_folder() / "backups" / key
+    return writable_cache_folder() / "backups" / key

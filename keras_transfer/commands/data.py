@@ -109,16 +109,28 @@ def features(photos: str | None, output: str, as_json: bool, quiet: bool, debug:
 
 
 @cli.command(example="cache --clear")
-@click.option("--clear", is_flag=True, help="Delete all stored activations.")
+@click.option("--clear", is_flag=True, help="Delete all of it but what running commands use.")
 @json_option
 @debug_option
 def cache(clear: bool, as_json: bool, debug: bool) -> None:
-    """Show or clear the stored activations; the environment variable KERAS_TRANSFER_CACHE moves their folder."""
-    from keras_transfer.compute import store
+    """Show or clear the stored activations, and what interrupted runs left.
 
+    The environment variable KERAS_TRANSFER_CACHE moves their folder.
+    """
+    from keras_transfer.compute import store
+    from keras_transfer.support import files
+
+    freed = store.clear() if clear else 0
+    contents, leftovers = store.contents(), [] if clear else files.leftovers()
     if clear:
-        freed = store.clear()
-        click.echo(json.dumps({"freed_bytes": freed}) if as_json else f"Freed {freed / 1e6:.1f} MB.")
-        return
-    contents = store.contents()
-    click.echo(json.dumps(contents, indent=2) if as_json else tables.cache(contents, layout.width()))
+        used = sum(record["bytes"] for record in contents)
+        kept = f" {used / 1e6:.1f} MB are in use and stay." * bool(contents)
+        click.echo(json.dumps({"freed_bytes": freed}) if as_json else f"Freed {freed / 1e6:.1f} MB.{kept}")
+    elif as_json:
+        records = [
+            {"path": str(left.path), "key": {}, "images": 0, "bytes": left.bytes, "last_used": left.modified}
+            for left in leftovers
+        ]
+        click.echo(json.dumps(contents + records, indent=2))
+    else:
+        click.echo(tables.cache(contents, leftovers, layout.width()))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from keras_transfer.exports.convert import Exported
     from keras_transfer.studies.check.convert import Converted
     from keras_transfer.studies.check.report import Findings
+    from keras_transfer.support.files import Leftover
     from keras_transfer.versions.folders import Version
 
 _RANDOM = "Random weights: these numbers show that everything works, not what transfer gains."
@@ -295,20 +296,29 @@ _BASES_NOTES = (
 )
 
 
-def cache(records: Sequence[dict[str, Any]], width: int = NARROW) -> str:
+def cache(records: Sequence[dict[str, Any]], leftovers: Sequence[Leftover], width: int = NARROW) -> str:
     """What `cache` says."""
-    if not records:
-        return "No activations are stored."
-    rows = [("base", "boundary", "px", "view", "images", "MB", "last used")]
-    for record in records:
-        key, used = record["key"], time.strftime("%Y-%m-%d %H:%M", time.localtime(record["last_used"]))
-        size = f"{record['bytes'] / 1e6:.1f}"
-        rows.append(
-            (key["base"], key["boundary"], str(key["size"]), str(key["view"]), str(record["images"]), size, used)
-        )
-    return "\n".join(
-        [*aligned(rows, width, (0, 1)), f"{sum(record['bytes'] for record in records) / 1e9:.2f} GB in all."]
-    )
+    lines = ["No activations are stored."]
+    if records:
+        rows: list[tuple[str, ...]] = [("base", "boundary", "px", "view", "images", "MB", "last used")]
+        for record in records:
+            key = [str(record["key"].get(name, "-")) for name in ("base", "boundary", "size", "view")]
+            rows.append((*key, str(record["images"]), _megabytes(record["bytes"]), _minute(record["last_used"])))
+        total = sum(record["bytes"] for record in records)
+        lines = [*aligned(rows, width, (0, 1)), f"{total / 1e9:.2f} GB in all."]
+    if leftovers:
+        rows = [("left by interrupted runs", "MB", "last used")]
+        rows += [(str(left.path), _megabytes(left.bytes), _minute(left.modified)) for left in leftovers]
+        lines += ["", *aligned(rows, width, (0,)), f"{program()} cache --clear deletes them too."]
+    return "\n".join(lines)
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f}"
+
+
+def _minute(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
 def _asked(metrics: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,17 +13,25 @@ import ml_dtypes
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.compute import engine
+from keras_transfer.compute import engine, store
 from keras_transfer.compute.device import Plan
 from keras_transfer.compute.store import ActivationSet
-from keras_transfer.data import augment, pipeline
+from keras_transfer.data import verified
+from keras_transfer.data.augment import View
 from keras_transfer.data.decoding.decode import REVISION, Decoder
 from keras_transfer.data.examples import Examples
 from keras_transfer.network.network import Network
 from keras_transfer.network.weights import Source
 from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 from keras_transfer.support.version import __version__
+
+_MUCH_TO_VERIFY = 2**30  # Bytes, of which a person is told that they are read.
+
+
+class NotStored(UserError):
+    """Activations cannot be written to the disk."""
 
 
 @dataclass
@@ -31,22 +40,28 @@ class Extractor:
 
     Attributes:
         frozen: Pixels to a list of tensors, the embedding last.
+        base: All of whose weights the tensors may depend on.
         key: What the activations depend on besides the images.
         plan: Engine and precision.
         decoder: How files become pixels.
         progress: Hears of each pass.
+        cache_limit: Disk for all stored activations, in GB.
         engine_name: What ran the last pass, empty while all was found stored.
         computed: Images that passed the network.
     """
 
     frozen: keras.Model
+    base: keras.Model
     key: dict[str, Any]
     plan: Plan
     decoder: Decoder
     progress: Progress
+    cache_limit: float
     engine_name: str = ""
     computed: int = 0
     _engine: engine.Engine | None = field(default=None, repr=False)
+    _engine_weights: str = field(default="", repr=False)
+    _sets: dict[View | None, ActivationSet] = field(default_factory=dict, repr=False)
 
     @property
     def bytes_per_image(self) -> int:
@@ -55,37 +70,77 @@ class Extractor:
         return values * (4 if self.plan.precision == "float32" else 2)
 
     def plain(self, examples: Examples, digests: Sequence[bytes]) -> ActivationSet:
-        """Return the activations of the images as they are."""
-        stored = ActivationSet({**self.key, "view": "plain"})
-        missing = stored.missing(digests)
-        names = [examples.paths[row] for row in missing]
-        batches = pipeline.images(examples.contents, names, self.decoder, engine.BATCH)
-        self._pass("Features", stored, [digests[row] for row in missing], pipeline.checked(batches))
+        """Return the activations of the images as they are; see `extract`."""
+        return self.extract(examples, digests, None)
+
+    def extract(self, examples: Examples, digests: Sequence[bytes], view: View | None) -> ActivationSet:
+        """Return the activations of images, computed where they are not stored.
+
+        Args:
+            examples: Which.
+            digests: Of each one's bytes.
+            view: Changes each picture; None leaves them as they are.
+
+        Raises:
+            UserError: an image was changed or deleted since it was listed.
+            NotStored: the activations cannot be written.
+        """
+        stored = self._set(view)
+        missing = self._missing(stored, digests)
+        if missing and (weights := self._weights()) != self.key["weights"]:
+            # The base was trained meanwhile; what it computes now belongs to another key.
+            stored = ActivationSet({**stored.key, "weights": weights})
+            missing = self._missing(stored, digests)
+        if missing:
+            names, wanted = [examples.paths[row] for row in missing], [digests[row] for row in missing]
+            batches = verified.images(examples.contents, names, wanted, self.decoder, engine.BATCH, view)
+            self._pass("Features" if view is None else f"View {view.number}", stored, wanted, batches)
         return stored
 
-    def view(self, number: int, seed: int, flip: bool, examples: Examples, digests: Sequence[bytes]) -> ActivationSet:
-        """Return the activations of an augmented view; it depends on all images, whose random numbers are drawn in
-        one row.
-        """
-        everything = hashlib.blake2b(b"".join(digests), digest_size=16).hexdigest()
-        stored = ActivationSet({**self.key, "view": number, "seed": seed, "flip": flip, "images": everything})
-        if stored.missing(digests):
-            batches = pipeline.images(examples.contents, examples.paths, self.decoder, engine.BATCH)
-            drawn = seed * 1000 + number
-            changed = batches.enumerate().map(lambda batch, pixels: augment.change(pixels, batch, drawn, flip))
-            self._pass(f"View {number}", stored, digests, pipeline.checked(changed.prefetch(2)))
-        return stored
+    def lacks(self, digests: Sequence[bytes], views: Sequence[View | None]) -> bool:
+        """Return whether activations of any view of some images would have to be computed."""
+        return any(self._missing(self._set(view), digests) for view in views)
+
+    def _set(self, view: View | None) -> ActivationSet:
+        """Return the set of a view, the same in each call: what was read of it once stays open whoever deletes it."""
+        if view not in self._sets:
+            part = {"view": "plain"} if view is None else {"view": view.number, "seed": view.seed, "flip": view.flip}
+            self._sets[view] = ActivationSet({**self.key, **part})
+        return self._sets[view]
+
+    def _weights(self) -> str:
+        """Return the digest of the weights that a pass computes with: OpenVINO keeps those that it started with."""
+        return self._engine_weights or weights_digest(self.base)
+
+    def _missing(self, stored: ActivationSet, digests: Sequence[bytes]) -> list[int]:
+        large = stored.unverified_bytes(digests) > _MUCH_TO_VERIFY
+        with self.progress.activity("Verifying stored activations") if large else nullcontext():
+            missing = stored.missing(digests)
+        if stored.damaged:
+            count = len(stored.damaged)
+            self.progress.warn(
+                f"{count} shard{'s' * (count > 1)} of stored activations {'were' if count > 1 else 'was'} damaged, and "
+                f"what {'they' if count > 1 else 'it'} held is computed anew: {stored.damaged[0]}."
+            )
+            stored.damaged.clear()
+        return missing
 
     def _pass(self, name: str, stored: ActivationSet, digests: Sequence[bytes], batches: Iterator[np.ndarray]) -> None:
-        if not digests:
-            return
-        with self.progress.task(name, len(digests)) as advance:
-            stored.write(digests, self._counted(self._outputs(batches), advance))
+        store.room(self.bytes_per_image * len(digests), self.cache_limit)
+        try:
+            with self.progress.task(name, len(digests)) as advance:
+                stored.write(digests, self._counted(self._outputs(batches), advance))
+        except OSError as error:
+            raise NotStored(
+                f"Activations cannot be written to {stored.folder.parent} ({error.strerror or error}). Make room "
+                "there, or name another folder by the environment variable KERAS_TRANSFER_CACHE."
+            ) from error
 
     def _outputs(self, batches: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:
         if self._engine is None:
             self._engine, outputs = engine.start(self.frozen, self.plan, next(batches), self.progress)
             self.engine_name = self._engine.name
+            self._engine_weights = weights_digest(self.base) if self.engine_name == "openvino" else ""
             yield outputs
         yield from self._engine.run(batches)
 
@@ -113,7 +168,7 @@ def extractor(
         boundary: Name of the block that is cut below, or `none`.
         network: The whole.
         source: Its base.
-        recipe: Gives pooling and resizing.
+        recipe: Gives pooling, resizing, and the disk that may be used.
         plan: Engine and precision.
         progress: Hears of each pass.
     """
@@ -131,7 +186,7 @@ def extractor(
         "engine": plan.engine,
     }
     decoder = Decoder(network.size, recipe.resize, recipe.max_pixels)
-    return Extractor(frozen, key, plan, decoder, progress)
+    return Extractor(frozen, network.base, key, plan, decoder, progress, recipe.cache_limit)
 
 
 def weights_digest(network: keras.Model) -> str:

@@ -7,7 +7,10 @@ it, which takes three times as long as this and blurs it three times.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
 
 # Moderate values that leave what a photo shows recognisable; fractions of the picture, of a turn, and of 255.
@@ -16,6 +19,36 @@ _SCALE = 0.15
 _TURN = 0.04
 _BRIGHTNESS = 0.1
 _CONTRAST = 0.15
+
+
+_DRAWS = 7  # Random numbers a picture.
+
+
+@dataclass(frozen=True)
+class View:
+    """A view of images: each is changed at random, by numbers of its own, whatever other images there are.
+
+    Attributes:
+        number: Tells it from the other views.
+        seed: Another one changes all views otherwise.
+        flip: Off for pictures that mean something else mirrored, such as digits.
+    """
+
+    number: int
+    seed: int
+    flip: bool
+
+    def draws(self, digests: Sequence[bytes]) -> np.ndarray:
+        """Return the random numbers of images, float32 `[N, 7]` in -1..1, given the digests of their bytes."""
+        table = np.empty((len(digests), _DRAWS), "float32")
+        for draws, digest in zip(table, digests, strict=True):
+            generator = np.random.default_rng((self.seed, self.number, int.from_bytes(digest, "big")))
+            draws[:] = generator.uniform(-1, 1, _DRAWS)
+        return table
+
+    def picture(self, pixels: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+        """Return a changed picture, uint8 `[H, W, 3]` as it was, given its random numbers, float32 `[7]`."""
+        return _changed(pixels[None], draws[None], self.flip)[0]
 
 
 def change(pixels: tf.Tensor, number: tf.Tensor | int, seed: int, flip: bool) -> tf.Tensor:
@@ -28,8 +61,12 @@ def change(pixels: tf.Tensor, number: tf.Tensor | int, seed: int, flip: bool) ->
         seed: Another one changes all batches otherwise.
         flip: Off for pictures that mean something else mirrored, such as digits.
     """
-    draws = tf.random.stateless_uniform((7, tf.shape(pixels)[0]), (seed, tf.cast(number, tf.int64)), -1, 1)
-    right, down, larger, turn, mirror, brighter, sharper = tf.unstack(draws)
+    shape = (tf.shape(pixels)[0], _DRAWS)
+    return _changed(pixels, tf.random.stateless_uniform(shape, (seed, tf.cast(number, tf.int64)), -1, 1), flip)
+
+
+def _changed(pixels: tf.Tensor, draws: tf.Tensor, flip: bool) -> tf.Tensor:
+    right, down, larger, turn, mirror, brighter, sharper = tf.unstack(draws, _DRAWS, axis=1)
     sign = tf.where((mirror < 0) & flip, -1.0, 1.0)
     moved = _affine(tf.cast(pixels, tf.float32), right, down, 1 + _SCALE * larger, turn, sign)
     contrast = 1 + _CONTRAST * sharper[:, None, None, None]

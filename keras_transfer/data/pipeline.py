@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -14,7 +14,6 @@ import tensorflow as tf
 from keras_transfer.data.contents import Contents, Files
 from keras_transfer.data.decoding.decode import Decoder
 from keras_transfer.data.examples import Examples
-from keras_transfer.support.errors import UserError
 
 
 class Order(Protocol):
@@ -32,8 +31,8 @@ class Order(Protocol):
         """Return view and rows, int64, of a batch."""
 
 
-_PARALLEL = os.cpu_count() or 1  # Pictures that are decoded at the same time.
-_AHEAD_BYTES = 2**26  # Pixels that wait for the network; while it is being converted, decoding goes on.
+PARALLEL = os.cpu_count() or 1  # Pictures that are decoded at the same time.
+AHEAD_BYTES = 2**26  # Pixels that wait for the network; while it is being converted, decoding goes on.
 
 
 def steady(dataset: tf.data.Dataset) -> tf.data.Dataset:
@@ -50,7 +49,7 @@ def steady(dataset: tf.data.Dataset) -> tf.data.Dataset:
 def encoded(contents: Contents, names: Sequence[str]) -> tf.data.Dataset:
     """Return the bytes of each image, a scalar string, in order."""
     dataset = tf.data.Dataset.from_tensor_slices(encoded_names(names))
-    return dataset.map(reader(contents), num_parallel_calls=_PARALLEL, deterministic=True)
+    return dataset.map(reader(contents), num_parallel_calls=PARALLEL, deterministic=True)
 
 
 def encoded_names(names: Sequence[str]) -> tf.Tensor:
@@ -72,19 +71,9 @@ def reader(contents: Contents) -> Callable[[tf.Tensor], tf.Tensor]:
 
 def images(contents: Contents, names: Sequence[str], decoder: Decoder, batch_size: int) -> tf.data.Dataset:
     """Return batches of uint8 `[B, size, size, 3]`, in the order of `names`, the last one shorter."""
-    dataset = encoded(contents, names).map(decoder, num_parallel_calls=_PARALLEL, deterministic=True)
-    ahead = max(2, _AHEAD_BYTES // (batch_size * decoder.size**2 * 3))
+    dataset = encoded(contents, names).map(decoder, num_parallel_calls=PARALLEL, deterministic=True)
+    ahead = max(2, AHEAD_BYTES // (batch_size * decoder.size**2 * 3))
     return steady(dataset.batch(batch_size).prefetch(ahead))
-
-
-def checked(batches: tf.data.Dataset) -> Iterator[np.ndarray]:
-    """Yield the batches of `images` as arrays."""
-    try:
-        yield from batches.as_numpy_iterator()
-    except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError) as error:
-        raise UserError(
-            "An image can no longer be decoded, though all could be when they were checked. Is the data changing?"
-        ) from error
 
 
 def stored(
@@ -138,7 +127,7 @@ def decoded(examples: Examples, targets: Sequence[np.ndarray], decoder: Decoder,
 
     read, names = reader(examples.contents), encoded_names(examples.paths)
     tables = [tf.constant(values) for values in targets]
-    return steady(_numbers(order).map(batch, num_parallel_calls=_PARALLEL, deterministic=True).prefetch(2))
+    return steady(_numbers(order).map(batch, num_parallel_calls=PARALLEL, deterministic=True).prefetch(2))
 
 
 def _numbers(order: Order) -> tf.data.Dataset:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 
 from keras_transfer.exports import formats, keras, litert, onnx, openvino
 from keras_transfer.exports.network import Predict
-from keras_transfer.support import logs
+from keras_transfer.support import files, logs
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.progress import Progress
 from keras_transfer.versions.saved import SavedClassifier
@@ -69,10 +68,9 @@ def export(
     images = classifier.training_images(data)
     if precision == "int8" and kind != "keras":
         next(images.files("train", 1))  # It is calibrated on them; better told before the conversion.
-    file.parent.mkdir(parents=True, exist_ok=True)
     progress.say(f"Converting to {kind}, {precision}")
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".writing-") as beside:
-        made = Path(beside) / file.name
+    with files.staging_folder(file.parent) as staging:
+        made = staging / file.name
         try:
             with logs.without_notes():
                 predict = _WRITERS[kind](classifier, precision, images, made)
@@ -92,10 +90,11 @@ def export(
             report = Exported(str(file), kind, precision, size, len(pixels), *_compare(classifier, pixels, predict))
             if _unlike(report, classifier.metrics["test"]):
                 progress.warn("Its answers are not the SavedModel's. Measure it on your own images before you use it.")
-        for part in sorted(Path(beside).iterdir(), reverse=True):
-            shutil.move(part, file.with_suffix(part.suffix))
+        for part in sorted(staging.iterdir(), reverse=True):
+            os.replace(part, file.with_suffix(part.suffix))
     if output is None:
-        (folder / f"{file.name}.json").write_text(json.dumps(report.__dict__, indent=2), "utf-8")
+        with files.whole(folder / f"{file.name}.json") as record:
+            record.write_text(json.dumps(report.__dict__, indent=2), "utf-8")
     return report
 
 

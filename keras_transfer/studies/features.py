@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +10,7 @@ import numpy as np
 from keras_transfer.data import prepare
 from keras_transfer.data.examples import CLASSIFICATION, Examples
 from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support import files
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 from keras_transfer.versions import folders
@@ -28,9 +27,8 @@ def write(recipe: Recipe, file: Path, progress: Progress) -> tuple[int, int]:
     """
     embeddings = arrays(recipe, progress)
     try:
-        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".writing-", suffix=".npz", delete=False) as staging:
+        with files.whole(file) as staging:
             np.savez(staging, **embeddings)  # type: ignore[arg-type]
-        os.replace(staging.name, file)
     except OSError as error:
         raise UserError(f"{file} cannot be written ({error.strerror}).") from error
     images, width = embeddings["features"].shape

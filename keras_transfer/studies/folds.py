@@ -30,7 +30,7 @@ def measure(recipe: Recipe, examples: Examples, progress: Progress) -> dict[str,
     reports = []
     for number, fold in enumerate(splits.folds(examples, count, recipe.seed)):
         progress.say(f"Fold {number + 1} of {count}")
-        trained = transfer.train(recipe.replace(folds="none"), fold, progress, Stopwatch())
+        trained = transfer.train(recipe, fold, progress, Stopwatch())
         rows = fold.rows("test")
         answers = trained.setup.network.output(trained.logits(rows))
         labels = fold.labels[rows]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import sys
+import tempfile
 from pathlib import Path
 
 import platformdirs
@@ -11,7 +15,43 @@ import platformdirs
 def cache_folder() -> Path:
     """Return the user's cache folder for this program; the environment variable KERAS_TRANSFER_CACHE moves it."""
     chosen = os.environ.get("KERAS_TRANSFER_CACHE")
-    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("keras_transfer", appauthor=False))
+    folder = Path(os.path.expanduser(chosen or platformdirs.user_cache_dir("keras_transfer", appauthor=False)))
+    return _NOWHERE if folder.parts[:1] == ("~",) else folder
+
+
+_NOWHERE = Path(os.devnull) / "no-home"  # Where nothing can be made, in place of a home folder that is not known.
+_temporary: dict[Path, Path] = {}  # In place of cache folders that cannot be written to.
+
+
+def writable_cache_folder() -> Path:
+    """Return the cache folder, or, where it cannot be written to, a temporary one, with a warning, until the process
+    ends.
+    """
+    folder = cache_folder()
+    if folder in _temporary:
+        return _temporary[folder]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Rights tell little to a superuser, and nothing of a disk that is mounted to be read only.
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        where = f"{folder} cannot be written to ({error.strerror})" if folder != _NOWHERE else "No home folder is known"
+        print(
+            f"Warning: {where}: activations are stored in a temporary folder, and computed anew in the next run. The "
+            "environment variable KERAS_TRANSFER_CACHE names another folder.",
+            file=sys.stderr,
+            flush=True,
+        )
+    temporary = _temporary[folder] = Path(tempfile.mkdtemp(prefix="keras_transfer-"))
+    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+    return temporary
+
+
+def readable_cache_folders() -> list[Path]:
+    """Return the cache folder, and the temporary one that is written to instead, if there is one."""
+    folder = cache_folder()
+    return [folder, *filter(None, [_temporary.get(folder)])]
 
 
 def absolute(name: str) -> str:

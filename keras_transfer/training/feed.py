@@ -11,9 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.compute import features, store
-from keras_transfer.compute.features import Extractor
+from keras_transfer.compute.features import Extractor, NotStored
 from keras_transfer.compute.store import ActivationSet
 from keras_transfer.data import augment, pipeline
+from keras_transfer.data.augment import View
 from keras_transfer.network.bases import Block
 from keras_transfer.network.cut import Frozen, cut
 from keras_transfer.network.precision import computing_in
@@ -53,12 +54,29 @@ class Feed:
         """Pass every training and validation image through the frozen part, where that was not done before."""
         if self.sets:
             return
-        self._make_room()
+        if self.stored and self.boundary != "none":
+            reason = self._lack_of_room()
+            try:
+                if reason is None:
+                    self.sets = self._extracted()
+                    return
+            except NotStored as error:
+                reason = str(error)
+            self._compute_anew(reason)
+        self.sets = self._extracted()
+
+    def _extracted(self) -> list[ActivationSet]:
+        setup, sets = self.setup, []
+        for view in self._views():
+            # Of folds, the test images too: others train on them, and after this fold's training the base is another.
+            whole = view is None and setup.recipe.folds != "none"
+            indices = np.arange(len(setup.examples)) if whole else setup.seen
+            sets.append(self.extractor.extract(setup.examples.at(indices), setup.digests_of(indices), view))
+        return sets
+
+    def _views(self) -> list[View | None]:
         setup = self.setup
-        examples, digests = setup.examples.at(setup.seen), setup.digests_of(setup.seen)
-        self.sets = [self.extractor.plain(examples, digests)]
-        for view in range(1, self.views):
-            self.sets.append(self.extractor.view(view, setup.recipe.seed, setup.flips, examples, digests))
+        return [None, *(View(number, setup.recipe.seed, setup.flips) for number in range(1, self.views))]
 
     def batches(
         self, indices: np.ndarray, order: pipeline.Order, embedding: bool = False, augmented: bool = False
@@ -144,18 +162,18 @@ class Feed:
             frozen, boundary, setup.network, setup.source, setup.recipe, setup.plan, setup.progress
         )
 
-    def _make_room(self) -> None:
-        images, limit = len(self.setup.seen), self.setup.recipe.cache_limit
-        needed = self.extractor.bytes_per_image * images * self.views
-        reason = store.room(needed, limit)
-        if reason is not None and self.stored and self.boundary != "none":
-            self.setup.progress.warn(
-                f"Storing the activations at {self.boundary} would take {needed / 1e9:.1f} GB, but {reason}. "
-                "They are computed anew in each epoch, which takes longer."
-            )
-            self.stored, self.views = False, 1
-            self.extractor = self._extractor()
-            store.room(self.extractor.bytes_per_image * images, limit)
+    def _lack_of_room(self) -> str | None:
+        setup, size = self.setup, self.extractor.bytes_per_image
+        if not self.extractor.lacks(setup.digests_of(setup.seen), self._views()):
+            return None
+        needed = size * len(setup.seen) * self.views
+        reason = store.lacking(needed, setup.recipe.cache_limit)
+        return reason and f"Storing the activations at {self.boundary} would take {needed / 1e9:.1f} GB, but {reason}."
+
+    def _compute_anew(self, reason: str) -> None:
+        self.setup.progress.warn(f"{reason} They are computed anew in each epoch, which takes longer.")
+        self.stored, self.views = False, 1
+        self.extractor = self._extractor()
 
 
 def _read(

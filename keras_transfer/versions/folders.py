@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support import files
 from keras_transfer.support.errors import UsageError, UserError
 from keras_transfer.support.program import program
 
@@ -73,28 +72,26 @@ def new_version(folder: Path) -> Iterator[Path]:
     """Yield a folder to fill and then to `publish` within the block; it vanishes if the block fails."""
     made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(dir=folder, prefix=".writing-"))
-    except OSError as error:
-        raise UserError(f"--output: {folder} cannot be written to ({error.strerror}).") from error
-    beside.chmod(0o755)
-    try:
-        yield beside
+        with ExitStack() as stack:
+            try:
+                staging = stack.enter_context(files.staging_folder(folder))
+            except OSError as error:
+                raise UserError(f"--output: {folder} cannot be written to ({error.strerror}).") from error
+            yield staging
     except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
         for parent in made:
             if parent.is_dir() and not any(parent.iterdir()):
                 parent.rmdir()
         raise
 
 
-def publish(beside: Path) -> Path:
+def publish(staging: Path) -> Path:
     """Rename a filled folder to the next version number, and return the new path."""
-    folder = beside.parent
+    folder = staging.parent
     number = max((int(version.name) for version in _versions(folder)), default=0) + 1
     while True:
         try:
-            return beside.rename(folder / str(number))
+            return staging.rename(folder / str(number))
         except OSError:
             # Another run has just taken the number: the folder exists and is not empty.
             if not (folder / str(number)).exists():
@@ -182,11 +179,7 @@ def prune(folder: Path, keep: int) -> list[Path]:
     """
     deleted = []
     for version in sorted(_versions(folder), key=lambda version: int(version.name))[: -max(keep, 1)]:
-        staging = version.with_name(f".deleting-{version.name}")
-        try:
-            version.rename(staging)
-        except FileNotFoundError:  # Another run prunes the same model.
-            continue
-        shutil.rmtree(staging, ignore_errors=True)
-        deleted.append(version)
+        with suppress(FileNotFoundError):  # Another run prunes the same model.
+            if files.delete_folder(version):
+                deleted.append(version)
     return deleted

@@ -1,9 +1,12 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from keras_transfer.commands import tables
 from keras_transfer.evaluation import metrics as measured
 from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.files import Leftover
 from keras_transfer.versions.folders import Version
 
 LONG = "/home/somebody/projects/photos-of-flowers/" + "deeper/" * 10
@@ -87,3 +90,14 @@ def test_models_fit_80_columns_and_name_the_data():
     assert "/3 " in line
     assert " photos " in line
     assert LONG in tables.models([version], ["photos"], 1000)
+
+
+def test_cache_lists_what_interrupted_runs_left():
+    key = {"base": "mobilenet", "boundary": "none", "size": 224, "view": "plain"}
+    records = [{"key": key, "images": 5, "bytes": 2_000_000, "last_used": 0.0}, {"key": {}, "images": 0, "bytes": 1}]
+    records[1]["last_used"] = 0.0
+    text = tables.cache(records, [Leftover(Path("saved_models/a/.writing-1"), 3_000_000, 0.0)])
+    assert "mobilenet" in text
+    assert "saved_models/a/.writing-1  3.0" in text
+    assert "cache --clear deletes them too" in text
+    assert "left by" not in tables.cache(records, [])

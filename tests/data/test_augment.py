@@ -47,3 +47,16 @@ def test_what_is_in_the_middle_moves_as_far_as_a_picture_is_shifted(monkeypatch)
     assert 10 < np.abs(right).max() < 14
     monkeypatch.setattr(augment, "_SHIFT", 0)
     assert np.abs(middles()).max() < 0.5
+
+
+def test_views_draw_for_each_image_alone():
+    digests = [number.to_bytes(16, "big") for number in range(2000)]
+    view = augment.View(1, 0, True)
+    draws = view.draws(digests)
+    assert (draws.shape, draws.dtype) == ((2000, 7), np.float32)
+    np.testing.assert_array_equal(view.draws(digests[7:8]), draws[7:8])
+    assert np.abs(draws).max() <= 1
+    assert np.abs(draws.mean(0)).max() < 0.06
+    assert np.abs(np.corrcoef(draws.T) - np.eye(7)).max() < 0.1
+    for other in (augment.View(2, 0, True), augment.View(1, 1, True), augment.View(0, 1, True)):
+        assert np.abs(np.corrcoef(draws[:, 0], other.draws(digests)[:, 0])[0, 1]) < 0.1

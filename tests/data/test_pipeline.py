@@ -1,12 +1,9 @@
 import numpy as np
-import pytest
 import tensorflow as tf
 
 from keras_transfer.data import pipeline, sources
 from keras_transfer.data.contents import Files
 from keras_transfer.data.decoding.decode import Decoder
-from keras_transfer.support.errors import UserError
-from tests.conftest import write_photos
 
 DECODER = Decoder(16, "crop", 10**8)
 
@@ -30,15 +27,6 @@ def test_no_pipeline_tunes_itself(photos):
         pipeline.stored(lambda view, found: [rows[found]], spec, [], order),
     ):
         assert dataset.options().autotune.enabled is False
-
-
-def test_data_that_changes_while_it_is_read_is_said_to(tmp_path):
-    data = write_photos(tmp_path / "data", 3)
-    broken = data / "green" / "00.jpg"
-    broken.write_bytes(broken.read_bytes()[:200])
-    paths = sources.load(str(data)).paths
-    with pytest.raises(UserError, match="Is the data changing"):
-        list(pipeline.checked(pipeline.images(Files(), paths, DECODER, 4)))
 
 
 def test_epochs_are_shuffled_by_the_seed_and_rotate_through_the_views():

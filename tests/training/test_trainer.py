@@ -1,4 +1,5 @@
 import csv
+import errno
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -6,21 +7,26 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transfer.compute import device, features
+from keras_transfer.compute import device, features, shards, store
+from keras_transfer.compute.store import ActivationSet
 from keras_transfer.data import pipeline, sources, splits
+from keras_transfer.data.augment import View
 from keras_transfer.data.inspection import inspector
 from keras_transfer.network import network as model
 from keras_transfer.network import weights
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support import files
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress, Stopwatch
 from keras_transfer.tasks.of_examples import task_of
 from keras_transfer.training import head as heads
 from keras_transfer.training import loop, methods
+from keras_transfer.training.feed import Feed
 from keras_transfer.training.phase import LAST, Descend, Phase, Solve
 from keras_transfer.training.setup import Setup
 from keras_transfer.training.trainer import Trainer
+from tests.conftest import draw, write_photos
 
 QUIET = Progress(quiet=True)
 
@@ -160,12 +166,98 @@ def test_views_are_stored_and_repeat(photos, tiny_base, fresh_cache):
     one = trainer(photos, base=tiny_base, size=24, views=3)
     feed = one.feed("middle_conv", 3)
     assert one.computed == 3 * len(one.setup.seen)
-    digests = one.setup.digests_of(one.setup.train)
+    digests = one.setup.examples.digests_of(one.setup.train)
     plain, *augmented = (stored.read(digests, [1])[0] for stored in feed.sets)
     assert all(np.abs(plain - view).max() > 0 for view in augmented)
     again = trainer(photos, base=tiny_base, size=24, views=3)
     run(again)
     assert again.computed == 0
+
+
+def test_an_image_more_is_one_more_to_compute_of_each_view(tmp_path, tiny_base, fresh_cache):
+    data, view, computed = write_photos(tmp_path / "data", 7), View(1, 0, True), []
+    for _ in range(2):
+        one = trainer(data, base=tiny_base, size=24)
+        extractor = Feed(one.setup, None).extractor
+        stored = extractor.extract(one.setup.examples, one.setup.examples.digests, view)
+        computed.append((extractor.computed, stored.read(list(one.setup.examples.digests)[:7], [0])[0]))
+        draw((9, 9, 9), 5).save(data / "red" / "more.png")
+    (first, before), (more, after) = computed
+    assert (first, more) == (21, 1)
+    np.testing.assert_array_equal(before, after)
+
+
+def test_what_a_trained_base_computes_is_not_stored_as_that_of_the_pretrained(photos, tiny_base, fresh_cache):
+    trainer(photos, base=tiny_base, size=24).feed("middle_conv")
+    trained = trainer(photos, base=tiny_base, size=24, fine_tune_epochs=1, fine_tune_lr=0.01)
+    fine_tune(trained)  # Its activations were found stored: no engine has started yet.
+    test = trained.setup.examples.rows("test")
+    trained.logits(test)
+    fresh = trainer(photos, base=tiny_base, size=24)
+    examples, digests = fresh.setup.examples.at(test), fresh.setup.digests_of(test)
+    feed = Feed(fresh.setup, fresh.setup.source.row.thawed("middle_conv"))
+    actual = features.embeddings(feed.extractor.plain(examples, digests), digests)
+    pixels = next(iter(pipeline.images(examples.contents, examples.paths, feed.extractor.decoder, 100)))
+    np.testing.assert_allclose(actual, feed.cut.frozen(pixels)[-1], atol=1e-4)
+
+
+def test_damage_is_said_in_one_line_and_computed_anew(photos, tiny_base, fresh_cache, capsys):
+    first = trainer(photos, base=tiny_base, size=24)
+    (plain,) = first.feed("middle_conv").sets
+    digests = first.setup.digests_of(first.setup.train)
+    before = plain.read(digests, [0])[0]
+    file = next(fresh_cache.rglob("0.npy"))
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    again = trainer(photos, base=tiny_base, size=24)
+    (plain,) = again.feed("middle_conv").sets
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Warning: 1 shard of stored activations was damaged")
+    assert again.computed == len(again.setup.seen)
+    np.testing.assert_allclose(plain.read(digests, [0])[0], before, atol=1e-5)
+
+
+def test_clearing_the_cache_while_a_run_trains_does_no_harm(photos, tiny_base, fresh_cache):
+    one = trainer(photos, base=tiny_base, size=24, fine_tune_epochs=1)
+    feed = one.feed("middle_conv")
+    store.clear()
+    fine_tune(one)
+    assert np.isfinite(feed.logits(one.setup.validation)).all()
+    assert one.computed == len(one.setup.seen), "what was open is still read"
+
+
+def test_only_a_run_that_writes_makes_room(photos, tiny_base, fresh_cache):
+    first = trainer(photos, base=tiny_base, size=24)
+    first.feed("middle_conv")
+    ActivationSet({"base": "another"}).write([b"0" * 16], [[np.zeros((1, 10_000), "float32")]])
+    limit = files.folder_size(fresh_cache) / 1e9
+    trainer(photos, base=tiny_base, size=24, cache_limit=limit).feed("middle_conv")
+    assert len(store.contents()) == 2
+    trainer(photos, base=tiny_base, size=24, cache_limit=limit, pooling="max").feed("middle_conv")
+    assert {record["key"]["base"] for record in store.contents()} != {"another", first.setup.source.row.name}
+
+
+@pytest.mark.parametrize(("thaw", "goes_on"), [("middle_conv", True), ("none", False)])
+def test_a_full_disk_is_said_and_where_possible_got_around(
+    photos, tiny_base, fresh_cache, monkeypatch, capsys, thaw, goes_on
+):
+    one = trainer(photos, Progress(), base=tiny_base, size=24, thaw=thaw)
+    full = OSError(errno.ENOSPC, "No space left on device")
+    attempts = []
+
+    def write(parent, key, *rest):
+        attempts.append(key["boundary"])
+        if not goes_on or key["boundary"] != "none":
+            raise full
+        return original(parent, key, *rest)
+
+    original = shards.write
+    monkeypatch.setattr(shards, "write", write)
+    if goes_on:
+        assert not one.feed(thaw).stored
+        assert "(No space left on device)" in capsys.readouterr().err
+    else:
+        with pytest.raises(UserError, match=r"cannot be written to .*No space left.*KERAS_TRANSFER_CACHE"):
+            one.feed("head")
 
 
 def test_fresh_views_train_on_new_pictures_each_epoch(photos, tiny_base):

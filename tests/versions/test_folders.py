@@ -1,9 +1,11 @@
+import os
 import shutil
 import threading
 from pathlib import Path
 
 import pytest
 
+from keras_transfer.support import files
 from keras_transfer.support.errors import UsageError
 from keras_transfer.versions import folders
 
@@ -122,3 +124,29 @@ def test_names_of_classes_are_text_in_card_and_table(version):
     assert "\x1b" not in table
     assert "?[31mred" in table
     assert len(table.splitlines()) == len(names) + 1
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+def test_a_version_has_the_rights_that_the_umask_gives(tmp_path, fresh_cache, mask):
+    before = os.umask(mask)
+    try:
+        with folders.new_version(tmp_path / "m") as staging:
+            (staging / "saved_model.pb").write_text("")
+            version = folders.publish(staging)
+    finally:
+        os.umask(before)
+    assert version.stat().st_mode & 0o777 == 0o777 & ~mask
+    assert (version / "saved_model.pb").stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def test_a_version_that_fails_leaves_nothing_and_a_pruned_one_neither(tmp_path, fresh_cache):
+    with pytest.raises(ZeroDivisionError), folders.new_version(tmp_path / "models" / "m"):
+        1 / 0  # noqa: B018
+    assert not (tmp_path / "models").exists()
+    for _ in range(3):
+        with folders.new_version(tmp_path / "m") as staging:
+            (staging / "saved_model.pb").write_text("")
+            folders.publish(staging)
+    assert [path.name for path in folders.prune(tmp_path / "m", 1)] == ["1", "2"]
+    assert [path.name for path in (tmp_path / "m").iterdir()] == ["3"]
+    assert files.leftovers() == []

@@ -42,7 +42,7 @@ def image_format(head: bytes) -> str | None:
 
 
 def fault(head: bytes) -> str | None:
-    """Return why a file that begins with these bytes, `HEAD` or more, cannot be an image that this program reads, or None."""
+    """Return why a file that begins with these bytes, `HEAD` or more, cannot be an image that is read, or None."""
     if not head:
         return "is empty"
     if image_format(head):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from keras_transfer.support.files import whole
 from keras_transfer.support.paths import cache_folder
 from keras_transfer.support.version import __version__
 
@@ -48,10 +47,8 @@ def add(max_pixels: int, rows: np.ndarray) -> None:
     kept = np.concatenate([load(max_pixels), rows])
     _, places = np.unique(kept["digest"], axis=0, return_index=True)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".writing-", suffix=".npy", delete=False) as staging:
+        with whole(file) as staging:
             np.save(staging, kept[np.sort(places)][-_MOST:])
-        os.replace(staging.name, file)
     except OSError:
         return  # It would only have saved time.
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
-import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from pathlib import Path
 
 from keras_transfer.data.examples import Examples
 from keras_transfer.support.errors import UsageError
+from keras_transfer.support.files import staging_folder
 from keras_transfer.support.progress import Progress
 
 _QUALITY = 95
@@ -54,9 +53,7 @@ def convert(
     written: list[str] = []
     refused: list[tuple[str, str]] = []
     taken: set[Path] = {Path(examples.short(path)) for path in examples.paths}
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".writing-"))
-    try:
+    with staging_folder(folder.parent) as staging:
         with progress.task("Converting", len(rejected)) as advance:
             for name, _ in rejected:
                 try:
@@ -69,11 +66,8 @@ def convert(
                     (staging / target).write_bytes(content)
                     written.append(name)
                 advance(1)
-        staging.chmod(0o755)
         if written:
             os.replace(staging, folder)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return Converted(str(folder), written, refused)
 
 

@@ -13,6 +13,7 @@ from keras_transfer.data.examples import Examples
 from keras_transfer.data.inspection import inspector
 from keras_transfer.data.inspection.findings import KINDS, UNREADABLE, Finding
 from keras_transfer.studies.check.report import Findings
+from keras_transfer.support.files import whole
 
 if TYPE_CHECKING:
     from keras_transfer.data.decoding.decode import Decoder
@@ -58,12 +59,8 @@ def write(findings: Findings, examples: Examples, decoder: Decoder, file: Path) 
         ),
         "</body></html>",
     ]
-    beside = file.with_name(f".{file.name}.writing")
-    try:
-        beside.write_text("\n".join(parts), "utf-8")
-        beside.replace(file)
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole(file) as staging:
+        staging.write_text("\n".join(parts), "utf-8")
 
 
 def _summary(findings: Findings) -> str:

@@ -1,0 +1,74 @@
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from keras_transfer.compute import store
+from keras_transfer.compute.store import ActivationSet
+from keras_transfer.data.sources import digits
+from keras_transfer.support import paths
+
+DIGESTS = [number.to_bytes(16, "big") for number in range(3)]
+
+
+@pytest.fixture(params=["a file", "a device", "no home"])
+def unwritable(request, tmp_path, monkeypatch):
+    """A cache folder that cannot be made, for a superuser either."""
+    (tmp_path / "file").write_text("")
+    cache = {"a file": str(tmp_path / "file" / "cache"), "a device": os.devnull + "/cache", "no home": "~/cache"}
+    monkeypatch.setenv("KERAS_TRANSFER_CACHE", cache[request.param])
+    monkeypatch.setattr(paths, "_temporary", {})
+    monkeypatch.chdir(tmp_path)
+    if request.param == "no home":
+        monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+
+
+def test_without_a_cache_folder_a_temporary_one_is_used_with_one_warning(unwritable, tmp_path, capsys):
+    ActivationSet({"base": "a"}).write(DIGESTS, [[np.arange(3, dtype="float32")]])
+    again = ActivationSet({"base": "a"})
+    assert again.missing(DIGESTS) == []
+    np.testing.assert_array_equal(again.read(DIGESTS, [0])[0], np.arange(3))
+    assert store.room(10, 1) is None
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ("No home folder is known" if os.environ["KERAS_TRANSFER_CACHE"][0] == "~" else "cannot be written") in line
+    assert "KERAS_TRANSFER_CACHE names another folder" in line
+    assert not (tmp_path / "~").exists()
+
+
+def test_the_digits_need_no_cache_folder(monkeypatch, capsys):
+    few = SimpleNamespace(images=np.zeros((10, 8, 8)), target=range(10))
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", SimpleNamespace(load_digits=lambda: few))
+    monkeypatch.setenv("KERAS_TRANSFER_CACHE", os.devnull + "/cache")
+    monkeypatch.setattr(paths, "_temporary", {})
+    assert digits._folder() == digits._folder()
+    assert len(list(digits._folder().iterdir())) == 10
+    assert capsys.readouterr().err.count("Warning") == 1
+
+
+def test_what_a_cache_that_is_read_only_holds_is_used(tmp_path, fresh_cache, monkeypatch, capsys):
+    ActivationSet({"base": "a"}).write(DIGESTS[:2], [[np.arange(2, dtype="float32")]])
+
+    def refused(**options):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(paths, "_temporary", {})
+    monkeypatch.setattr(paths.tempfile, "TemporaryFile", refused)
+    shared = ActivationSet({"base": "a"})
+    assert shared.missing(DIGESTS) == [2]
+    shared.write(DIGESTS[2:], [[np.array([2], "float32")]])
+    assert "(Read-only file system)" in capsys.readouterr().err
+    for stored in (shared, ActivationSet({"base": "a"})):
+        assert stored.missing(DIGESTS) == []
+        np.testing.assert_array_equal(stored.read(DIGESTS, [0])[0], np.arange(3))
+    assert len(list(fresh_cache.rglob("shard-*"))) == 1
+
+
+def test_a_temporary_cache_goes_with_the_process():
+    program = "from keras_transfer.support.paths import writable_cache_folder; print(writable_cache_folder())"
+    environment = {**os.environ, "KERAS_TRANSFER_CACHE": os.devnull + "/cache"}
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert not os.path.exists(ended.stdout.strip())
