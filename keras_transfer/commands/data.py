@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from keras_transfer.commands import layout, tables
-from keras_transfer.commands.group import cli
+from keras_transfer.commands import layout, listings, tables
+from keras_transfer.commands.group import Option, cli
 from keras_transfer.commands.shared import (
     BASE_OPTIONS,
     data_argument,
@@ -25,7 +25,6 @@ from keras_transfer.support.errors import UsageError
 from keras_transfer.support.progress import Progress
 
 _CHECK_OPTIONS = (
-    "base",
     "weights",
     "task",
     "size",
@@ -43,6 +42,12 @@ _CHECK_OPTIONS = (
 @click.argument("data")
 @click.option("--html", metavar="FILE", help="Write the report as a page with thumbnails.")
 @click.option("--convert", metavar="FOLDER", help="Write PNG or JPEG copies of images in formats that cannot be used.")
+@click.option(
+    "--base",
+    cls=Option,
+    section="Network",
+    help="Check labels by the features of this base: a name from `bases`, or a .keras or .h5 model.",
+)
 @partial(recipe_options, names=_CHECK_OPTIONS)
 @json_option
 @quiet_option
@@ -95,4 +100,4 @@ def cache(clear: bool, as_json: bool, debug: bool) -> None:
         click.echo(json.dumps({"freed_bytes": freed}) if as_json else f"Freed {freed / 1e6:.1f} MB.")
         return
     contents = store.contents()
-    click.echo(json.dumps(contents, indent=2) if as_json else tables.cache(contents, layout.width()))
+    click.echo(json.dumps(contents, indent=2) if as_json else listings.cache(contents, layout.width()))

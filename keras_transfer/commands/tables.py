@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_transfer.commands.cautions import cautions
 from keras_transfer.commands.layout import NARROW, aligned, printable, wrapped
-from keras_transfer.network import imagenet
-from keras_transfer.network.bases import Base
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.paths import shown
 from keras_transfer.support.program import program
@@ -21,7 +18,6 @@ if TYPE_CHECKING:
     from keras_transfer.exports.convert import Exported
     from keras_transfer.studies.check.convert import Converted
     from keras_transfer.studies.check.findings import Findings, Warned
-    from keras_transfer.versions.folders import Version
 
 _RANDOM = "Random weights: these numbers show that everything works, not what transfer gains."
 
@@ -231,77 +227,9 @@ def exported(report: Exported) -> str:
     )
 
 
-def models(versions: Sequence[Version], sources: Sequence[str], width: int = NARROW) -> str:
-    """What `models` says; `sources` are the names of what the versions were fitted on."""
-    if not versions:
-        return "There are no models."
-    rows = [("model", "base", "data", "weights", "test", "MB", "written")]
-    for version, source in zip(versions, sources, strict=True):
-        name, score = version.score
-        rows.append(
-            (
-                f"{version.model}/{version.version}",
-                version.base,
-                source,
-                version.weights,
-                f"{name} {score:.3f}" if name == "r2" else f"{score:.3f}" if name else "-",
-                f"{version.bytes / 1e6:.1f}",
-                time.strftime("%Y-%m-%d", time.localtime(version.modified)),
-            )
-        )
-    return "\n".join(aligned(rows, width, (0, 1, 2, 3)))
-
-
-def bases(rows: Sequence[Base], width: int = NARROW) -> str:
-    """What `bases` says, by use, in at most so many columns: details that do not fit are left out."""
-    cells = [("base", "", "top-1", "MB", "px", "GFLOPs", "stored")]
-    details = [("M weights", "features", "thaws", "blocks, from the top down")]
-    for base in rows:
-        accuracy = "-" if base.accuracy is None else f"{base.accuracy:.1%}"
-        stored = "yes" if imagenet.file(base.name, base.size).exists() else "-"
-        start = "start here" if base.start_here else ""
-        cells.append((base.name, start, accuracy, str(base.download_mb), str(base.size), f"{base.gflops:.1f}", stored))
-        names = [block.name for block in reversed(base.blocks)]
-        shown = " ".join(names[:6]) + (" ..." if len(names) > 6 else "")
-        details.append((f"{base.parameters / 1e6:.1f}", str(base.features), base.top, shown))
-    for count in range(len(details[0]), -1, -1):
-        lines = aligned([(*row, *more[:count]) for row, more in zip(cells, details, strict=True)])
-        if max(map(len, lines)) <= max(width, NARROW):
-            break
-    heading, *lines = lines
-    page, use = [heading], ""
-    for base, line in zip(rows, lines, strict=True):
-        page += [] if base.use == use else ["", f"{base.use[0].upper()}{base.use[1:]}:"]
-        page.append(line)
-        use = base.use
-    return "\n".join([*page, "", *_BASES_NOTES])
-
-
-_BASES_NOTES = (
-    "top-1: of the ImageNet classifier, by https://keras.io/api/applications/.",
-    "MB: what Keras downloads. stored: it is on this machine. GFLOPs: of one image.",
-)
-
-
-def cache(records: Sequence[dict[str, Any]], width: int = NARROW) -> str:
-    """What `cache` says."""
-    if not records:
-        return "No activations are stored."
-    rows = [("base", "boundary", "px", "view", "images", "MB", "last used")]
-    for record in records:
-        key, used = record["key"], time.strftime("%Y-%m-%d %H:%M", time.localtime(record["last_used"]))
-        size = f"{record['bytes'] / 1e6:.1f}"
-        rows.append(
-            (key["base"], key["boundary"], str(key["size"]), str(key["view"]), str(record["images"]), size, used)
-        )
-    return "\n".join(
-        [*aligned(rows, width, (0, 1)), f"{sum(record['bytes'] for record in records) / 1e9:.2f} GB in all."]
-    )
-
-
 _NAMES = {
     "head_solver": "head by {}",
-    "thaw": "fine-tuned from {}",
+    "thaw": "{}",
     "fine_tune_epochs": "{} epochs",
     "fine_tune_lr": "learning rate {:g}",
     "views": "{} views",
@@ -315,14 +243,21 @@ def _choices(metrics: dict[str, Any], recipe: Recipe) -> list[str]:
     """What was chosen for the user, and what the user chose, of the options that a run chooses."""
     names = list(_NAMES) if metrics["thawed"] != "none" else ["head_solver", "thaw", "views", "refit"]
     texts = {name: _NAMES[name].format(getattr(recipe, name)) for name in names}
-    if metrics["thawed"] == "none":
-        texts["thaw"] = "nothing fine-tuned"
+    texts["thaw"] = "nothing fine-tuned" if metrics["thawed"] == "none" else _fine_tuned(recipe.thaw)
     automatic = metrics.get("automatic", names)
     groups = {
         "Chosen automatically": [texts[name] for name in names if name in automatic],
         "As asked": [texts[name] for name in names if name not in automatic],
     }
     return [f"{title}: {', '.join(group)}." for title, group in groups.items() if group]
+
+
+def _fine_tuned(thaw: str) -> str:
+    if thaw == "all":
+        return "all blocks fine-tuned"
+    if thaw.isdigit():
+        return "the top block fine-tuned" if thaw == "1" else f"the top {thaw} blocks fine-tuned"
+    return f"fine-tuned from {thaw} up"
 
 
 def _asked(metrics: dict[str, Any]) -> str:
