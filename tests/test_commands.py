@@ -63,7 +63,7 @@ def test_help_says_what_commands_do_in_whole_sentences(capsys):
 
 
 def test_check_has_no_base_by_default(capsys):
-    text = run("check", "--help", capsys=capsys)[1].partition("--base")[2].partition("--weights")[0]
+    text = run("check", "--help", capsys=capsys)[1].partition("\n  --base")[2].partition("--weights")[0]
     assert "labels" in text
     assert "default" not in text
 

@@ -13,7 +13,7 @@ import numpy as np
 from keras_transfer.data import prepare
 from keras_transfer.data.examples import CLASSIFICATION, Examples
 from keras_transfer.recipe.recipe import Recipe
-from keras_transfer.support import logs
+from keras_transfer.support import forks, logs
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 from keras_transfer.versions import folders
@@ -47,6 +47,7 @@ def arrays(recipe: Recipe, progress: Progress) -> dict[str, np.ndarray]:
         progress: Hears of the pass.
     """
     prepared = prepare.prepare(recipe, progress)
+    forks.check()
     logs.import_tensorflow()
     prepared = prepare.decodable(prepared, progress)
     examples = prepared.examples

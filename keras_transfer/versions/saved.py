@@ -17,6 +17,7 @@ from keras_transfer.data.decoding import formats
 from keras_transfer.data.examples import CLASSIFICATION, REGRESSION, Examples, training_digests
 from keras_transfer.evaluation import metrics
 from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support import forks
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 from keras_transfer.versions import folders, in_memory
@@ -48,6 +49,7 @@ class SavedClassifier:
     """
 
     def __init__(self, model: str | Path) -> None:
+        forks.check()
         for attempt in range(_TRIES):
             self.folder = folders.newest(model)
             try:
@@ -83,6 +85,7 @@ class SavedClassifier:
 
     def run(self, signature: str, rows: Sequence[Any]) -> dict[str, np.ndarray]:
         """Return the outputs of a signature for rows of its input: bytes of files, or pixels `[H, W, 3]`."""
+        forks.check()
         call = self._graph.signatures[signature]
         if signature == "images":
             return _arrays(call(images=tf.constant(np.asarray(rows, "float32"))))
@@ -145,7 +148,7 @@ class SavedClassifier:
         except UserError as error:
             if data is not None:
                 raise
-            why = str(error).removeprefix("--data: ")
+            why = error.args[0].removeprefix("--data: ")
             raise UserError(f"What the model was fitted on is not where it was: {why} --data names images.") from error
         examples = self._in_own_classes(listed)
         progress.say(examples.understood)
