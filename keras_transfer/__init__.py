@@ -21,7 +21,8 @@ from keras_transfer.support.progress import Progress
 from keras_transfer.support.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from keras_transfer.api import Result, evaluate, export, features, fit, load, load_recipe, models
+    from keras_transfer.api import evaluate, export, features, fit, load, load_recipe, models
+    from keras_transfer.run import Result
     from keras_transfer.studies.check.check import check
     from keras_transfer.studies.check.report import Findings
     from keras_transfer.versions.predictions import Prediction
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "check": "studies.check.check",
     "Findings": "studies.check.report",
-    "Result": "api",
+    "Result": "run",
     "features": "api",
     "evaluate": "api",
     "export": "api",

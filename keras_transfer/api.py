@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import os
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_transfer import run
 from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.run import Result
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.logs import import_tensorflow
 from keras_transfer.support.progress import Progress
@@ -20,46 +19,6 @@ if TYPE_CHECKING:
     from keras_transfer.exports.convert import Exported
     from keras_transfer.versions.folders import Version
     from keras_transfer.versions.saved import SavedClassifier
-
-
-class Result(run.Result):
-    """What a run made.
-
-    Attributes:
-        folder: The new version.
-        metrics: As in its `metrics.json`.
-        recipe: Complete, as it ran.
-    """
-
-    @property
-    def history(self) -> list[dict[str, Any]]:
-        """Rows of the version's `history.csv`: a dict an epoch, with numbers as numbers and no key where a cell is
-        empty. Empty if the run could not write it.
-        """
-        file = self.folder / "assets.extra" / "history.csv"
-        if not file.is_file():
-            return []
-        with file.open(newline="", encoding="utf-8") as stream:
-            return [{key: _number(cell) for key, cell in row.items() if cell} for row in csv.DictReader(stream)]
-
-    @cached_property
-    def model(self) -> SavedClassifier:
-        """The version, loaded when first asked for."""
-        return load(self.folder)
-
-    def __repr__(self) -> str:
-        test = self.metrics["test"]
-        score = next((f", {name} {test[name]:.3f}" for name in ("accuracy", "r2") if name in test), "")
-        return f"<Result {self.folder}: {self.metrics['base']}{score} on {test['images']} test images>"
-
-
-def _number(cell: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(cell)
-        except ValueError:
-            continue
-    return cell
 
 
 def fit(
@@ -82,7 +41,7 @@ def fit(
     Raises:
         UserError: with one line that says what is wrong, where, and what to do. Nothing is left behind then.
     """
-    return Result(**vars(run.fit(_recipe(recipe, options), progress, resume)))
+    return run.fit(_recipe(recipe, options), progress, resume)
 
 
 def evaluate(model: str | Path, data: str | Path | None = None, progress: Progress | None = None) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +18,14 @@ from keras_transfer.data.inspection import inspector
 from keras_transfer.data.prepare import Prepared
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.recipe import AUTO, Recipe
-from keras_transfer.support import files, logs
+from keras_transfer.support import files, forks, logs
 from keras_transfer.support.paths import shown, writable_cache_folder
 from keras_transfer.support.progress import Progress, Stopwatch
 from keras_transfer.versions import folders
 
 if TYPE_CHECKING:
     from keras_transfer.training.trainer import Trainer
+    from keras_transfer.versions.saved import SavedClassifier
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,38 @@ class Result:
     metrics: dict[str, Any]
     recipe: Recipe
 
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """Rows of the version's `history.csv`: a dict an epoch, with numbers as numbers and no key where a cell is
+        empty. Empty if the run could not write it.
+        """
+        file = self.folder / "assets.extra" / "history.csv"
+        if not file.is_file():
+            return []
+        with file.open(newline="", encoding="utf-8") as stream:
+            return [{key: _number(cell) for key, cell in row.items() if cell} for row in csv.DictReader(stream)]
+
+    @cached_property
+    def model(self) -> SavedClassifier:
+        """The version, loaded when first asked for."""
+        from keras_transfer.versions.saved import SavedClassifier
+
+        return SavedClassifier(self.folder)
+
+    def __repr__(self) -> str:
+        test = self.metrics["test"]
+        score = next((f", {name} {test[name]:.3f}" for name in ("accuracy", "r2") if name in test), "")
+        return f"<Result {self.folder}: {self.metrics['base']}{score} on {test['images']} test images>"
+
+
+def _number(cell: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(cell)
+        except ValueError:
+            continue
+    return cell
+
 
 def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) -> Result:
     """Transfer a base onto labelled images and write a version that serves.
@@ -53,6 +88,7 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
         UserError: with one line that says what is wrong, where, and what to do. Nothing is left behind then.
     """
     progress, watch = progress or Progress(), Stopwatch()
+    forks.check()
     folder, asked = output_folder(recipe), recipe
     folders.check_writable(folder)
     recipe = folders.with_weights_file(recipe)

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_transfer.support import program
+
 REPOSITORY = Path(__file__).parent.parent
+program.start_command_line()  # Messages are asserted as the command line has them.
 COLOURS = {"blue": (30, 60, 200), "green": (40, 180, 60), "red": (210, 50, 40)}
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import keras_transfer as kt
 from keras_transfer import api
+from keras_transfer.support import forks
 from tests.conftest import REPOSITORY
 
 
@@ -83,3 +84,15 @@ def test_tensorflow_is_silent_from_python(tmp_path):
     code = "import keras_transfer as kt; kt.SavedClassifier; import tensorflow as tf; tf.constant(1)"
     done = subprocess.run([sys.executable, "-c", code], env=environment, cwd=REPOSITORY, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_model_in_a_forked_worker_is_refused_at_once(version, monkeypatch):
+    model = version.model
+    monkeypatch.setattr(forks, "_process", os.getppid())
+    for use in (
+        lambda: kt.load(version.folder),
+        lambda: model.predict(np.zeros((8, 8, 3), "uint8")),
+        lambda: kt.fit("photos/"),
+    ):
+        with pytest.raises(kt.UserError, match="forked"):
+            use()

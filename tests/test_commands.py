@@ -38,7 +38,7 @@ def test_help_answers_in_under_half_a_second():
 def test_no_command_shows_the_start_page(capsys):
     code, out, err = run(capsys=capsys)
     assert (code, err) == (0, "")
-    for line in ("fit photos/", "evaluate saved_models/photos-vgg16", "--help"):
+    for line in ("fit photos/", "evaluate saved_models/photos-mobilenetv2", "--help"):
         assert f"keras-transfer {line}" in out
     assert max(map(len, out.splitlines())) <= 80
 
@@ -55,6 +55,18 @@ def test_program_is_called_as_it_was_started(arguments, name):
     for rest, expected in words:
         done = subprocess.run([sys.executable, *arguments, *rest], cwd=REPOSITORY, capture_output=True, text=True)
         assert expected in done.stdout, done.stderr
+
+
+def test_help_says_what_commands_do_in_whole_sentences(capsys):
+    out = run("--help", capsys=capsys)[1]
+    assert "..." not in out.partition("Commands:")[2]
+    assert "Show or clear the stored activations" in out
+
+
+def test_check_has_no_base_by_default(capsys):
+    text = run("check", "--help", capsys=capsys)[1].partition("\n  --base")[2].partition("--weights")[0]
+    assert "labels" in text
+    assert "default" not in text
 
 
 def test_messages_name_the_installed_program(capsys):

@@ -13,11 +13,12 @@ import click
 from keras_transfer.commands import data, modelling, serving  # noqa: F401 (they add their commands to the group)
 from keras_transfer.commands.group import cli
 from keras_transfer.support.errors import UserError
-from keras_transfer.support.program import program
+from keras_transfer.support.program import program, start_command_line
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line: exit code 2 for a wrong option, 1 for work that failed, no traceback unless `--debug`."""
+    start_command_line()
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     if debug:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0")

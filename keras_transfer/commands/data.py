@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from keras_transfer.commands import layout, tables
-from keras_transfer.commands.group import cli
+from keras_transfer.commands import layout, listings, tables
+from keras_transfer.commands.group import Option, cli
 from keras_transfer.commands.shared import (
     BASE_OPTIONS,
     data_argument,
@@ -25,7 +25,6 @@ from keras_transfer.support.errors import UsageError, UserError, nearest
 from keras_transfer.support.progress import Progress
 
 _CHECK_OPTIONS = (
-    "base",
     "weights",
     "task",
     "size",
@@ -44,6 +43,12 @@ _CHECK_OPTIONS = (
 @click.option("--html", metavar="FILE", help="Write the report as a page with thumbnails.")
 @click.option("--convert", metavar="FOLDER", help="Write PNG or JPEG copies of images in formats that cannot be used.")
 @click.option("--fail-on", metavar="KIND,...", help="Exit with 1 if there is a finding of these kinds, as --json has.")
+@click.option(
+    "--base",
+    cls=Option,
+    section="Network",
+    help="Check labels by the features of this base: a name from `bases`, or a .keras or .h5 model.",
+)
 @partial(recipe_options, names=_CHECK_OPTIONS)
 @json_option
 @quiet_option
@@ -133,4 +138,4 @@ def cache(clear: bool, as_json: bool, debug: bool) -> None:
         ]
         click.echo(json.dumps(contents + records, indent=2))
     else:
-        click.echo(tables.cache(contents, leftovers, layout.width()))
+        click.echo(listings.cache(contents, leftovers, layout.width()))

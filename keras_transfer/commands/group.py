@@ -106,6 +106,12 @@ class Commands(click.Group):
             raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what each command does as a whole sentence, which click would cut."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.get_short_help_str(limit=200)) for name, command in commands if command])
+
 
 _START = """\
 keras-transfer: labelled images in, a tested, servable classifier out.
@@ -113,13 +119,13 @@ keras-transfer: labelled images in, a tested, servable classifier out.
 Look your images over before training:
   {program} check photos/
 Train (without photos/: on a built-in sample):
-  {program} fit photos/
+  {program} fit photos/ --base mobilenetv2
 Measure the model on other images:
-  {program} evaluate saved_models/photos-vgg16 --data more-photos/
+  {program} evaluate saved_models/photos-mobilenetv2 --data more-photos/
 Ask it what images show:
-  {program} predict saved_models/photos-vgg16 a.jpg folder/
+  {program} predict saved_models/photos-mobilenetv2 a.jpg folder/
 Serve it over HTTP:
-  {program} serve saved_models/photos-vgg16 --embedded
+  {program} serve saved_models/photos-mobilenetv2 --embedded
 
 photos/ holds one folder per class, or train/, val/ and test/ of such folders.
 All commands:   {program} --help

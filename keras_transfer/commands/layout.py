@@ -9,7 +9,8 @@ import textwrap
 import unicodedata
 from collections.abc import Collection, Sequence
 
-NARROW = 80  # Columns of the smallest terminal that tables are made for.
+NARROW = 80  # Columns of a usual terminal.
+_NARROWEST = 60  # Columns below which nothing is laid out.
 UNLIMITED = sys.maxsize  # Width of a file or a pipe: nothing is shortened there.
 _PROSE = 110  # Columns beyond which lines of text are hard to read.
 _LEAST = 8  # Columns of a shortened cell.
@@ -21,7 +22,7 @@ _TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 def width() -> int:
     """Return the columns that there are for what a command prints."""
     if sys.stdout.isatty() or "COLUMNS" in os.environ:
-        return max(shutil.get_terminal_size().columns, NARROW)
+        return max(shutil.get_terminal_size().columns, _NARROWEST)
     return UNLIMITED
 
 
@@ -50,28 +51,43 @@ def _moves_cursor(letter: str) -> bool:
     return unicodedata.category(letter) in ("Cc", "Zl", "Zp") or unicodedata.bidirectional(letter) in _TURNS
 
 
-def aligned(rows: Sequence[Sequence[str]], width: int = UNLIMITED, flexible: Collection[int] = ()) -> list[str]:
+def aligned(
+    rows: Sequence[Sequence[str]], width: int = UNLIMITED, flexible: Collection[int] = (), expendable: int = 0
+) -> list[str]:
     """Left-align words, right-align columns whose cells below the heading are all numbers.
 
     Args:
         rows: Cells; the first row is the heading.
         width: Columns of a line.
         flexible: Positions of the columns whose cells are shortened in the middle where lines are longer than that.
+        expendable: How many of the last columns are left out, the last first, as long as that is not enough.
     """
-    rows = [[printable(cell) for cell in row] for row in rows]
-    columns = list(zip(*rows, strict=True))
-    widths = [max(map(len, column)) for column in columns]
-    least = [max(_LEAST, len(column[0])) for column in columns]
-    while sum(widths) + 2 * (len(widths) - 1) > width:
-        shrinking = [index for index in flexible if widths[index] > least[index]]
-        if not shrinking:
-            break
-        widths[max(shrinking, key=widths.__getitem__)] -= 1
+    columns = list(zip(*([printable(cell) for cell in row] for row in rows), strict=True))
+    widths = _fitted(columns, width, flexible)
+    while expendable and _line_width(widths) > width:
+        columns, expendable = columns[:-1], expendable - 1
+        widths = _fitted(columns, width, flexible)
     numbers = [all(cell.replace(",", "").replace(".", "", 1).isdigit() for cell in column[1:]) for column in columns]
     return [
         "  ".join(
             cell.rjust(size) if number else shortened(cell, size).ljust(size)
             for cell, size, number in zip(row, widths, numbers, strict=True)
         ).rstrip()
-        for row in rows
+        for row in zip(*columns, strict=True)
     ]
+
+
+def _fitted(columns: Sequence[Sequence[str]], width: int, flexible: Collection[int]) -> list[int]:
+    """Return the widths of columns, the widest of the flexible ones narrowed until lines fit or they are narrow."""
+    widths = [max(map(len, column)) for column in columns]
+    least = [max(_LEAST, len(column[0])) for column in columns]
+    while _line_width(widths) > width:
+        shrinking = [index for index in flexible if index < len(widths) and widths[index] > least[index]]
+        if not shrinking:
+            break
+        widths[max(shrinking, key=widths.__getitem__)] -= 1
+    return widths
+
+
+def _line_width(widths: Sequence[int]) -> int:
+    return sum(widths) + 2 * (len(widths) - 1)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from keras_transfer.commands import layout, tables
+from keras_transfer.commands import layout, listings, tables
 from keras_transfer.commands.group import Option, cli
 from keras_transfer.commands.shared import (
     data_argument,
@@ -146,4 +146,4 @@ def bases(as_json: bool, debug: bool) -> None:
         ]
         click.echo(json.dumps(records, indent=2))
     else:
-        click.echo(tables.bases(table(), layout.width()))
+        click.echo(listings.bases(table(), layout.width()))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from keras_transfer.commands import layout, tables
+from keras_transfer.commands import layout, listings, tables
 from keras_transfer.commands.group import cli
 from keras_transfer.commands.shared import (
     data_name,
@@ -141,4 +141,4 @@ def models(folder: str, as_json: bool, debug: bool) -> None:
         records = [dataclasses.asdict(version) | {"data": name} for version, name in zip(found, sources, strict=True)]
         click.echo(json.dumps(records, indent=2))
     else:
-        click.echo(tables.models(found, sources, layout.width()))
+        click.echo(listings.models(found, sources, layout.width()))

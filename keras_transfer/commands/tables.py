@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,6 @@ from keras_transfer.commands.cautions import cautions
 from keras_transfer.commands.choices import choices
 from keras_transfer.commands.layout import NARROW, aligned, printable, wrapped
 from keras_transfer.evaluation import per_class
-from keras_transfer.network import imagenet
-from keras_transfer.network.bases import Base
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.paths import shown
 from keras_transfer.support.program import program
@@ -24,8 +21,6 @@ if TYPE_CHECKING:
     from keras_transfer.exports.convert import Exported
     from keras_transfer.studies.check.convert import Converted
     from keras_transfer.studies.check.report import Findings
-    from keras_transfer.support.files import Leftover
-    from keras_transfer.versions.folders import Version
 
 _RANDOM = "Random weights: these numbers show that everything works, not what transfer gains."
 
@@ -242,83 +237,6 @@ def exported(report: Exported) -> str:
         f"Compared with the SavedModel on {report.images} test images: {same}"
         f"largest difference {report.largest_difference:.2g}."
     )
-
-
-def models(versions: Sequence[Version], sources: Sequence[str], width: int = NARROW) -> str:
-    """What `models` says; `sources` are the names of what the versions were fitted on."""
-    if not versions:
-        return "There are no models."
-    rows = [("model", "base", "data", "weights", "test", "MB", "written")]
-    for version, source in zip(versions, sources, strict=True):
-        name, score = version.score
-        rows.append(
-            (
-                f"{version.model}/{version.version}",
-                version.base,
-                source,
-                version.weights,
-                f"{name} {score:.3f}" if name == "r2" else f"{score:.3f}" if name else "-",
-                f"{version.bytes / 1e6:.1f}",
-                time.strftime("%Y-%m-%d", time.localtime(version.modified)),
-            )
-        )
-    return "\n".join(aligned(rows, width, (0, 1, 2, 3)))
-
-
-def bases(rows: Sequence[Base], width: int = NARROW) -> str:
-    """What `bases` says, by use, in at most so many columns: details that do not fit are left out."""
-    cells = [("base", "", "top-1", "MB", "px", "GFLOPs", "stored")]
-    details = [("M weights", "features", "thaws", "blocks, from the top down")]
-    for base in rows:
-        accuracy = "-" if base.accuracy is None else f"{base.accuracy:.1%}"
-        stored = "yes" if imagenet.file(base.name, base.size).exists() else "-"
-        start = "start here" if base.start_here else ""
-        cells.append((base.name, start, accuracy, str(base.download_mb), str(base.size), f"{base.gflops:.1f}", stored))
-        names = [block.name for block in reversed(base.blocks)]
-        shown = " ".join(names[:6]) + (" ..." if len(names) > 6 else "")
-        details.append((f"{base.parameters / 1e6:.1f}", str(base.features), base.top, shown))
-    for count in range(len(details[0]), -1, -1):
-        lines = aligned([(*row, *more[:count]) for row, more in zip(cells, details, strict=True)])
-        if max(map(len, lines)) <= max(width, NARROW):
-            break
-    heading, *lines = lines
-    page, use = [heading], ""
-    for base, line in zip(rows, lines, strict=True):
-        page += [] if base.use == use else ["", f"{base.use[0].upper()}{base.use[1:]}:"]
-        page.append(line)
-        use = base.use
-    return "\n".join([*page, "", *_BASES_NOTES])
-
-
-_BASES_NOTES = (
-    "top-1: of the ImageNet classifier, by https://keras.io/api/applications/.",
-    "MB: what Keras downloads. stored: it is on this machine. GFLOPs: of one image.",
-)
-
-
-def cache(records: Sequence[dict[str, Any]], leftovers: Sequence[Leftover], width: int = NARROW) -> str:
-    """What `cache` says."""
-    lines = ["No activations are stored."]
-    if records:
-        rows: list[tuple[str, ...]] = [("base", "boundary", "px", "view", "images", "MB", "last used")]
-        for record in records:
-            key = [str(record["key"].get(name, "-")) for name in ("base", "boundary", "size", "view")]
-            rows.append((*key, str(record["images"]), _megabytes(record["bytes"]), _minute(record["last_used"])))
-        total = sum(record["bytes"] for record in records)
-        lines = [*aligned(rows, width, (0, 1)), f"{total / 1e9:.2f} GB in all."]
-    if leftovers:
-        rows = [("left by interrupted runs", "MB", "last used")]
-        rows += [(str(left.path), _megabytes(left.bytes), _minute(left.modified)) for left in leftovers]
-        lines += ["", *aligned(rows, width, (0,)), f"{program()} cache --clear deletes them too."]
-    return "\n".join(lines)
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:.1f}"
-
-
-def _minute(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
 def _asked(metrics: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from keras_transfer.data import prepare
 from keras_transfer.data.examples import CLASSIFICATION, Examples
 from keras_transfer.recipe.recipe import Recipe
-from keras_transfer.support import files
+from keras_transfer.support import files, forks
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 from keras_transfer.versions import folders
@@ -42,6 +42,7 @@ def arrays(recipe: Recipe, progress: Progress) -> dict[str, np.ndarray]:
         recipe: Gives base, weights, data, size, pooling, resizing, precision and engine.
         progress: Hears of the pass.
     """
+    forks.check()
     examples = prepare.unsplit(recipe, progress)
     vectors, source = compute(recipe, examples, progress)
     names = np.asarray(examples.classes)

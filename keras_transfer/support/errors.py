@@ -6,11 +6,19 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+from keras_transfer.support.program import worded
+
 
 class UserError(Exception):
-    """The work failed for a reason the user can mend; the command line exits with 1."""
+    """The work failed for a reason the user can mend; the command line exits with 1.
+
+    Its text names options as the command line has them; in Python it reads with the names of arguments.
+    """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return worded(super().__str__())
 
 
 class UsageError(UserError):

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from keras_transfer.support.program import worded
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -81,6 +83,7 @@ class Progress:
         """Write one line for a person, above the bar if there is one, unless quiet."""
         if self.quiet:
             return
+        text = worded(text)
         if self._console is not None:
             self._console.print(text, markup=False, highlight=False)
         else:
@@ -88,7 +91,7 @@ class Progress:
 
     def warn(self, text: str) -> None:
         """Write a warning, always: it changes what the results mean."""
-        print(f"Warning: {text}", file=sys.stderr, flush=True)
+        print(f"Warning: {worded(text)}", file=sys.stderr, flush=True)
 
     @contextmanager
     def optional(self, what: str, without: str = "the version appears without it") -> Iterator[None]:

@@ -19,6 +19,7 @@ from keras_transfer.data.inspection import inspector
 from keras_transfer.evaluation import metrics, per_class
 from keras_transfer.network.network import Network
 from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support import forks
 from keras_transfer.support.errors import UserError, demand_schema
 from keras_transfer.support.progress import Progress
 from keras_transfer.versions import folders, in_memory
@@ -50,6 +51,7 @@ class SavedClassifier:
     """
 
     def __init__(self, model: str | Path) -> None:
+        forks.check()
         for attempt in range(_TRIES):
             self.folder = folders.newest(model)
             try:
@@ -86,6 +88,7 @@ class SavedClassifier:
 
     def run(self, signature: str, rows: Sequence[Any]) -> dict[str, np.ndarray]:
         """Return the outputs of a signature for rows of its input: bytes of files, or pixels `[H, W, 3]`."""
+        forks.check()
         call = self._graph.signatures[signature]
         if signature == "images":
             return _arrays(call(images=tf.constant(np.asarray(rows, "float32"))))
@@ -148,7 +151,7 @@ class SavedClassifier:
         except UserError as error:
             if data is not None:
                 raise
-            why = str(error).removeprefix("--data: ")
+            why = error.args[0].removeprefix("--data: ")
             raise UserError(f"What the model was fitted on is not where it was: {why} --data names images.") from error
         examples = self._in_own_classes(listed)
         progress.say(examples.understood)

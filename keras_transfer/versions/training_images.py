@@ -46,7 +46,7 @@ class TrainingImages:
             if data is not None:
                 raise
             self._images: list[tuple[str, str, str]] = []
-            self.missing = str(error).removeprefix("--data: ")
+            self.missing = error.args[0].removeprefix("--data: ")
             return
         self._images = _matches(self._examples, records, by_bytes=data is not None)
         if not self._images:

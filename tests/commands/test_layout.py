@@ -20,10 +20,10 @@ def test_long_cells_lose_their_middle():
     assert rows[1][0] in layout.aligned(rows)[1]
 
 
-@pytest.mark.parametrize("columns", ["60", "100"])
-def test_width_is_that_of_the_terminal_but_not_under_80(columns, monkeypatch):
+@pytest.mark.parametrize("columns", ["40", "60", "100"])
+def test_width_is_that_of_the_terminal_but_not_under_60(columns, monkeypatch):
     monkeypatch.setenv("COLUMNS", columns)
-    assert layout.width() == max(int(columns), 80)
+    assert layout.width() == max(int(columns), 60)
 
 
 def test_nothing_is_shortened_in_a_pipe(monkeypatch):

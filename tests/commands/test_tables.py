@@ -1,13 +1,9 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from keras_transfer.commands import tables
 from keras_transfer.evaluation import metrics as measured
 from keras_transfer.recipe.recipe import Recipe
-from keras_transfer.support.files import Leftover
-from keras_transfer.versions.folders import Version
 
 LONG = "/home/somebody/projects/photos-of-flowers/" + "deeper/" * 10
 
@@ -61,6 +57,24 @@ def test_end_of_fit_warns_of_classes_with_few_images():
     assert "Warning: Fewer than 5 training images of class 0" in text
 
 
+@pytest.mark.parametrize(
+    ("thaw", "words"),
+    [
+        ("1", "As asked: the top block fine-tuned"),
+        ("3", "the top 3 blocks fine-tuned"),
+        ("conv5", "fine-tuned from conv5 up"),
+        ("all", "all blocks fine-tuned"),
+    ],
+)
+def test_end_of_fit_says_in_words_what_was_fine_tuned(thaw, words):
+    recipe = Recipe(
+        thaw=thaw, head_solver="lbfgs", fine_tune_epochs=3, fine_tune_lr=1e-4, views=1, label_smoothing=0.1,
+        batch_size=16, refit="head",
+    )  # fmt: skip
+    metrics = run_metrics(3) | {"thawed": "block", "automatic": ["head_solver"]}
+    assert words in tables.run(metrics, recipe, "m/1", {})
+
+
 @pytest.mark.parametrize(("classes", "shown"), [(5, False), (6, True)])
 def test_top5_is_shown_above_five_classes(classes, shown):
     metrics = run_metrics(classes)
@@ -80,24 +94,3 @@ def test_predictions_fit_80_columns_and_errors_stand_below():
     assert lines[1].endswith("a.jpg  rose    0.980")
     assert "(none)" in lines[3]
     assert f"{LONG}b.jpg:" in "\n".join(lines[4:])
-
-
-def test_models_fit_80_columns_and_name_the_data():
-    version = Version("saved_models/" + "flowers-" * 8, 3, "inceptionresnetv2", LONG + "w.h5", ("accuracy", 0.9), 1, 0)
-    heading, line = tables.models([version], ["photos"]).splitlines()
-    assert heading.split() == ["model", "base", "data", "weights", "test", "MB", "written"]
-    assert len(line) <= 80
-    assert "/3 " in line
-    assert " photos " in line
-    assert LONG in tables.models([version], ["photos"], 1000)
-
-
-def test_cache_lists_what_interrupted_runs_left():
-    key = {"base": "mobilenet", "boundary": "none", "size": 224, "view": "plain"}
-    records = [{"key": key, "images": 5, "bytes": 2_000_000, "last_used": 0.0}, {"key": {}, "images": 0, "bytes": 1}]
-    records[1]["last_used"] = 0.0
-    text = tables.cache(records, [Leftover(Path("saved_models/a/.writing-1"), 3_000_000, 0.0)])
-    assert "mobilenet" in text
-    assert "saved_models/a/.writing-1  3.0" in text
-    assert "cache --clear deletes them too" in text
-    assert "left by" not in tables.cache(records, [])

@@ -12,7 +12,7 @@ from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.studies.check import convert, page, report
 from keras_transfer.studies.check.report import Findings
-from keras_transfer.support import logs
+from keras_transfer.support import forks, logs
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 
@@ -43,6 +43,7 @@ def check(
     examples = sources.load(recipe.data, recipe, Purpose.INSPECT)
     if not len(examples):
         raise UserError(f"{recipe.data} lists no images.")
+    forks.check()
     logs.import_tensorflow()
     from keras_transfer.data.decoding.decode import Decoder
 

@@ -1,0 +1,47 @@
+from pathlib import Path
+
+import pytest
+
+from keras_transfer.commands import listings
+from keras_transfer.network.bases import bases
+from keras_transfer.support.files import Leftover
+from keras_transfer.versions.folders import Version
+
+LONG = "/home/somebody/projects/photos-of-flowers/" + "deeper/" * 10
+HEADING = ["model", "test", "data", "base", "written", "MB", "weights"]
+
+
+def listed(width):
+    version = Version("saved_models/" + "flowers-" * 8, 3, "inceptionresnetv2", LONG + "w.h5", ("accuracy", 0.9), 1, 0)
+    return listings.models([version], ["photos"], width).splitlines()
+
+
+@pytest.mark.parametrize("width", [60, 80, 1000])
+def test_models_fit_the_terminal_and_name_the_data(width):
+    heading, line = listed(width)
+    shown = heading.split()
+    assert shown == HEADING[: len(shown)]
+    assert len(shown) >= 5
+    assert max(len(heading), len(line)) <= width
+    assert "/3 " in line
+    assert " photos " in line
+    assert (LONG in line) is (width == 1000)
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_bases_fit_the_terminal_and_keep_accuracy_and_cost(width):
+    page = listings.bases(bases(), width).splitlines()
+    assert max(map(len, page)) <= width
+    assert page[0].split()[:5] == ["base", "top-1", "MB", "px", "GFLOPs"]
+    assert sum("start here" in line for line in page) == 3
+
+
+def test_cache_lists_what_interrupted_runs_left():
+    key = {"base": "mobilenet", "boundary": "none", "size": 224, "view": "plain"}
+    records = [{"key": key, "images": 5, "bytes": 2_000_000, "last_used": 0.0}, {"key": {}, "images": 0, "bytes": 1}]
+    records[1]["last_used"] = 0.0
+    text = listings.cache(records, [Leftover(Path("saved_models/a/.writing-1"), 3_000_000, 0.0)])
+    assert "mobilenet" in text
+    assert "saved_models/a/.writing-1  3.0" in text
+    assert "cache --clear deletes them too" in text
+    assert "left by" not in listings.cache(records, [])
