@@ -30,6 +30,11 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.quick)
 
 
+def once(*values):
+    """Parameters that show on more bases, files or options what others show: they run on the newest versions alone."""
+    return [pytest.param(*((value,) if isinstance(value, str) else value), marks=pytest.mark.once) for value in values]
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _own_cache(tmp_path_factory):
     """Keep the activations and samples of the tests out of the user's cache."""

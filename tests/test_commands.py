@@ -169,6 +169,7 @@ def test_an_option_error_does_not_import_tensorflow(arguments):
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True).returncode == 0
 
 
+@pytest.mark.essential
 def test_a_whole_session_on_the_terminal(photos, tiny_base, tmp_path, capsys):
     model = tmp_path / "models" / "colours"
     code, out, err = run(

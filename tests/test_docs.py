@@ -36,3 +36,17 @@ def test_every_dependency_is_explained_in_the_readme():
         if line and not line.startswith("#"):
             name = re.escape(re.split("[<>=]", line)[0].lower())
             assert re.search(rf"^\| {name} +\|", readme, re.MULTILINE), line
+
+
+@pytest.mark.parametrize("program", ["ruff", "mypy", "import-linter"])
+def test_lint_has_the_same_version_wherever_it_runs(program):
+    versions = {
+        file: re.findall(rf"{program}==([\d.]+)", (REPOSITORY / file).read_text("utf-8"))
+        for file in (".ci/run", "CONTRIBUTING.md")
+    }
+    if program == "ruff":
+        versions["hook"] = re.findall(
+            r"ruff-pre-commit\n +rev: v([\d.]+)", (REPOSITORY / ".pre-commit-config.yaml").read_text()
+        )
+    assert len({tuple(found) for found in versions.values()}) == 1, versions
+    assert all(versions.values())

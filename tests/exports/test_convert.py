@@ -21,6 +21,7 @@ def copied(version, tmp_path_factory):
     return shutil.copytree(version.folder, tmp_path_factory.mktemp("exported") / "m" / "1")
 
 
+@pytest.mark.essential
 @pytest.mark.parametrize(
     ("kind", "precision", "tolerance"),
     [

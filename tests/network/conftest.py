@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 
 from keras_transfer.network import weights
@@ -6,10 +8,17 @@ from keras_transfer.network.network import build
 from keras_transfer.recipe.recipe import Recipe
 
 
+@functools.cache
+def base(name, size):
+    return weights.load(name, "random", size, 0).base
+
+
 def network(name, size=64, **options):
+    """The row of a base, and a network on it. Networks of one base and size share it: a test that trains wants a base
+    that no other takes.
+    """
     row = find(name)
-    source = weights.load(name, "random", max(size, row.least_size), 0)
-    return row, build(source.base, row, Recipe(base=name, **options), 3)
+    return row, build(base(name, max(size, row.least_size)), row, Recipe(base=name, **options), 3)
 
 
 def pixels(size, count=2):

@@ -1,13 +1,17 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_transfer.network.bases import Block
 from keras_transfer.network.cut import Frozen, cut, cut_points, cut_tensors, one_or_list
+from tests.conftest import once
 from tests.network.conftest import network, pixels
 
 
-@pytest.mark.parametrize("name", ["vgg16", "resnet50", "xception", "nasnetmobile", "efficientnetb0", "convnexttiny"])
+@pytest.mark.parametrize(
+    "name", ["vgg16", "efficientnetb0", *once("resnet50", "xception", "nasnetmobile", "convnexttiny")]
+)
 def test_the_halves_make_the_whole(name):
     row, whole = network(name)
     images = pixels(whole.size)
@@ -18,6 +22,38 @@ def test_the_halves_make_the_whole(name):
         inputs = one_or_list(activations or [embedding])
         np.testing.assert_allclose(keras.ops.softmax(halves.tail(inputs)), expected, atol=1e-5)
         np.testing.assert_allclose(keras.ops.softmax(halves.tail(halves.below(images))), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "thaw"),
+    [
+        ("mobilenetv2", "block16"),
+        ("efficientnetb0", "block7"),
+        *once(("vgg16", "block5"), ("resnet50", "conv5"), ("densenet121", "conv5"), ("convnexttiny", "stage3")),
+    ],
+)
+def test_what_is_above_the_cut_has_the_gradients_of_the_whole(name, thaw):
+    """Dropout and stochastic depth among them; what is below the cut has none, and drops nothing."""
+    row, whole = network(name)
+    halves, images = cut(whole, row.thawed(thaw)), pixels(64, 3)
+    inputs = keras.Input((64, 64, 3))
+    everything = keras.Model(inputs, halves.tail(Frozen(halves.below)(inputs)))
+    *activations, _ = keras.tree.flatten(halves.frozen(images))
+    state = [np.copy(variable) for variable in halves.tail.non_trainable_variables]
+
+    def trained(model, given):
+        for variable, value in zip(halves.tail.non_trainable_variables, state, strict=True):
+            variable.assign(value)
+        weights = [variable.value for variable in halves.tail.trainable_variables]
+        with tf.GradientTape() as tape:
+            loss = keras.losses.categorical_crossentropy(np.eye(3), model(given, training=True), from_logits=True)
+        return loss, tape.gradient(loss, weights)
+
+    found, found_gradients = trained(halves.tail, one_or_list(activations))
+    loss, gradients = trained(everything, images)
+    np.testing.assert_allclose(found, loss, atol=1e-4)
+    for one, other in zip(found_gradients, gradients, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-3 * np.abs(other).max() + 1e-6)
 
 
 def test_a_nasnet_cell_is_cut_by_two_tensors():

@@ -109,6 +109,7 @@ def b64(path):
     return {"b64": base64.b64encode(path.read_bytes()).decode()}
 
 
+@pytest.mark.essential
 def test_answers_are_those_of_the_graph(server, version, photos):
     files = sorted(photos.glob("*/*"))[:20]
     expected = SavedClassifier(version.folder).predict(files)
@@ -195,6 +196,7 @@ def test_malformed_requests_are_refused_and_leave_it_serving(server, photos):
     assert post(url, whole)[1]["predictions"][0]["label"] == "red"
 
 
+@pytest.mark.essential
 def test_many_clients_at_once(server, photos):
     files = sorted(photos.glob("*/*"))[:12]
     url = f"{server}/v1/models/colours"

@@ -1,10 +1,12 @@
 import numpy as np
+import pytest
 
 import keras_transfer as kt
 from keras_transfer import commands
 from keras_transfer.data import sources
 
 
+@pytest.mark.essential
 def test_feature_vectors_come_with_labels_and_paths(photos, tiny_base, version, tmp_path, capsys):
     file = tmp_path / "features.npz"
     commands.main(["features", "--base", tiny_base, "--data", str(photos), "--precision", "float32", "-o", str(file)])

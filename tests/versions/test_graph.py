@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras_transfer.data.decoding.decode import Decoder
 from keras_transfer.data.sources import load
 
+pytestmark = pytest.mark.essential
 DECODER = Decoder(24, "crop", 10**8)
 
 FRESH = """

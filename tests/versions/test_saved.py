@@ -12,6 +12,7 @@ from keras_transfer.versions.predictions import Prediction, write_predictions
 from tests.conftest import write_photos
 
 
+@pytest.mark.essential
 def test_the_reported_test_metrics_are_those_of_the_served_graph(version, photos):
     classifier = kt.load(version.folder)
     again = classifier.evaluate(str(photos))
@@ -46,6 +47,7 @@ def test_training_photos_alone_are_no_test(version, photos, tmp_path):
         kt.load(version.folder).evaluate(str(tmp_path))
 
 
+@pytest.mark.essential
 def test_a_file_that_cannot_be_read_leaves_its_neighbours_whole(version, photos, tmp_path):
     good = [str(path) for path in sorted((photos / "red").glob("*"))[:3]]
     cut = tmp_path / "cut.jpg"
@@ -244,6 +246,7 @@ def test_a_webp_is_served_as_the_png_of_the_same_picture(version, photos):
         assert "is a WebP image, which TensorFlow" in served.error
 
 
+@pytest.mark.essential
 def test_a_version_of_release_0_1_0_predicts_and_is_measured(released, photos, tmp_path):
     model = kt.load(released)
     cut = tmp_path / "cut.jpg"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,14 +26,7 @@ def load(source: str, folder: str, purpose: Purpose = Purpose.TRAIN) -> Examples
         UsageError: there is no such data set.
         UserError: it cannot be downloaded, or has no image or no class label.
     """
-    import tensorflow_datasets as tfds
-
-    if not hasattr(tfds, "builder"):
-        # With a protobuf older than what tensorflow-metadata was made with, it imports as an empty module.
-        raise UserError(
-            "tensorflow-datasets does not work with the protobuf installed here: "
-            "pip install 'tensorflow-metadata<1.18', which suits TensorFlow 2.18 and 2.19."
-        )
+    tfds = _tensorflow_datasets()
     name = source.removeprefix("tfds:").replace(":", "/")
     try:
         builder = tfds.builder(name, data_dir=folder or None)
@@ -66,6 +60,25 @@ def load(source: str, folder: str, purpose: Purpose = Purpose.TRAIN) -> Examples
     unused = [split for split in builder.info.splits if named and split not in named]
     said = [examples.understood] * bool(examples.understood) + [f"Not used: the split {listed(unused)}."] * bool(unused)
     return examples.explained(" ".join(said))
+
+
+def _tensorflow_datasets() -> Any:
+    """Return the package, which imports as an empty module, and logs a traceback, where it fails.
+
+    Raises:
+        UserError: it fails, as on Colab.
+    """
+    logging.disable(logging.ERROR)
+    try:
+        import tensorflow_datasets
+    finally:
+        logging.disable(logging.NOTSET)
+    if not hasattr(tensorflow_datasets, "builder"):
+        raise UserError(
+            "tensorflow-datasets does not work: its tensorflow-metadata needs a newer protobuf than is installed. "
+            "pip install 'tensorflow-metadata<1.18', and start Python anew."
+        )
+    return tensorflow_datasets
 
 
 def _records(shard: Path, key: str) -> tuple[Iterator[tuple[int, bytes]], Contents]:

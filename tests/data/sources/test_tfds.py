@@ -1,9 +1,13 @@
+import subprocess
+import sys
+
 import pytest
 
 from keras_transfer.data import sources
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError, UserError
+from tests.conftest import REPOSITORY
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +93,20 @@ def test_what_is_not_trained_on_needs_no_training_split(prepared):
 def test_an_unknown_data_set_is_a_usage_error(tfds, tmp_path):
     with pytest.raises(UsageError, match=r"has no 'tf_flower'.*Did you mean 'tf_flowers'"):
         sources.load("tfds:tf_flower", Recipe(data="tfds:tf_flower", tfds_dir=str(tmp_path)))
+
+
+def test_packages_that_do_not_fit_each_other_are_told_in_one_line(tmp_path):
+    """The package logs a traceback of its own where it fails, as with the protobuf of Colab."""
+    package = tmp_path / "tensorflow_datasets"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "from absl import logging\ntry:\n    1 / 0\nexcept Exception as error:\n    logging.exception(error)\n"
+    )
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from keras_transfer.commands import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "fit", "tfds:tf_flowers", "--quiet"],
+        cwd=REPOSITORY, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "tensorflow-metadata<1.18" in done.stderr
