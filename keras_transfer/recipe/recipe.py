@@ -98,6 +98,7 @@ class Recipe:
         fine_tune_lr: Peak learning rate of phase 2.
         weight_decay: Weight decay of AdamW in phase 2.
         label_smoothing: Label smoothing in phase 2.
+        ema: Average the weights over training steps with this momentum, as 0.99, or 'none'.
         patience: Epochs without gain before stopping, or 'none'.
         refit: Train once more on training and validation images: the solved head, whatever is exported, or
             nothing.
@@ -150,6 +151,14 @@ class Recipe:
     fine_tune_lr: float | str = _fine_tuning(AUTO, "Peak learning rate of phase 2.", kind="float", low=1e-8)
     weight_decay: float = _fine_tuning(0.0, "Weight decay of AdamW in phase 2.", kind="float", low=0, high=1)
     label_smoothing: float | str = _fine_tuning(AUTO, "Label smoothing in phase 2.", kind="float", low=0, high=0.9)
+    ema: float | str = _fine_tuning(
+        "none",
+        "Average the weights over training steps with this momentum, as 0.99, or 'none'.",
+        kind="float",
+        low=0,
+        high=0.99999,
+        also="none",
+    )
     patience: int | str = _fine_tuning(
         AUTO, "Epochs without gain before stopping, or 'none'.", kind="int", low=1, also="none"
     )

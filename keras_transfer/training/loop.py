@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from keras_transfer.training import backup as backups
 from keras_transfer.training import failures
 from keras_transfer.training.backup import Epochs
 from keras_transfer.training.phase import HEAD, Descend, PhaseResult
+from keras_transfer.training.technique import Technique
 
 _WARM_UP = 0.1  # Share of all steps over which the learning rate rises from zero.
 
@@ -50,6 +52,7 @@ def train(
     xla: bool,
     progress: Progress,
     backup: Path | None = None,
+    techniques: Sequence[Technique] = (),
 ) -> PhaseResult:
     """Train a model of logits and leave it with the weights of its best epoch, by validation loss.
 
@@ -63,6 +66,7 @@ def train(
         progress: Is told of each batch.
         backup: Folder for the weights after each epoch; what an interrupted run left there is gone on from, and the
             best of its epochs is kept if it stays the best. A phase that ended there is not run again.
+        techniques: What changes this.
 
     Raises:
         UserError: the loss is no number, and there are no weights to go back to.
@@ -71,7 +75,7 @@ def train(
         return PhaseResult(**ended)
     begun = time.monotonic()
     validation, earlier = batches.validation, batches.earlier
-    compile_for(model, descent, objective, batches.steps, xla)
+    compile_for(model, descent, objective, batches.steps, xla, techniques)
     last = descent.stop or descent.epochs
     with progress.task("Head" if name == HEAD else "Fine-tuning", last * batches.count) as advance:
         share = -(-batches.count // batches.steps)
@@ -85,6 +89,8 @@ def train(
             callbacks += backups.callbacks(backup, objective.judged_by, earlier, validation is not None)
         if validation is not None:
             callbacks += _stopping(descent, objective.judged_by, earlier)
+        # Last, so that what keeps the best weights gets those that were validated.
+        callbacks += [callback for technique in techniques for callback in technique.callbacks()]
         with failures.reported(model):
             fitted = model.fit(
                 batches.train,
@@ -189,7 +195,14 @@ def _best(epochs: Epochs, objective: Task) -> tuple[int, dict[str, float]]:
     return best, {objective.score: float(epochs[best][f"val_{objective.score}"]), "loss": float(losses[best])}
 
 
-def compile_for(model: keras.Model, descent: Descend, objective: Task, steps: int, xla: bool) -> None:
+def compile_for(
+    model: keras.Model,
+    descent: Descend,
+    objective: Task,
+    steps: int,
+    xla: bool,
+    techniques: Sequence[Technique] = (),
+) -> None:
     """Compile a model of logits with AdamW, warm-up and cosine decay; biases do not decay."""
     total = max(descent.epochs * steps, 1)
     warm_up = max(int(_WARM_UP * total), 1)
@@ -201,6 +214,8 @@ def compile_for(model: keras.Model, descent: Descend, objective: Task, steps: in
         warmup_steps=warm_up,
     )
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=descent.weight_decay)
+    for technique in techniques:
+        optimizer = technique.optimizer(optimizer)
     optimizer.exclude_from_weight_decay([weight for weight in model.trainable_weights if len(weight.shape) < 2])
     loss, metrics = objective.loss(descent.label_smoothing), objective.metrics()
     model.compile(optimizer, loss, metrics=metrics, jit_compile=xla)

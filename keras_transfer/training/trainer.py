@@ -196,7 +196,15 @@ class Trainer:
         keras.utils.set_random_seed(recipe.seed)
         with feed.computing(model):
             return loop.train(
-                phase.name, model, batches, phase.by, setup.objective, setup.plan.xla, setup.progress, folder
+                phase.name,
+                model,
+                batches,
+                phase.by,
+                setup.objective,
+                setup.plan.xla,
+                setup.progress,
+                folder,
+                phase.techniques,
             )
 
     def _weights(self) -> list[list[np.ndarray]]:

@@ -15,6 +15,7 @@ from keras_transfer.data import cropping
 from keras_transfer.data.examples import CLASSIFICATION
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.recipe import AUTO
+from keras_transfer.training import techniques
 from keras_transfer.training.methods import shared
 from keras_transfer.training.phase import BEST_OR_BEFORE, Phase, Solve
 from keras_transfer.training.trainer import Trainer
@@ -38,7 +39,8 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
         setup.progress.say(
             f"{why}: {recipe.thaw} and all above is fine-tuned on {recipe.views} views of each image{mirrored}."
         )
-        yield Phase("fine-tune", recipe.thaw, shared.fine_tuning(recipe), recipe.views, keep=BEST_OR_BEFORE)
+        by, asked = shared.fine_tuning(recipe), techniques.of(recipe)
+        yield Phase("fine-tune", recipe.thaw, by, recipe.views, BEST_OR_BEFORE, asked)
     elif shared.stored_views(recipe) > views and isinstance(trainer.phases[-1].by, Solve):
         setup.progress.say(f"{why}; the head is fitted on {recipe.views} views of each image{mirrored}.")
         yield replace(shared.head_phase(trainer, shared.stored_views(recipe)), name="head, views")
