@@ -17,7 +17,13 @@ from keras_transfer.support.errors import UsageError, nearest, nearest_options
 
 T = TypeVar("T")
 AUTO = "auto"
-METHODS = ("two-phase", "frozen", "full")  # The first is the default.
+# Of transfer, each with what it trains; the first is the default.
+METHODS = {
+    "two-phase": "a head and then the top blocks",
+    "frozen": "the head alone",
+    "full": "all at once",
+    "scratch": "all at once from random weights",
+}
 _ROLES = ("path", "label", "labels", "split")  # Of a table's columns.
 SOLVERS = ("newton-cg", "lbfgs")  # Of a linear head, by scikit-learn's names; the first is the default.
 
@@ -85,7 +91,8 @@ class Recipe:
         folds: Also cross-validate in so many folds.
         class_weights: Weigh rare classes more in training.
         seed: Seed of splits, weights, order and augmentation.
-        method: How to transfer: a head and then the top blocks, the head alone, or all at once.
+        method: What to train: a head and then the top blocks, the head alone, all at once, all at once from random
+            weights.
         pooling: From feature map to vector.
         dense: Hidden Dense layers of the head, as 256,128.
         dropout: Dropout before each Dense layer of the head.
@@ -135,8 +142,8 @@ class Recipe:
     class_weights: str = _data("none", "Weigh rare classes more in training.", **_words("none", "balanced"))
     seed: int = _data(0, "Seed of splits, weights, order and augmentation.", kind="int", low=0)
     method: str = _network(
-        METHODS[0],
-        "How to transfer: a head and then the top blocks, the head alone, or all at once.",
+        next(iter(METHODS)),
+        f"What to train: {', '.join(METHODS.values())}.",
         **_words(*METHODS),
     )
     pooling: str = _network("avg", "From feature map to vector.", **_words("avg", "max", "flatten"))
@@ -180,6 +187,12 @@ class Recipe:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, _parse(field, getattr(self, field.name)))
+        if self.method == "scratch":
+            if self.weights not in ("imagenet", "random"):
+                raise UsageError(
+                    f"--method scratch starts from random weights: leave --weights out. Received: {self.weights!r}."
+                )
+            object.__setattr__(self, "weights", "random")
         solver = f"--head-solver {self.head_solver}"
         if self.head_solver in SOLVERS and self.dense:
             raise UsageError(f"{solver} solves a linear head; with --dense use 'adam' or 'auto'.")

@@ -24,6 +24,12 @@ def test_columns_by_their_roles():
     assert Recipe().column_roles == {}
 
 
+def test_training_from_scratch_is_recorded_as_random_weights():
+    recipe = Recipe(method="scratch")
+    assert recipe.weights == "random"
+    assert Recipe.from_json(recipe.to_json()) == recipe
+
+
 def test_json_gives_the_recipe_back():
     recipe = Recipe(base="resnet50", dense="64", dropout=0.5, thaw="2", size=96)
     assert Recipe.from_json(recipe.to_json()) == recipe
@@ -54,6 +60,7 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one():
         ({"views": "frehs"}, "Did you mean 'fresh'"),
         ({"data": ""}, "--data must not be empty"),
         ({"head_solver": "lbfgs", "dense": "8"}, "solves a linear head"),
+        ({"method": "scratch", "weights": "w.h5"}, r"--method scratch starts from random weights.*Received: 'w\.h5'"),
         ({"head_solver": "lbfgs", "head_epochs": 5}, "--head-epochs trains the head by gradient"),
     ],
 )
