@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import shutil
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +12,8 @@ from keras_transfer.data.examples import REGRESSION, SPLITS
 from keras_transfer.data.prepare import Prepared
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.recipe import AUTO, Recipe
-from keras_transfer.support import logs
-from keras_transfer.support.paths import cache_folder, shown
+from keras_transfer.support import logs, stopping
+from keras_transfer.support.paths import shown
 from keras_transfer.support.progress import Progress, Stopwatch
 from keras_transfer.versions import folders
 
@@ -45,13 +42,20 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
     Args:
         recipe: What to do; fields at `"auto"` are chosen by `keras_transfer.recipe.rule`.
         progress: What to tell meanwhile; by default, a terminal.
-        resume: Keep each phase's weights after each epoch, and go on from those that an interrupted run of the same
-            recipe, also with `resume`, left. (Stored activations are found again in any case.)
+        resume: Keep the state of training, and go on from that which an interrupted run of the same recipe, also with
+            `resume`, left: it ends as if it had not been interrupted. (Stored activations are found again in any case.)
 
     Raises:
         UserError: with one line that says what is wrong, where, and what to do. Nothing is left behind then.
+        Stopped: Ctrl-C or SIGTERM ended it; nothing is left behind but what `resume` goes on from.
     """
-    progress, watch = progress or Progress(), Stopwatch()
+    how = "go on with the same command and --resume" if resume else "nothing was written"
+    with stopping.raised(f"Stopped; {how}."):
+        return _fit(recipe, progress or Progress(), resume)
+
+
+def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
+    watch = Stopwatch()
     folder, asked = output_folder(recipe), recipe
     folders.check_writable(folder)
     recipe = folders.with_weights_file(recipe)
@@ -68,17 +72,16 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
     _tell(found, recipe, folder, progress)
     examples, digests = found.examples, found.digests
     recipe = rule.complete(recipe, len(examples.rows("train")), len(examples.classes))
-    backup = _backup_folder(recipe, digests) if resume else None
     more: dict[str, Any] = {"automatic": [name for name, value in asdict(asked).items() if value == AUTO]}
     if recipe.folds != "none":
         with watch.time("folds"):
             more["folds"] = folds.measure(recipe, examples, digests, progress)
-    trained = transfer.train(recipe, examples, digests, progress, watch, backup)
+    trained = transfer.train(recipe, examples, digests, progress, watch, resume)
     result = _write(folder, found, trained, watch, progress, more)
     if recipe.keep != "all":
         folders.prune(folder, int(recipe.keep))
-    if backup is not None:
-        shutil.rmtree(backup, ignore_errors=True)
+    if trained.state is not None:
+        trained.state.discard()
     return result
 
 
@@ -136,8 +139,3 @@ def output_folder(recipe: Recipe) -> Path:
 
 def _stem(data: Path) -> str:
     return data.stem if data.is_file() else data.name
-
-
-def _backup_folder(recipe: Recipe, digests: Sequence[bytes]) -> Path:
-    key = hashlib.blake2b(recipe.to_json().encode() + b"".join(digests), digest_size=16).hexdigest()
-    return cache_folder() / "backups" / key

@@ -116,6 +116,7 @@ class Recipe:
         precision: Arithmetic of training.
         xla: Compile with XLA.
         cache_limit: Disk for stored activations, in GB.
+        checkpoint_every: With --resume, keep the state after so many steps, or minutes as 5m, and after each epoch.
 
     Raises:
         UsageError: naming the option, the value received, and the nearest right one.
@@ -183,6 +184,11 @@ class Recipe:
     precision: str = _speed(AUTO, "Arithmetic of training.", **_words(AUTO, "float32", "bfloat16", "float16"))
     xla: str = _speed(AUTO, "Compile with XLA.", **_words(AUTO, "on", "off"))
     cache_limit: float = _speed(20.0, "Disk for stored activations, in GB.", kind="float", low=0)
+    checkpoint_every: int | str = _speed(
+        "10m",
+        "With --resume, keep the state after so many steps, or minutes as 5m, and after each epoch.",
+        kind="interval",
+    )
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -261,6 +267,8 @@ def _parse(field: dataclasses.Field[Any], value: Any) -> Any:
         return _parse_split(value)
     if kind == "widths":
         return _parse_widths(value)
+    if kind == "interval":
+        return _parse_interval(field, value)
     words = [AUTO] if field.default == AUTO else []
     words += [rules["also"]] if "also" in rules else []
     return value if value in words else _parse_number(field, value, words)
@@ -318,6 +326,13 @@ def _parse_columns(text: str) -> dict[str, str]:
             )
         roles[role] = column
     return roles
+
+
+def _parse_interval(field: dataclasses.Field[Any], value: Any) -> int | str:
+    number = str(value).removesuffix("m")
+    if not (number.isascii() and number.isdigit() and int(number)):
+        raise UsageError(f"{option_name(field)} must be steps, as 500, or minutes, as 5m. Received: {value!r}.")
+    return int(number) if number == str(value) else f"{int(number)}m"
 
 
 def _parse_widths(value: Any) -> tuple[int, ...]:

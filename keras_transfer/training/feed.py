@@ -50,10 +50,14 @@ class Feed:
         self.extractor = self._extractor()
 
     def extract(self) -> None:
-        """Pass every training and validation image through the frozen part, where that was not done before."""
-        if self.sets:
+        """Pass every training and validation image through the frozen part, where that was not done before.
+
+        What gets pixels needs no activations.
+        """
+        if self.stored and not self.sets:
+            self._make_room()
+        if not self.stored or self.sets:
             return
-        self._make_room()
         setup = self.setup
         examples, digests = setup.examples.at(setup.seen), setup.digests_of(setup.seen)
         self.sets = [self.extractor.plain(examples, digests)]
@@ -72,7 +76,7 @@ class Feed:
             augmented: For training: weigh images, and augment freshly decoded pixels, where the recipe says so.
         """
         setup = self.setup
-        targets = setup.targets(indices) if augmented else [setup.objective.targets[indices]]
+        targets = setup.targets(indices) if augmented else [setup.task.targets[indices]]
         if self.stored or embedding:
             specs = self.sets[0].specs()
             signature = features.boundary_signature(self.sets[0])
@@ -155,7 +159,6 @@ class Feed:
             )
             self.stored, self.views = False, 1
             self.extractor = self._extractor()
-            store.room(self.extractor.bytes_per_image * images, limit)
 
 
 def _read(

@@ -28,7 +28,7 @@ class Setup:
         network: Trained in place.
         examples: With splits.
         digests: Of each example's file.
-        objective: What to learn.
+        task: What to learn.
         plan: Precision, XLA, engine.
         progress: Is told of everything.
     """
@@ -38,7 +38,7 @@ class Setup:
     network: Network
     examples: Examples
     digests: Sequence[bytes]
-    objective: Task
+    task: Task
     plan: Plan
     progress: Progress
 
@@ -69,7 +69,7 @@ class Setup:
 
     def targets(self, indices: np.ndarray) -> list[np.ndarray]:
         """Return what training compares with: targets and, where classes are weighed, the images' weights."""
-        targets = self.objective.targets[indices]
+        targets = self.task.targets[indices]
         return (
             [targets, classification.class_weights(targets)] if self.recipe.class_weights == "balanced" else [targets]
         )

@@ -57,5 +57,5 @@ def _situation(trainer: Trainer) -> rule.Situation:
     enlarged = setup.network.size / float(np.median(sides)) if sides else 1.0
     base = setup.source.row
     gflops = base.gflops * (setup.network.size / base.size) ** 2 if setup.plan.device == "cpu" else 0.0
-    score, classes = scores[setup.objective.score], len(setup.examples.classes)
+    score, classes = scores[setup.task.score], len(setup.examples.classes)
     return rule.Situation(len(setup.train), classes, score, enlarged, gflops)

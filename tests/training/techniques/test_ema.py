@@ -8,7 +8,7 @@ from keras_transfer.support.progress import Progress
 from keras_transfer.tasks.classification import Classification
 from keras_transfer.training import loop, techniques
 from keras_transfer.training.loop import Batches
-from keras_transfer.training.phase import Descend
+from keras_transfer.training.phase import Descend, Phase
 
 MOMENTUM, EPOCHS, STEPS = 0.8, 4, 3
 
@@ -40,10 +40,8 @@ def train(used, validated=True, seed=3):
     x, targets = generator.normal(size=(12, 4)).astype("float32"), np.eye(3, dtype="float32")[np.arange(12) % 3]
     data = tf.data.Dataset.from_tensor_slices((x, targets)).batch(4)
     batches = Batches(data.repeat(), 12, STEPS, data if validated else None)
-    result = loop.train(
-        "head", model, batches, Descend(EPOCHS, 0.3), Classification(targets), False, Progress(quiet=True),
-        techniques=used,
-    )  # fmt: skip
+    phase = Phase("head", "head", Descend(EPOCHS, 0.3), techniques=tuple(used))
+    result = loop.train(phase, model, batches, Classification(targets), False, Progress(quiet=True))
     return model, result, data
 
 
