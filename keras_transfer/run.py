@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import re
-import shutil
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +15,8 @@ from keras_transfer.data.inspection import inspector
 from keras_transfer.data.prepare import Prepared
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.recipe import AUTO, Recipe
-from keras_transfer.support import files, forks, logs
-from keras_transfer.support.paths import shown, writable_cache_folder
+from keras_transfer.support import forks, logs, stopping
+from keras_transfer.support.paths import shown
 from keras_transfer.support.progress import Progress, Stopwatch
 from keras_transfer.versions import folders
 
@@ -81,13 +78,20 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
     Args:
         recipe: What to do; fields at `"auto"` are chosen by `keras_transfer.recipe.rule`.
         progress: What to tell meanwhile; by default, a terminal.
-        resume: Keep each phase's weights after each epoch, and go on from those that an interrupted run of the same
-            recipe, also with `resume`, left. (Stored activations are found again in any case.)
+        resume: Keep the state of training, and go on from that which an interrupted run of the same recipe, also with
+            `resume`, left: it ends as if it had not been interrupted. (Stored activations are found again in any case.)
 
     Raises:
         UserError: with one line that says what is wrong, where, and what to do. Nothing is left behind then.
+        Stopped: Ctrl-C or SIGTERM ended it; nothing is left behind but what `resume` goes on from.
     """
-    progress, watch = progress or Progress(), Stopwatch()
+    how = "go on with the same command and --resume" if resume else "nothing was written"
+    with stopping.raised(f"Stopped; {how}."):
+        return _fit(recipe, progress or Progress(), resume)
+
+
+def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
+    watch = Stopwatch()
     forks.check()
     folder, asked = output_folder(recipe), recipe
     folders.check_writable(folder)
@@ -105,20 +109,16 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
     _tell(found, recipe, folder, progress)
     examples = found.examples
     recipe = rule.complete(recipe, len(examples.rows("train")), len(examples.classes))
-    backup = _backup_folder(recipe, examples.digests) if resume else None
-    lock = None if backup is None else files.locked_folder(backup)
     more: dict[str, Any] = {"automatic": [name for name, value in asdict(asked).items() if value == AUTO]}
     if recipe.folds != "none":
         with watch.time("folds"):
             more["folds"] = folds.measure(recipe, examples, progress)
-    trained = transfer.train(recipe, examples, progress, watch, backup)
+    trained = transfer.train(recipe, examples, progress, watch, resume)
     result = _write(folder, found, trained, watch, progress, more)
     if recipe.keep != "all":
         folders.prune(folder, int(recipe.keep))
-    if backup is not None:
-        shutil.rmtree(backup, ignore_errors=True)
-    if lock is not None:
-        lock.release()
+    if trained.state is not None:
+        trained.state.discard()
     return result
 
 
@@ -181,8 +181,3 @@ def output_folder(recipe: Recipe) -> Path:
 
 def _stem(data: Path) -> str:
     return data.stem if data.is_file() else data.name
-
-
-def _backup_folder(recipe: Recipe, digests: Sequence[bytes]) -> Path:
-    key = hashlib.blake2b(recipe.to_json().encode() + b"".join(digests), digest_size=16).hexdigest()
-    return writable_cache_folder() / "backups" / key

@@ -57,7 +57,7 @@ def test_a_policy_of_the_callers_own_is_left_alone(photos, tiny_base, tmp_path):
     served = keras.models.load_model(result.folder / "assets.extra" / "model.keras", compile=False)
     dense = next(layer for model in served.layers if model.name == "head" for layer in model.layers[1:])
     assert (dense.name, dense.compute_dtype) == ("dense_1", "float32")
-    assert not list((cache_folder() / "backups").iterdir()), "what was kept for --resume is deleted at the end"
+    assert not list((cache_folder() / "states").iterdir()), "what was kept for --resume is deleted at the end"
 
 
 def test_random_weights_are_named(photos, tmp_path):

@@ -25,6 +25,7 @@ from keras_transfer.commands.shared import (
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.paths import shown
 from keras_transfer.support.progress import Progress
+from keras_transfer.support.stopping import Stopped
 from keras_transfer.versions import folders
 
 _FIT_EXAMPLES = {
@@ -53,7 +54,7 @@ _FIT_EXAMPLES = {
     is_flag=True,
     cls=Option,
     section="Speed and storage",
-    help="Back up after each epoch, and go on where an interrupted run left off.",
+    help="Keep the state of training, and go on where an interrupted run left off.",
 )
 @json_option
 @quiet_option
@@ -66,7 +67,11 @@ def fit(
     recipe = recipe_of({**options, "data": one_source(photos, options["data"])}, start)
     from keras_transfer.run import fit as run
 
-    result = run(recipe, Progress(quiet), resume)
+    try:
+        result = run(recipe, Progress(quiet), resume)
+    except Stopped as stop:
+        click.echo(str(stop), err=True)
+        sys.exit(stop.exit_code)
     if as_json:
         click.echo(json.dumps({"folder": str(result.folder), **result.metrics}, indent=2))
     else:

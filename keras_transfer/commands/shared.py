@@ -55,7 +55,14 @@ def _recipe_option(field: dataclasses.Field[Any]) -> Callable[..., Any]:
     return click.option(*declared, metavar=_metavar(field), default=None, help=help, **common)
 
 
-_TYPES = {"int": "INTEGER", "float": "NUMBER", "split": "A/B/C", "widths": "N,N", "columns": "ROLE=NAME,..."}
+_TYPES = {
+    "int": "INTEGER",
+    "float": "NUMBER",
+    "split": "A/B/C",
+    "widths": "N,N",
+    "columns": "ROLE=NAME,...",
+    "interval": "N|Nm",
+}
 
 
 def _metavar(field: dataclasses.Field[Any]) -> str:

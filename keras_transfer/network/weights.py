@@ -16,6 +16,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -26,7 +27,7 @@ from keras_transfer.network import h5, imagenet, own_base
 from keras_transfer.network.bases import Base, row_of
 from keras_transfer.network.cut import cut_points
 from keras_transfer.network.model_files import UNREADABLE, first_line, input_side, load_model
-from keras_transfer.network.precision import every_layer
+from keras_transfer.network.precision import copied, every_layer
 from keras_transfer.support.errors import UsageError, UserError
 
 
@@ -58,20 +59,20 @@ def load(base: str, weights: str, size: int, seed: int) -> Source:
         base: Name in the table, or path to a `.keras` or `.h5` model, which brings its own weights.
         weights: `imagenet`, `random`, or a path.
         size: Input side, px.
-        seed: Of random weights.
+        seed: Of random weights, and of what is random in training.
 
     Raises:
         ImageNetUnavailable: naming the file, where Keras looks for it, and the other choices.
         UserError: the weights do not fit, naming the first layer that does not.
     """
     row = row_of(base)
+    keras.utils.set_random_seed(seed)
     if row is None:
-        if weights != "imagenet":
+        if weights not in ("imagenet", "random"):
             raise UsageError(f"--weights: {base} brings its own. Received: {weights!r}.")
-        return _from_file(Path(base).expanduser(), size)
+        return _from_file(Path(base).expanduser(), size, weights)
     if size < row.least_size:
         raise UsageError(f"--size: {row.name} takes images of at least {row.least_size} px. Received: {size}.")
-    keras.utils.set_random_seed(seed)
     if weights == "imagenet":
         return Source(row, _imagenet(row, size), weights, row.name)
     network = _construct(row, size, None)
@@ -142,13 +143,24 @@ def _download_failure(error: Exception) -> str | None:
     return None
 
 
-def _from_file(file: Path, size: int) -> Source:
+def _from_file(file: Path, size: int, weights: str) -> Source:
     network = own_base.extractor(file, size)
+    if weights == "random":
+        network = _drawn_anew(network)
     blocks = cut_points(network)
     channels = network.output_shape[3]
     row = Base(file.stem, "", size, 1, "none", network.count_params(), 0.0, channels, blocks, blocks[-1].name)
     key = hashlib.blake2b(network.to_json().encode(), digest_size=16).hexdigest()
-    return Source(row, network, str(file), key)
+    return Source(row, network, weights if weights == "random" else str(file), key)
+
+
+def _drawn_anew(network: keras.Model) -> keras.Model:
+    """Return a copy of a model with new random weights; how it normalises pixels stays."""
+    twin = keras.models.clone_model(network, clone_function=partial(copied, dtype="float32"))
+    for layer, drawn in zip(network.layers, twin.layers, strict=True):
+        if isinstance(layer, keras.layers.Normalization):
+            drawn.set_weights(layer.get_weights())
+    return twin
 
 
 def native_size(base: str) -> int:

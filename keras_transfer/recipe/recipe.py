@@ -18,7 +18,13 @@ from keras_transfer.support.errors import UsageError, demand_schema, nearest, ne
 T = TypeVar("T")
 SCHEMA = 1  # Of `recipe.json`: raise it where a key changes its meaning.
 AUTO = "auto"
-METHODS = ("two-phase", "frozen", "full")  # The first is the default.
+# Of transfer, each with what it trains; the first is the default.
+METHODS = {
+    "two-phase": "a head and then the top blocks",
+    "frozen": "the head alone",
+    "full": "all at once",
+    "scratch": "all at once from random weights",
+}
 _ROLES = ("path", "label", "labels", "split")  # Of a table's columns.
 SOLVERS = ("newton-cg", "lbfgs")  # Of a linear head, by scikit-learn's names; the first is the default.
 
@@ -86,7 +92,8 @@ class Recipe:
         folds: Also cross-validate in so many folds.
         class_weights: Weigh rare classes more in training.
         seed: Seed of splits, weights, order and augmentation.
-        method: How to transfer: a head and then the top blocks, the head alone, or all at once.
+        method: What to train: a head and then the top blocks, the head alone, all at once, all at once from random
+            weights.
         pooling: From feature map to vector.
         dense: Hidden Dense layers of the head, as 256,128.
         dropout: Dropout before each Dense layer of the head.
@@ -99,6 +106,7 @@ class Recipe:
         fine_tune_lr: Peak learning rate of phase 2.
         weight_decay: Weight decay of AdamW in phase 2.
         label_smoothing: Label smoothing in phase 2.
+        ema: Average the weights over training steps with this momentum, as 0.99, or 'none'.
         patience: Epochs without gain before stopping, or 'none'.
         refit: Train once more on training and validation images: the solved head, whatever is exported, or
             nothing.
@@ -109,6 +117,7 @@ class Recipe:
         precision: Arithmetic of training.
         xla: Compile with XLA.
         cache_limit: Disk for stored activations, in GB.
+        checkpoint_every: With --resume, keep the state after so many steps, or minutes as 5m, and after each epoch.
 
     Raises:
         UsageError: naming the option, the value received, and the nearest right one.
@@ -137,8 +146,8 @@ class Recipe:
     class_weights: str = _data("none", "Weigh rare classes more in training.", **_words("none", "balanced"))
     seed: int = _data(0, "Seed of splits, weights, order and augmentation.", kind="int", low=0)
     method: str = _network(
-        METHODS[0],
-        "How to transfer: a head and then the top blocks, the head alone, or all at once.",
+        next(iter(METHODS)),
+        f"What to train: {', '.join(METHODS.values())}.",
         **_words(*METHODS),
     )
     pooling: str = _network("avg", "From feature map to vector.", **_words("avg", "max", "flatten"))
@@ -153,6 +162,14 @@ class Recipe:
     fine_tune_lr: float | str = _fine_tuning(AUTO, "Peak learning rate of phase 2.", kind="float", low=1e-8)
     weight_decay: float = _fine_tuning(0.0, "Weight decay of AdamW in phase 2.", kind="float", low=0, high=1)
     label_smoothing: float | str = _fine_tuning(AUTO, "Label smoothing in phase 2.", kind="float", low=0, high=0.9)
+    ema: float | str = _fine_tuning(
+        "none",
+        "Average the weights over training steps with this momentum, as 0.99, or 'none'.",
+        kind="float",
+        low=0,
+        high=0.99999,
+        also="none",
+    )
     patience: int | str = _fine_tuning(
         AUTO, "Epochs without gain before stopping, or 'none'.", kind="int", low=1, also="none"
     )
@@ -170,10 +187,21 @@ class Recipe:
     precision: str = _speed(AUTO, "Arithmetic of training.", **_words(AUTO, "float32", "bfloat16", "float16"))
     xla: str = _speed(AUTO, "Compile with XLA.", **_words(AUTO, "on", "off"))
     cache_limit: float = _speed(20.0, "Disk for stored activations, in GB.", kind="float", low=0)
+    checkpoint_every: int | str = _speed(
+        "10m",
+        "With --resume, keep the state after so many steps, or minutes as 5m, and after each epoch.",
+        kind="interval",
+    )
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, _parse(field, getattr(self, field.name)))
+        if self.method == "scratch":
+            if self.weights not in ("imagenet", "random"):
+                raise UsageError(
+                    f"--method scratch starts from random weights: leave --weights out. Received: {self.weights!r}."
+                )
+            object.__setattr__(self, "weights", "random")
         solver = f"--head-solver {self.head_solver}"
         if self.head_solver in SOLVERS and self.dense:
             raise UsageError(f"{solver} solves a linear head; with --dense use 'adam' or 'auto'.")
@@ -257,6 +285,8 @@ def _parse(field: dataclasses.Field[Any], value: Any) -> Any:
         return _parse_split(value)
     if kind == "widths":
         return _parse_widths(value)
+    if kind == "interval":
+        return _parse_interval(field, value)
     words = [AUTO] if field.default == AUTO else []
     words += [rules["also"]] if "also" in rules else []
     return value if value in words else _parse_number(field, value, words)
@@ -309,6 +339,13 @@ def _parse_columns(text: str) -> dict[str, str]:
             )
         roles[role] = column
     return roles
+
+
+def _parse_interval(field: dataclasses.Field[Any], value: Any) -> int | str:
+    number = str(value).removesuffix("m")
+    if not (number.isascii() and number.isdigit() and int(number)):
+        raise UsageError(f"{option_name(field)} must be steps, as 500, or minutes, as 5m. Received: {value!r}.")
+    return int(number) if number == str(value) else f"{int(number)}m"
 
 
 def _parse_widths(value: Any) -> tuple[int, ...]:

@@ -51,10 +51,13 @@ class Feed:
         self.extractor = self._extractor()
 
     def extract(self) -> None:
-        """Pass every training and validation image through the frozen part, where that was not done before."""
-        if self.sets:
+        """Pass every training and validation image through the frozen part, where that was not done before.
+
+        What gets pixels needs no activations.
+        """
+        if not self.stored or self.sets:
             return
-        if self.stored and self.boundary != "none":
+        if self.boundary != "none":
             reason = self._lack_of_room()
             try:
                 if reason is None:
@@ -63,6 +66,7 @@ class Feed:
             except NotStored as error:
                 reason = str(error)
             self._compute_anew(reason)
+            return
         self.sets = self._extracted()
 
     def _extracted(self) -> list[ActivationSet]:
@@ -90,7 +94,7 @@ class Feed:
             augmented: For training: weigh images, and augment freshly decoded pixels, where the recipe says so.
         """
         setup = self.setup
-        targets = setup.targets(indices) if augmented else [setup.objective.targets[indices]]
+        targets = setup.targets(indices) if augmented else [setup.task.targets[indices]]
         if self.stored or embedding:
             specs = self.sets[0].specs()
             signature = features.boundary_signature(self.sets[0])

@@ -9,6 +9,7 @@ import numpy as np
 from keras_transfer.data import splits
 from keras_transfer.tasks import linear
 from keras_transfer.training import penalty
+from keras_transfer.training.calibration import calibrated
 from keras_transfer.training.feed import Feed
 from keras_transfer.training.penalty import Choice
 from keras_transfer.training.phase import PhaseResult, Solve
@@ -43,14 +44,14 @@ def solve(feed: Feed, indices: np.ndarray, how: Solve, name: str) -> PhaseResult
         temperature, scores = _held_out(setup, choice)
         details |= {"strength": choice.strength, "temperature": temperature, "cross_validation": scores}
     embeddings, targets, weights = _data(feed, indices, how.method)
-    solution = setup.objective.solve(embeddings, targets, how.strength or 1.0, weights)
+    solution = setup.task.solve(embeddings, targets, how.strength or 1.0, weights)
     head = embeddings.head(solution.divided(temperature))
     setup.network.head.get_layer("logits").set_weights([head.kernel, head.bias])
     iterations = max(iterations, solution.iterations, 1)
     scores = {}
     if not np.isin(setup.validation, indices).any():
         held = feed.embeddings(setup.validation, 0)
-        scores = setup.objective.judge(head.logits(held), setup.objective.targets[setup.validation])
+        scores = setup.task.judge(head.logits(held), setup.task.targets[setup.validation])
     seconds = time.monotonic() - begun
     rate = len(targets) / max(seconds, 1e-9)
     history = [{"phase": name, "iterations": iterations, **{f"val_{key}": value for key, value in scores.items()}}]
@@ -63,19 +64,15 @@ def _choose(feed: Feed, method: str) -> Choice:
     setup = feed.setup
     examples = setup.examples.at(setup.seen)
     folds = penalty.folds(splits.strata(examples), examples.groups, setup.recipe.seed)
-    return penalty.choose(setup.objective, *_data(feed, setup.seen, method), folds, feed.views)
+    return penalty.choose(setup.task, *_data(feed, setup.seen, method), folds, feed.views)
 
 
 def _held_out(setup: Setup, choice: Choice) -> tuple[float, dict[str, float]]:
-    """Return the temperature that calibrates the chosen penalty's held-out logits, and their scores then; 1 and none
-    if nothing could be held out.
-    """
+    """Return the temperature of the chosen penalty's held-out logits and their scores; 1 and none without any."""
     held = np.flatnonzero(~np.isnan(choice.logits[:, 0]))
     if not len(held):
         return 1.0, {}
-    logits, targets = choice.logits[held], setup.objective.targets[setup.seen[held]]
-    temperature = setup.objective.temperature(logits, targets)
-    return temperature, setup.objective.judge(logits / temperature, targets)
+    return calibrated(setup.task, choice.logits[held], setup.task.targets[setup.seen[held]])
 
 
 def _data(feed: Feed, indices: np.ndarray, method: str) -> tuple[linear.Standardised, np.ndarray, np.ndarray | None]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from keras_transfer.training.technique import Technique
+
 HEAD, ALL = "head", "all"
 # Which weights a phase leaves: of its best epoch, of that one or of before, or of its last.
 BEST, BEST_OR_BEFORE, LAST = "best", "best or before", "last"
@@ -55,6 +57,7 @@ class Phase:
         views: Augmented views of each image, itself among them, that are stored and rotated through; `fresh` draws
             new ones in each epoch.
         keep: Which weights it leaves: `best` (of the epoch of the least validation loss), `best or before` or `last`.
+        techniques: What changes its training by gradient.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Phase:
     by: Solve | Descend
     views: int | str = 1
     keep: str = BEST
+    techniques: tuple[Technique, ...] = ()
 
 
 @dataclass

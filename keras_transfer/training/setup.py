@@ -26,7 +26,7 @@ class Setup:
         source: Base and weights.
         network: Trained in place.
         examples: With splits and digests.
-        objective: What to learn.
+        task: What to learn.
         plan: Precision, XLA, engine.
         progress: Is told of everything.
     """
@@ -35,7 +35,7 @@ class Setup:
     source: Source
     network: Network
     examples: Examples
-    objective: Task
+    task: Task
     plan: Plan
     progress: Progress
 
@@ -66,7 +66,7 @@ class Setup:
 
     def targets(self, indices: np.ndarray) -> list[np.ndarray]:
         """Return what training compares with: targets and, where classes are weighed, the images' weights."""
-        targets = self.objective.targets[indices]
+        targets = self.task.targets[indices]
         return (
             [targets, classification.class_weights(targets)] if self.recipe.class_weights == "balanced" else [targets]
         )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,12 +14,13 @@ import numpy as np
 from keras_transfer.data import pipeline
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.progress import Stopwatch
-from keras_transfer.training import backup as backups
 from keras_transfer.training import head, loop
+from keras_transfer.training.calibration import calibrated
 from keras_transfer.training.feed import Feed
-from keras_transfer.training.loop import Batches
+from keras_transfer.training.loop import Batches, Checkpoint
 from keras_transfer.training.phase import BEST_OR_BEFORE, HEAD, LAST, Phase, PhaseResult, Solve
 from keras_transfer.training.setup import Setup
+from keras_transfer.training.state import TrainingState, assign, values
 
 # Of the validation loss: the least share of it that a phase must gain to be kept. What the same weights lose or gain
 # by another order of summation is a tenth of that.
@@ -30,7 +33,7 @@ class Trainer:
     Args:
         setup: The network and the images.
         timer: Is told the seconds of each part.
-        state: Folder that keeps each phase's weights after each epoch, to go on from after an interruption.
+        state: What is kept of training, and what an interrupted run left; None keeps nothing.
 
     Attributes:
         recipe: Complete but for what the method still has to choose.
@@ -39,13 +42,17 @@ class Trainer:
         results: What they did, and the refit if there was one.
     """
 
-    def __init__(self, setup: Setup, timer: Stopwatch, state: Path | None = None) -> None:
+    def __init__(self, setup: Setup, timer: Stopwatch, state: TrainingState | None = None) -> None:
         self.setup, self.recipe, self.timer, self.state = setup, setup.recipe, timer, state
         self.reason = ""
         self.phases: list[Phase] = []
         self.results: list[PhaseResult] = []
         self._feeds: dict[tuple[str, int | str], Feed] = {}
         self._start = self._weights() if setup.recipe.refit == "on" else []
+        self._variables = [*setup.network.base.variables, *setup.network.head.variables]
+        self._trained: set[int] = set()  # Numbers of the variables that phases have changed.
+        self._parts = 0  # Of training, phases and those of the refit, that have ended.
+        self._before: dict[str, Any] = {"computed": 0, "engine": ""}  # An interruption.
 
     def choose(self, recipe: Recipe) -> Recipe:
         """Go on with a recipe in which more is chosen, and return it."""
@@ -75,10 +82,8 @@ class Trainer:
         """Run a phase on the training images; validation images judge it."""
         feed = self.feed(phase.trains, phase.views)
         with self.timer.time(phase.name):
-            if phase.keep == BEST_OR_BEFORE:
-                result = self._kept_if_better(phase, feed)
-            else:
-                result = self._run(phase, feed, self.setup.train)
+            run = self._kept_if_better if phase.keep == BEST_OR_BEFORE else partial(self._run, indices=self.setup.train)
+            result = self._once(phase.name, lambda: run(phase, feed))
         self.phases.append(phase)
         self.results.append(result)
         return result
@@ -90,34 +95,81 @@ class Trainer:
         the very schedule that chose its epoch: as many steps, ended at the same one. Nothing validates it; it is
         dropped where its loss on the training images is worse than that of the validated network.
         """
-        kept = [pair for pair in zip(self.phases, self.results, strict=True) if pair[1].best_epoch]
+        kept = [(phase, result) for phase, result in zip(self.phases, self.results, strict=True) if result.best_epoch]
         convex = all(isinstance(phase.by, Solve) for phase, _ in kept)
-        kept = kept[-1:] if convex else kept
         if self.recipe.refit == "off" or (self.recipe.refit == "head" and not convex):
             return
+        started, last = time.monotonic(), kept[-1][1]
+        details: dict[str, Any] = {"images": len(self.setup.seen)}
         with self.timer.time("refit"):
-            begun, last = time.monotonic(), kept[-1][1]
-            feed = self.feed(kept[-1][0].trains, kept[-1][0].views)
-            before, validated = self.scores(feed, self.setup.train), self._weights()
-            if not convex:
-                self._set_weights(self._start)
-            for phase, result in kept:
-                self._run(_as_chosen(phase, result), self.feed(phase.trains, phase.views), self.setup.seen)
-                self.divide_logits(result.details.get("temperature", 1.0))
-            after = self.scores(feed, self.setup.train)
-            worse = not convex and not after["loss"] <= before["loss"]
-            if worse:
-                self._set_weights(validated)
-            seconds = time.monotonic() - begun
-            rate = last.epochs * len(self.setup.train) / max(seconds, 1e-9)
-            scores = last.details["cross_validation"] if convex else {}
-            losses = {"before": before["loss"], "after": after["loss"]}
-            details = {key: last.details[key] for key in ("solver", "strength") if convex}
-            details |= {"images": len(self.setup.seen), "training_loss": losses}
-            best, parameters = 0 if worse else last.best_epoch, last.trainable_parameters
-            self.results.append(
-                PhaseResult("refit", last.best_epoch, best, seconds, parameters, rate, scores, [], details)
-            )
+            if convex:
+                self._again(*kept[-1])
+                details |= {key: last.details[key] for key in ("solver", "strength")}
+                better, scores = True, last.details["cross_validation"]
+            else:
+                details["training_loss"] = self._refit_network(kept)
+                better, scores = details["training_loss"]["after"] <= details["training_loss"]["before"], {}
+        seconds = time.monotonic() - started
+        rate = last.epochs * len(self.setup.train) / max(seconds, 1e-9)
+        best = last.best_epoch if better else 0
+        self.results.append(
+            PhaseResult("refit", last.best_epoch, best, seconds, last.trainable_parameters, rate, scores, [], details)
+        )
+
+    def _refit_network(self, kept: list[tuple[Phase, PhaseResult]]) -> dict[str, float]:
+        """Run phases once more, from the beginning, and return the loss on the training images before and after."""
+        feed = self.feed(kept[-1][0].trains, kept[-1][0].views)
+        before, validated = self.scores(feed, self.setup.train), self._weights()
+        self._set_weights(self._start)
+        for phase, result in kept:
+            self._again(phase, result)
+        after = self.scores(feed, self.setup.train)
+        if not after["loss"] <= before["loss"]:
+            self._set_weights(validated)
+        return {"before": before["loss"], "after": after["loss"]}
+
+    def _again(self, phase: Phase, result: PhaseResult) -> None:
+        """Run a phase once more, with the validation images, as validation chose."""
+
+        def run() -> PhaseResult:
+            again = self._run(_as_chosen(phase, result), feed, self.setup.seen)
+            self.divide_logits(result.details.get("temperature", 1.0))
+            return again
+
+        feed = self.feed(phase.trains, phase.views)
+        self._once(f"refit, {phase.name}", run)
+
+    def _once(self, name: str, run: Callable[[], PhaseResult]) -> PhaseResult:
+        """Run a part of training, unless it ended before an interruption: then the network is as that part left it."""
+        ended = self.state.ended(self._parts) if self.state else None
+        if ended is not None:
+            record, network = ended
+            assign([self._variables[number] for number in network], list(network.values()))
+            self._trained |= set(network)
+            self._before = record["work"]
+            result = PhaseResult(**record["result"])
+            self.setup.progress.say(f"{name}: had ended before the run was interrupted.")
+        else:
+            result = run()
+            if self.state:
+                numbers = sorted(self._trained)
+                network = dict(zip(numbers, values([self._variables[number] for number in numbers]), strict=True))
+                self.state.end(self._parts, {"result": asdict(result), "work": self._work()}, network)
+        self._parts += 1
+        return result
+
+    def _checkpoint(self) -> Checkpoint | None:
+        """Return how the state of the part that begins is kept, and what an interrupted run left of it."""
+        if self.state is None:
+            return None
+        state, part = self.state, self._parts
+        begun = state.begun(part)
+        if begun is not None:
+            self._before = begun[0]
+        return Checkpoint(begun and begun[1], state.due, lambda now: state.save(part, now, self._work()))
+
+    def _work(self) -> dict[str, Any]:
+        return {"computed": self.computed, "engine": self.engine}
 
     @property
     def exported(self) -> PhaseResult:
@@ -126,7 +178,7 @@ class Trainer:
 
     def scores(self, feed: Feed, indices: np.ndarray) -> dict[str, float]:
         """Return score and loss of the network as it is on some images, in float32."""
-        return self.setup.objective.judge(feed.logits(indices), self.setup.objective.targets[indices])
+        return self.setup.task.judge(feed.logits(indices), self.setup.task.targets[indices])
 
     def logits(self, indices: np.ndarray) -> np.ndarray:
         """Return the logits of the network as it is, float32 `[N, K]`."""
@@ -134,14 +186,17 @@ class Trainer:
 
     @property
     def engine(self) -> str:
-        """What ran the frozen part, `cache` where all activations were found stored."""
-        engines = [feed.extractor.engine_name for feed in self._feeds.values()]
-        return next(filter(None, engines), "cache")
+        """What ran the frozen part: `cache` where all activations were found stored, `none` where there are none."""
+        engines = [self._before["engine"], *(feed.extractor.engine_name for feed in self._feeds.values())]
+        stored = any(feed.sets for feed in self._feeds.values())
+        return next(
+            (engine for engine in engines if engine not in ("", "cache", "none")), "cache" if stored else "none"
+        )
 
     @property
     def computed(self) -> int:
         """How many images, views counted one by one, passed the frozen part."""
-        return sum(feed.extractor.computed for feed in self._feeds.values())
+        return self._before["computed"] + sum(feed.extractor.computed for feed in self._feeds.values())
 
     @property
     def thawed(self) -> str:
@@ -155,9 +210,10 @@ class Trainer:
         is compared once the temperature is right, and the network that is kept gets it.
         """
         start, validation = self._weights(), self.setup.validation
-        before, _ = self._calibrated(feed.logits(validation))
+        targets = self.setup.task.targets[validation]
+        _, before = calibrated(self.setup.task, feed.logits(validation), targets)
         result = self._run(phase, feed, self.setup.train)
-        after, temperature = self._calibrated(feed.logits(validation))
+        temperature, after = calibrated(self.setup.task, feed.logits(validation), targets)
         details = {"before": before, "reached": {"epoch": result.best_epoch, **after}, "temperature": temperature}
         if after["loss"] < before["loss"] * (1 - _LEAST_GAIN):
             self.divide_logits(temperature)
@@ -165,46 +221,40 @@ class Trainer:
         self._set_weights(start)
         return replace(result, best_epoch=0, validation=before, details=details)
 
-    def _calibrated(self, logits: np.ndarray) -> tuple[dict[str, float], float]:
-        """Return the scores of validation logits at their best temperature, and that temperature."""
-        objective, targets = self.setup.objective, self.setup.objective.targets[self.setup.validation]
-        temperature = objective.temperature(logits, targets)
-        return objective.judge(logits / temperature, targets), temperature
-
     def divide_logits(self, temperature: float) -> None:
         """Divide all logits by a number, folded into the weights of their layer."""
         layer = self.setup.network.head.get_layer("logits")
         layer.set_weights([value / temperature for value in layer.get_weights()])
 
     def _run(self, phase: Phase, feed: Feed, indices: np.ndarray) -> PhaseResult:
+        setup, embedding = self.setup, phase.trains == HEAD
+        model = setup.network.head if embedding else feed.trainable
+        changing = {id(variable) for variable in model.variables}
+        self._trained |= {number for number, variable in enumerate(self._variables) if id(variable) in changing}
         if isinstance(phase.by, Solve):
-            with self.setup.progress.activity("Solving the head"):
+            with setup.progress.activity("Solving the head"):
                 return head.solve(feed, indices, phase.by, phase.name)
-        recipe, setup, embedding = self.recipe, self.setup, phase.trains == HEAD
-        folder = self.state / f"{phase.name}-{len(indices)}" if self.state else None
-        earlier = backups.logged(folder)
-        size = int(recipe.batch_size)
+        size, checkpoint = int(self.recipe.batch_size), self._checkpoint()
         # An epoch is as many steps whether or not the images of validation are among those that are trained on.
         steps = -(-len(setup.train) // size)
-        order = pipeline.Shuffled(len(indices), size, feed.views, recipe.seed, len(earlier) * steps)
+        begun = checkpoint.begun if checkpoint else None
+        start = len(begun.epochs) * steps + begun.step if begun else 0
+        order = pipeline.Shuffled(len(indices), size, feed.views, self.recipe.seed, start)
         validation = None
         if phase.keep != LAST:
             validation = feed.batches(setup.validation, feed.in_order(setup.validation), embedding)
         train = feed.batches(indices, order, embedding, augmented=True)
-        batches = Batches(train, len(setup.train), steps, validation, earlier)
-        model = setup.network.head if embedding else feed.trainable
-        keras.utils.set_random_seed(recipe.seed)
+        batches = Batches(train, len(setup.train), steps, validation)
+        keras.utils.set_random_seed(self.recipe.seed)
         with feed.computing(model):
-            return loop.train(
-                phase.name, model, batches, phase.by, setup.objective, setup.plan.xla, setup.progress, folder
-            )
+            return loop.train(phase, model, batches, setup.task, setup.plan.xla, setup.progress, checkpoint)
 
     def _weights(self) -> list[list[np.ndarray]]:
         return [model.get_weights() for model in (self.setup.network.base, self.setup.network.head)]
 
     def _set_weights(self, weights: list[list[np.ndarray]]) -> None:
-        for model, values in zip((self.setup.network.base, self.setup.network.head), weights, strict=True):
-            model.set_weights(values)
+        for model, arrays in zip((self.setup.network.base, self.setup.network.head), weights, strict=True):
+            model.set_weights(arrays)
 
 
 def _as_chosen(phase: Phase, result: PhaseResult) -> Phase:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import keras
 
@@ -18,6 +17,7 @@ from keras_transfer.support.progress import Progress, Stopwatch
 from keras_transfer.tasks.of_examples import task_of
 from keras_transfer.training import methods
 from keras_transfer.training.setup import Setup
+from keras_transfer.training.state import TrainingState, folder_of
 from keras_transfer.training.trainer import Trainer
 
 
@@ -26,7 +26,7 @@ def train(
     examples: Examples,
     progress: Progress,
     watch: Stopwatch,
-    backup: Path | None = None,
+    resume: bool = False,
 ) -> Trainer:
     """Build the network of a recipe and run its method's phases.
 
@@ -35,7 +35,7 @@ def train(
         examples: With splits and digests.
         progress: Is told of everything.
         watch: Is told the seconds of each part.
-        backup: Folder that keeps each phase's weights after each epoch.
+        resume: Keep the state of training, and go on from what an interrupted run left.
 
     Returns:
         What trained; its network, in float32, is ready to be served.
@@ -45,9 +45,11 @@ def train(
     with built_in_float32():
         with watch.time("build"):
             source = load_base(recipe, progress)
-            objective = task_of(examples)
-            network = model.build(source.base, source.row, recipe, len(examples.classes), objective.output())
-        trainer = Trainer(Setup(recipe, source, network, examples, objective, plan, progress), watch, backup)
+            task = task_of(examples)
+            network = model.build(source.base, source.row, recipe, len(examples.classes), task.output())
+            setup = Setup(recipe, source, network, examples, task, plan, progress)
+            state = TrainingState(folder_of(setup), recipe.checkpoint_every, progress) if resume else None
+        trainer = Trainer(setup, watch, state)
         methods.run(trainer)
     return trainer
 

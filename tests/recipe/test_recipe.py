@@ -13,6 +13,10 @@ def test_values_may_be_given_as_the_command_line_gives_them():
     recipe = Recipe(split="80/10/10", dense="256,128", size="64", head_lr="1e-2", patience="none", views="fresh")
     assert recipe.split == (80.0, 10.0, 10.0)
     assert recipe.dense == (256, 128)
+    assert (Recipe(checkpoint_every="50").checkpoint_every, Recipe(checkpoint_every="05m").checkpoint_every) == (
+        50,
+        "5m",
+    )
     assert (recipe.size, recipe.head_lr, recipe.patience, recipe.views) == (64, 0.01, "none", "fresh")
 
 
@@ -25,6 +29,12 @@ def test_shares_may_be_parts_of_one():
 def test_columns_by_their_roles():
     assert Recipe(columns="path=ID, label=breed").column_roles == {"path": "id", "label": "breed"}
     assert Recipe().column_roles == {}
+
+
+def test_training_from_scratch_is_recorded_as_random_weights():
+    recipe = Recipe(method="scratch")
+    assert recipe.weights == "random"
+    assert Recipe.from_json(recipe.to_json()) == recipe
 
 
 def test_json_gives_the_recipe_back():
@@ -73,6 +83,9 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one():
         ({"views": "frehs"}, "Did you mean 'fresh'"),
         ({"data": ""}, "--data must not be empty"),
         ({"head_solver": "lbfgs", "dense": "8"}, "solves a linear head"),
+        ({"method": "scratch", "weights": "w.h5"}, r"--method scratch starts from random weights.*Received: 'w\.h5'"),
+        ({"checkpoint_every": "0m"}, r"--checkpoint-every must be steps, as 500, or minutes, as 5m\. Received: '0m'"),
+        ({"checkpoint_every": "2h"}, "--checkpoint-every must be steps"),
         ({"head_solver": "lbfgs", "head_epochs": 5}, "--head-epochs trains the head by gradient"),
     ],
 )

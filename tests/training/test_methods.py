@@ -21,7 +21,7 @@ def changed(one, before):
 
 
 def test_every_method_can_be_asked_for():
-    assert tuple(methods.METHODS) == recipes.METHODS
+    assert list(methods.METHODS) == list(recipes.METHODS)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,22 @@ def test_a_method_trains_what_it_says(photos, tiny_base, method, phases, trained
     assert changed(one, before) == trained
     probabilities = one.logits(one.setup.validation).argmax(1)
     assert (probabilities == one.setup.examples.labels[one.setup.validation]).mean() > 0.5
+
+
+def test_scratch_trains_everything_from_random_weights(photos, tiny_base):
+    options = {"base": tiny_base, "method": "scratch", "augment": "none", "batch_size": 8, "views": "fresh"}
+    one, again = (trainer(photos, **OPTIONS | options | {"fine_tune_epochs": 4}) for _ in range(2))
+    before = weights(one)
+    assert one.setup.source.weights == "random"
+    pretrained = weights(trainer(photos, base=tiny_base, **OPTIONS))
+    assert (before["low_conv"][0] != pretrained["low_conv"][0]).any()
+    assert (before["low_conv"][0] == weights(again)["low_conv"][0]).all(), "by the seed"
+    (result,) = run(one)
+    assert changed(one, before) == {
+        f"{block}_{layer}" for block in ("low", "middle", "high") for layer in ("conv", "bn")
+    }
+    losses = [epoch["loss"] for epoch in result.history]
+    assert losses[-1] < losses[0]
 
 
 @pytest.mark.parametrize(("method", "views"), [("frozen", 4), ("full", "fresh")])

@@ -1,6 +1,4 @@
-import csv
 import errno
-from contextlib import contextmanager
 from dataclasses import replace
 
 import keras
@@ -42,9 +40,9 @@ def trainer(photos, progress=QUIET, state=None, **options):
     examples = splits.assign(examples, recipe.shares, recipe.seed)
     recipe = rule.complete(recipe, len(examples.rows("train")), len(examples.classes))
     source = weights.load(recipe.base, recipe.weights, int(recipe.size), recipe.seed)
-    objective = task_of(examples)
-    network = model.build(source.base, source.row, recipe, len(examples.classes), objective.output())
-    setup = Setup(recipe, source, network, examples, objective, device.plan(recipe), progress)
+    task = task_of(examples)
+    network = model.build(source.base, source.row, recipe, len(examples.classes), task.output())
+    setup = Setup(recipe, source, network, examples, task, device.plan(recipe), progress)
     return Trainer(setup, Stopwatch(), state)
 
 
@@ -354,11 +352,11 @@ def test_a_refit_that_lost_is_dropped(photos, tiny_base, monkeypatch):
     one = trainer(photos, base=tiny_base, refit="on", **TUNED)
     real, calls = loop.train, []
 
-    def diverging(name, model, batches, descent, *rest):
+    def diverging(phase, model, batches, *rest):
         calls.append(batches.validation)
         if batches.validation is None:
-            descent = replace(descent, learning_rate=30.0)
-        return real(name, model, batches, descent, *rest)
+            phase = replace(phase, by=replace(phase.by, learning_rate=30.0))
+        return real(phase, model, batches, *rest)
 
     monkeypatch.setattr(loop, "train", diverging)
     *_, tuned, refit = run(one)
@@ -393,107 +391,3 @@ def test_a_loss_that_is_no_number_says_what_to_lower(photos, tiny_base):
     one.setup.network.head.set_weights([np.full_like(value, np.nan) for value in one.setup.network.head.get_weights()])
     with pytest.raises(UserError, match="--head-lr"):
         run(one)
-
-
-class Interrupted(Progress):
-    """Ctrl-C after two fifths of phase 2, or of a later run of it."""
-
-    def __init__(self, run=1):
-        super().__init__(quiet=True)
-        self.left, self.tasks = run, []
-
-    @contextmanager
-    def task(self, name, total, unit="images"):
-        done = 0
-        self.tasks.append(name)
-        self.left -= name == "Fine-tuning"
-
-        def advance(images):
-            nonlocal done
-            done += images
-            if name == "Fine-tuning" and not self.left and done > total * 2 / 5:
-                raise KeyboardInterrupt
-
-        yield advance
-
-
-def tail(one):
-    return one.feed("middle_conv").trainable.get_weights()
-
-
-FIVE_EPOCHS = {"size": 24, "fine_tune_epochs": 5, "patience": "none", "batch_size": 4}
-
-
-def interrupted(photos, base, backup):
-    one = trainer(photos, Interrupted(), backup, base=base, **FIVE_EPOCHS)
-    with pytest.raises(KeyboardInterrupt):
-        run(one)
-    return trainer(photos, state=backup, base=base, **FIVE_EPOCHS)
-
-
-@pytest.mark.essential
-def test_an_interrupted_phase_ends_as_if_it_had_not_been(photos, tiny_base, tmp_path):
-    again = interrupted(photos, tiny_base, tmp_path)
-    phase = run(again)[1]
-    whole = trainer(photos, base=tiny_base, **FIVE_EPOCHS)
-    expected = run(whole)[1]
-    assert [row["epoch"] for row in phase.history] == [1, 2, 3, 4, 5]
-    for row, other in zip(phase.history, expected.history, strict=True):
-        assert row["val_loss"] == pytest.approx(other["val_loss"], rel=1e-4)
-    assert phase.best_epoch == expected.best_epoch
-    for one, other in zip(tail(again), tail(whole), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-4)
-    assert [file.name for file in tmp_path.rglob("*.h5")] == ["last.weights.h5"]
-
-
-def make_best(folder, epoch):
-    """Write into the log of an interrupted phase that an epoch was better than any to come."""
-    (log,) = folder.rglob("history.csv")
-    with log.open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    rows[epoch - 1] |= {key: "1e-9" for key in rows[0] if key in ("val_loss", "val_cross_entropy")}
-    with log.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
-    return log
-
-
-def test_patience_goes_on_where_it_was_interrupted(photos, tiny_base, tmp_path):
-    again = interrupted(photos, tiny_base, tmp_path)
-    make_best(tmp_path, 1)
-    again.choose(again.recipe.replace(patience=2))
-    assert run(again)[1].epochs == 3
-
-
-def test_the_best_epoch_before_an_interruption_is_kept(photos, tiny_base, tmp_path):
-    again = interrupted(photos, tiny_base, tmp_path)
-    log = make_best(tmp_path, 2)
-    twin = keras.models.clone_model(again.feed("middle_conv").trainable)
-    twin.load_weights(log.parent / "best.weights.h5")
-    phase = run(again)[1]
-    assert phase.best_epoch == 2
-    kept, logits = tail(again), again.results[1].details["temperature"]
-    for one, other in zip(kept[:-2], twin.get_weights()[:-2], strict=True):
-        np.testing.assert_array_equal(one, other)
-    for one, other in zip(kept[-2:], twin.get_weights()[-2:], strict=True):
-        np.testing.assert_allclose(one, other / logits, rtol=1e-6)
-
-
-def test_phases_that_ended_before_an_interruption_are_not_run_again(photos, tiny_base, tmp_path):
-    options = {"base": tiny_base, "size": 24, "refit": "on", "dense": "8", "head_epochs": 2, "fine_tune_epochs": 2}
-    options |= {"fine_tune_lr": 1e-3, "patience": "none"}
-    stopped = Interrupted(run=2)
-    with pytest.raises(KeyboardInterrupt):
-        run(trainer(photos, stopped, tmp_path, **options))
-    assert [name for name in stopped.tasks if name != "Features"] == ["Head", "Fine-tuning"] * 2
-    again, whole = (trainer(photos, Interrupted(run=0), state, **options) for state in (tmp_path, None))
-    phases = run(again)
-    assert [name for name in again.setup.progress.tasks if name != "Features"] == ["Fine-tuning"]
-    expected = run(whole)
-    for phase, other in zip(phases, expected, strict=True):
-        assert phase.validation == pytest.approx(other.validation, rel=1e-4)
-        assert (phase.epochs, phase.best_epoch) == (other.epochs, other.best_epoch)
-        assert len(phase.history) == len(other.history)
-    for one, other in zip(tail(again), tail(whole), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-4)

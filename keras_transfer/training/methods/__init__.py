@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from keras_transfer.training.methods import frozen, full, two_phase
+from keras_transfer.training.methods import frozen, full, scratch, two_phase
 from keras_transfer.training.phase import Phase
 from keras_transfer.training.trainer import Trainer
 
 METHODS: dict[str, Callable[[Trainer], Iterator[Phase]]] = {
-    method.NAME: method.phases for method in (two_phase, frozen, full)
+    method.NAME: method.phases for method in (two_phase, frozen, full, scratch)
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from keras_transfer.recipe.recipe import AUTO
+from keras_transfer.training import techniques
 from keras_transfer.training.methods import shared
 from keras_transfer.training.phase import ALL, Phase
 from keras_transfer.training.trainer import Trainer
@@ -17,4 +18,4 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
     if trainer.recipe.views == AUTO:
         trainer.choose(trainer.recipe.replace(views="fresh"))  # Nothing is frozen, so nothing can be stored.
     recipe = shared.completed(trainer, ALL)
-    yield Phase("full", ALL, shared.fine_tuning(recipe), recipe.views)
+    yield Phase("full", ALL, shared.fine_tuning(recipe), recipe.views, techniques=techniques.of(recipe))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from keras_transfer.data.examples import CLASSIFICATION
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.recipe import SOLVERS, Recipe
-from keras_transfer.training import head
+from keras_transfer.training import head, techniques
 from keras_transfer.training.phase import HEAD, Descend, Phase, Solve
 from keras_transfer.training.trainer import Trainer
 
@@ -25,7 +25,7 @@ def head_phase(trainer: Trainer, views: int = 1) -> Phase:
         images, classes = len(trainer.setup.train), len(trainer.setup.examples.classes)
         recipe = trainer.choose(rule.complete(recipe.replace(head_solver="adam"), images, classes))
     by = Descend(int(recipe.head_epochs), float(recipe.head_lr), patience=patience(recipe))
-    return Phase("head", HEAD, by, views)
+    return Phase("head", HEAD, by, views, techniques=techniques.of(recipe))
 
 
 def completed(trainer: Trainer, thaw: str) -> Recipe:

@@ -14,6 +14,7 @@ import numpy as np
 from keras_transfer.data.examples import CLASSIFICATION
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.recipe import AUTO
+from keras_transfer.training import techniques
 from keras_transfer.training.methods import shared
 from keras_transfer.training.phase import BEST_OR_BEFORE, Phase, Solve
 from keras_transfer.training.trainer import Trainer
@@ -37,7 +38,8 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
         setup.progress.say(
             f"{why}: {recipe.thaw} and all above is fine-tuned on {recipe.views} views of each image{mirrored}."
         )
-        yield Phase("fine-tune", recipe.thaw, shared.fine_tuning(recipe), recipe.views, keep=BEST_OR_BEFORE)
+        by, asked = shared.fine_tuning(recipe), techniques.of(recipe)
+        yield Phase("fine-tune", recipe.thaw, by, recipe.views, BEST_OR_BEFORE, asked)
     elif shared.stored_views(recipe) > views and isinstance(trainer.phases[-1].by, Solve):
         setup.progress.say(f"{why}; the head is fitted on {recipe.views} views of each image{mirrored}.")
         yield replace(shared.head_phase(trainer, shared.stored_views(recipe)), name="head, views")
@@ -54,5 +56,5 @@ def _situation(trainer: Trainer) -> rule.Situation:
     enlarged = setup.network.size / float(np.median(sides)) if len(sides) else 1.0
     base = setup.source.row
     gflops = base.gflops * (setup.network.size / base.size) ** 2 if setup.plan.device == "cpu" else 0.0
-    score, classes = scores[setup.objective.score], len(setup.examples.classes)
+    score, classes = scores[setup.task.score], len(setup.examples.classes)
     return rule.Situation(len(setup.train), classes, score, enlarged, gflops)

@@ -1,0 +1,96 @@
+"""Ctrl-C and SIGTERM: where they end the work, and what is said then."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+Handler = Callable[[int, "FrameType | None"], None]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_CLEAN_UP_SECONDS = 2.0
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal has ended the work.
+
+    Attributes:
+        exit_code: Of the process: 130 for Ctrl-C, 143 for SIGTERM.
+    """
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@contextmanager
+def raised(message: str) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM raise `Stopped` with a message in the block, where they can: in the main thread."""
+    last = -_CLEAN_UP_SECONDS
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal last
+        # While the block ends and cleans up after a signal, the next one must not keep it from that.
+        if time.monotonic() - last >= _CLEAN_UP_SECONDS:
+            last = time.monotonic()
+            raise Stopped(message, 128 + number)
+
+    with _handled(dict.fromkeys(_SIGNALS, stop)):
+        yield
+
+
+class Request:
+    """A signal that waits until the work may end."""
+
+    def __init__(self) -> None:
+        self._handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+        self._number: int | None = None
+
+    @property
+    def requested(self) -> bool:
+        """Whether there is one."""
+        return self._number is not None
+
+    def end_if_requested(self) -> None:
+        """End the work, as the signal would have, if there is one."""
+        if self._number is not None:
+            handler = self._handlers[signal.Signals(self._number)]
+            if callable(handler):
+                handler(self._number, None)
+
+    def wait(self, number: int, frame: FrameType | None) -> None:
+        """Take a signal; the second one ends the work at once."""
+        again, self._number = self.requested, number
+        if again:
+            self.end_if_requested()
+
+    def handlers(self) -> dict[signal.Signals, Handler]:
+        """Return what handles those signals that raise an exception."""
+        return {number: self.wait for number, handler in self._handlers.items() if callable(handler)}
+
+
+@contextmanager
+def deferred() -> Iterator[Request]:
+    """Let the first signal in the block wait until `end_if_requested` or the block's end; the second does not."""
+    request = Request()
+    with _handled(request.handlers()):
+        yield request
+        request.end_if_requested()
+
+
+@contextmanager
+def _handled(handlers: dict[signal.Signals, Handler]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # To which alone signals are delivered.
+        yield
+        return
+    before: dict[signal.Signals, Any] = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

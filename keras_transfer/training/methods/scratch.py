@@ -1,0 +1,31 @@
+"""No transfer: the base's architecture is trained from random weights, to compare with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from keras_transfer.network.precision import every_layer
+from keras_transfer.recipe.recipe import AUTO
+from keras_transfer.training import techniques
+from keras_transfer.training.methods import shared
+from keras_transfer.training.phase import ALL, Phase
+from keras_transfer.training.trainer import Trainer
+
+NAME = "scratch"
+_EPOCHS = 30
+_RATE = 3  # Times the learning rate that fine-tunes the base: nothing is to be kept.
+
+
+def phases(trainer: Trainer) -> Iterator[Phase]:
+    """Yield the one phase; BatchNormalization learns its statistics in it, for there are none of the source."""
+    asked = trainer.recipe
+    if asked.views == AUTO:
+        trainer.choose(asked.replace(views="fresh"))  # Nothing is frozen, so nothing can be stored.
+    recipe = shared.completed(trainer, ALL)
+    if asked.fine_tune_epochs == AUTO:
+        recipe = trainer.choose(recipe.replace(fine_tune_epochs=_EPOCHS))
+    if asked.fine_tune_lr == AUTO:
+        recipe = trainer.choose(recipe.replace(fine_tune_lr=_RATE * float(recipe.fine_tune_lr)))
+    for layer in every_layer(trainer.setup.network.base):
+        layer.trainable = True
+    yield Phase(NAME, ALL, shared.fine_tuning(recipe), recipe.views, techniques=techniques.of(recipe))

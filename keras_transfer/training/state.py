@@ -1,0 +1,192 @@
+"""The state of training on disk: an interrupted run goes on from it, and ends as if it had not been interrupted.
+
+Training is a row of parts: the phases, then those of the refit. A part that has ended leaves one file, a part that has
+begun its two newest states. Each file is a NumPy archive (`.npz`), which has a checksum of each array in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import shutil
+import time
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_transfer.compute.features import weights_digest
+from keras_transfer.support import files
+from keras_transfer.support.paths import writable_cache_folder
+from keras_transfer.support.progress import Progress
+from keras_transfer.support.version import __version__
+from keras_transfer.training.setup import Setup
+
+Arrays = Sequence[np.ndarray]
+Record = dict[str, Any]  # JSON values.
+Logs = dict[str, float]  # Losses and metrics of an epoch, as Keras names them.
+
+_STATES = 2  # Kept of a part that has begun: the older one serves where the newer one is damaged.
+_SAME_RESULTS = ("output", "keep", "cache_limit", "checkpoint_every")  # Fields of the recipe that change no result.
+
+
+@dataclass(frozen=True)
+class PhaseState:
+    """What a phase of gradient training needs to go on after a step.
+
+    Attributes:
+        epochs: Logs of the epochs that ended.
+        step: Batches of the next epoch that were trained on.
+        seconds: Of training so far.
+        variables: Of the model, its seed generators among them.
+        optimizer: The optimizer's variables.
+        metrics: The metrics' variables, where an epoch has begun.
+        best: Weights of the best epoch so far, where there is one.
+    """
+
+    epochs: list[Logs]
+    step: int
+    seconds: float
+    variables: Arrays
+    optimizer: Arrays
+    metrics: Arrays = field(default_factory=list)
+    best: Arrays = field(default_factory=list)
+
+
+class TrainingState:
+    """What a run keeps in a folder of its own.
+
+    Args:
+        folder: Of the run; None keeps nothing.
+        every: Steps between two states of a part that has begun, or minutes as `10m`.
+        progress: Hears of states that cannot be read or written.
+    """
+
+    def __init__(self, folder: Path | None, every: int | str, progress: Progress) -> None:
+        self.folder, self._every, self._progress = folder, every, progress
+        self._saved = time.monotonic()
+        self._failed = False
+        self._lock = None if folder is None else files.locked_folder(folder)
+
+    def ended(self, part: int) -> tuple[Record, dict[int, np.ndarray]] | None:
+        """Return what a part that ended before an interruption left: its record, and variables by number."""
+        saved = self._read(f"{part:02d}-ended.npz")
+        if saved is None:
+            return None
+        record, arrays = saved
+        return record, {int(name): array for name, array in arrays.items()}
+
+    def end(self, part: int, record: Record, variables: dict[int, np.ndarray]) -> None:
+        """Keep what a part leaves."""
+        self._write(f"{part:02d}-ended.npz", record, {str(number): array for number, array in variables.items()})
+
+    def begun(self, part: int) -> tuple[Record, PhaseState] | None:
+        """Return the newest state of a part that was interrupted."""
+        for file in reversed(self._states(part)):
+            saved = self._read(file.name)
+            if saved is not None:
+                record, arrays = saved
+                groups = {key: _listed(arrays, key) for key in ("variables", "optimizer", "metrics", "best")}
+                return record["more"], PhaseState(record["epochs"], record["step"], record["seconds"], **groups)
+        return None
+
+    def save(self, part: int, state: PhaseState, more: Record) -> None:
+        """Keep a state of a part that has begun, and `more` with it."""
+        record = {"epochs": state.epochs, "step": state.step, "seconds": state.seconds, "more": more}
+        groups = {key: getattr(state, key) for key in ("variables", "optimizer", "metrics", "best")}
+        arrays = {f"{key}/{number}": array for key, group in groups.items() for number, array in enumerate(group)}
+        self._write(f"{part:02d}-{len(state.epochs):05d}-{state.step:07d}.npz", record, arrays)
+        for file in self._states()[:-_STATES]:
+            file.unlink(missing_ok=True)
+        self._saved = time.monotonic()
+
+    def due(self, steps: int) -> bool:
+        """Say whether it is time for another state, so many steps after the last one."""
+        if isinstance(self._every, int):
+            return steps >= self._every
+        return time.monotonic() - self._saved >= 60 * float(self._every.removesuffix("m"))
+
+    def discard(self) -> None:
+        """Forget everything: the run has ended."""
+        if self.folder is not None and self._lock is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self._lock.release()
+
+    def _states(self, part: int | None = None) -> list[Path]:
+        """Return the files of states of parts that have begun, the oldest first."""
+        number = "*" if part is None else f"{part:02d}"
+        return [] if self.folder is None else sorted(self.folder.glob(f"{number}-*-*.npz"))
+
+    def _write(self, name: str, record: Record, arrays: dict[str, np.ndarray]) -> None:
+        if self.folder is None:
+            return
+        try:
+            with files.whole(self.folder / name) as staging, staging.open("wb") as stream:
+                text = np.frombuffer(json.dumps(record, default=float).encode(), "uint8")
+                np.savez(stream, **{"record": text, **arrays})  # type: ignore[arg-type]
+        except OSError as error:
+            if not self._failed:
+                self._progress.warn(
+                    f"The state of training cannot be written to {self.folder} ({error.strerror}): training goes on; "
+                    "after an interruption, --resume would go on from an older state."
+                )
+            self._failed = True
+
+    def _read(self, name: str) -> tuple[Record, dict[str, np.ndarray]] | None:
+        if self.folder is None or not (self.folder / name).exists():
+            return None
+        try:
+            with zipfile.ZipFile(self.folder / name) as archive:
+                if archive.testzip() is not None:
+                    raise zipfile.BadZipFile
+            with np.load(self.folder / name) as stored:
+                arrays = {key: stored[key] for key in stored.files}
+            return json.loads(arrays.pop("record").tobytes()), arrays
+        except Exception:  # Whatever the bytes of a damaged file lead to.
+            self._progress.warn(f"The state of training in {self.folder / name} is damaged; the one before is used.")
+            with contextlib.suppress(OSError):
+                (self.folder / name).unlink(missing_ok=True)
+            return None
+
+
+def folder_of(setup: Setup) -> Path:
+    """Return the folder of a run's state, named by all that its results depend on."""
+    recipe = {key: value for key, value in dataclasses.asdict(setup.recipe).items() if key not in _SAME_RESULTS}
+    examples = setup.examples
+    key = {
+        "recipe": recipe,
+        "classes": examples.classes,
+        "task": examples.task,
+        "base": [setup.source.key, weights_digest(setup.network.base)],
+        "plan": dataclasses.asdict(setup.plan),
+        "releases": [__version__, tf.__version__, keras.__version__],
+    }
+    digest = hashlib.blake2b(json.dumps(key, sort_keys=True).encode(), digest_size=16)
+    digest.update(b"".join(examples.digests))
+    for array in (examples.labels, examples.splits, examples.groups):
+        digest.update(b"" if array is None else np.ascontiguousarray(array))
+    return writable_cache_folder() / "states" / digest.hexdigest()
+
+
+def values(variables: Sequence[keras.Variable]) -> list[np.ndarray]:
+    """Return the values of variables."""
+    return [keras.ops.convert_to_numpy(variable) for variable in variables]
+
+
+def assign(variables: Sequence[keras.Variable], arrays: Arrays) -> None:
+    """Set variables to kept values; of types that NumPy does not know, as bfloat16, archives hold the bytes."""
+    for variable, array in zip(variables, arrays, strict=True):
+        dtype = keras.ops.convert_to_numpy(variable).dtype
+        variable.assign(array.view(dtype) if array.dtype.kind == "V" else array)
+
+
+def _listed(arrays: dict[str, np.ndarray], group: str) -> list[np.ndarray]:
+    names = [name for name in arrays if name.startswith(f"{group}/")]
+    return [arrays[f"{group}/{number}"] for number in range(len(names))]

@@ -1,0 +1,163 @@
+import errno
+import json
+import os
+import signal
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+
+from keras_transfer.support import stopping
+from keras_transfer.support.progress import Progress
+from keras_transfer.training import methods
+from keras_transfer.training.state import TrainingState, folder_of
+from tests.training.test_trainer import QUIET, trainer
+
+STEPS = 4  # Batches an epoch.
+COMMON = {"size": 24, "batch_size": 8, "seed": 1, "patience": "none", "engine": "tensorflow"}
+EVERYTHING = COMMON | {
+    "views": 2, "refit": "on", "dropout": 0.3, "dense": "8", "head_epochs": 2, "fine_tune_epochs": 3,
+    "fine_tune_lr": 3e-3, "ema": 0.7,
+}  # fmt: skip
+HEAD = COMMON | {"thaw": "none", "dropout": 0.3, "head_epochs": 3, "ema": 0.7}
+
+
+class Batches(Progress):
+    """Counts the batches that are trained on, and does something after some of them."""
+
+    def __init__(self, after=None, do=None):
+        super().__init__()
+        self.count, self.after, self.do = 0, after, do
+
+    @contextmanager
+    def task(self, name, total, unit="images"):
+        yield self.advance if name in ("Head", "Fine-tuning") else lambda images: None
+
+    def advance(self, images):
+        self.count += 1
+        if self.count == self.after:
+            self.do()
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def train(photos, base, options, state=None, every=1, progress=QUIET):
+    kept = None if state is None else TrainingState(state, every, progress)
+    one = trainer(photos, progress, kept, base=base, **options)
+    methods.run(one)
+    return one
+
+
+def left(one):
+    """What a run leaves, without how long it took."""
+    weights = [value for model in (one.setup.network.base, one.setup.network.head) for value in model.get_weights()]
+    results = [asdict(replace(result, seconds=0.0, images_per_second=0.0)) for result in one.results]
+    return [value.tobytes() for value in weights], json.dumps(results, default=float)
+
+
+@pytest.fixture(scope="module")
+def head(photos, deep_base):
+    """What the training of a head alone leaves."""
+    return left(train(photos, deep_base, HEAD))
+
+
+def test_a_run_that_is_interrupted_again_and_again_ends_as_if_it_had_not_been(photos, deep_base, tmp_path, capsys):
+    """Bit for bit, with dropout, stochastic depth, views, averaged weights, and everything trained once more."""
+    expected, total = left(train(photos, deep_base, EVERYTHING, progress=(counted := Batches()))), 0
+    assert [line.split()[0] for line in capsys.readouterr().err.splitlines() if " epoch " in line][-1] == "fine-tune"
+    for after, every in (
+        (3 * STEPS + 1, 2),  # In the second epoch of fine-tuning; a step is lost.
+        (2 * STEPS + 3, 1),  # In the refit of the head.
+        (2 * STEPS - 2 + STEPS + 2, 1),  # In the refit of the base.
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            train(photos, deep_base, EVERYTHING, tmp_path, every, progress := Batches(after, interrupt))
+        total += progress.count
+    resumed = train(photos, deep_base, EVERYTHING, tmp_path, progress=(progress := Batches()))
+    assert left(resumed) == expected
+    said = capsys.readouterr().err
+    assert said.count("where an interrupted run left off") == 3
+    assert said.count("fine-tune: had ended") == 2
+    assert counted.count < total + progress.count <= counted.count + 3
+
+
+def test_patience_goes_on_where_it_was_interrupted(photos, deep_base, tmp_path):
+    options = HEAD | {"head_epochs": 12, "head_lr": 3.0, "patience": 2, "ema": "none"}
+    expected = train(photos, deep_base, options)
+    ended = expected.results[0].epochs
+    assert 2 < ended < 12
+    with pytest.raises(KeyboardInterrupt):
+        train(photos, deep_base, options, tmp_path, 100, Batches((ended - 1) * STEPS + 1, interrupt))
+    assert left(train(photos, deep_base, options, tmp_path)) == left(expected)
+
+
+def test_damaged_states_are_passed_over(photos, deep_base, tmp_path, head, capsys):
+    train(photos, deep_base, HEAD, tmp_path, 1)
+    files = sorted(file.name for file in tmp_path.iterdir())
+    assert files == ["00-00002-0000003.npz", "00-00003-0000000.npz", "00-ended.npz"]
+    (tmp_path / files[2]).write_bytes((tmp_path / files[2]).read_bytes()[:100])
+    content = bytearray((tmp_path / files[1]).read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 1000] = bytes(1000)
+    (tmp_path / files[1]).write_bytes(content)
+    capsys.readouterr()
+    resumed = train(photos, deep_base, HEAD, tmp_path, 1, Batches())
+    assert left(resumed) == head
+    ended, newest, goes_on, *_ = capsys.readouterr().err.splitlines()
+    assert (files[2] in ended, "is damaged" in ended, files[1] in newest) == (True, True, True)
+    assert goes_on == "head: goes on after epoch 2 of 3, step 3, where an interrupted run left off."
+
+
+def test_a_full_disk_is_told_once_and_leaves_the_older_states(photos, deep_base, tmp_path, head, capsys, monkeypatch):
+    def full(stream, **arrays):
+        if progress.count > STEPS + 1:
+            stream.write(b"half of it")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(stream, **arrays)
+
+    write = np.savez
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(KeyboardInterrupt):
+        train(photos, deep_base, HEAD, tmp_path, 1, progress := Batches(2 * STEPS, interrupt))
+    (warning,) = [line for line in capsys.readouterr().err.splitlines() if "Warning" in line]
+    assert "No space left on device" in warning
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["00-00001-0000000.npz", "00-00001-0000001.npz"]
+    progress.count = -1000
+    assert left(train(photos, deep_base, HEAD, tmp_path)) == head
+
+
+def test_a_signal_ends_training_after_its_step(photos, deep_base, tmp_path, head):
+    progress = Batches(STEPS + 2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with stopping.raised("Stopped."), pytest.raises(stopping.Stopped) as stopped:
+        train(photos, deep_base, HEAD, tmp_path, 100, progress)
+    assert stopped.value.exit_code == 143
+    assert max(file.name for file in tmp_path.iterdir()) == "00-00001-0000002.npz"
+    progress = Batches()
+    assert left(train(photos, deep_base, HEAD, tmp_path, 100, progress)) == head
+    assert progress.count == 3 * STEPS - STEPS - 2
+
+
+def test_a_state_belongs_to_what_its_results_depend_on(photos, tiny_base, deep_base):
+    def folder(setup, **changes):
+        return folder_of(replace(setup, **changes))
+
+    setup = trainer(photos, base=tiny_base, size=24).setup
+    examples, recipe = setup.examples, setup.recipe
+    same = recipe.replace(output="elsewhere", keep=1, cache_limit=1, checkpoint_every=7)
+    assert folder(setup, recipe=same) == folder(setup)
+    labels, splits = examples.labels.copy(), examples.splits.copy()
+    labels[0], splits[0] = 1 - labels[0], (splits[0] + 1) % 3
+    others = [
+        folder(setup, recipe=recipe.replace(seed=5)),
+        folder(setup, examples=replace(examples, labels=labels)),
+        folder(setup, examples=replace(examples, splits=splits)),
+        folder(setup, examples=replace(examples, classes=("a", "b", "c"))),
+        folder(setup, digests=[b"0" * 16, *setup.digests[1:]]),
+        folder(trainer(photos, base=deep_base, size=24).setup, recipe=recipe),
+    ]
+    setup.network.base.get_layer("low_conv").set_weights(
+        [value + 1e-6 for value in setup.network.base.get_layer("low_conv").get_weights()]
+    )
+    assert len({folder_of(setup), *others, folder(setup, recipe=same)}) == 7
