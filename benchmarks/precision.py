@@ -53,7 +53,7 @@ def _accuracies(
     split = pool(examples, a_class, seed)
     objective = task_of(split)
     seen, test = np.flatnonzero(split.splits != SPLITS.index("test")), split.rows("test")
-    standard = linear.standardise(features[seen])
+    standard = linear.scale(features[seen])
     folds = penalty.folds(split.labels[seen], None, seed)
     head = standard.head(penalty.choose(objective, standard, objective.targets[seen], None, folds).solution)
 

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_transfer.tasks import linear
-from keras_transfer.tasks.linear import Solution, Standardised
+from keras_transfer.tasks.linear import Scaled, Solution
 from keras_transfer.tasks.task import Task
 
 
@@ -43,7 +43,7 @@ class Classification(Task):
 
     def solve(
         self,
-        embeddings: Standardised,
+        embeddings: Scaled,
         targets: np.ndarray,
         strength: float,
         weights: np.ndarray | None = None,

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_transfer.tasks import linear
-from keras_transfer.tasks.linear import Solution, Standardised
+from keras_transfer.tasks.linear import Scaled, Solution
 from keras_transfer.tasks.task import Task
 
 _SURE = 0.5  # A class is in the answer from this probability on.
@@ -44,7 +44,7 @@ class MultiLabel(Task):
 
     def solve(
         self,
-        embeddings: Standardised,
+        embeddings: Scaled,
         targets: np.ndarray,
         strength: float,
         weights: np.ndarray | None = None,

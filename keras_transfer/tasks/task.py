@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_transfer.tasks import linear
-from keras_transfer.tasks.linear import Solution, Standardised
+from keras_transfer.tasks.linear import Scaled, Solution
 
 _LOG_TEMPERATURE, _MOST_TEMPERATURE = 0.5, 10.0  # Deviation of what is believed of its logarithm, and its bound.
 
@@ -47,7 +47,7 @@ class Task(ABC):
     @abstractmethod
     def solve(
         self,
-        embeddings: Standardised,
+        embeddings: Scaled,
         targets: np.ndarray,
         strength: float,
         weights: np.ndarray | None = None,

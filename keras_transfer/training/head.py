@@ -75,9 +75,9 @@ def _held_out(setup: Setup, choice: Choice) -> tuple[float, dict[str, float]]:
     return calibrated(setup.task, choice.logits[held], setup.task.targets[setup.seen[held]])
 
 
-def _data(feed: Feed, indices: np.ndarray, method: str) -> tuple[linear.Standardised, np.ndarray, np.ndarray | None]:
+def _data(feed: Feed, indices: np.ndarray, method: str) -> tuple[linear.Scaled, np.ndarray, np.ndarray | None]:
     """Return embeddings of all views of some images, view after view, their targets, and their weights if any."""
     views = [feed.embeddings(indices, view) for view in range(feed.views)]
-    embeddings = linear.standardise(np.concatenate(views) if len(views) > 1 else views[0], method)
+    embeddings = linear.scale(np.concatenate(views) if len(views) > 1 else views[0], method)
     targets, *weights = (np.concatenate([table] * feed.views) for table in feed.setup.targets(indices))
     return embeddings, targets, weights[0] if weights else None

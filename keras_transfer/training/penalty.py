@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_transfer.tasks.linear import EXACT, ROUGH, Solution, Standardised, one_thread
+from keras_transfer.tasks.linear import EXACT, ROUGH, Scaled, Solution, one_thread
 from keras_transfer.tasks.task import Task
 
 FOLDS = 5
-# Inverses of the L2 penalty on standardised embeddings, in the order in which they are tried.
+# Inverses of the L2 penalty on scaled embeddings, in the order in which they are tried.
 _STRENGTHS = tuple(10.0**exponent for exponent in range(-3, 5))
 _STRONGER = tuple(10.0**exponent for exponent in range(-4, -8, -1))
 # Of the held-out loss: what a weaker penalty must gain for a still weaker one to be tried. Where classes are told apart
@@ -84,7 +84,7 @@ def _with_every_class(strata: np.ndarray) -> Callable[[Fold], Fold]:
 
 def choose(
     objective: Task,
-    embeddings: Standardised,
+    embeddings: Scaled,
     targets: np.ndarray,
     weights: np.ndarray | None,
     folds: list[Fold],

@@ -15,8 +15,8 @@ SEVERAL = (np.random.default_rng(2).random((40, 3)) > 0.6).astype("float32")
 
 
 def solved(objective, embeddings, strength, weights=None):
-    standard = linear.standardise(embeddings)
-    return standard.head(objective.solve(standard, objective.targets, strength, weights))
+    scaled = linear.scale(embeddings)
+    return scaled.head(objective.solve(scaled, objective.targets, strength, weights))
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,9 @@ def test_several_labels_are_solved_one_by_one():
     targets = np.stack([labels == 0, labels >= 1, np.ones(len(labels))], 1).astype("float32")
     head = solved(MultiLabel(targets), embeddings, 0.1)
     probabilities = 1 / (1 + np.exp(-head.logits(embeddings)))
-    standard = (embeddings - embeddings.mean(0)) / embeddings.std(0)
-    expected = LogisticRegression(C=0.1, max_iter=300).fit(standard, targets[:, 0]).predict_proba(standard)[:, 1]
+    deviation = embeddings.std(0)
+    scaled = (embeddings - embeddings.mean(0)) / np.sqrt(deviation * deviation.mean())
+    expected = LogisticRegression(C=0.1, max_iter=300).fit(scaled, targets[:, 0]).predict_proba(scaled)[:, 1]
     np.testing.assert_allclose(probabilities[:, 0], expected, atol=2e-3)
     np.testing.assert_allclose(probabilities[:, 2], (len(labels) + 0.5) / (len(labels) + 1), atol=1e-4)
 

@@ -13,7 +13,7 @@ def choice(objective, embeddings, groups=None, strata=None, views=1):
     strata = objective.targets.argmax(1) if strata is None else strata
     folds = penalty.folds(strata, groups, 0)
     targets = np.concatenate([objective.targets] * views)
-    return penalty.choose(objective, linear.standardise(embeddings), targets, None, folds, views)
+    return penalty.choose(objective, linear.scale(embeddings), targets, None, folds, views)
 
 
 def classification(labels):
@@ -25,11 +25,11 @@ def test_the_penalty_of_the_least_held_out_loss_is_chosen():
     chosen = choice(classification(labels), embeddings)
     assert chosen.strength == min(chosen.losses, key=chosen.losses.get)
     unseen, unseen_labels = blobs(3, each=200, width=40, seed=1)
-    standard = linear.standardise(embeddings)
+    scaled = linear.scale(embeddings)
     objective = classification(labels)
     losses = {}
     for strength in chosen.losses:
-        head = standard.head(objective.solve(standard, objective.targets, strength))
+        head = scaled.head(objective.solve(scaled, objective.targets, strength))
         losses[strength] = objective.judge(head.logits(unseen), np.eye(3)[unseen_labels])["loss"]
     assert losses[chosen.strength] < 1.2 * min(losses.values())
     assert len(losses) > 2
