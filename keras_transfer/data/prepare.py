@@ -24,7 +24,7 @@ from keras_transfer.support.progress import Progress
 
 _MOST_REJECTED = 0.1
 _TOLD = ("leak", "label-conflict", "imbalance", "crop", "dark-16-bit")  # Kinds of findings that a run warns of.
-_COMPARED = 20_000  # Images up to which a run looks for near duplicates in different splits: all pairs are compared.
+_COMPARED = 10_000  # Images up to which a run looks for near duplicates in different splits: all pairs are compared.
 
 
 @dataclass(frozen=True)
