@@ -44,7 +44,8 @@ def records(shard: Path) -> Iterator[tuple[int, bytes]]:
 def _reader(shard: str | Path) -> Any:
     import tensorflow as tf
 
-    # The only reader of TensorFlow that begins at any record: https://github.com/tensorflow/tensorflow, lib/io.
+    # TensorFlow 2.18 to 2.21 has no public reader that begins at any record, and no public CRC-32C: `tf.data` reads a
+    # file from its start. `tests/data/test_framing.py` says when this can go.
     from tensorflow.python.lib.io.tf_record import tf_record_random_reader
 
     try:

@@ -24,7 +24,7 @@ from keras_transfer.support.progress import Progress
 
 _MOST_REJECTED = 0.1
 _TOLD = ("leak", "label-conflict", "imbalance", "crop", "dark-16-bit")  # Kinds of findings that a run warns of.
-_COMPARED = 20_000  # Images up to which a run looks for near duplicates in different splits: all pairs are compared.
+_COMPARED = 10_000  # Images up to which a run looks for near duplicates in different splits: all pairs are compared.
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Prepared:
         for kind in _TOLD:
             of_kind = [one for one in found if one.kind == kind]
             if of_kind:
-                warnings.append(_warning(of_kind, self.examples, self.dealt))
+                warnings.append(_warning(of_kind, self.listed))
         return warnings
 
     def samples(self, most: int = 4) -> list[bytes]:
@@ -223,13 +223,15 @@ def _demand_classes(examples: Examples) -> None:
             raise UserError(f"{examples.source}: class {name!r} has no image{where} that can be decoded.")
 
 
-def _warning(found: Sequence[finding.Finding], examples: Examples, dealt: bool) -> str:
+def _warning(found: Sequence[finding.Finding], listed: Examples) -> str:
     """Return a line on the findings of one kind."""
     first = found[0]
     if first.kind not in ("leak", "label-conflict"):
         return f"{first.detail}."
-    names = " and ".join(examples.short(path) for path in first.paths[:2])
+    names = " and ".join(listed.short(path) for path in first.paths[:2])
     more = f", and {len(first.paths) - 2} more," if len(first.paths) > 2 else ""
-    advice = " (--group-duplicates does)" if first.kind == "leak" and dealt else ""
+    paths = set(first.paths)
+    given = {int(split) for path, split in zip(listed.paths, listed.splits, strict=True) if path in paths}
+    advice = " (--group-duplicates does)" if first.kind == "leak" and len(given) == 1 else ""
     rest = f" So are {len(found) - 1} more groups of pictures; `check` lists them." if len(found) > 1 else ""
     return f"{names}{more} are alike, {first.detail}{advice}.{rest}"

@@ -76,7 +76,11 @@ def test_near_duplicates_stay_on_one_side_where_asked(tmp_path):
     for path, split in zip(found.examples.paths, found.examples.splits, strict=True):
         assert sides.setdefault(path.rsplit("-", 1)[0], split) == split
     assert set(found.examples.splits) == {0, 1, 2}
+    assert not any("are alike" in warning for warning in found.warnings)
     plain = prepared(data)
+    (warning,) = [warning for warning in plain.warnings if "are alike" in warning]
+    assert warning.startswith("a/")
+    assert "keep them in one split (--group-duplicates does)." in warning
     apart = {}
     for path, split in zip(plain.examples.paths, plain.examples.splits, strict=True):
         apart.setdefault(path.rsplit("-", 1)[0], set()).add(split)

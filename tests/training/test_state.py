@@ -154,7 +154,7 @@ def test_a_state_belongs_to_what_its_results_depend_on(photos, tiny_base, deep_b
         folder(setup, examples=replace(examples, labels=labels)),
         folder(setup, examples=replace(examples, splits=splits)),
         folder(setup, examples=replace(examples, classes=("a", "b", "c"))),
-        folder(setup, digests=[b"0" * 16, *setup.digests[1:]]),
+        folder(setup, examples=replace(examples, digests=[b"0" * 16, *examples.digests[1:]])),
         folder(trainer(photos, base=deep_base, size=24).setup, recipe=recipe),
     ]
     setup.network.base.get_layer("low_conv").set_weights(

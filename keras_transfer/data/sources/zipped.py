@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from keras_transfer.data.contents import Zipped
-from keras_transfer.data.examples import Examples
+from keras_transfer.data.examples import Examples, listed
 from keras_transfer.data.sources import csv_table, folders, layout
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.data.sources.tree import of_names
@@ -44,7 +45,19 @@ def load(file: Path, source: str, recipe: Recipe, purpose: Purpose = Purpose.TRA
     if tables:
         return csv_table.load_parts(tables, source, file, recipe, purpose, contents)
     named = [name for name in tree.root.all_files() if name.lower().endswith((".csv", ".tsv"))]
-    if len(named) == 1 and not layout.has_classes(tree.root):
-        examples = csv_table.load(Path(named[0]), source, recipe, purpose, contents)
-        return examples.explained(f"Labels are in {os.path.relpath(named[0], file)}. {examples.understood}")
+    if named and not layout.has_classes(tree.root):
+        return _by_table(named, source, file, recipe, purpose, contents)
     return folders.from_tree(tree, source, file, contents, purpose)
+
+
+def _by_table(
+    tables: Sequence[str], source: str, file: Path, recipe: Recipe, purpose: Purpose, contents: Zipped
+) -> Examples:
+    names = [os.path.relpath(table, file) for table in tables]
+    if len(names) > 1:
+        raise UserError(
+            f"{source}: there are no class folders in it, and {len(names)} tables: {listed(names)}. "
+            "Unpack it, and give the table that is meant."
+        )
+    examples = csv_table.load(Path(tables[0]), source, recipe, purpose, contents)
+    return examples.explained(f"Labels are in {names[0]}. {examples.understood}")

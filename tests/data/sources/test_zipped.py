@@ -167,3 +167,12 @@ def test_tables_of_splits_in_an_archive_are_read_as_beside_folders(tmp_path):
 def test_class_folders_count_where_a_table_lies_beside_them(tmp_path):
     archive = pack(tmp_path / "data.zip", write_photos(tmp_path / "data", 2), extra=[("notes.csv", "a,b\n1,2\n")])
     assert sources.load(archive).classes == ("blue", "green", "red")
+
+
+def test_of_two_tables_in_an_archive_none_is_guessed(tmp_path):
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w") as writer:
+        for name in ("a.csv", "b.csv"):
+            writer.writestr(name, "path,label\n0.jpg,x\n1.jpg,y\n")
+    with pytest.raises(UserError, match=r"no class folders in it, and 2 tables: a\.csv, b\.csv\. Unpack it"):
+        sources.load(str(archive))

@@ -116,6 +116,7 @@ def test_a_run_says_what_the_check_finds(seeded, tmp_path):
     }
     told = "\n".join(prepared.warnings)
     assert "are alike, in train and test" in told or "are alike, in validation and test" in told
+    assert "--group-duplicates" not in told  # The test split is given.
     for kind in ("label-conflict", "imbalance", "dark-16-bit", "crop"):
         # Of the picture that was left out, a share may be lacking: 83% and 82% are the same.
         details = [one.detail.partition("%")[0][:40] for one in findings.warnings if one.kind == kind]
