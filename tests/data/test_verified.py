@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transfer.data import audit, sources, verified
+from keras_transfer.data import sources, verified
 from keras_transfer.data.augment import View
 from keras_transfer.data.contents import Files
 from keras_transfer.data.decoding.decode import Decoder
+from keras_transfer.data.inspection import inspector
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 from tests.conftest import draw, write_photos
@@ -22,7 +23,8 @@ def listed(tmp_path):
     with (folder / "red" / "01.png").open("ab") as stream:
         stream.write(b"\0")
     examples = sources.load(str(folder))
-    return list(examples.paths), audit.digests(examples, Progress(quiet=True))
+    examples, _ = inspector.with_digests(examples, Progress(quiet=True))
+    return list(examples.paths), list(examples.digests)
 
 
 def pixels(paths, digests, view=None, batch_size=4):
