@@ -118,10 +118,7 @@ def features(photos: str | None, output: str, as_json: bool, quiet: bool, debug:
 @json_option
 @debug_option
 def cache(clear: bool, as_json: bool, debug: bool) -> None:
-    """Show or clear the stored activations, and what interrupted runs left.
-
-    The environment variable KERAS_TRANSFER_CACHE moves their folder.
-    """
+    """Show or clear stored activations, and what interrupted runs left; KERAS_TRANSFER_CACHE moves their folder."""
     from keras_transfer.compute import store
     from keras_transfer.support import files
 
