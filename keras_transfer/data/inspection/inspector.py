@@ -153,7 +153,7 @@ def reason(content: bytes, max_pixels: int) -> str:
     if formats.image_format(content[: formats.HEAD]) == "WebP" and not DECODABLE:
         return (
             f"is a WebP image, which TensorFlow {tf.__version__} cannot decode; update it to "
-            f"{formats.WEBP_RELEASE}, or {formats.CONVERT}"
+            f"{formats.WEBP_RELEASE} or newer, or {formats.CONVERT}"
         )
     size = announced_size(content)
     if size is not None and size[0] * size[1] > max_pixels:
