@@ -228,7 +228,8 @@ class Trainer:
 
     def _run(self, phase: Phase, feed: Feed, indices: np.ndarray) -> PhaseResult:
         setup, embedding = self.setup, phase.trains == HEAD
-        model = setup.network.head if embedding else feed.trainable
+        # A head that was compiled itself would be saved with its optimizer.
+        model = keras.Model(setup.network.head.input, setup.network.head.output) if embedding else feed.trainable
         changing = {id(variable) for variable in model.variables}
         self._trained |= {number for number, variable in enumerate(self._variables) if id(variable) in changing}
         if isinstance(phase.by, Solve):
