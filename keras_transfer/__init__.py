@@ -21,15 +21,14 @@ from keras_transfer.support.progress import Progress
 from keras_transfer.support.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from keras_transfer.api import evaluate, export, features, fit, load, load_recipe, models
+    from keras_transfer.api import check, evaluate, export, features, fit, load, load_recipe, models
     from keras_transfer.run import Result
-    from keras_transfer.studies.check.check import check
     from keras_transfer.studies.check.report import Findings
     from keras_transfer.versions.predictions import Prediction
     from keras_transfer.versions.saved import SavedClassifier
 
 _HOMES = {
-    "check": "studies.check.check",
+    "check": "api",
     "Findings": "studies.check.report",
     "Result": "run",
     "features": "api",

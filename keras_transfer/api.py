@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_transfer import run
+from keras_transfer.network.bases import check_base
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.run import Result
 from keras_transfer.support.errors import UsageError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from keras_transfer.exports.convert import Exported
+    from keras_transfer.studies.check.report import Findings
     from keras_transfer.versions.folders import Version
     from keras_transfer.versions.saved import SavedClassifier
 
@@ -56,6 +58,35 @@ def evaluate(model: str | Path, data: str | Path | None = None, progress: Progre
         UserError: there is no such model, training saw all the images, or a class is unknown to the model.
     """
     return load(model).evaluate(None if data is None else os.fspath(data), progress)
+
+
+def check(
+    recipe: Recipe | str | Path,
+    labels: bool | None = None,
+    html: str | Path | None = None,
+    progress: Progress | None = None,
+    convert_to: str | Path | None = None,
+    **options: Any,
+) -> Findings:
+    """Look a data set over before training on it.
+
+        kt.check("photos/", html="check.html", base="mobilenetv2")
+
+    Args:
+        recipe: Gives data, task and limits, and with `labels` the base, its weights and size; or the data alone.
+        labels: Look for suspicious labels too, with the features of the base; by default, if `base` is given here.
+        html: Where to write a page with thumbnails; it appears whole or not at all.
+        progress: What to tell meanwhile; by default, a terminal.
+        convert_to: A new folder for copies of the images in formats that TensorFlow does not decode.
+        options: Fields of `Recipe`; of a recipe that is given, those to change.
+
+    Raises:
+        UsageError: there is something in the folder for copies.
+        UserError: there is nothing to check, or the page or the copies cannot be written.
+    """
+    from keras_transfer.studies.check.check import check as look
+
+    return look(_recipe(recipe, options), "base" in options if labels is None else labels, html, progress, convert_to)
 
 
 def export(
@@ -152,9 +183,9 @@ def load_recipe(source: str | Path) -> Recipe:
 
 def _recipe(recipe: Recipe | str | Path | None, options: dict[str, Any]) -> Recipe:
     if isinstance(recipe, Recipe):
-        return recipe.replace(**options) if options else recipe
+        return check_base(recipe.replace(**options) if options else recipe)
     if recipe is not None:
         if "data" in options:
             raise UsageError(f"The data is given twice: as {recipe!r} and as data={options['data']!r}.")
         options = {**options, "data": os.fspath(recipe)}
-    return Recipe(**options)
+    return check_base(Recipe(**options))

@@ -47,6 +47,21 @@ def test_fit_refuses_what_the_command_line_refuses(asked):
     assert not asked
 
 
+def test_a_wrong_base_or_block_is_told_before_data_is_read(asked):
+    for wrong in (lambda: kt.fit("/none", base="resnet18"), lambda: kt.features("/none", base="resnet18")):
+        with pytest.raises(kt.UsageError, match="Did you mean 'resnet50'"):
+            wrong()
+    with pytest.raises(kt.UsageError, match="no block 'blok5'"):
+        kt.fit("/none", thaw="blok5")
+
+
+def test_check_takes_data_and_options():
+    with pytest.raises(kt.UsageError, match="there is no '/none'"):
+        kt.check("/none")
+    with pytest.raises(kt.UsageError, match="Did you mean 'resnet50'"):
+        kt.check(kt.Recipe(data="/none"), base="resnet18")
+
+
 def test_result_is_shown_in_one_line(asked):
     result = kt.fit("photos/")
     assert repr(result) == f"<Result {Path('saved_models/photos/1')}: vgg16, accuracy 0.900 on 30 test images>"

@@ -14,6 +14,7 @@ from keras_transfer.commands import data, modelling, serving  # noqa: F401 (they
 from keras_transfer.commands.group import cli
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.program import program, start_command_line
+from keras_transfer.support.terminal import printable
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -44,5 +45,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fail(text: str, code: int) -> None:
-    click.echo(f"Error: {text}", err=True)
+    click.echo("\n".join(map(printable, f"Error: {text}".split("\n"))), err=True)
     sys.exit(code)

@@ -6,17 +6,15 @@ import os
 import shutil
 import sys
 import textwrap
-import unicodedata
 from collections.abc import Collection, Sequence
+
+from keras_transfer.support.terminal import printable
 
 NARROW = 80  # Columns of a usual terminal.
 _NARROWEST = 60  # Columns below which nothing is laid out.
 UNLIMITED = sys.maxsize  # Width of a file or a pipe: nothing is shortened there.
 _PROSE = 110  # Columns beyond which lines of text are hard to read.
 _LEAST = 8  # Columns of a shortened cell.
-
-# What embeds or overrides a direction of writing: https://www.unicode.org/reports/tr9/.
-_TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
 def width() -> int:
@@ -31,7 +29,7 @@ def wrapped(text: str, width: int, indent: str = "") -> str:
     lines = textwrap.wrap(
         text, min(width, _PROSE), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def shortened(text: str, width: int) -> str:
@@ -40,15 +38,6 @@ def shortened(text: str, width: int) -> str:
         return text
     head = (width - 3) // 3
     return f"{text[:head]}...{text[len(text) - (width - 3 - head) :]}"
-
-
-def printable(text: str) -> str:
-    """Return text with `?` for what would move a terminal's cursor, change its colours or turn its lines round."""
-    return "".join("?" if _moves_cursor(letter) else letter for letter in text)
-
-
-def _moves_cursor(letter: str) -> bool:
-    return unicodedata.category(letter) in ("Cc", "Zl", "Zp") or unicodedata.bidirectional(letter) in _TURNS
 
 
 def aligned(

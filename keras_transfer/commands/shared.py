@@ -114,14 +114,10 @@ def recipe_of(options: dict[str, Any], start: Recipe | None = None) -> Recipe:
         options: Of fields; None, and False for a flag, where they were not given.
         start: What the options change; None for the defaults.
     """
-    from keras_transfer.network.bases import row_of
+    from keras_transfer.network.bases import check_base
 
     given = {name: value for name, value in options.items() if value is not None and value is not False}
-    recipe = start.replace(**given) if start else Recipe(**given)
-    row = row_of(recipe.base)
-    if row is not None:
-        row.thawed(recipe.thaw)
-    return recipe
+    return check_base(start.replace(**given) if start else Recipe(**given))
 
 
 def training_counts(version: Path) -> dict[str, int]:

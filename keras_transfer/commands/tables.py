@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_transfer.commands.cautions import cautions
 from keras_transfer.commands.choices import choices
-from keras_transfer.commands.layout import NARROW, aligned, printable, wrapped
+from keras_transfer.commands.layout import NARROW, aligned, wrapped
 from keras_transfer.evaluation import per_class
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.paths import shown
@@ -150,11 +150,7 @@ def predictions(records: Sequence[dict[str, Any]], metrics: dict[str, Any], widt
                 rows.append((record["path"], "-", "-"))
             else:
                 rows.append((record["path"], record["label"] or "(none)", f"{record['confidence']:.3f}"))
-    faults = [
-        wrapped(printable(f"{record['path']}: {record['error']}"), width, "  ")
-        for record in records
-        if record.get("error")
-    ]
+    faults = [wrapped(f"{record['path']}: {record['error']}", width, "  ") for record in records if record.get("error")]
     return "\n".join([*aligned(rows, width, (0, 1)), *[""] * bool(faults), *faults, *_warnings(metrics)])
 
 
@@ -166,8 +162,8 @@ def check(found: Findings, width: int = NARROW) -> str:
     from keras_transfer.data.inspection.findings import KINDS, UNREADABLE
 
     splits = list(found.splits)
-    lines = [f"{found.source}: {found.files:,} images, {len(found.rejected):,} cannot be used"]
-    lines += [found.understood] * bool(found.understood)
+    lines = [wrapped(f"{found.source}: {found.files:,} images, {len(found.rejected):,} cannot be used", width)]
+    lines += [wrapped(found.understood, width)] * bool(found.understood)
     if found.classes:
         rows = [("class", "images", *splits)]
         rows += [

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError, nearest
 from keras_transfer.support.program import program
 
@@ -127,6 +128,18 @@ def find(name: str) -> Base:
     if key not in TABLE:
         raise UsageError(f"--base: there is no base {name!r}.{nearest(key, TABLE)} See: {program()} bases.")
     return TABLE[key]
+
+
+def check_base(recipe: Recipe) -> Recipe:
+    """Return a recipe whose base and block are known, or are those of a file.
+
+    Raises:
+        UsageError: naming the nearest base or block.
+    """
+    row = row_of(recipe.base)
+    if row is not None:
+        row.thawed(recipe.thaw)
+    return recipe
 
 
 def row_of(base: str) -> Base | None:

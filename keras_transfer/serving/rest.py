@@ -93,8 +93,7 @@ def _json_object(body: bytes) -> dict[str, Any]:
     try:
         call = json.loads(body)
     except (ValueError, RecursionError) as error:
-        hint = f". Send {_FORM}" if body[:2] == b"--" else ""  # A form with files, as browsers send it.
-        raise BadRequest(f"JSON Parse error: {str(error)[:120]}{hint}") from error
+        raise BadRequest(f"JSON Parse error: {str(error)[:120]}. Send {_FORM}") from error
     if not isinstance(call, dict):
         raise BadRequest("JSON value is not an object")
     return call

@@ -20,6 +20,8 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 def import_tensorflow() -> None:
     """Import TensorFlow and Keras without what C++ writes meanwhile, unless TF_CPP_MIN_LOG_LEVEL is set otherwise."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if _silent():
+        without_retracing_warnings()
     if "tensorflow" in sys.modules or not _silent():
         import tensorflow
 
@@ -30,6 +32,15 @@ def import_tensorflow() -> None:
 
         tensorflow.config.list_physical_devices()
         keras.backend.backend()
+
+
+def without_retracing_warnings() -> None:
+    """Keep TensorFlow from warning that functions are traced anew: each run and fold has a network of its own."""
+    logging.getLogger("tensorflow").addFilter(_of_use)
+
+
+def _of_use(record: logging.LogRecord) -> bool:
+    return "triggered tf.function retracing" not in record.getMessage()
 
 
 def _silent() -> bool:
@@ -45,7 +56,7 @@ def _without_standard_error() -> Iterator[None]:
         os.dup2(said.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:  # Ctrl-C is no reason to tell what C++ said.
             said.seek(0)
             os.write(saved, said.read())
             raise

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from keras_transfer.support.program import worded
+from keras_transfer.support.terminal import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -83,7 +84,7 @@ class Progress:
         """Write one line for a person, above the bar if there is one, unless quiet."""
         if self.quiet:
             return
-        text = worded(text)
+        text = _safe(text)
         if self._console is not None:
             self._console.print(text, markup=False, highlight=False)
         else:
@@ -91,7 +92,7 @@ class Progress:
 
     def warn(self, text: str) -> None:
         """Write a warning, always: it changes what the results mean."""
-        print(f"Warning: {worded(text)}", file=sys.stderr, flush=True)
+        print(f"Warning: {_safe(text)}", file=sys.stderr, flush=True)
 
     @contextmanager
     def optional(self, what: str, without: str = "the version appears without it") -> Iterator[None]:
@@ -120,6 +121,10 @@ class Progress:
                 yield bar
         finally:
             self._console = outer
+
+
+def _safe(text: str) -> str:
+    return "\n".join(map(printable, worded(text).split("\n")))
 
 
 def _console() -> Console:

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from keras_transfer.commands import listings
+from keras_transfer.network import imagenet
 from keras_transfer.network.bases import bases
 from keras_transfer.support.files import Leftover
 from keras_transfer.versions.folders import Version
@@ -45,3 +46,17 @@ def test_cache_lists_what_interrupted_runs_left():
     assert "saved_models/a/.writing-1  3.0" in text
     assert "cache --clear deletes them too" in text
     assert "left by" not in listings.cache(records, [])
+
+
+def test_the_listing_fits_the_terminal_and_uses_its_room(monkeypatch, tmp_path):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    file = imagenet.file("vgg16", 224)
+    file.parent.mkdir()
+    file.touch()
+    narrow, wide = (listings.bases(bases(), width).splitlines() for width in (80, 160))
+    assert max(map(len, narrow)) <= 80 < max(map(len, wide)) <= 160
+    assert "blocks" not in narrow[0]
+    assert "blocks" in wide[0]
+    assert sum("start here" in line for line in narrow) == 3
+    assert [line.split()[0] for line in narrow if "yes" in line] == ["vgg16"]
+    assert next(line for line in narrow if line.startswith("vgg16")).split()[1:4] == ["71.3%", "59", "224"]

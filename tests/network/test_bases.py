@@ -5,7 +5,6 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transfer.commands import tables
 from keras_transfer.network import imagenet, weights
 from keras_transfer.network.bases import TABLE, bases, find
 from keras_transfer.network.cut import cut_tensors
@@ -87,20 +86,6 @@ def test_three_bases_are_marked_to_start_with_one_a_use():
     marked = [base for base in bases() if base.start_here]
     assert [base.use for base in marked] == list(dict.fromkeys(base.use for base in bases()))
     assert len(marked) == 3
-
-
-def test_the_listing_fits_the_terminal_and_uses_its_room(monkeypatch, tmp_path):
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    file = imagenet.file("vgg16", 224)
-    file.parent.mkdir()
-    file.touch()
-    narrow, wide = (tables.bases(bases(), width).splitlines() for width in (80, 160))
-    assert max(map(len, narrow)) <= 80 < max(map(len, wide)) <= 160
-    assert "blocks" not in narrow[0]
-    assert "blocks" in wide[0]
-    assert sum("start here" in line for line in narrow) == 3
-    assert [line.split()[0] for line in narrow if "yes" in line] == ["vgg16"]
-    assert next(line for line in narrow if line.startswith("vgg16")).split()[1:4] == ["71.3%", "59", "224"]
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,12 @@ def test_what_is_no_call_is_refused(body):
         rest.parse(body, 24)
 
 
+@pytest.mark.parametrize("body", [b"--boundary\r\nContent-Disposition: form-data", b"image=abc", b""])
+def test_what_is_no_json_is_told_the_form_of_a_call(body):
+    with pytest.raises(rest.BadRequest, match=r"Send .*instances.*b64"):
+        rest.parse(body, 24)
+
+
 def test_answers_in_both_forms():
     outputs = {"label": np.array([b"a", b"b"], object), "probabilities": np.array([[0.5, 0.5], [np.nan, 1]], "float32")}
     rows = json.loads(rest.answer(rest.Request("serving_default", [], False), outputs))["predictions"]

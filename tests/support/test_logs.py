@@ -1,0 +1,29 @@
+import logging
+import os
+
+import pytest
+
+from keras_transfer.support import logs
+
+
+def test_several_runs_in_a_process_do_not_warn_of_retracing(caplog, monkeypatch):
+    logger = logging.getLogger("tensorflow")
+    monkeypatch.setattr(logger, "filters", [])
+    monkeypatch.setattr(logger, "propagate", True)
+    logs.without_retracing_warnings()
+    logger.warning("5 out of the last 9 calls to <function> triggered tf.function retracing. Tracing is expensive.")
+    logger.warning("something else")
+    assert [record.getMessage() for record in caplog.records] == ["something else"]
+
+
+def _fail_in_c_code(error):
+    with logs._without_standard_error():
+        os.write(2, b"said by C++")
+        raise error
+
+
+@pytest.mark.parametrize(("error", "told"), [(RuntimeError, True), (KeyboardInterrupt, False)])
+def test_what_c_code_said_is_told_where_it_failed_but_not_on_interruption(error, told, capfd):
+    with pytest.raises(error):
+        _fail_in_c_code(error)
+    assert ("said by C++" in capfd.readouterr().err) is told

@@ -1,0 +1,24 @@
+import pytest
+
+from keras_transfer.commands import layout
+from keras_transfer.support.progress import Progress
+from keras_transfer.support.terminal import printable
+
+
+@pytest.mark.parametrize("text", ["\x1b[31mred", "a\rb", "a\u202eb", "a\u2028b", "a\x9bb"])
+def test_what_moves_the_cursor_or_turns_lines_round_is_not_shown(text):
+    assert "?" in printable(text)
+    assert len(printable(text)) == len(text)
+
+
+@pytest.mark.parametrize("text", ["Löwe", "写真", "a\u0301", "\u05d0\u05d1", "naïve, “quoted”"])
+def test_names_in_any_script_are_shown_as_they_are(text):
+    assert printable(text) == text
+
+
+def test_lines_and_warnings_show_no_escape_codes_of_class_names(capsys):
+    Progress().say("2 classes: \x1b[2Jcat, dog.")
+    Progress().warn("first\nsecond \x1b[2J")
+    assert capsys.readouterr().err == "2 classes: ?[2Jcat, dog.\nWarning: first\nsecond ?[2J\n"
+    assert layout.wrapped("Fewer than 5 training images of \x1b[2Jcat: add some.", 80).startswith("Fewer than 5")
+    assert "\x1b" not in layout.wrapped("\x1b[2Jcat", 80)
