@@ -60,6 +60,7 @@ def test_a_policy_of_the_callers_own_is_left_alone(photos, tiny_base, tmp_path):
     assert not list((cache_folder() / "states").iterdir()), "what was kept for --resume is deleted at the end"
 
 
+@pytest.mark.once
 def test_random_weights_are_named(photos, tmp_path):
     recipe = kt.Recipe(base="mobilenet", weights="random", data=str(photos), size=32, output=str(tmp_path), thaw="none")
     assert kt.fit(recipe, QUIET).metrics["weights"] == "random"
@@ -110,6 +111,7 @@ def test_outputs_are_named_after_data_and_base():
     assert str(run.output_folder(kt.Recipe(output="x/y"))) == "x/y"
 
 
+@pytest.mark.once
 def test_real_weights_beat_chance_and_random_weights_on_real_photos(shared_data, tmp_path):
     (weights,) = (shared_data / "weights").glob("mobilenet*.h5")
     accuracies = []
@@ -139,6 +141,7 @@ def test_a_png_that_only_tensorflow_opens_does_not_cost_the_run(tiny_base, tmp_p
     assert "failed" not in capsys.readouterr().err
 
 
+@pytest.mark.once
 def test_what_fails_after_training_does_not_cost_the_network(tiny_base, tmp_path, capsys, monkeypatch):
     from keras_transfer.training import transfer
     from keras_transfer.versions import card

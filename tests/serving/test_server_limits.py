@@ -30,6 +30,7 @@ pytest.importorskip("prometheus_client")
 
 from keras_transfer.serving import batching, listen, newest_version
 
+pytestmark = pytest.mark.once  # Of sockets and folders, whatever the versions of TensorFlow and Keras.
 PREDICT = "/v1/models/colours:predict"
 
 

@@ -110,6 +110,7 @@ def test_damaged_states_are_passed_over(photos, deep_base, tmp_path, head, capsy
     assert goes_on == "head: goes on after epoch 2 of 3, step 3, where an interrupted run left off."
 
 
+@pytest.mark.once
 def test_a_full_disk_is_told_once_and_leaves_the_older_states(photos, deep_base, tmp_path, head, capsys, monkeypatch):
     def full(stream, **arrays):
         if progress.count > STEPS + 1:

@@ -139,6 +139,7 @@ def test_both_ends_of_phase_two_are_judged_in_float32(photos, tiny_base):
     assert abs(trained - tuned.details["before"]["loss"]) > 1e-6 * trained
 
 
+@pytest.mark.once
 def test_a_second_run_computes_nothing_anew(photos, tiny_base, fresh_cache):
     first, second = (
         trainer(photos, base=tiny_base, size=24),
@@ -153,6 +154,7 @@ def test_a_second_run_computes_nothing_anew(photos, tiny_base, fresh_cache):
     assert other.computed == len(other.setup.seen)
 
 
+@pytest.mark.once
 def test_activations_of_another_decoder_are_not_used(photos, tiny_base, fresh_cache, monkeypatch):
     trainer(photos, base=tiny_base, size=24).feed("middle_conv")
     monkeypatch.setattr(features, "REVISION", features.REVISION + 1)
@@ -161,6 +163,7 @@ def test_activations_of_another_decoder_are_not_used(photos, tiny_base, fresh_ca
     assert later.computed == len(later.setup.seen)
 
 
+@pytest.mark.once
 def test_views_are_stored_and_repeat(photos, tiny_base, fresh_cache):
     one = trainer(photos, base=tiny_base, size=24, views=3)
     feed = one.feed("middle_conv", 3)
@@ -173,6 +176,7 @@ def test_views_are_stored_and_repeat(photos, tiny_base, fresh_cache):
     assert again.computed == 0
 
 
+@pytest.mark.once
 def test_an_image_more_is_one_more_to_compute_of_each_view(tmp_path, tiny_base, fresh_cache):
     data, view, computed = write_photos(tmp_path / "data", 7), View(1, 0, True), []
     for _ in range(2):
@@ -186,6 +190,7 @@ def test_an_image_more_is_one_more_to_compute_of_each_view(tmp_path, tiny_base, 
     np.testing.assert_array_equal(before, after)
 
 
+@pytest.mark.once
 def test_what_a_trained_base_computes_is_not_stored_as_that_of_the_pretrained(photos, tiny_base, fresh_cache):
     trainer(photos, base=tiny_base, size=24).feed("middle_conv")
     trained = trainer(photos, base=tiny_base, size=24, fine_tune_epochs=1, fine_tune_lr=0.01)
@@ -200,6 +205,7 @@ def test_what_a_trained_base_computes_is_not_stored_as_that_of_the_pretrained(ph
     np.testing.assert_allclose(actual, feed.cut.frozen(pixels)[-1], atol=1e-4)
 
 
+@pytest.mark.once
 def test_damage_is_said_in_one_line_and_computed_anew(photos, tiny_base, fresh_cache, capsys):
     first = trainer(photos, base=tiny_base, size=24)
     (plain,) = first.feed("middle_conv").sets
@@ -215,6 +221,7 @@ def test_damage_is_said_in_one_line_and_computed_anew(photos, tiny_base, fresh_c
     np.testing.assert_allclose(plain.read(digests, [0])[0], before, atol=1e-5)
 
 
+@pytest.mark.once
 def test_clearing_the_cache_while_a_run_trains_does_no_harm(photos, tiny_base, fresh_cache):
     one = trainer(photos, base=tiny_base, size=24, fine_tune_epochs=1)
     feed = one.feed("middle_conv")
@@ -224,6 +231,7 @@ def test_clearing_the_cache_while_a_run_trains_does_no_harm(photos, tiny_base, f
     assert one.computed == len(one.setup.seen), "what was open is still read"
 
 
+@pytest.mark.once
 def test_only_a_run_that_writes_makes_room(photos, tiny_base, fresh_cache):
     first = trainer(photos, base=tiny_base, size=24)
     first.feed("middle_conv")
@@ -235,6 +243,7 @@ def test_only_a_run_that_writes_makes_room(photos, tiny_base, fresh_cache):
     assert {record["key"]["base"] for record in store.contents()} != {"another", first.setup.source.row.name}
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("thaw", "goes_on"), [("middle_conv", True), ("none", False)])
 def test_a_full_disk_is_said_and_where_possible_got_around(
     photos, tiny_base, fresh_cache, monkeypatch, capsys, thaw, goes_on
@@ -287,6 +296,7 @@ def test_a_trained_head_stops_early_and_keeps_its_best_epoch(photos, tiny_base):
     assert phase.validation["loss"] == pytest.approx(min(losses))
 
 
+@pytest.mark.once
 def test_without_room_the_frozen_part_runs_in_each_epoch_and_says_so(photos, tiny_base, fresh_cache, capsys):
     one = trainer(photos, Progress(), base=tiny_base, size=24, cache_limit=0.00005, fine_tune_epochs=1)
     run(one)
@@ -345,6 +355,7 @@ def test_a_refit_runs_the_schedule_that_was_chosen(photos, tiny_base):
     assert schedule.decay_steps + schedule.warmup_steps == 4 * steps
 
 
+@pytest.mark.once
 def test_a_refit_that_lost_is_dropped(photos, tiny_base, monkeypatch):
     one = trainer(photos, base=tiny_base, refit="on", **TUNED)
     real, calls = loop.train, []
