@@ -65,7 +65,11 @@ def train(
     progress: Progress,
     checkpoint: Checkpoint | None = None,
 ) -> PhaseResult:
-    """Train a model of logits and leave it with the weights of its best epoch, by validation loss.
+    """Train a model of logits and leave it with the weights of its last epoch, where patience may end training with
+    those of its best one, by validation loss.
+
+    Without patience, training ends where the learning rate has fallen to zero. The epoch that is best on few validation
+    images is that by luck: over 28 draws of photos, the last one was better on test images, by 0.8 ± 0.8 points.
 
     Args:
         phase: How; trained by gradient.
@@ -122,7 +126,7 @@ def train(
     history = [{"phase": phase.name, "epoch": epoch, **_row(logs, task)} for epoch, logs in enumerate(epochs.logs, 1)]
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     rate = len(epochs.logs) * batches.count / max(seconds, 1e-9)
-    return PhaseResult(phase.name, len(epochs.logs), epochs.best, seconds, trainable, rate, scores, history)
+    return PhaseResult(phase.name, len(epochs.logs), epochs.kept, seconds, trainable, rate, scores, history)
 
 
 def _images(batches: Batches, steps: int) -> int:
@@ -140,16 +144,16 @@ def _row(logs: Logs, task: Task) -> dict[str, float]:
 
 
 class _Epochs(keras.callbacks.Callback):
-    """Notes each epoch, keeps the weights of the best one, and ends training where patience does.
+    """Notes each epoch, keeps the weights of one, and ends training where patience does.
 
     Args:
-        judged_by: The validation loss, as Keras's logs name it; None keeps the last weights.
-        patience: Epochs without a better one; None waits for ever.
+        judged_by: The validation loss, as Keras's logs name it; None where nothing is validated.
+        patience: Epochs without a better one; None trains to the end and keeps the last.
         begun: Where an interrupted run left off.
 
     Attributes:
         logs: Of the epochs that ended.
-        weights: Of the best of them.
+        weights: Of the epoch that is kept.
     """
 
     def __init__(self, judged_by: str | None, patience: int | None, begun: PhaseState | None) -> None:
@@ -160,11 +164,18 @@ class _Epochs(keras.callbacks.Callback):
 
     @property
     def best(self) -> int:
-        """Number of the best epoch, from 1."""
+        """Number of the epoch of the least validation loss, from 1."""
+        losses = self._losses()
+        return 1 + min(range(len(losses)), key=lambda epoch: losses[epoch])
+
+    @property
+    def kept(self) -> int:
+        """Number of the epoch whose weights are kept, from 1: the best, or the last whose loss is a number."""
         if self._judged_by is None:
             return len(self.logs)
-        losses = [logs[self._judged_by] for logs in self.logs]
-        return 1 + min(range(len(losses)), key=lambda epoch: losses[epoch] if np.isfinite(losses[epoch]) else np.inf)
+        if self._patience is not None:
+            return self.best
+        return 1 + max((epoch for epoch, loss in enumerate(self._losses()) if np.isfinite(loss)), default=0)
 
     @property
     def patience_ended(self) -> bool:
@@ -172,23 +183,27 @@ class _Epochs(keras.callbacks.Callback):
         return bool(self.logs and self._patience is not None and len(self.logs) - self.best >= self._patience)
 
     def scores(self, task: Task) -> dict[str, float]:
-        """Return score and loss of the best epoch on validation images; nothing without any."""
+        """Return score and loss of the epoch that is kept on validation images; nothing without any."""
         if self._judged_by is None:
             return {}
-        logs = self.logs[self.best - 1]
+        logs = self.logs[self.kept - 1]
         return {task.score: float(logs[f"val_{task.score}"]), "loss": float(logs[self._judged_by])}
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Note the epoch."""
         self.logs.append(dict(logs or {}))
-        if self._judged_by is not None and self.best == len(self.logs):
+        if self._judged_by is not None and self.kept == len(self.logs):
             self.weights = self.model.get_weights()
         self.model.stop_training = self.patience_ended
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        """Leave the best weights."""
+        """Leave the weights that are kept."""
         if self.weights:
             self.model.set_weights(self.weights)
+
+    def _losses(self) -> list[float]:
+        losses = [logs[self._judged_by] for logs in self.logs] if self._judged_by else []
+        return [loss if np.isfinite(loss) else np.inf for loss in losses]
 
 
 class _Saving(keras.callbacks.Callback):

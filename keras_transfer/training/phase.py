@@ -34,7 +34,7 @@ class Descend:
         learning_rate: Peak; reached after a tenth of all steps, then falling to zero as a cosine.
         weight_decay: Share of a weight, times the learning rate, that a step takes from it.
         label_smoothing: Share of the target spread over all classes (Szegedy et al. 2016).
-        patience: Epochs without a better validation loss before stopping; None runs all.
+        patience: Epochs without a better validation loss before stopping; None runs all and keeps the last.
         stop: The epoch to end after, wherever the schedule is then; None runs it to its end.
     """
 
@@ -56,7 +56,8 @@ class Phase:
         by: How.
         views: Augmented views of each image, itself among them, that are stored and rotated through; `fresh` draws
             new ones in each epoch.
-        keep: Which weights it leaves: `best` (of the epoch of the least validation loss), `best or before` or `last`.
+        keep: Which weights it leaves: `best` (of the epoch of the least validation loss; of the last one where there
+            is no patience), `best or before`, or `last`, for which nothing is validated.
         techniques: What changes its training by gradient.
     """
 

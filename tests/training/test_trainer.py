@@ -36,7 +36,7 @@ def trainer(photos, progress=QUIET, state=None, **options):
     # Gentle and short, as most tests want it.
     given |= {"fine_tune_epochs": 3, "fine_tune_lr": 1e-4, "label_smoothing": 0.0}
     recipe = Recipe(data=str(photos), **given | options)
-    examples, _ = inspector.with_digests(sources.load(recipe.data), QUIET)
+    examples, _ = inspector.inspect(sources.load(recipe.data), recipe.max_pixels, QUIET)
     examples = splits.assign(examples, recipe.shares, recipe.seed)
     recipe = rule.complete(recipe, len(examples.rows("train")), len(examples.classes))
     source = weights.load(recipe.base, recipe.weights, int(recipe.size), recipe.seed)
@@ -102,10 +102,10 @@ def test_the_frozen_part_stays_and_the_thawed_part_moves(photos, tiny_base):
     assert changed == {"middle_conv", "high_conv"}
 
 
-def test_a_phase_that_runs_to_its_end_leaves_its_best_epoch(photos, tiny_base):
+def test_a_phase_without_patience_leaves_its_last_epoch(photos, tiny_base):
     one = trainer(photos, base=tiny_base, size=24, dense="8", head_epochs=6, head_lr=0.5, patience="none", thaw="none")
     (phase,) = run(one)
-    assert phase.epochs == 6
+    assert phase.epochs == phase.best_epoch == 6
     scores = one.scores(one.feed("head"), one.setup.validation)
     assert scores["loss"] == pytest.approx(phase.validation["loss"], rel=1e-4)
 
