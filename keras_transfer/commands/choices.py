@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.recipe.recipe import AUTO, Recipe
 
 _HEADS = {
     "newton-cg": "linear head (Newton-CG)",
@@ -45,7 +45,14 @@ def _texts(names: Sequence[str], metrics: dict[str, Any], recipe: Recipe) -> lis
     if metrics["thawed"] == "none":
         texts += ["nothing fine-tuned"] * len(tuning)
     elif tuning:
-        thawed = "all blocks" if metrics["thawed"] == "all" else f"{metrics['thawed']} and above"
-        words = (_FINE_TUNING[name].format(thawed if name == "thaw" else values[name]) for name in tuning)
+        blocks = _blocks(metrics["thawed"] if recipe.thaw == AUTO else recipe.thaw)  # A method may leave it open.
+        words = (_FINE_TUNING[name].format(blocks if name == "thaw" else values[name]) for name in tuning)
         texts.append(" ".join(["fine-tune", *words]))
     return texts + [_OTHERS[name].format(values[name]) for name in names if name in _OTHERS]
+
+
+def _blocks(thaw: str) -> str:
+    """Return in words what `--thaw` means, where it is not `none`."""
+    if thaw.isdigit():
+        return "the top block" if int(thaw) == 1 else f"the top {thaw} blocks"
+    return "all blocks" if thaw == "all" else f"{thaw} and above"

@@ -60,10 +60,10 @@ def test_end_of_fit_warns_of_classes_with_few_images():
 @pytest.mark.parametrize(
     ("thaw", "words"),
     [
-        ("1", "As asked: the top block fine-tuned"),
-        ("3", "the top 3 blocks fine-tuned"),
-        ("conv5", "fine-tuned from conv5 up"),
-        ("all", "all blocks fine-tuned"),
+        ("1", "As asked: fine-tune the top block for 3 epochs"),
+        ("3", "fine-tune the top 3 blocks"),
+        ("conv5", "fine-tune conv5 and above"),
+        ("all", "fine-tune all blocks"),
     ],
 )
 def test_end_of_fit_says_in_words_what_was_fine_tuned(thaw, words):
