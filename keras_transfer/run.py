@@ -128,15 +128,9 @@ def _tell(found: Prepared, recipe: Recipe, folder: Path, progress: Progress) -> 
     counts = " / ".join(f"{len(examples.rows(split)):,}" for split in SPLITS)
     what = f"{len(examples.classes)} classes" if examples.task != REGRESSION else f"numbers ({examples.classes[0]})"
     progress.say(f"{shown(recipe.data)}: {what}, {counts} images to train / validate / test, seed {recipe.seed}.")
-    if len(recipe.split) == 2 and found.dealt:
-        train, validation, test = recipe.shares
-        progress.say(
-            f"--split has two shares, {train + validation:g} to train and {test:g} to test: {validation:g} of the "
-            f"{train + validation:g} validate, by which the training is chosen."
-        )
     progress.say(f"{recipe.base}, weights {shown(recipe.weights)}, {recipe.size} px, to {shown(str(folder))}.")
     if found.rejected:
-        progress.warn(f"{len(found.rejected)} images are left out: {inspector.listed(found.rejected)}.")
+        progress.warn(inspector.left_out(found.rejected))
     for message in found.warnings:
         progress.warn(message)
 

@@ -53,11 +53,6 @@ class Prepared:
         reasons = {**_faults(self.inspections), **self.leaked}
         return [(self.listed.paths[index], why) for index, why in sorted(reasons.items())]
 
-    @property
-    def dealt(self) -> bool:
-        """Whether the splits, or one of them, were drawn here."""
-        return _is_dealt(self.listed)
-
     @cached_property
     def warnings(self) -> list[str]:
         """What is unusual about the examples, and what to do about it, a line a kind: some of what `check` finds."""
@@ -109,6 +104,12 @@ def listing(recipe: Recipe, progress: Progress) -> Examples:
         raise UsageError(f"--class-weights {recipe.class_weights} needs one class an image; this is {listed.task}.")
     if listed.understood:
         progress.say(listed.understood)
+    if len(recipe.split) == 2 and (listed.splits == UNASSIGNED).all():
+        train, validation, test = recipe.shares
+        progress.say(
+            f"--split has two shares, {train + validation:g} to train and {test:g} to test: {validation:g} of the "
+            f"{train + validation:g} are for validation, by which the training is chosen."
+        )
     copied = copies.by_name(listed.paths)
     if copied is not None and _is_dealt(listed):
         progress.say(copies.describe(copied, listed.paths))
@@ -133,7 +134,7 @@ def unsplit(recipe: Recipe, progress: Progress) -> Examples:
     faults = _few_faults(recipe, listed, inspections)
     rejected = [(listed.paths[index], why) for index, why in faults.items()]
     if rejected:
-        progress.warn(f"{len(rejected)} images are left out: {inspector.listed(rejected)}.")
+        progress.warn(inspector.left_out(rejected))
     return listed.at(np.asarray([index for index in range(len(listed)) if index not in faults], "int64"))
 
 

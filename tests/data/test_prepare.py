@@ -204,6 +204,16 @@ def test_what_the_source_was_taken_for_is_said(photos):
     assert listener.lines == ["3 classes: blue, green, red."]
 
 
+def test_of_two_shares_a_part_of_the_first_validates_and_that_is_said(photos):
+    listener = Listener()
+    examples = prepare(Recipe(data=str(photos), split="80/20"), listener).examples
+    assert [len(examples.rows(split)) for split in ("train", "validation", "test")] == [27, 6, 9]
+    assert listener.lines[1] == (
+        "--split has two shares, 80 to train and 20 to test: 15 of the 80 are for validation, by which the training is "
+        "chosen."
+    )
+
+
 def test_imbalance_is_warned_of(tmp_path):
     data = write_photos(tmp_path / "data", 16)
     assert prepare(Recipe(data=str(data)), QUIET).warnings == []

@@ -167,6 +167,11 @@ def listed(rejected: Sequence[tuple[str, str]], most: int = 3) -> str:
     return shown + (f"; and {len(rejected) - most} more" if len(rejected) > most else "")
 
 
+def left_out(rejected: Sequence[tuple[str, str]]) -> str:
+    """Return what a run says of files that it goes on without."""
+    return f"{len(rejected)} {'image is' if len(rejected) == 1 else 'images are'} left out: {listed(rejected)}."
+
+
 def _inspected(content: bytes, fault: str | None, key: bytes, name: str, thumbnail: Thumbnail) -> Inspection:
     if fault is not None:
         return Inspection(key, fault)
