@@ -45,7 +45,17 @@ def _texts(names: Sequence[str], metrics: dict[str, Any], recipe: Recipe) -> lis
     if metrics["thawed"] == "none":
         texts += ["nothing fine-tuned"] * len(tuning)
     elif tuning:
-        thawed = "all blocks" if metrics["thawed"] == "all" else f"{metrics['thawed']} and above"
-        words = (_FINE_TUNING[name].format(thawed if name == "thaw" else values[name]) for name in tuning)
+        words = (
+            _FINE_TUNING[name].format(_blocks(metrics["thawed"]) if name == "thaw" else values[name]) for name in tuning
+        )
         texts.append(" ".join(["fine-tune", *words]))
-    return texts + [_OTHERS[name].format(values[name]) for name in names if name in _OTHERS]
+    others = [_OTHERS[name].format(values[name]) for name in names if name in _OTHERS]
+    return texts + ["1 view" if text == "1 views" else text for text in others]
+
+
+def _blocks(thawed: str) -> str:
+    if thawed == "all":
+        return "all blocks"
+    if thawed.isdigit():
+        return "the top block" if thawed == "1" else f"the top {thawed} blocks"
+    return f"{thawed} and above"
