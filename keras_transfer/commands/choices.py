@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from keras_transfer.recipe.recipe import AUTO, Recipe
+from keras_transfer.recipe.recipe import Recipe
 
 _HEADS = {
     "newton-cg": "linear head (Newton-CG)",
@@ -45,14 +45,13 @@ def _texts(names: Sequence[str], metrics: dict[str, Any], recipe: Recipe) -> lis
     if metrics["thawed"] == "none":
         texts += ["nothing fine-tuned"] * len(tuning)
     elif tuning:
-        blocks = _blocks(metrics["thawed"] if recipe.thaw == AUTO else recipe.thaw)  # A method may leave it open.
-        words = (_FINE_TUNING[name].format(blocks if name == "thaw" else values[name]) for name in tuning)
+        words = (
+            _FINE_TUNING[name].format(_blocks(metrics["thawed"]) if name == "thaw" else values[name]) for name in tuning
+        )
         texts.append(" ".join(["fine-tune", *words]))
-    return texts + [_OTHERS[name].format(values[name]) for name in names if name in _OTHERS]
+    others = [_OTHERS[name].format(values[name]) for name in names if name in _OTHERS]
+    return texts + ["1 view" if text == "1 views" else text for text in others]
 
 
-def _blocks(thaw: str) -> str:
-    """Return in words what `--thaw` means, where it is not `none`."""
-    if thaw.isdigit():
-        return "the top block" if int(thaw) == 1 else f"the top {thaw} blocks"
-    return "all blocks" if thaw == "all" else f"{thaw} and above"
+def _blocks(thawed: str) -> str:
+    return "all blocks" if thawed == "all" else f"{thawed} and above"

@@ -90,9 +90,9 @@ def fine_tuning(recipe: Recipe, base: Base, situation: Situation) -> tuple[Recip
     """
     why, thaw = _depth(base, situation)
     if recipe.thaw != AUTO:
-        why, thaw = "as asked", recipe.thaw
-    if recipe.fine_tune_epochs == 0 or thaw == "0":
-        thaw = "none"
+        why, thaw = "As asked", recipe.thaw
+    if recipe.fine_tune_epochs == 0 or thaw in ("none", "0"):
+        why, thaw = why if recipe.thaw == AUTO else "As asked, nothing is fine-tuned", "none"
     gentle = any(word in base.name for word in _GENTLE) and "v2" not in base.name
     alone = _HEAD_VIEWS if situation.images <= _HEAD_VIEWS_IMAGES else 1
     values: dict[str, object] = {

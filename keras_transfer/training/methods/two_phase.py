@@ -16,7 +16,8 @@ from keras_transfer.recipe import rule
 from keras_transfer.recipe.recipe import AUTO
 from keras_transfer.training import techniques
 from keras_transfer.training.methods import shared
-from keras_transfer.training.phase import BEST_OR_BEFORE, Phase, Solve
+from keras_transfer.training.phase import ALL, BEST_OR_BEFORE, Phase, Solve
+from keras_transfer.training.setup import Setup
 from keras_transfer.training.trainer import Trainer
 
 NAME = "two-phase"
@@ -28,23 +29,29 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
     views = shared.stored_views(recipe)
     if recipe.thaw not in (AUTO, "none", "0") and recipe.fine_tune_epochs != 0:
         # Features come with the activations at the boundary, in the same pass.
-        trainer.feed(recipe.thaw, views if recipe.views == AUTO else recipe.views)
+        trainer.feed(_lowest(setup, recipe.thaw), views if recipe.views == AUTO else recipe.views)
     yield shared.head_phase(trainer, views)
     mirrored = " (mirrored ones among them: --augment no-flip where that means something else)" * setup.flips
     recipe, why = rule.fine_tuning(trainer.recipe, setup.source.row, _situation(trainer))
     trainer.reason = why
     trainer.choose(recipe)
     if recipe.thaw != "none":
-        setup.progress.say(
-            f"{why}: {recipe.thaw} and all above is fine-tuned on {recipe.views} views of each image{mirrored}."
-        )
+        trains = _lowest(setup, recipe.thaw)
+        blocks = "everything" if trains == ALL else f"{trains} and all above"
+        setup.progress.say(f"{why}: {blocks} is fine-tuned on {recipe.views} views of each image{mirrored}.")
         by, asked = shared.fine_tuning(recipe), techniques.of(recipe)
-        yield Phase("fine-tune", recipe.thaw, by, recipe.views, BEST_OR_BEFORE, asked)
+        yield Phase("fine-tune", trains, by, recipe.views, BEST_OR_BEFORE, asked)
     elif shared.stored_views(recipe) > views and isinstance(trainer.phases[-1].by, Solve):
         setup.progress.say(f"{why}; the head is fitted on {recipe.views} views of each image{mirrored}.")
         yield replace(shared.head_phase(trainer, shared.stored_views(recipe)), name="head, views")
     else:
         setup.progress.say(f"{why}.")
+
+
+def _lowest(setup: Setup, thaw: str) -> str:
+    """Return the name of the lowest block that `--thaw` means, where it is one, or `all`."""
+    block = setup.source.row.thawed(thaw)
+    return block.name if block else thaw
 
 
 def _situation(trainer: Trainer) -> rule.Situation:
