@@ -91,8 +91,8 @@ def fine_tuning(recipe: Recipe, base: Base, situation: Situation) -> tuple[Recip
     why, thaw = _depth(base, situation)
     if recipe.thaw != AUTO:
         why, thaw = "As asked", recipe.thaw
-    if recipe.fine_tune_epochs == 0 or thaw in ("none", "0"):
-        why, thaw = why if recipe.thaw == AUTO else "As asked, nothing is fine-tuned", "none"
+    if recipe.fine_tune_epochs == 0 or recipe.thaw in ("none", "0"):
+        why, thaw = "As asked, nothing is fine-tuned", "none"
     gentle = any(word in base.name for word in _GENTLE) and "v2" not in base.name
     alone = _HEAD_VIEWS if situation.images <= _HEAD_VIEWS_IMAGES else 1
     values: dict[str, object] = {
@@ -112,7 +112,7 @@ def _depth(base: Base, situation: Situation) -> tuple[str, str]:
     if images * _EPOCHS * situation.gflops / 1000 > _HEAVY:
         deep = base.top
     if score is None:
-        return "the last stage", base.top
+        return "The last stage", base.top
     head = f"{images:,} images, the head at {score:.2f} in cross-validation"
     enlarged = situation.enlarged >= _ENLARGED
     if a_class < (_FEW_A_CLASS_ENLARGED if enlarged else _FEW_A_CLASS):

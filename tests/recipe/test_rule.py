@@ -86,7 +86,7 @@ def test_other_tasks_fine_tune_the_last_stage():
 def test_what_is_asked_for_is_done():
     recipe, why = tuned(score=0.95, thaw="block14", fine_tune_epochs=3, fine_tune_lr=1e-3, views=1, patience=2)
     assert (recipe.thaw, recipe.fine_tune_epochs, recipe.fine_tune_lr) == ("block14", 3, 1e-3)
-    assert (recipe.views, recipe.patience, why) == (1, 2, "as asked")
+    assert (recipe.views, recipe.patience, why) == (1, 2, "As asked")
     assert tuned(fine_tune_epochs=0)[0].thaw == "none"
     assert tuned(thaw="0")[0].thaw == "none"
 
