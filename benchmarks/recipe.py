@@ -111,7 +111,7 @@ def _run(recipe: Recipe, split: Examples, choice: str) -> dict[str, Any]:
         options = {
             key: value.format(**names) if isinstance(value, str) else value for key, value in CHOICES[choice].items()
         }
-        chosen = complete(recipe.replace(**options), len(split.rows("train")), len(split.classes))
+        chosen = complete(recipe.replace(**options), len(split.rows("train")))
         objective = task_of(split)
         built = network.build(source.base, source.row, chosen, len(split.classes), objective.output())
         plan = device.plan(chosen, split.task)

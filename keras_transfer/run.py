@@ -108,7 +108,7 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
         found = prepare.inspected(recipe, listed, progress)
     _tell(found, recipe, folder, progress)
     examples = found.examples
-    recipe = rule.complete(recipe, len(examples.rows("train")), len(examples.classes))
+    recipe = rule.complete(recipe, len(examples.rows("train")))
     more: dict[str, Any] = {"automatic": [name for name, value in asdict(asked).items() if value == AUTO]}
     if recipe.folds != "none":
         with watch.time("folds"):

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keras_transfer.commands.group import Option
-from keras_transfer.recipe.recipe import AUTO, Recipe, option_name
+from keras_transfer.recipe.options import AUTO, option_name
+from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.logs import import_tensorflow
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from keras_transfer.recipe.options import AUTO as AUTO
+from keras_transfer.recipe.options import column_roles, parse, split_shares
 from keras_transfer.support.errors import UsageError, demand_schema, nearest, nearest_options
 
 T = TypeVar("T")
 SCHEMA = 1  # Of `recipe.json`: raise it where a key changes its meaning.
-AUTO = "auto"
 # Of transfer, each with what it trains; the first is the default.
 METHODS = {
     "two-phase": "a head and then the top blocks",
@@ -25,7 +26,6 @@ METHODS = {
     "full": "all at once",
     "scratch": "all at once from random weights",
 }
-_ROLES = ("path", "label", "labels", "split")  # Of a table's columns.
 SOLVERS = ("newton-cg", "lbfgs")  # Of a linear head, by scikit-learn's names; the first is the default.
 
 
@@ -67,7 +67,7 @@ def _with_hints(recipe: type[T]) -> type[T]:
 class Recipe:
     """What to transfer, onto what, and how.
 
-    A field left at `"auto"` is filled in by `keras_transfer.rule.complete` from the number of
+    A field left at `"auto"` is filled in by `keras_transfer.recipe.rule` from the number of
     training images and classes. Values may be given as the command line gives them (`"70/15/15"`,
     `"256,128"`, `"3"`); they are stored parsed.
 
@@ -195,7 +195,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            object.__setattr__(self, field.name, _parse(field, getattr(self, field.name)))
+            object.__setattr__(self, field.name, parse(field, getattr(self, field.name)))
         if self.method == "scratch":
             if self.weights not in ("imagenet", "random"):
                 raise UsageError(
@@ -211,7 +211,7 @@ class Recipe:
     @property
     def shares(self) -> tuple[float, float, float]:
         """Train, validation and test shares, in percent: of two, up to 15 of the first are for validation."""
-        shares = _parse_split(self.split)
+        shares = split_shares(self.split)
         if len(shares) == 2:
             validation = min(15.0, shares[1], shares[0] / 2)
             shares = (shares[0] - validation, validation, shares[1])
@@ -220,7 +220,7 @@ class Recipe:
     @property
     def column_roles(self) -> dict[str, str]:
         """The user's columns in lower case, by `path`, `label`, `labels` and `split`."""
-        return _parse_columns(self.columns)
+        return column_roles(self.columns)
 
     def to_json(self) -> str:
         """Return the recipe as JSON text, one key a field, and `schema`."""
@@ -250,110 +250,3 @@ class Recipe:
     def replace(self, **changes: Any) -> Recipe:
         """Return a copy with some fields changed, validated anew."""
         return dataclasses.replace(self, **changes)
-
-
-def option_name(field: dataclasses.Field[Any]) -> str:
-    """Return the command-line spelling of a field: `head_lr` is `--head-lr`."""
-    return "--" + field.name.replace("_", "-")
-
-
-def _parse(field: dataclasses.Field[Any], value: Any) -> Any:
-    rules = field.metadata
-    choices = rules.get("choices")
-    if choices:
-        if value not in choices:
-            listed = ", ".join(map(repr, choices))
-            raise UsageError(
-                f"{option_name(field)} must be one of {listed}. Received: {value!r}.{nearest(value, choices)}"
-            )
-        return value
-    kind = rules.get("kind")
-    if kind is None:
-        if not str(value).strip():
-            raise UsageError(f"{option_name(field)} must not be empty.")
-        return str(value)
-    if kind == "text":
-        return str(value)
-    if kind == "columns":
-        _parse_columns(str(value))
-        return str(value)
-    if kind == "flag":
-        if not isinstance(value, bool):
-            raise UsageError(f"{option_name(field)} must be True or False. Received: {value!r}.")
-        return value
-    if kind == "split":
-        return _parse_split(value)
-    if kind == "widths":
-        return _parse_widths(value)
-    if kind == "interval":
-        return _parse_interval(field, value)
-    words = [AUTO] if field.default == AUTO else []
-    words += [rules["also"]] if "also" in rules else []
-    return value if value in words else _parse_number(field, value, words)
-
-
-def _parse_number(field: dataclasses.Field[Any], value: Any, words: list[str]) -> int | float:
-    rules = field.metadata
-    integer = rules["kind"] == "int"
-    noun = "a whole number" if integer else "a number"
-    low, high = rules.get("low"), rules.get("high")
-    if high is not None:
-        noun += f" from {low} to {high}"
-    elif low is not None:
-        noun += f" of at least {low}"
-    also = "".join(f" or {word!r}" for word in words)
-    try:
-        number = int(str(value)) if integer else float(value)
-        ok = number == number and (low is None or number >= low) and (high is None or number <= high)
-    except (TypeError, ValueError):
-        ok = False
-    if not ok:
-        raise UsageError(f"{option_name(field)} must be {noun}{also}. Received: {value!r}.{nearest(value, words)}")
-    return number
-
-
-def _parse_split(value: Any) -> tuple[float, ...]:
-    try:
-        shares = [float(part) for part in (value.split("/") if isinstance(value, str) else value)]
-    except (TypeError, ValueError):
-        shares = []
-    total = sum(shares)
-    positive = all(share > 0 for share in shares) and (abs(total - 100) < 1e-3 or abs(total - 1) < 1e-5)
-    if len(shares) not in (2, 3) or not positive:
-        raise UsageError(
-            "--split must be positive shares that add up to 100, as 70/15/15, or 80/20 (validation is cut from the "
-            f"80). Received: {value!r}."
-        )
-    scale = 100 if abs(total - 1) < 1e-5 else 1
-    return tuple(share * scale for share in shares)
-
-
-def _parse_columns(text: str) -> dict[str, str]:
-    roles = {}
-    for part in text.split(",") if text.strip() else ():
-        role, _, column = (word.strip().lower() for word in part.partition("="))
-        if role not in _ROLES or not column:
-            raise UsageError(
-                f"--columns must say which column is {', '.join(_ROLES)}, as path=id,label=breed. "
-                f"Received: {part.strip()!r}.{nearest(role, _ROLES)}"
-            )
-        roles[role] = column
-    return roles
-
-
-def _parse_interval(field: dataclasses.Field[Any], value: Any) -> int | str:
-    number = str(value).removesuffix("m")
-    if not (number.isascii() and number.isdigit() and int(number)):
-        raise UsageError(f"{option_name(field)} must be steps, as 500, or minutes, as 5m. Received: {value!r}.")
-    return int(number) if number == str(value) else f"{int(number)}m"
-
-
-def _parse_widths(value: Any) -> tuple[int, ...]:
-    parts = [part for part in value.split(",") if part.strip()] if isinstance(value, str) else list(value)
-    try:
-        widths = tuple(int(str(part)) for part in parts)
-    except ValueError:
-        widths = (0,)
-    if any(width < 1 for width in widths):
-        raise UsageError(f"--dense must be widths of at least 1, as 256,128. Received: {value!r}.")
-    return widths

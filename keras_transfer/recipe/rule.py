@@ -38,13 +38,12 @@ _GENTLE = ("vgg", "resnet", "densenet", "inception")
 _HEAD_VIEWS, _HEAD_VIEWS_IMAGES = 4, 1_000  # Views that a head alone is fitted on, of at most so many images.
 
 
-def complete(recipe: Recipe, images: int, classes: int) -> Recipe:
+def complete(recipe: Recipe, images: int) -> Recipe:
     """Return the recipe with every `auto` replaced that depends on the number of images alone.
 
     Args:
         recipe: As the user wrote it.
         images: Training images.
-        classes: Classes.
     """
     small = images <= _MANY
     solved = not recipe.dense and recipe.head_epochs == AUTO and not recipe.l2 and not recipe.dropout

@@ -8,14 +8,14 @@ from keras_transfer.recipe.recipe import AUTO, Recipe
 
 
 def chosen(images, **options):
-    return rule.complete(Recipe(**options), images, 5)
+    return rule.complete(Recipe(**options), images)
 
 
 MOBILENET, VGG, RESNET = bases.find("mobilenetv2"), bases.find("vgg16"), bases.find("resnet50")
 
 
 def tuned(images=1_700, score=0.7, enlarged=1.0, base=MOBILENET, classes=10, gflops=0.1, **options):
-    recipe = rule.complete(Recipe(**options), images, classes)
+    recipe = rule.complete(Recipe(**options), images)
     return rule.fine_tuning(recipe, base, rule.Situation(images, classes, score, enlarged, gflops))
 
 

@@ -38,7 +38,7 @@ def trainer(photos, progress=QUIET, state=None, **options):
     recipe = Recipe(data=str(photos), **given | options)
     examples, _ = inspector.inspect(sources.load(recipe.data), recipe.max_pixels, QUIET)
     examples = splits.assign(examples, recipe.shares, recipe.seed)
-    recipe = rule.complete(recipe, len(examples.rows("train")), len(examples.classes))
+    recipe = rule.complete(recipe, len(examples.rows("train")))
     source = weights.load(recipe.base, recipe.weights, int(recipe.size), recipe.seed)
     task = task_of(examples)
     network = model.build(source.base, source.row, recipe, len(examples.classes), task.output())

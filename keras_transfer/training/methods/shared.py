@@ -22,8 +22,7 @@ def head_phase(trainer: Trainer, views: int = 1) -> Phase:
         trainer.setup.progress.warn(
             "The embeddings are too large to solve the head in memory; it is trained by gradient."
         )
-        images, classes = len(trainer.setup.train), len(trainer.setup.examples.classes)
-        recipe = trainer.choose(rule.complete(recipe.replace(head_solver="adam"), images, classes))
+        recipe = trainer.choose(rule.complete(recipe.replace(head_solver="adam"), len(trainer.setup.train)))
     by = Descend(int(recipe.head_epochs), float(recipe.head_lr), patience=patience(recipe))
     return Phase("head", HEAD, by, views, techniques=techniques.of(recipe))
 

@@ -1,0 +1,125 @@
+"""What the value of an option may be: the rules of a `Recipe`'s fields."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from keras_transfer.support.errors import UsageError, nearest
+
+AUTO = "auto"
+_ROLES = ("path", "label", "labels", "split")  # Of a table's columns.
+
+
+def option_name(field: dataclasses.Field[Any]) -> str:
+    """Return the command-line spelling of a field: `head_lr` is `--head-lr`."""
+    return "--" + field.name.replace("_", "-")
+
+
+def parse(field: dataclasses.Field[Any], value: Any) -> Any:
+    """Return the value of an option, as the command line or Python gives it, in its own type.
+
+    Raises:
+        UsageError: naming the option, the value received, and the nearest right one.
+    """
+    rules = field.metadata
+    choices = rules.get("choices")
+    if choices:
+        if value not in choices:
+            listed = ", ".join(map(repr, choices))
+            raise UsageError(
+                f"{option_name(field)} must be one of {listed}. Received: {value!r}.{nearest(value, choices)}"
+            )
+        return value
+    kind = rules.get("kind")
+    if kind is None:
+        if not str(value).strip():
+            raise UsageError(f"{option_name(field)} must not be empty.")
+        return str(value)
+    if kind == "text":
+        return str(value)
+    if kind == "columns":
+        column_roles(str(value))
+        return str(value)
+    if kind == "flag":
+        if not isinstance(value, bool):
+            raise UsageError(f"{option_name(field)} must be True or False. Received: {value!r}.")
+        return value
+    if kind == "split":
+        return split_shares(value)
+    if kind == "widths":
+        return _parse_widths(value)
+    if kind == "interval":
+        return _parse_interval(field, value)
+    words = [AUTO] if field.default == AUTO else []
+    words += [rules["also"]] if "also" in rules else []
+    return value if value in words else _parse_number(field, value, words)
+
+
+def _parse_number(field: dataclasses.Field[Any], value: Any, words: list[str]) -> int | float:
+    rules = field.metadata
+    integer = rules["kind"] == "int"
+    noun = "a whole number" if integer else "a number"
+    low, high = rules.get("low"), rules.get("high")
+    if high is not None:
+        noun += f" from {low} to {high}"
+    elif low is not None:
+        noun += f" of at least {low}"
+    also = "".join(f" or {word!r}" for word in words)
+    try:
+        number = int(str(value)) if integer else float(value)
+        ok = number == number and (low is None or number >= low) and (high is None or number <= high)
+    except (TypeError, ValueError):
+        ok = False
+    if not ok:
+        raise UsageError(f"{option_name(field)} must be {noun}{also}. Received: {value!r}.{nearest(value, words)}")
+    return number
+
+
+def split_shares(value: Any) -> tuple[float, ...]:
+    """Return the two or three shares of `--split`, in percent."""
+    try:
+        shares = [float(part) for part in (value.split("/") if isinstance(value, str) else value)]
+    except (TypeError, ValueError):
+        shares = []
+    total = sum(shares)
+    positive = all(share > 0 for share in shares) and (abs(total - 100) < 1e-3 or abs(total - 1) < 1e-5)
+    if len(shares) not in (2, 3) or not positive:
+        raise UsageError(
+            "--split must be positive shares that add up to 100, as 70/15/15, or 80/20 (validation is cut from the "
+            f"80). Received: {value!r}."
+        )
+    scale = 100 if abs(total - 1) < 1e-5 else 1
+    return tuple(share * scale for share in shares)
+
+
+def column_roles(text: str) -> dict[str, str]:
+    """Return the columns of `--columns` in lower case, by role."""
+    roles = {}
+    for part in text.split(",") if text.strip() else ():
+        role, _, column = (word.strip().lower() for word in part.partition("="))
+        if role not in _ROLES or not column:
+            raise UsageError(
+                f"--columns must say which column is {', '.join(_ROLES)}, as path=id,label=breed. "
+                f"Received: {part.strip()!r}.{nearest(role, _ROLES)}"
+            )
+        roles[role] = column
+    return roles
+
+
+def _parse_interval(field: dataclasses.Field[Any], value: Any) -> int | str:
+    number = str(value).removesuffix("m")
+    if not (number.isascii() and number.isdigit() and int(number)):
+        raise UsageError(f"{option_name(field)} must be steps, as 500, or minutes, as 5m. Received: {value!r}.")
+    return int(number) if number == str(value) else f"{int(number)}m"
+
+
+def _parse_widths(value: Any) -> tuple[int, ...]:
+    parts = [part for part in value.split(",") if part.strip()] if isinstance(value, str) else list(value)
+    try:
+        widths = tuple(int(str(part)) for part in parts)
+    except ValueError:
+        widths = (0,)
+    if any(width < 1 for width in widths):
+        raise UsageError(f"--dense must be widths of at least 1, as 256,128. Received: {value!r}.")
+    return widths
