@@ -301,23 +301,3 @@ _ROWS = (
     _row("ConvNeXtXLarge", 224, 0.867, "none", 348147968, 121.25, 2048, _convnext("xlarge"), "stage3"),
 )
 TABLE = {row.name: row for row in _ROWS}
-
-
-# As https://github.com/keras-team/keras-applications and the releases that the weights were ported from have it.
-_LICENCES = {
-    "vgg": "Creative Commons Attribution 4.0 (Visual Geometry Group, Oxford)",
-    "resnet": "MIT (Kaiming He); of the V2 networks BSD (Facebook)",
-    "inception": "Apache 2.0 (Google)",
-    "xception": "MIT (Keras)",
-    "mobilenet": "Apache 2.0 (Google)",
-    "densenet": "BSD 3-Clause (Zhuang Liu)",
-    "nasnet": "Apache 2.0 (Google)",
-    "efficientnet": "Apache 2.0 (Google)",
-    "convnext": "MIT (Facebook)",
-}
-
-
-def licence(name: str) -> str:
-    """Return the licence of a base's ImageNet weights, in words."""
-    found = next((text for start, text in _LICENCES.items() if name.startswith(start)), None)
-    return f"{found}." if found else "Not known here; see where the base came from."

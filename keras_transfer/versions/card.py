@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from keras_transfer.data.decoding.formats import WEBP_RELEASE
 from keras_transfer.evaluation import per_class
-from keras_transfer.network.bases import licence
+from keras_transfer.network.licences import licence
 from keras_transfer.recipe.recipe import Recipe
 
 OLDEST_SERVING = "2.18"  # Release of TensorFlow Serving whose operations the graph is made of.
