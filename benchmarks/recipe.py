@@ -47,6 +47,9 @@ CHOICES: dict[str, dict[str, Any]] = {
     "deep, no smoothing": {**_DEEP, "thaw": "{deep}", "label_smoothing": 0.0},
     "deep, weight decay": {**_DEEP, "thaw": "{deep}", "weight_decay": 0.01},
     "deep, 6 epochs": {**_DEEP, "thaw": "{deep}", "fine_tune_epochs": 6},
+    # Patience that never ends a run keeps its best epoch instead of its last.
+    "deep, best epoch": {**_DEEP, "thaw": "{deep}", "patience": 12},
+    "deep, EMA": {**_DEEP, "thaw": "{deep}", "ema": 0.99},
     "deep, 24 epochs": {**_DEEP, "thaw": "{deep}", "fine_tune_epochs": 24},
 }
 
