@@ -60,7 +60,7 @@ def test_program_is_called_as_it_was_started(arguments, name):
 def test_help_says_what_commands_do_in_whole_sentences(capsys):
     out = run("--help", capsys=capsys)[1]
     assert "..." not in out.partition("Commands:")[2]
-    assert "Show or clear the stored activations" in out
+    assert "and what interrupted runs left; KERAS_TRANSFER_CACHE moves their folder." in " ".join(out.split())
 
 
 def test_check_has_no_base_by_default(capsys):

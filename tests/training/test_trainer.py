@@ -168,7 +168,7 @@ def test_views_are_stored_and_repeat(photos, tiny_base, fresh_cache):
     one = trainer(photos, base=tiny_base, size=24, views=3)
     feed = one.feed("middle_conv", 3)
     assert one.computed == 3 * len(one.setup.seen)
-    digests = one.setup.examples.digests_of(one.setup.train)
+    digests = one.setup.digests_of(one.setup.train)
     plain, *augmented = (stored.read(digests, [1])[0] for stored in feed.sets)
     assert all(np.abs(plain - view).max() > 0 for view in augmented)
     again = trainer(photos, base=tiny_base, size=24, views=3)

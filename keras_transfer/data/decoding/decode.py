@@ -132,7 +132,7 @@ def _decode(decoder: Decoder, content: tf.Tensor) -> tf.Tensor:
             pixels = tf.image.pad_to_bounding_box(pixels, top, left, size, size)
         return tf.ensure_shape(pixels, (size, size, 3))
 
-    return _picture(content, size, decoder.max_pixels, shrink)
+    return _picture(content, size, decoder.max_pixels, shrink)[0]
 
 
 def _thumbnail(max_pixels: int, content: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -140,17 +140,26 @@ def _thumbnail(max_pixels: int, content: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
         return tf.cast(tf.round(tf.image.resize(image, (_THUMBNAIL, _THUMBNAIL), "area")), tf.uint8)
 
     with tf.device("CPU"):  # As in a pipeline: what decodes there is not copied to a GPU and back.
-        return _picture(content, _THUMBNAIL, max_pixels, shrink), _size(content), exif.orientation(content)
+        return _picture(content, _THUMBNAIL, max_pixels, shrink)
 
 
-def _picture(content: tf.Tensor, size: int, max_pixels: int, shrink: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
-    """Return the first frame, shrunk and upright; a JPEG's sides are at least `size`, if they were, when shrunk."""
+def _picture(
+    content: tf.Tensor, size: int, max_pixels: int, shrink: Callable[[tf.Tensor], tf.Tensor]
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Return the first frame, shrunk and upright (a JPEG's sides are at least `size`, if they were, when shrunk), the
+    file's height and width, int32 `[2]`, and its EXIF orientation.
+    """
+    orientation = exif.orientation(content)
+    # Before anything can fail: a function that would begin after a failure beside it reports that it was cancelled,
+    # and at that even a pipeline ends that leaves out what fails (TensorFlow 2.18 to 2.21).
+    with tf.control_dependencies([orientation]):
+        content = tf.identity(content)
     shape = _size(content)
     # As float64, for a bomb's header may announce more than 2^63 pixels.
     area = tf.reduce_prod(tf.cast(shape, tf.float64))
     allowed = tf.debugging.Assert(area <= tf.constant(max_pixels, tf.float64), ["more pixels than allowed"])
     with tf.control_dependencies([allowed]):
-        shape = tf.identity(shape)
+        content, shape = tf.identity(content), tf.identity(shape)
     is_jpeg, times = tf.io.is_jpeg(content), tf.reduce_min(shape) // size
 
     def decoded() -> tf.Tensor:
@@ -159,7 +168,7 @@ def _picture(content: tf.Tensor, size: int, max_pixels: int, shrink: Callable[[t
 
     # A JPEG is decoded at a quarter of its pixels or less.
     large = tf.where(is_jpeg & (times >= 2), area / 4, area) > memory.LARGE
-    return _stand_upright(memory.in_turn(large, decoded), exif.orientation(content))
+    return _stand_upright(memory.in_turn(large, decoded), orientation), shape, orientation
 
 
 def kind_of(content: tf.Tensor) -> tf.Tensor:

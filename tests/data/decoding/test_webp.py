@@ -143,3 +143,14 @@ def test_what_stays_refused_names_the_command_that_converts_it(name, head):
     why = formats.fault(head.ljust(16, b"\0"))
     assert f"format {name}," in why
     assert "`check DATA --convert FOLDER`" in why
+
+
+@needs_webp
+def test_many_damaged_files_leave_a_pipeline_to_the_others():
+    """Where one branch of the graph began after another had failed, TensorFlow told of a cancellation, once in 300
+    files, and at that a pipeline ends.
+    """
+    contents = [FILES["animation, a part"][:44]] * 20 + [FILES["lossy"]]
+    decoder = Decoder(SIDE, "squash", 10**6)
+    pictures = tf.data.Dataset.from_tensor_slices(contents).repeat(100).map(decoder, num_parallel_calls=2)
+    assert len(list(pictures.ignore_errors())) == 100
