@@ -19,6 +19,7 @@ from keras_transfer.support.errors import UserError
 # A layer's name, and its arrays: NumPy's, or datasets of a file that is open.
 LayerWeights = tuple[str, Sequence[Any]]
 
+_MAX_DEPTH = 200  # Levels of JSON; a model within a model takes six.
 MAX_CONFIG_BYTES = 16_000_000  # The largest of keras.applications has 2 MB.
 _MAX_BYTES = 1 << 30  # That a file may declare beyond four times what it stores: compression of weights gains little.
 
@@ -84,11 +85,23 @@ def parsed(text: str | bytes) -> dict[str, Any]:
         raise ValueError(f"its configuration has {len(text) / 1e6:.0f} MB")
     try:
         content = json.loads(text)
-    except RecursionError:
-        raise ValueError("its configuration is nested too deeply") from None
+        deep = _is_deeper(content, _MAX_DEPTH)
+    except RecursionError:  # Up to Python 3.12; later ones read what Keras then cannot.
+        deep = True
+    if deep:
+        raise ValueError("its configuration is nested too deeply")
     if not isinstance(content, dict):
         raise ValueError("its configuration is no JSON object")
     return content
+
+
+def _is_deeper(content: Any, levels: int) -> bool:
+    """Say whether JSON is nested in more levels, without recursion."""
+    nested = [content] if isinstance(content, dict | list) else []
+    for _ in range(levels):
+        children = (child for value in nested for child in (value.values() if isinstance(value, dict) else value))
+        nested = [child for child in children if isinstance(child, dict | list)]
+    return bool(nested)
 
 
 def layers(stream: h5py.File) -> list[LayerWeights]:
