@@ -105,16 +105,16 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
         from keras_transfer.training import transfer
     with watch.time("data"):
         recipe = transfer.with_size(recipe)
-        found = prepare.inspected(recipe, listed, progress)
-    _tell(found, recipe, folder, progress)
-    examples = found.examples
+        prepared = prepare.inspected(recipe, listed, progress)
+    _tell(prepared, recipe, folder, progress)
+    examples = prepared.examples
     recipe = rule.complete(recipe, len(examples.rows("train")))
     more: dict[str, Any] = {"automatic": [name for name, value in asdict(asked).items() if value == AUTO]}
     if recipe.folds != "none":
         with watch.time("folds"):
             more["folds"] = folds.measure(recipe, examples, progress)
     trained = transfer.train(recipe, examples, progress, watch, resume)
-    result = _write(folder, found, trained, watch, progress, more)
+    result = _write(folder, prepared, trained, watch, progress, more)
     if recipe.keep != "all":
         folders.prune(folder, int(recipe.keep))
     if trained.state is not None:
@@ -122,27 +122,27 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
     return result
 
 
-def _tell(found: Prepared, recipe: Recipe, folder: Path, progress: Progress) -> None:
+def _tell(prepared: Prepared, recipe: Recipe, folder: Path, progress: Progress) -> None:
     """Say, before training, what was understood, what is left out, and what is strange about the images."""
-    examples = found.examples
+    examples = prepared.examples
     counts = " / ".join(f"{len(examples.rows(split)):,}" for split in SPLITS)
     what = f"{len(examples.classes)} classes" if examples.task != REGRESSION else f"numbers ({examples.classes[0]})"
     progress.say(f"{shown(recipe.data)}: {what}, {counts} images to train / validate / test, seed {recipe.seed}.")
     progress.say(f"{recipe.base}, weights {shown(recipe.weights)}, {recipe.size} px, to {shown(str(folder))}.")
-    if found.rejected:
-        progress.warn(inspector.left_out(found.rejected))
-    for message in found.warnings:
+    if prepared.rejected:
+        progress.warn(inspector.left_out(prepared.rejected))
+    for message in prepared.warnings:
         progress.warn(message)
 
 
 def _write(
-    folder: Path, found: Prepared, trained: Trainer, watch: Stopwatch, progress: Progress, more: dict[str, Any]
+    folder: Path, prepared: Prepared, trained: Trainer, watch: Stopwatch, progress: Progress, more: dict[str, Any]
 ) -> Result:
     """Export, test and describe what was trained, as the next version in a folder."""
     from keras_transfer.versions import card, graph, records, warmup
     from keras_transfer.versions.saved import SavedClassifier
 
-    examples = found.examples
+    examples = prepared.examples
     with folders.new_version(folder) as staging:
         with watch.time("export"), progress.activity("Exporting"):
             graph.save(trained.setup.network, trained.recipe, examples, staging)
@@ -155,9 +155,9 @@ def _write(
             failed = [(image["path"], image["reason"]) for image in scores["rejected"]]
             progress.warn(f"{len(failed)} test images are no longer there to test: {inspector.listed(failed)}.")
         extra = staging / "assets.extra"
-        metrics = records.write(extra, found, trained, scores, watch, progress, **more)
+        metrics = records.write(extra, prepared, trained, scores, watch, progress, **more)
         with progress.optional("Writing warm-up requests"):
-            warmup.write(extra / warmup.FILE, found.samples(), folder.name, trained.recipe.max_pixels)
+            warmup.write(extra / warmup.FILE, prepared.samples(), folder.name, trained.recipe.max_pixels)
         with progress.optional("Writing the model card"):
             text = card.text(metrics, trained.recipe, folder.name)
             (extra / "README.md").write_text(text, "utf-8", "backslashreplace")
