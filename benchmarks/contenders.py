@@ -116,8 +116,8 @@ def floor(spec: Spec) -> dict[str, Any]:
 
     recipe = kt.Recipe(base=spec["base"])
     plan = device.plan(recipe)
-    source = weights.load(spec["base"], spec["weights"], spec["size"], spec["seed"])
-    frozen = cut(build(source.base, source.row, recipe, 2), source.row.thawed("auto")).frozen
+    pretrained = weights.load(spec["base"], spec["weights"], spec["size"], spec["seed"])
+    frozen = cut(build(pretrained.base, pretrained.spec, recipe, 2), pretrained.spec.thawed("auto")).frozen
     examples = sources.load(f"{spec['data']}/train")
     decoder = Decoder(spec["size"], "crop", recipe.max_pixels)
     batches = pipeline.images(examples.contents, examples.paths, decoder, engine.BATCH)
@@ -151,9 +151,9 @@ def top(spec: Spec) -> dict[str, Any]:
     plan = device.plan(recipe)
     count = round(0.85 * len(sources.load(f"{spec['data']}/train")))
     classes = len(sources.load(f"{spec['data']}/train").classes)
-    source = weights.load(spec["base"], spec["weights"], spec["size"], spec["seed"])
-    network = build(source.base, source.row, recipe, classes)
-    tail = cut(network, source.row.thawed("auto")).tail
+    pretrained = weights.load(spec["base"], spec["weights"], spec["size"], spec["seed"])
+    network = build(pretrained.base, pretrained.spec, recipe, classes)
+    tail = cut(network, pretrained.spec.thawed("auto")).tail
     generator, size = np.random.default_rng(0), 32
     rows = [size] * (count // size) + [count % size] * (count % size > 0)
     shape = tail.input_shape[1:]
@@ -194,7 +194,7 @@ def probe(spec: Spec) -> dict[str, Any]:
     found = prepare.prepare(recipe, progress)
     features, _ = embeddings.compute(recipe, found.examples, progress)
     labels = found.examples.labels
-    train, held, test = (found.examples.rows(name) for name in ("train", "validation", "test"))
+    train, held, test = (found.examples.indices(name) for name in ("train", "validation", "test"))
 
     def fitted(rows: Any, strength: float) -> Any:
         solver = LogisticRegression(C=strength, max_iter=1000)

@@ -24,10 +24,10 @@ def keras_hub(spec: Spec) -> dict[str, Any]:
 
     size = spec["size"]
     shape = (size, size, 3)
-    row = find(spec["base"])
-    if row.name == "vgg16":
+    base = find(spec["base"])
+    if base.name == "vgg16":
         backbone = hub.models.VGGBackbone([2, 2, 3, 3, 3], [64, 128, 256, 512, 512], image_shape=shape)
-        backbone.set_weights(weights.load(row.name, spec["weights"], size, spec["seed"]).base.get_weights())
+        backbone.set_weights(weights.load(base.name, spec["weights"], size, spec["seed"]).base.get_weights())
         top = ("block5",)
     else:
         backbone = hub.models.ResNetBackbone(
@@ -36,7 +36,7 @@ def keras_hub(spec: Spec) -> dict[str, Any]:
         top = ("stack3",)
     begun = time.monotonic()
     train, validation = listed(spec)
-    prepare = preparation(row.preprocessing, shape)
+    prepare = preparation(base.preprocessing, shape)
     train, validation = (
         part.map(lambda x, y: (prepare(x), y), num_parallel_calls=-1).prefetch(-1) for part in (train, validation)
     )

@@ -52,7 +52,7 @@ def _accuracies(
     """Return the test accuracy of the head solved on features, given float32 features, and given its own kind."""
     split = pool(examples, a_class, seed)
     objective = task_of(split)
-    seen, test = np.flatnonzero(split.splits != SPLITS.index("test")), split.rows("test")
+    seen, test = np.flatnonzero(split.splits != SPLITS.index("test")), split.indices("test")
     standard = linear.scale(features[seen])
     folds = penalty.folds(split.labels[seen], None, seed)
     head = standard.head(penalty.choose(objective, standard, objective.targets[seen], None, folds).solution)

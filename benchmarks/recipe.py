@@ -108,20 +108,20 @@ def _run(recipe: Recipe, split: Examples, choice: str) -> dict[str, Any]:
     """
     progress, timer = Progress(quiet=True), Stopwatch(time.process_time)
     with transfer.built_in_float32():
-        source = transfer.load_base(recipe, progress)
-        blocks = source.row.blocks
-        names = {"top": source.row.top, "deep": blocks[len(blocks) - max(1, round(2 / 3 * len(blocks)))].name}
+        pretrained = transfer.load_base(recipe, progress)
+        blocks = pretrained.spec.blocks
+        names = {"top": pretrained.spec.top, "deep": blocks[len(blocks) - max(1, round(2 / 3 * len(blocks)))].name}
         options = {
             key: value.format(**names) if isinstance(value, str) else value for key, value in CHOICES[choice].items()
         }
-        chosen = complete(recipe.replace(**options), len(split.rows("train")))
+        chosen = complete(recipe.replace(**options), len(split.indices("train")))
         objective = task_of(split)
-        built = network.build(source.base, source.row, chosen, len(split.classes), objective.output())
+        built = network.build(pretrained.base, pretrained.spec, chosen, len(split.classes), objective.output())
         plan = device.plan(chosen, split.task)
-        trainer = Trainer(Setup(chosen, source, built, split, objective, plan, progress), timer)
+        trainer = Trainer(Setup(chosen, pretrained, built, split, objective, plan, progress), timer)
         methods.run(trainer)
         seconds = timer.total()
-        test = split.rows("test")
+        test = split.indices("test")
         probabilities = np.asarray(built.output(trainer.logits(test)))
     report = metrics.report(split.task, probabilities, split.labels[test])
     kept = ("accuracy", "loss", "expected_calibration_error")

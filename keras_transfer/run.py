@@ -108,7 +108,7 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
         prepared = prepare.inspected(recipe, listed, progress)
     _tell(prepared, recipe, folder, progress)
     examples = prepared.examples
-    recipe = rule.complete(recipe, len(examples.rows("train")))
+    recipe = rule.complete(recipe, len(examples.indices("train")))
     more: dict[str, Any] = {"automatic": [name for name, value in asdict(asked).items() if value == AUTO]}
     if recipe.folds != "none":
         with watch.time("folds"):
@@ -125,7 +125,7 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
 def _tell(prepared: Prepared, recipe: Recipe, folder: Path, progress: Progress) -> None:
     """Say, before training, what was understood, what is left out, and what is strange about the images."""
     examples = prepared.examples
-    counts = " / ".join(f"{len(examples.rows(split)):,}" for split in SPLITS)
+    counts = " / ".join(f"{len(examples.indices(split)):,}" for split in SPLITS)
     what = f"{len(examples.classes)} classes" if examples.task != REGRESSION else f"numbers ({examples.classes[0]})"
     progress.say(f"{shown(recipe.data)}: {what}, {counts} images to train / validate / test, seed {recipe.seed}.")
     progress.say(f"{recipe.base}, weights {shown(recipe.weights)}, {recipe.size} px, to {shown(str(folder))}.")
@@ -149,7 +149,7 @@ def _write(
         # A version that is not tested, or without a card, is better than a network that is lost.
         scores: dict[str, Any] = {"images": 0, "rejected": []}
         with watch.time("test"), progress.optional("The test", "`evaluate` measures the version"):
-            test = examples.at(examples.rows("test"))
+            test = examples.at(examples.indices("test"))
             scores = SavedClassifier(staging).measure(test, progress)
         if scores["rejected"]:
             failed = [(image["path"], image["reason"]) for image in scores["rejected"]]

@@ -70,11 +70,11 @@ def check(
     recipe = recipe_of({**options, "data": data})
     from keras_transfer.studies.check.check import check as run
 
-    found = run(recipe, options["base"] is not None, html, Progress(quiet), convert)
-    click.echo(json.dumps(found.record(), indent=2) if as_json else tables.check(found, layout.width()))
+    findings = run(recipe, options["base"] is not None, html, Progress(quiet), convert)
+    click.echo(json.dumps(findings.record(), indent=2) if as_json else tables.check(findings, layout.width()))
     if html is not None and not as_json:
         click.echo(f"Wrote {html}.")
-    counts = [f"{found.kinds[kind]} {kind}" for kind in kinds if found.kinds[kind]]
+    counts = [f"{findings.kinds[kind]} {kind}" for kind in kinds if findings.kinds[kind]]
     if counts:
         raise UserError(f"{data}: {', '.join(counts)} (--fail-on).")
 

@@ -87,7 +87,7 @@ def request(model_url: str, images: tuple[str, ...], as_json: bool, debug: bool)
 
     files = sources.expand(images)
     answers = client.request(model_url, files)
-    records = [{"path": path, **found} for path, found in zip(files, answers, strict=True)]
+    records = [{"path": path, **answer} for path, answer in zip(files, answers, strict=True)]
     if as_json:
         click.echo(json.dumps({"model": model_url, "predictions": records}, indent=2))
     else:
@@ -135,10 +135,12 @@ def models(folder: str, as_json: bool, debug: bool) -> None:
     """List models and their versions, with base, test score, size and date."""
     from keras_transfer.versions.folders import listing
 
-    found = listing(folder)
-    sources = [data_name(Path(version.model) / str(version.version)) for version in found]
+    versions = listing(folder)
+    sources = [data_name(Path(version.model) / str(version.version)) for version in versions]
     if as_json:
-        records = [dataclasses.asdict(version) | {"data": name} for version, name in zip(found, sources, strict=True)]
+        records = [
+            dataclasses.asdict(version) | {"data": name} for version, name in zip(versions, sources, strict=True)
+        ]
         click.echo(json.dumps(records, indent=2))
     else:
-        click.echo(listings.models(found, sources, layout.width()))
+        click.echo(listings.models(versions, sources, layout.width()))

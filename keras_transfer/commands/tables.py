@@ -157,44 +157,44 @@ def predictions(records: Sequence[dict[str, Any]], metrics: dict[str, Any], widt
 _MOST_FINDINGS = 8  # Of a kind, in the terminal.
 
 
-def check(found: Findings, width: int = NARROW) -> str:
+def check(findings: Findings, width: int = NARROW) -> str:
     """What `check` says."""
     from keras_transfer.data.inspection.findings import KINDS, UNREADABLE
 
-    splits = list(found.splits)
-    lines = [wrapped(f"{found.source}: {found.files:,} images, {len(found.rejected):,} cannot be used", width)]
-    lines += [wrapped(found.understood, width)] * bool(found.understood)
-    if found.classes:
+    splits = list(findings.splits)
+    lines = [wrapped(f"{findings.source}: {findings.files:,} images, {len(findings.rejected):,} cannot be used", width)]
+    lines += [wrapped(findings.understood, width)] * bool(findings.understood)
+    if findings.classes:
         rows = [("class", "images", *splits)]
         rows += [
-            (name, str(count), *(str(found.splits[split].get(name, 0)) for split in splits))
-            for name, count in found.classes.items()
+            (name, str(count), *(str(findings.splits[split].get(name, 0)) for split in splits))
+            for name, count in findings.classes.items()
         ]
         lines += ["", *aligned(rows, width, (0,))]
-    if found.rejected:
+    if findings.rejected:
         lines += [
             "",
             "Cannot be used:",
-            *_first([f"  {_short(found, path)} {reason}" for path, reason in found.rejected], width),
+            *_first([f"  {_short(findings, path)} {reason}" for path, reason in findings.rejected], width),
         ]
     for kind, meaning in KINDS.items():
-        of_kind = [one for one in found.warnings if one.kind == kind]
+        of_kind = [one for one in findings.warnings if one.kind == kind]
         if of_kind and kind != UNREADABLE:
             lines += [
                 "",
                 f"{kind} ({len(of_kind)}): {meaning}",
-                *_first([f"  {_finding(found, one)}" for one in of_kind], width),
+                *_first([f"  {_finding(findings, one)}" for one in of_kind], width),
             ]
-    if not found.warnings:
+    if not findings.warnings:
         lines += ["", "Nothing is wrong with them."]
-    low, middle, high = found.sizes["short_side"]
+    low, middle, high = findings.sizes["short_side"]
     lines += [
         "",
-        f"Short sides of {low:.0f} to {high:.0f} px, median {middle:.0f}: --size {found.advised_size} advised.",
+        f"Short sides of {low:.0f} to {high:.0f} px, median {middle:.0f}: --size {findings.advised_size} advised.",
     ]
-    if found.converted is not None:
-        lines += _converted(found.converted, width)
-    if not found.labels_checked:
+    if findings.converted is not None:
+        lines += _converted(findings.converted, width)
+    if not findings.labels_checked:
         lines.append("Labels were not checked: --base names a network to check them with.")
     return "\n".join(lines)
 
@@ -205,12 +205,12 @@ def _converted(copies: Converted, width: int) -> list[str]:
     return ["", f"Wrote {len(copies.written)} converted copies{where}.", *_first(refused, width)]
 
 
-def _short(found: Findings, path: str) -> str:
-    return os.path.relpath(path, found.root)
+def _short(findings: Findings, path: str) -> str:
+    return os.path.relpath(path, findings.root)
 
 
-def _finding(found: Findings, one: Finding) -> str:
-    shown = ", ".join(_short(found, path) for path in one.paths[:3]) + (
+def _finding(findings: Findings, one: Finding) -> str:
+    shown = ", ".join(_short(findings, path) for path in one.paths[:3]) + (
         f" and {len(one.paths) - 3} more" if len(one.paths) > 3 else ""
     )
     return f"{shown}: {one.detail}" if shown else one.detail

@@ -17,7 +17,7 @@ _CPU_BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # As /proc/cpuinfo names the instru
 
 
 @dataclass(frozen=True)
-class Plan:
+class ComputePlan:
     """How a run computes.
 
     Attributes:
@@ -38,7 +38,7 @@ class Plan:
         return "float32" if self.precision == "float32" else f"mixed_{self.precision}"
 
 
-def plan(recipe: Recipe, task: str = CLASSIFICATION) -> Plan:
+def plan(recipe: Recipe, task: str = CLASSIFICATION) -> ComputePlan:
     """Choose what the recipe leaves open.
 
     Precision: bfloat16 on what multiplies in it, float16 on GPUs with only that, float32 elsewhere; classifiers trained
@@ -65,7 +65,7 @@ def plan(recipe: Recipe, task: str = CLASSIFICATION) -> Plan:
         faster = installed and gpu is None and _tensorflow_backend() and "vgg" not in recipe.base.lower()
         engine = "openvino" if faster else "tensorflow"
     xla = gpu is not None if recipe.xla == "auto" else recipe.xla == "on"
-    return Plan("cpu" if gpu is None else "gpu", precision, xla, engine)
+    return ComputePlan("cpu" if gpu is None else "gpu", precision, xla, engine)
 
 
 def _fastest_precision(gpu: tuple[int, int] | None) -> str:

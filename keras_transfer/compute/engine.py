@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from keras_transfer.compute.device import Plan
+from keras_transfer.compute.device import ComputePlan
 from keras_transfer.network.precision import computing_in
 from keras_transfer.support.progress import Progress
 
@@ -46,7 +46,7 @@ class Engine:
     run: Callable[[Iterable[np.ndarray]], Iterator[Outputs]]
 
 
-def start(frozen: keras.Model, plan: Plan, first: np.ndarray, progress: Progress) -> tuple[Engine, Outputs]:
+def start(frozen: keras.Model, plan: ComputePlan, first: np.ndarray, progress: Progress) -> tuple[Engine, Outputs]:
     """Return the fastest engine of the plan that agrees with Keras on a first batch, and its outputs for it.
 
     Args:
@@ -76,7 +76,7 @@ def _reason(error: Exception) -> str:
     return telling[0][:120] if telling else type(error).__name__
 
 
-def _tensorflow(frozen: keras.Model, plan: Plan) -> Engine:
+def _tensorflow(frozen: keras.Model, plan: ComputePlan) -> Engine:
     frozen.compile(jit_compile=plan.xla)
 
     def run(batches: Iterable[np.ndarray]) -> Iterator[Outputs]:

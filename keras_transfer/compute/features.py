@@ -14,14 +14,14 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.compute import engine, store
-from keras_transfer.compute.device import Plan
+from keras_transfer.compute.device import ComputePlan
 from keras_transfer.compute.store import ActivationSet
 from keras_transfer.data import verified
 from keras_transfer.data.augment import View
 from keras_transfer.data.decoding.decode import REVISION, Decoder
 from keras_transfer.data.examples import Examples
 from keras_transfer.network.network import Network
-from keras_transfer.network.weights import Source
+from keras_transfer.network.weights import PretrainedBase
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
@@ -53,7 +53,7 @@ class Extractor:
     frozen: keras.Model
     base: keras.Model
     key: dict[str, Any]
-    plan: Plan
+    plan: ComputePlan
     decoder: Decoder
     progress: Progress
     cache_limit: float
@@ -156,9 +156,9 @@ def extractor(
     frozen: keras.Model,
     boundary: str,
     network: Network,
-    source: Source,
+    pretrained: PretrainedBase,
     recipe: Recipe,
-    plan: Plan,
+    plan: ComputePlan,
     progress: Progress,
 ) -> Extractor:
     """Return what computes the activations of a network's frozen part, keyed by all that they depend on.
@@ -167,7 +167,7 @@ def extractor(
         frozen: Pixels to activations, the embedding last.
         boundary: Name of the block that is cut below, or `none`.
         network: The whole.
-        source: Its base.
+        pretrained: Its base.
         recipe: Gives pooling, resizing, and the disk that may be used.
         plan: Engine and precision.
         progress: Hears of each pass.
@@ -175,8 +175,8 @@ def extractor(
     key = {
         "version": __version__,  # Another release may preprocess otherwise.
         "decoder": REVISION,
-        "base": source.row.name,
-        "network": source.key,
+        "base": pretrained.spec.name,
+        "network": pretrained.key,
         "weights": weights_digest(network.base),
         "boundary": boundary,
         "pooling": recipe.pooling,

@@ -75,27 +75,27 @@ class Examples:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def rows(self, split: str) -> np.ndarray:
+    def indices(self, split: str) -> np.ndarray:
         """Return the positions, int64, of the examples in a split."""
         return np.flatnonzero(self.splits == SPLITS.index(split))
 
-    def at(self, rows: np.ndarray) -> Examples:
+    def at(self, indices: np.ndarray) -> Examples:
         """Return the examples at some positions, in that order."""
         return replace(
             self,
-            paths=[self.paths[row] for row in rows],
-            labels=self.labels[rows],
-            splits=self.splits[rows],
-            groups=None if self.groups is None else self.groups[rows],
-            digests=[self.digests[row] for row in rows] if self.digests else (),
-            sizes=None if self.sizes is None else self.sizes[rows],
+            paths=[self.paths[index] for index in indices],
+            labels=self.labels[indices],
+            splits=self.splits[indices],
+            groups=None if self.groups is None else self.groups[indices],
+            digests=[self.digests[index] for index in indices] if self.digests else (),
+            sizes=None if self.sizes is None else self.sizes[indices],
         )
 
-    def short_sides(self, rows: np.ndarray) -> np.ndarray:
+    def short_sides(self, indices: np.ndarray) -> np.ndarray:
         """Return the short sides, int32 px, of those images at some positions whose size is known."""
         if self.sizes is None:
             return np.zeros(0, "int32")
-        sides = self.sizes[rows].min(axis=1)
+        sides = self.sizes[indices].min(axis=1)
         return sides[sides > 0]
 
     def explained(self, understood: str) -> Examples:

@@ -17,7 +17,7 @@ from keras_transfer.data.examples import Examples
 
 
 class Order(Protocol):
-    """Which rows make up which batch; batches are numbered."""
+    """Which indices make up which batch; batches are numbered."""
 
     @property
     def start(self) -> int:
@@ -28,7 +28,7 @@ class Order(Protocol):
         """Number of the batch after the last; None if there is no last."""
 
     def batch(self, number: int) -> tuple[int, np.ndarray]:
-        """Return view and rows, int64, of a batch."""
+        """Return view and indices, int64, of a batch."""
 
 
 PARALLEL = os.cpu_count() or 1  # Pictures that are decoded at the same time.
@@ -85,16 +85,16 @@ def stored(
     """Return batches of stored activations and targets.
 
     Args:
-        read: Gives the stored tensors of a view and rows (int64 `[B]`).
+        read: Gives the stored tensors of a view and indices (int64 `[B]`).
         signature: Of each tensor, batch included.
         targets: What comes with each batch, one row an image: float32 `[N, K]`, and weights `[N]` if there are any.
-        order: View and rows of each batch.
+        order: View and indices of each batch.
     """
     specs = [*signature, *(tf.TensorSpec((None, *values.shape[1:]), values.dtype) for values in targets)]
 
     def numbered(number: np.ndarray) -> list[np.ndarray]:
-        view, rows = order.batch(int(number))
-        return [*read(view, rows), *(values[rows] for values in targets)]
+        view, indices = order.batch(int(number))
+        return [*read(view, indices), *(values[indices] for values in targets)]
 
     def batch(number: tf.Tensor) -> tuple[Any, ...]:
         tensors = tf.numpy_function(numbered, [number], [spec.dtype for spec in specs])
@@ -119,11 +119,11 @@ def decoded(examples: Examples, targets: Sequence[np.ndarray], decoder: Decoder,
         return decoder(read(name))
 
     def batch(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        rows = tf.numpy_function(lambda number: order.batch(int(number))[1], [number], tf.int64)
-        rows = tf.ensure_shape(rows, (None,))
-        pixels = tf.map_fn(one, tf.gather(names, rows), fn_output_signature=tf.uint8)
+        indices = tf.numpy_function(lambda number: order.batch(int(number))[1], [number], tf.int64)
+        indices = tf.ensure_shape(indices, (None,))
+        pixels = tf.map_fn(one, tf.gather(names, indices), fn_output_signature=tf.uint8)
         pixels = tf.ensure_shape(pixels, (None, decoder.size, decoder.size, 3))
-        return pixels, *(tf.gather(table, rows) for table in tables)
+        return pixels, *(tf.gather(table, indices) for table in tables)
 
     read, names = reader(examples.contents), encoded_names(examples.paths)
     tables = [tf.constant(values) for values in targets]
@@ -142,7 +142,7 @@ def _numbers(order: Order) -> tf.data.Dataset:
 
 @dataclass(frozen=True)
 class InOrder:
-    """The batches of one pass over rows, in order.
+    """The batches of one pass over indices, in order.
 
     Attributes:
         count: Rows.
@@ -163,7 +163,7 @@ class InOrder:
         return -(-self.count // self.batch_size)
 
     def batch(self, number: int) -> tuple[int, np.ndarray]:
-        """Return view 0 and rows, int64, of a batch."""
+        """Return view 0 and indices, int64, of a batch."""
         return 0, np.arange(number * self.batch_size, min((number + 1) * self.batch_size, self.count))
 
 
@@ -196,10 +196,10 @@ class Shuffled:
         return None
 
     def batch(self, number: int) -> tuple[int, np.ndarray]:
-        """Return view and rows, int64, of a batch."""
+        """Return view and indices, int64, of a batch."""
         epoch, place = divmod(number, self.steps)
-        rows = _permutation(self.count, self.seed, epoch)
-        return epoch % self.views, rows[place * self.batch_size : (place + 1) * self.batch_size]
+        indices = _permutation(self.count, self.seed, epoch)
+        return epoch % self.views, indices[place * self.batch_size : (place + 1) * self.batch_size]
 
 
 @lru_cache(maxsize=4)  # Batches are asked for one by one.

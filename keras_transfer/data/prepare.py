@@ -59,10 +59,10 @@ class Prepared:
         inspections = [self.inspections[index] for index in self.indices]
         if len(inspections) > _COMPARED:
             inspections = [replace(inspection, hash=b"") for inspection in inspections]
-        found = finding.findings(self.examples, inspections, self.recipe)
+        listed = finding.findings(self.examples, inspections, self.recipe)
         warnings = []
         for kind in _TOLD:
-            of_kind = [one for one in found if one.kind == kind]
+            of_kind = [one for one in listed if one.kind == kind]
             if of_kind:
                 warnings.append(_warning(of_kind, self.listed))
         return warnings
@@ -70,7 +70,7 @@ class Prepared:
     def samples(self, most: int = 4) -> list[bytes]:
         """Return the bytes of a few training images, those that can still be read."""
         examples = self.examples
-        read = (inspector.read(examples.contents, examples.paths[row]) for row in examples.rows("train")[:most])
+        read = (inspector.read(examples.contents, examples.paths[row]) for row in examples.indices("train")[:most])
         return [content for content, fault in read if fault is None]
 
     def write_rejected(self, file: Path) -> None:
@@ -224,9 +224,9 @@ def _demand_classes(examples: Examples) -> None:
             raise UserError(f"{examples.source}: class {name!r} has no image{where} that can be decoded.")
 
 
-def _warning(found: Sequence[finding.Finding], listed: Examples) -> str:
+def _warning(group: Sequence[finding.Finding], listed: Examples) -> str:
     """Return a line on the findings of one kind."""
-    first = found[0]
+    first = group[0]
     if first.kind not in ("leak", "label-conflict"):
         return f"{first.detail}."
     names = " and ".join(listed.short(path) for path in first.paths[:2])
@@ -234,5 +234,5 @@ def _warning(found: Sequence[finding.Finding], listed: Examples) -> str:
     paths = set(first.paths)
     given = {int(split) for path, split in zip(listed.paths, listed.splits, strict=True) if path in paths}
     advice = " (--group-duplicates does)" if first.kind == "leak" and len(given) == 1 else ""
-    rest = f" So are {len(found) - 1} more groups of pictures; `check` lists them." if len(found) > 1 else ""
+    rest = f" So are {len(group) - 1} more groups of pictures; `check` lists them." if len(group) > 1 else ""
     return f"{names}{more} are alike, {first.detail}{advice}.{rest}"

@@ -33,12 +33,12 @@ def write(classifier: SavedClassifier, precision: str, images: TrainingImages, f
         interpreter = _interpreter(content)
         interpreter.allocate_tensors()
         (entry,), (exit_,) = interpreter.get_input_details(), interpreter.get_output_details()
-        found = []
+        outputs = []
         for picture in pixels:
             interpreter.set_tensor(entry["index"], picture[None])
             interpreter.invoke()
-            found.append(interpreter.get_tensor(exit_["index"])[0])
-        return np.asarray(found)
+            outputs.append(interpreter.get_tensor(exit_["index"])[0])
+        return np.asarray(outputs)
 
     return predict
 

@@ -136,13 +136,13 @@ def check_base(recipe: Recipe) -> Recipe:
     Raises:
         UsageError: naming the nearest base or block.
     """
-    row = row_of(recipe.base)
-    if row is not None:
-        row.thawed(recipe.thaw)
+    spec = in_table(recipe.base)
+    if spec is not None:
+        spec.thawed(recipe.thaw)
     return recipe
 
 
-def row_of(base: str) -> Base | None:
+def in_table(base: str) -> Base | None:
     """Return the table's row, or None for the file of a model.
 
     Raises:

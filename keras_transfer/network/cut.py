@@ -1,4 +1,4 @@
-"""Where the frozen part of a network ends: its graph, and the boundary between two halves that share its layers."""
+"""Where the frozen part of a network ends: its graph, and the boundary between two parts that share its layers."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from keras_transfer.network.network import Network
 
 
 @dataclass(frozen=True)
-class Halves:
-    """A network cut at a boundary, the halves sharing their layers with it.
+class Cut:
+    """A network cut at a boundary, the parts sharing their layers with it.
 
     Attributes:
         frozen: Pixels to the activations at the boundary, a list, followed by the embedding: all that is to be stored.
@@ -28,7 +28,7 @@ class Halves:
     tail: keras.Model
 
 
-def cut(network: Network, block: Block | None) -> Halves:
+def cut(network: Network, block: Block | None) -> Cut:
     """Cut a network below a block, or, without one, below the head.
 
     All that the boundary layer depends on is frozen, all else trained. The boundary is each tensor that leads from
@@ -39,14 +39,14 @@ def cut(network: Network, block: Block | None) -> Halves:
     prepared = network.prepare(pixels)
     if block is None:
         embedding = network.pool(network.base(prepared))
-        return Halves(keras.Model(pixels, [embedding]), keras.Model(pixels, embedding), network.head)
+        return Cut(keras.Model(pixels, [embedding]), keras.Model(pixels, embedding), network.head)
     tensors = cut_tensors(network.base, block.boundary)[0]
     *activations, feature_map = keras.Model(network.base.input, [*tensors, network.base.output])(prepared)
     frozen = keras.Model(pixels, [*activations, network.pool(feature_map)])
     below = keras.Model(pixels, one_or_list(activations))
     inputs = one_or_list([keras.Input(tensor.shape[1:], dtype=tensor.dtype) for tensor in tensors])
     above = keras.Model(one_or_list(tensors), network.base.output, name="thawed")
-    return Halves(frozen, below, keras.Model(inputs, network.head(network.pool(above(inputs)))))
+    return Cut(frozen, below, keras.Model(inputs, network.head(network.pool(above(inputs)))))
 
 
 class Frozen(keras.layers.Layer):

@@ -24,7 +24,7 @@ import keras
 import numpy as np
 
 from keras_transfer.network import h5, imagenet, own_base
-from keras_transfer.network.bases import Base, row_of
+from keras_transfer.network.bases import Base, in_table
 from keras_transfer.network.cut import cut_points
 from keras_transfer.network.model_files import UNREADABLE, first_line, input_side, load_model
 from keras_transfer.network.precision import copied, every_layer
@@ -32,17 +32,17 @@ from keras_transfer.support.errors import UsageError, UserError
 
 
 @dataclass(frozen=True)
-class Source:
+class PretrainedBase:
     """A base ready to transfer from.
 
     Attributes:
-        row: Its row of the table; for a file of the user's, a row made from it.
+        spec: What the table of bases says of it; for a file of the user's, what is known from the file.
         base: The network, ending in a feature map.
         weights: `imagenet`, `random`, or the file they came from.
         key: What tells its network from others, whatever their weights.
     """
 
-    row: Base
+    spec: Base
     base: keras.Model
     weights: str
     key: str
@@ -52,7 +52,7 @@ class ImageNetUnavailable(UserError):
     """ImageNet weights are neither on this machine nor to be downloaded."""
 
 
-def load(base: str, weights: str, size: int, seed: int) -> Source:
+def load(base: str, weights: str, size: int, seed: int) -> PretrainedBase:
     """Build a base at an input size and give it its weights.
 
     Args:
@@ -65,20 +65,20 @@ def load(base: str, weights: str, size: int, seed: int) -> Source:
         ImageNetUnavailable: naming the file, where Keras looks for it, and the other choices.
         UserError: the weights do not fit, naming the first layer that does not.
     """
-    row = row_of(base)
+    spec = in_table(base)
     keras.utils.set_random_seed(seed)
-    if row is None:
+    if spec is None:
         if weights not in ("imagenet", "random"):
             raise UsageError(f"--weights: {base} brings its own. Received: {weights!r}.")
         return _from_file(Path(base).expanduser(), size, weights)
-    if size < row.least_size:
-        raise UsageError(f"--size: {row.name} takes images of at least {row.least_size} px. Received: {size}.")
+    if size < spec.least_size:
+        raise UsageError(f"--size: {spec.name} takes images of at least {spec.least_size} px. Received: {size}.")
     if weights == "imagenet":
-        return Source(row, _imagenet(row, size), weights, row.name)
-    network = _construct(row, size, None)
+        return PretrainedBase(spec, _imagenet(spec, size), weights, spec.name)
+    network = _construct(spec, size, None)
     if weights != "random":
         copy_weights(Path(weights).expanduser(), network)
-    return Source(row, network, weights, row.name)
+    return PretrainedBase(spec, network, weights, spec.name)
 
 
 def copy_weights(file: Path, base: keras.Model) -> None:
@@ -105,23 +105,23 @@ def copy_weights(file: Path, base: keras.Model) -> None:
         raise UserError(f"--weights: {file} cannot be read as model weights ({first_line(error)}).") from error
 
 
-def _construct(row: Base, size: int, weights: str | None) -> keras.Model:
-    constructor = getattr(keras.applications, row.constructor)
+def _construct(spec: Base, size: int, weights: str | None) -> keras.Model:
+    constructor = getattr(keras.applications, spec.constructor)
     return constructor(include_top=False, weights=weights, input_shape=(size, size, 3))
 
 
-def _imagenet(row: Base, size: int) -> keras.Model:
+def _imagenet(spec: Base, size: int) -> keras.Model:
     try:
         with contextlib.redirect_stdout(sys.stderr):  # Keras reports a download where results belong.
-            return _construct(row, size, "imagenet")
+            return _construct(spec, size, "imagenet")
     except Exception as error:  # Keras raises a bare Exception when a download fails.
         reason = _download_failure(error)
         if reason is None:
             raise
-        file = imagenet.file(row.name, size)
+        file = imagenet.file(spec.name, size)
         raise ImageNetUnavailable(
-            f"ImageNet weights of {row.name} are not on this machine, and cannot be downloaded ({reason}). Put "
-            f"{imagenet.address(row.name, size)} as {file.name} into {file.parent}, where Keras looks for it, or give "
+            f"ImageNet weights of {spec.name} are not on this machine, and cannot be downloaded ({reason}). Put "
+            f"{imagenet.address(spec.name, size)} as {file.name} into {file.parent}, where Keras looks for it, or give "
             "--weights FILE, or --weights random."
         ) from error
 
@@ -143,15 +143,15 @@ def _download_failure(error: Exception) -> str | None:
     return None
 
 
-def _from_file(file: Path, size: int, weights: str) -> Source:
+def _from_file(file: Path, size: int, weights: str) -> PretrainedBase:
     network = own_base.extractor(file, size)
     if weights == "random":
         network = _drawn_anew(network)
     blocks = cut_points(network)
     channels = network.output_shape[3]
-    row = Base(file.stem, "", size, 1, "none", network.count_params(), 0.0, channels, blocks, blocks[-1].name)
+    spec = Base(file.stem, "", size, 1, "none", network.count_params(), 0.0, channels, blocks, blocks[-1].name)
     key = hashlib.blake2b(network.to_json().encode(), digest_size=16).hexdigest()
-    return Source(row, network, weights if weights == "random" else str(file), key)
+    return PretrainedBase(spec, network, weights if weights == "random" else str(file), key)
 
 
 def _drawn_anew(network: keras.Model) -> keras.Model:
@@ -165,8 +165,8 @@ def _drawn_anew(network: keras.Model) -> keras.Model:
 
 def native_size(base: str) -> int:
     """Return the input side of a base, px: the table's, or that of a model's file (224 if it takes any)."""
-    row = row_of(base)
-    return row.size if row is not None else input_side(Path(base).expanduser()) or 224
+    spec = in_table(base)
+    return spec.size if spec is not None else input_side(Path(base).expanduser()) or 224
 
 
 def _layers(network: keras.Model) -> list[keras.Layer]:

@@ -159,5 +159,5 @@ class Batcher:
 
 def allowed_sizes(largest: int) -> list[int]:
     """Return the numbers of rows that a batch is filled up to: powers of two, half as many again, and the largest."""
-    found = {times * 2**power // 2 for times in (2, 3) for power in range(largest.bit_length())}
-    return [size for size in sorted(found) if size < largest] + [largest]
+    numbers = {times * 2**power // 2 for times in (2, 3) for power in range(largest.bit_length())}
+    return [size for size in sorted(numbers) if size < largest] + [largest]

@@ -71,10 +71,10 @@ def _jpeg_pixels(content: bytes) -> int:
     """Return the pixels of the first frame: https://www.w3.org/Graphics/JPEG/itu-t81.pdf, B.1.1.3."""
     at = 2
     for _ in range(_MOST_SEGMENTS):
-        found = _MARKER.search(content, at)
-        if found is None:
+        match = _MARKER.search(content, at)
+        if match is None:
             return 0
-        marker, at = content[found.end() - 1], found.end()
+        marker, at = content[match.end() - 1], match.end()
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack_from(">HH", content, at + 3)
             return int(width * height)

@@ -16,7 +16,7 @@ from keras_transfer.support.progress import Progress
 from keras_transfer.versions import folders
 
 if TYPE_CHECKING:
-    from keras_transfer.network.weights import Source
+    from keras_transfer.network.weights import PretrainedBase
 
 
 def write(recipe: Recipe, file: Path, progress: Progress) -> tuple[int, int]:
@@ -44,18 +44,18 @@ def arrays(recipe: Recipe, progress: Progress) -> dict[str, np.ndarray]:
     """
     forks.check()
     examples = prepare.unsplit(recipe, progress)
-    vectors, source = compute(recipe, examples, progress)
+    vectors, pretrained = compute(recipe, examples, progress)
     names = np.asarray(examples.classes)
     return {
         "features": vectors,
         "labels": names[examples.labels] if examples.task == CLASSIFICATION else examples.labels,
         "paths": np.asarray(list(examples.paths)),
         "classes": names,
-        "weights": np.asarray(source.weights),
+        "weights": np.asarray(pretrained.weights),
     }
 
 
-def compute(recipe: Recipe, examples: Examples, progress: Progress) -> tuple[np.ndarray, Source]:
+def compute(recipe: Recipe, examples: Examples, progress: Progress) -> tuple[np.ndarray, PretrainedBase]:
     """Return the embeddings of images, float32 `[N, D]`, and the base that they come from.
 
     Args:
@@ -71,8 +71,8 @@ def compute(recipe: Recipe, examples: Examples, progress: Progress) -> tuple[np.
     recipe = transfer.with_size(folders.with_weights_file(recipe))
     plan = device.plan(recipe, examples.task)
     with transfer.built_in_float32():
-        source = transfer.load_base(recipe, progress)
-        network = build(source.base, source.row, recipe, len(examples.classes))
+        pretrained = transfer.load_base(recipe, progress)
+        network = build(pretrained.base, pretrained.spec, recipe, len(examples.classes))
         frozen = cut(network, None).frozen
-    extractor = features.extractor(frozen, "none", network, source, recipe, plan, progress)
-    return features.embeddings(extractor.plain(examples, examples.digests), examples.digests), source
+    extractor = features.extractor(frozen, "none", network, pretrained, recipe, plan, progress)
+    return features.embeddings(extractor.plain(examples, examples.digests), examples.digests), pretrained

@@ -31,7 +31,7 @@ def measure(recipe: Recipe, examples: Examples, progress: Progress) -> dict[str,
     for number, fold in enumerate(splits.folds(examples, count, recipe.seed)):
         progress.say(f"Fold {number + 1} of {count}")
         trained = transfer.train(recipe, fold, progress, Stopwatch())
-        rows = fold.rows("test")
+        rows = fold.indices("test")
         answers = trained.setup.network.output(trained.logits(rows))
         labels = fold.labels[rows]
         reports.append(metrics.report(fold.task, keras.ops.convert_to_numpy(answers), labels))
@@ -39,7 +39,7 @@ def measure(recipe: Recipe, examples: Examples, progress: Progress) -> dict[str,
     values = {name: [report[name] for report in reports] for name in names}
     return {
         "count": count,
-        "mean": {name: float(np.mean(found)) for name, found in values.items()},
-        "standard_deviation": {name: float(np.std(found, ddof=1)) for name, found in values.items()},
+        "mean": {name: float(np.mean(scores)) for name, scores in values.items()},
+        "standard_deviation": {name: float(np.std(scores, ddof=1)) for name, scores in values.items()},
         "each": reports,
     }

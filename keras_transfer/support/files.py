@@ -165,12 +165,12 @@ class Leftover:
 
 def leftovers() -> list[Leftover]:
     """Return what ended processes left, in the cache folder and wherever it was noted, by path."""
-    found = []
+    leftovers = []
     for path in [*_staging(), *_states()]:
         with _abandoned(path) as abandoned:
             if abandoned:
-                found.append(Leftover(path, folder_size(path), _modified(path)))
-    return found
+                leftovers.append(Leftover(path, folder_size(path), _modified(path)))
+    return leftovers
 
 
 def delete_leftovers() -> int:

@@ -18,6 +18,6 @@ def task_of(examples: Examples) -> Task:
         return Classification(targets)
     if examples.task == MULTI_LABEL:
         return MultiLabel(targets)
-    train = targets[examples.rows("train")]
+    train = targets[examples.indices("train")]
     mean, deviation = float(train.mean()), max(float(train.std()), 1e-12)
     return Regression((targets - mean) / np.float32(deviation), mean=mean, deviation=deviation)

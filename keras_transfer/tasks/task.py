@@ -71,5 +71,7 @@ class Task(ABC):
             images = len(targets) * self.judge(logits / np.exp(log), targets)["loss"]
             return images + 0.5 * (log / _LOG_TEMPERATURE) ** 2
 
-        found = minimize_scalar(loss, bounds=(-np.log(_MOST_TEMPERATURE), np.log(_MOST_TEMPERATURE)), method="bounded")
-        return float(np.exp(found.x))
+        minimum = minimize_scalar(
+            loss, bounds=(-np.log(_MOST_TEMPERATURE), np.log(_MOST_TEMPERATURE)), method="bounded"
+        )
+        return float(np.exp(minimum.x))

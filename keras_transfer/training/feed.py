@@ -34,7 +34,7 @@ class Feed:
             each epoch, from pixels.
 
     Attributes:
-        cut: The network's halves.
+        cut: The network, in two parts.
         extractor: Computes activations, or finds them.
         sets: Activations of all training and validation images, one set a view, once they are extracted.
         stored: Whether what is trained gets stored activations; otherwise pixels, in each epoch anew.
@@ -163,7 +163,7 @@ class Feed:
         frozen = self.cut.frozen if self.stored else cut(setup.network, None).frozen
         boundary = self.boundary if self.stored else "none"
         return features.extractor(
-            frozen, boundary, setup.network, setup.source, setup.recipe, setup.plan, setup.progress
+            frozen, boundary, setup.network, setup.pretrained, setup.recipe, setup.plan, setup.progress
         )
 
     def _lack_of_room(self) -> str | None:

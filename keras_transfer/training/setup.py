@@ -7,10 +7,10 @@ from functools import cached_property
 
 import numpy as np
 
-from keras_transfer.compute.device import Plan
+from keras_transfer.compute.device import ComputePlan
 from keras_transfer.data.examples import Examples
 from keras_transfer.network.network import Network
-from keras_transfer.network.weights import Source
+from keras_transfer.network.weights import PretrainedBase
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.progress import Progress
 from keras_transfer.tasks import classification
@@ -23,7 +23,7 @@ class Setup:
 
     Attributes:
         recipe: Complete but for what a method chooses while it trains.
-        source: Base and weights.
+        pretrained: Base and weights.
         network: Trained in place.
         examples: With splits and digests.
         task: What to learn.
@@ -32,22 +32,22 @@ class Setup:
     """
 
     recipe: Recipe
-    source: Source
+    pretrained: PretrainedBase
     network: Network
     examples: Examples
     task: Task
-    plan: Plan
+    plan: ComputePlan
     progress: Progress
 
     @cached_property
     def train(self) -> np.ndarray:
         """Indices of the training images, int64."""
-        return self.examples.rows("train")
+        return self.examples.indices("train")
 
     @cached_property
     def validation(self) -> np.ndarray:
         """Indices of the validation images, int64."""
-        return self.examples.rows("validation")
+        return self.examples.indices("validation")
 
     @cached_property
     def seen(self) -> np.ndarray:

@@ -164,7 +164,7 @@ def folder_of(setup: Setup) -> Path:
         "recipe": recipe,
         "classes": examples.classes,
         "task": examples.task,
-        "base": [setup.source.key, weights_digest(setup.network.base)],
+        "base": [setup.pretrained.key, weights_digest(setup.network.base)],
         "plan": dataclasses.asdict(setup.plan),
         "releases": [__version__, tf.__version__, keras.__version__],
     }

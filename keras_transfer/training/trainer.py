@@ -71,7 +71,7 @@ class Trainer:
             if ready:
                 return ready[-1]
         if (trains, views) not in self._feeds:
-            block = None if trains == HEAD else self.setup.source.row.thawed(trains)
+            block = None if trains == HEAD else self.setup.pretrained.spec.thawed(trains)
             self._feeds[trains, views] = Feed(self.setup, block, views)
         feed = self._feeds[trains, views]
         with self.timer.time("features"):

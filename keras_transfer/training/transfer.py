@@ -44,10 +44,10 @@ def train(
     progress.say(f"Computing on the {plan.device.upper()}, engine {plan.engine}, {plan.precision}{', XLA' * plan.xla}.")
     with built_in_float32():
         with watch.time("build"):
-            source = load_base(recipe, progress)
+            pretrained = load_base(recipe, progress)
             task = task_of(examples)
-            network = model.build(source.base, source.row, recipe, len(examples.classes), task.output())
-            setup = Setup(recipe, source, network, examples, task, plan, progress)
+            network = model.build(pretrained.base, pretrained.spec, recipe, len(examples.classes), task.output())
+            setup = Setup(recipe, pretrained, network, examples, task, plan, progress)
             state = TrainingState(folder_of(setup), recipe.checkpoint_every, progress) if resume else None
         trainer = Trainer(setup, watch, state)
         methods.run(trainer)
@@ -56,12 +56,12 @@ def train(
 
 def with_size(recipe: Recipe) -> Recipe:
     """Return the recipe with its input size: the base's own, unless it says otherwise."""
-    row = weights.row_of(recipe.base)
-    native, least = (row.size, row.least_size) if row else (weights.native_size(recipe.base), 1)
+    spec = weights.in_table(recipe.base)
+    native, least = (spec.size, spec.least_size) if spec else (weights.native_size(recipe.base), 1)
     return recipe.replace(size=rule.input_size(recipe, native, least))
 
 
-def load_base(recipe: Recipe, progress: Progress) -> weights.Source:
+def load_base(recipe: Recipe, progress: Progress) -> weights.PretrainedBase:
     """Load the recipe's base; without ImageNet's weights, the built-in sample goes on with random ones."""
     size = int(recipe.size)
     try:

@@ -98,13 +98,13 @@ def _measured(test: dict[str, Any], count: int, classes: int) -> list[str]:
 
 
 def _rows(test: dict[str, Any]) -> list[str]:
-    found = []
+    lines = []
     for name, value in test.items():
         if isinstance(value, float):
             interval = test.get(f"{name}_interval")
             about = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
-            found.append(f"| {name.replace('_', ' ')} | {value:.4g}{about} |")
-    return found
+            lines.append(f"| {name.replace('_', ' ')} | {value:.4g}{about} |")
+    return lines
 
 
 def _worst(test: dict[str, Any]) -> list[str]:

@@ -43,13 +43,15 @@ def write_predictions(predictions: Sequence[Prediction], classes: Sequence[str],
     writer = csv.writer(stream)
     if any(prediction.value is not None for prediction in predictions):
         writer.writerow(("path", "value", "error"))
-        writer.writerows((found.path, _cell(found.value), found.error or "") for found in predictions)
+        writer.writerows(
+            (prediction.path, _cell(prediction.value), prediction.error or "") for prediction in predictions
+        )
         return
     writer.writerow(("path", "label", "confidence", *_class_columns(classes), "error"))
-    for found in predictions:
-        shares = found.probabilities or {}
-        cells = (found.label, found.confidence, *(shares.get(name) for name in classes))
-        writer.writerow((found.path, *map(_cell, cells), found.error or ""))
+    for prediction in predictions:
+        shares = prediction.probabilities or {}
+        cells = (prediction.label, prediction.confidence, *(shares.get(name) for name in classes))
+        writer.writerow((prediction.path, *map(_cell, cells), prediction.error or ""))
 
 
 def _class_columns(classes: Sequence[str]) -> list[str]:

@@ -25,7 +25,7 @@ _PACKAGES = ("keras-transfer", "tensorflow", "keras", "numpy", "scikit-learn", "
 
 def write(
     folder: Path,
-    found: Prepared,
+    prepared: Prepared,
     trained: Trainer,
     test: dict[str, Any],
     watch: Stopwatch,
@@ -38,7 +38,7 @@ def write(
 
     Args:
         folder: Made here: `assets.extra` of a version.
-        found: The data.
+        prepared: The data.
         trained: What was trained, and how.
         test: Metrics on the test split.
         watch: Seconds of each part so far.
@@ -55,22 +55,22 @@ def write(
     with progress.optional("Writing environment.json"):
         (folder / "environment.json").write_text(json.dumps(environment(), indent=2), "utf-8")
     with progress.optional("Writing rejected.csv"):
-        found.write_rejected(folder / "rejected.csv")
+        prepared.write_rejected(folder / "rejected.csv")
     with progress.optional("Writing history.csv"):
         _write_history(folder / "history.csv", [row for phase in trained.results for row in phase.history])
-    report = metrics(found, trained, test, watch) | more
+    report = metrics(prepared, trained, test, watch) | more
     (folder / "metrics.json").write_text(json.dumps(report, indent=2), "utf-8")
     return report
 
 
-def metrics(found: Prepared, trained: Trainer, test: dict[str, Any], watch: Stopwatch) -> dict[str, Any]:
+def metrics(prepared: Prepared, trained: Trainer, test: dict[str, Any], watch: Stopwatch) -> dict[str, Any]:
     """Return what `metrics.json` holds; its keys are stable."""
     recipe, setup, examples = trained.recipe, trained.setup, trained.setup.examples
-    counts = {split: len(examples.rows(split)) for split in ("train", "validation", "test")}
+    counts = {split: len(examples.indices(split)) for split in ("train", "validation", "test")}
     return {
         "schema": folders.SCHEMA,
-        "base": setup.source.row.name,
-        "weights": setup.source.weights,
+        "base": setup.pretrained.spec.name,
+        "weights": setup.pretrained.weights,
         "method": recipe.method,
         "task": examples.task,
         "seed": recipe.seed,
@@ -78,7 +78,7 @@ def metrics(found: Prepared, trained: Trainer, test: dict[str, Any], watch: Stop
             "source": _from_any_folder(recipe).data,
             "classes": list(examples.classes),
             **counts,
-            "rejected": len(found.rejected),
+            "rejected": len(prepared.rejected),
         },
         "size": int(recipe.size),
         "thawed": trained.thawed,
@@ -109,10 +109,10 @@ def _from_any_folder(recipe: Recipe) -> Recipe:
 
 def environment() -> dict[str, Any]:
     """Return the machine and the versions of what computes."""
-    found = {}
+    releases = {}
     for package in _PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            releases[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
     return {
@@ -120,7 +120,7 @@ def environment() -> dict[str, Any]:
         "system": platform.platform(),
         "processor": device.processor(),
         "cores": os.cpu_count(),
-        "packages": found,
+        "packages": releases,
     }
 
 

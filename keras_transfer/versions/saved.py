@@ -265,14 +265,14 @@ class SavedClassifier:
         }
         return [answered.get(index) or Prediction(name, error=faults[index]) for index, name in enumerate(names)]
 
-    def _prediction(self, name: str, content: bytes, found: dict[str, np.ndarray], row: int) -> Prediction:
-        if found["error"][row]:
-            return Prediction(name, error=self._reason(content, found["error"][row]))
-        if "value" in found:
-            return Prediction(name, value=float(found["value"][row]))
-        probabilities = found["probabilities"][row]
+    def _prediction(self, name: str, content: bytes, outputs: dict[str, np.ndarray], row: int) -> Prediction:
+        if outputs["error"][row]:
+            return Prediction(name, error=self._reason(content, outputs["error"][row]))
+        if "value" in outputs:
+            return Prediction(name, value=float(outputs["value"][row]))
+        probabilities = outputs["probabilities"][row]
         shares = {label: float(share) for label, share in zip(self.classes, probabilities, strict=True)}
-        return Prediction(name, found["label"][row].decode(), float(found["confidence"][row]), shares)
+        return Prediction(name, outputs["label"][row].decode(), float(outputs["confidence"][row]), shares)
 
     def _reason(self, content: bytes, error: bytes) -> str:
         """Return why the graph refused these bytes; the graph of an earlier release knows fewer formats than this."""

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from keras_transfer.compute import engine
-from keras_transfer.compute.device import Plan
+from keras_transfer.compute.device import ComputePlan
 from keras_transfer.network import weights
 from keras_transfer.network.bases import find
 from keras_transfer.network.cut import cut
@@ -12,7 +12,7 @@ from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.progress import Progress
 from tests.conftest import once
 
-PLAN = Plan("cpu", "float32", False, "openvino")
+PLAN = ComputePlan("cpu", "float32", False, "openvino")
 
 
 def batches(size, count=5):
@@ -32,13 +32,13 @@ def batches(size, count=5):
 )  # fmt: skip
 def test_openvino_agrees_with_keras_and_keeps_the_order(name, thaw, capsys):
     pytest.importorskip("openvino")
-    row = find(name)
-    whole = build(weights.load(name, "random", 64, 0).base, row, Recipe(), 3)
-    frozen = cut(whole, row.thawed(thaw)).frozen
+    spec = find(name)
+    whole = build(weights.load(name, "random", 64, 0).base, spec, Recipe(), 3)
+    frozen = cut(whole, spec.thawed(thaw)).frozen
     given = batches(64)
     fast, first = engine.start(frozen, PLAN, given[0], Progress())
     assert fast.name == "openvino", capsys.readouterr().err
-    slow, _ = engine.start(frozen, Plan("cpu", "float32", False, "tensorflow"), given[0], Progress())
+    slow, _ = engine.start(frozen, ComputePlan("cpu", "float32", False, "tensorflow"), given[0], Progress())
     for found, expected in zip([first, *fast.run(given[1:])], slow.run(given), strict=True):
         for one, other in zip(found, expected, strict=True):
             np.testing.assert_allclose(one, other, atol=1e-4 * np.abs(other).max())
@@ -48,10 +48,10 @@ def test_openvino_agrees_with_keras_and_keeps_the_order(name, thaw, capsys):
 @pytest.mark.parametrize("name", ["mobilenetv2", *once("mobilenetv3small", "resnet50")])
 def test_both_compute_in_half_precision(name, chosen, capsys):
     pytest.importorskip(chosen)
-    row, given = find(name), batches(64)
-    whole = build(weights.load(name, "random", 64, 0).base, row, Recipe(), 3)
-    frozen = cut(whole, row.thawed("auto")).frozen
-    half, _ = engine.start(frozen, Plan("cpu", "bfloat16", False, chosen), given[0], Progress())
+    spec, given = find(name), batches(64)
+    whole = build(weights.load(name, "random", 64, 0).base, spec, Recipe(), 3)
+    frozen = cut(whole, spec.thawed("auto")).frozen
+    half, _ = engine.start(frozen, ComputePlan("cpu", "bfloat16", False, chosen), given[0], Progress())
     assert half.name == chosen, capsys.readouterr().err
     outputs = next(half.run(given))
     exact = frozen(given[0].astype("float32"), training=False)

@@ -96,7 +96,7 @@ def test_a_given_test_split_loses_what_training_has(tmp_path):
     ((path, why),) = found.rejected
     assert path.endswith("test/red/leak.jpg")
     assert "is in the train split too" in why or "is in the validation split too" in why
-    assert len(found.examples.rows("test")) == 12
+    assert len(found.examples.indices("test")) == 12
 
 
 @pytest.mark.parametrize("grouped", [False, True])
@@ -207,7 +207,7 @@ def test_what_the_source_was_taken_for_is_said(photos):
 def test_of_two_shares_a_part_of_the_first_validates_and_that_is_said(photos):
     listener = Listener()
     examples = prepare(Recipe(data=str(photos), split="80/20"), listener).examples
-    assert [len(examples.rows(split)) for split in ("train", "validation", "test")] == [27, 6, 9]
+    assert [len(examples.indices(split)) for split in ("train", "validation", "test")] == [27, 6, 9]
     assert listener.lines[1] == (
         "--split has two shares, 80 to train and 20 to test: 15 of the 80 are for validation, by which the training is "
         "chosen."

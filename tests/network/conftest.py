@@ -14,11 +14,11 @@ def base(name, size):
 
 
 def network(name, size=64, **options):
-    """The row of a base, and a network on it. Networks of one base and size share it: a test that trains wants a base
+    """The spec of a base, and a network on it. Networks of one base and size share it: a test that trains wants a base
     that no other takes.
     """
-    row = find(name)
-    return row, build(base(name, max(size, row.least_size)), row, Recipe(base=name, **options), 3)
+    spec = find(name)
+    return spec, build(base(name, max(size, spec.least_size)), spec, Recipe(base=name, **options), 3)
 
 
 def pixels(size, count=2):

@@ -21,7 +21,7 @@ FAMILIES = (
 
 def test_the_table_holds_every_image_base_of_keras():
     constructors = {name for name in dir(keras.applications) if callable(getattr(keras.applications, name))}
-    assert {row.constructor for row in bases()} == constructors
+    assert {spec.constructor for spec in bases()} == constructors
 
 
 def test_listing_does_not_import_tensorflow():
@@ -31,18 +31,18 @@ def test_listing_does_not_import_tensorflow():
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_row_says_what_the_network_is(name):
-    row = find(name)
-    base = weights.load(name, "random", row.least_size, 0).base
-    assert base.count_params() == row.parameters
-    assert base.output_shape[-1] == row.features
-    assert row.top in [block.name for block in row.blocks]
-    sizes = [len(cut_tensors(base, block.boundary)[1]) for block in row.blocks]
+    spec = find(name)
+    base = weights.load(name, "random", spec.least_size, 0).base
+    assert base.count_params() == spec.parameters
+    assert base.output_shape[-1] == spec.features
+    assert spec.top in [block.name for block in spec.blocks]
+    sizes = [len(cut_tensors(base, block.boundary)[1]) for block in spec.blocks]
     assert sizes[0] == len(base.layers) - 1, "the lowest block thaws all but the input"
     assert sizes == sorted(set(sizes), reverse=True), "each block thaws less than the one below it"
 
 
-@pytest.mark.parametrize("row", bases(), ids=lambda row: row.name)
-def test_preprocessing_is_that_of_keras(row):
+@pytest.mark.parametrize("spec", bases(), ids=lambda spec: spec.name)
+def test_preprocessing_is_that_of_keras(spec):
     module = {
         "EfficientNetV2": "efficientnet_v2",
         "EfficientNet": "efficientnet",
@@ -58,11 +58,11 @@ def test_preprocessing_is_that_of_keras(row):
         "VGG16": "vgg16",
         "VGG19": "vgg19",
     }
-    name = next((module[prefix] for prefix in module if row.constructor.startswith(prefix)), None)
-    name = name or ("resnet_v2" if row.constructor.endswith("V2") else "resnet")
+    name = next((module[prefix] for prefix in module if spec.constructor.startswith(prefix)), None)
+    name = name or ("resnet_v2" if spec.constructor.endswith("V2") else "resnet")
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype("float32")
     expected = getattr(keras.applications, name).preprocess_input(pixels.copy())
-    np.testing.assert_allclose(preparation(row.preprocessing, (8, 8, 3))(pixels), expected, atol=1e-4)
+    np.testing.assert_allclose(preparation(spec.preprocessing, (8, 8, 3))(pixels), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["vgg16", "resnet50v2", "xception", "mobilenet", "mobilenetv2", "mobilenetv3small"])
@@ -103,13 +103,13 @@ def test_names_are_found_however_they_are_written():
 
 
 def test_thaw_takes_a_number_a_name_or_a_word():
-    row = find("resnet50")
-    assert row.thawed("2").name == "conv4"
-    assert row.thawed("conv3").name == "conv3"
-    assert row.thawed("auto").name == "conv5"
-    assert row.thawed("none") is None
-    assert row.thawed("all").boundary == ""
+    spec = find("resnet50")
+    assert spec.thawed("2").name == "conv4"
+    assert spec.thawed("conv3").name == "conv3"
+    assert spec.thawed("auto").name == "conv5"
+    assert spec.thawed("none") is None
+    assert spec.thawed("all").boundary == ""
     with pytest.raises(UsageError, match="has 5 blocks"):
-        row.thawed("9")
+        spec.thawed("9")
     with pytest.raises(UsageError, match="Did you mean 'conv5'"):
-        row.thawed("con5")
+        spec.thawed("con5")

@@ -13,15 +13,15 @@ from tests.network.conftest import network, pixels
     "name", ["vgg16", "efficientnetb0", *once("resnet50", "xception", "nasnetmobile", "convnexttiny")]
 )
 def test_the_halves_make_the_whole(name):
-    row, whole = network(name)
+    spec, whole = network(name)
     images = pixels(whole.size)
     expected = whole.classifier()(images)
-    for block in (row.thawed("auto"), row.thawed("none"), row.thawed("all")):
-        halves = cut(whole, block)
-        *activations, embedding = keras.tree.flatten(halves.frozen(images))
+    for block in (spec.thawed("auto"), spec.thawed("none"), spec.thawed("all")):
+        parts = cut(whole, block)
+        *activations, embedding = keras.tree.flatten(parts.frozen(images))
         inputs = one_or_list(activations or [embedding])
-        np.testing.assert_allclose(keras.ops.softmax(halves.tail(inputs)), expected, atol=1e-5)
-        np.testing.assert_allclose(keras.ops.softmax(halves.tail(halves.below(images))), expected, atol=1e-5)
+        np.testing.assert_allclose(keras.ops.softmax(parts.tail(inputs)), expected, atol=1e-5)
+        np.testing.assert_allclose(keras.ops.softmax(parts.tail(parts.below(images))), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -34,22 +34,22 @@ def test_the_halves_make_the_whole(name):
 )
 def test_what_is_above_the_cut_has_the_gradients_of_the_whole(name, thaw):
     """Dropout and stochastic depth among them; what is below the cut has none, and drops nothing."""
-    row, whole = network(name)
-    halves, images = cut(whole, row.thawed(thaw)), pixels(64, 3)
+    spec, whole = network(name)
+    parts, images = cut(whole, spec.thawed(thaw)), pixels(64, 3)
     inputs = keras.Input((64, 64, 3))
-    everything = keras.Model(inputs, halves.tail(Frozen(halves.below)(inputs)))
-    *activations, _ = keras.tree.flatten(halves.frozen(images))
-    state = [np.copy(variable) for variable in halves.tail.non_trainable_variables]
+    everything = keras.Model(inputs, parts.tail(Frozen(parts.below)(inputs)))
+    *activations, _ = keras.tree.flatten(parts.frozen(images))
+    state = [np.copy(variable) for variable in parts.tail.non_trainable_variables]
 
     def trained(model, given):
-        for variable, value in zip(halves.tail.non_trainable_variables, state, strict=True):
+        for variable, value in zip(parts.tail.non_trainable_variables, state, strict=True):
             variable.assign(value)
-        weights = [variable.value for variable in halves.tail.trainable_variables]
+        weights = [variable.value for variable in parts.tail.trainable_variables]
         with tf.GradientTape() as tape:
             loss = keras.losses.categorical_crossentropy(np.eye(3), model(given, training=True), from_logits=True)
         return loss, tape.gradient(loss, weights)
 
-    found, found_gradients = trained(halves.tail, one_or_list(activations))
+    found, found_gradients = trained(parts.tail, one_or_list(activations))
     loss, gradients = trained(everything, images)
     np.testing.assert_allclose(found, loss, atol=1e-4)
     for one, other in zip(found_gradients, gradients, strict=True):
@@ -57,14 +57,14 @@ def test_what_is_above_the_cut_has_the_gradients_of_the_whole(name, thaw):
 
 
 def test_a_nasnet_cell_is_cut_by_two_tensors():
-    row, whole = network("nasnetmobile")
-    assert len(cut_tensors(whole.base, row.thawed("cell9").boundary)[0]) == 2
+    spec, whole = network("nasnetmobile")
+    assert len(cut_tensors(whole.base, spec.thawed("cell9").boundary)[0]) == 2
 
 
 def test_the_frozen_half_drops_nothing_while_the_rest_trains():
     """Keras hands `training=True` down to models within models; EfficientNet's stochastic depth must stay off below."""
-    row, whole = network("efficientnetb0")
-    below = cut(whole, row.thawed("block7")).below
+    spec, whole = network("efficientnetb0")
+    below = cut(whole, spec.thawed("block7")).below
     images = pixels(64)
     inputs = keras.Input((64, 64, 3))
     frozen = keras.Model(inputs, Frozen(below)(inputs))

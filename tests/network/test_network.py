@@ -10,12 +10,12 @@ from tests.network.conftest import network, pixels
 
 
 def test_batch_normalisation_keeps_its_statistics_while_thawed():
-    row, whole = network("mobilenet")
-    halves = cut(whole, row.thawed("all"))
-    halves.tail.compile("sgd", "mse")
+    spec, whole = network("mobilenet")
+    parts = cut(whole, spec.thawed("all"))
+    parts.tail.compile("sgd", "mse")
     layer = whole.base.get_layer("conv_pw_13_bn")
     before = [np.copy(value) for value in layer.get_weights()]
-    halves.tail.fit(pixels(64, 4) / 255, np.eye(3)[[0, 1, 2, 0]], verbose=0)
+    parts.tail.fit(pixels(64, 4) / 255, np.eye(3)[[0, 1, 2, 0]], verbose=0)
     for old, new in zip(before, layer.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 
@@ -68,10 +68,10 @@ def test_what_is_not_a_saved_classifier_is_refused_in_one_line(tmp_path):
 
 def test_the_seed_decides_how_a_head_begins():
     """Whatever random numbers were drawn before, by a base of the user's own for one."""
-    row, first = network("mobilenetv3small", 32, dense="8", seed=1)
+    spec, first = network("mobilenetv3small", 32, dense="8", seed=1)
     keras.utils.set_random_seed(5)
-    second = build(first.base, row, Recipe(dense="8", seed=1), 3)
-    other = build(first.base, row, Recipe(dense="8", seed=2), 3)
+    second = build(first.base, spec, Recipe(dense="8", seed=1), 3)
+    other = build(first.base, spec, Recipe(dense="8", seed=2), 3)
     for one, two, three in zip(*(part.head.trainable_weights[::2] for part in (first, second, other)), strict=True):
         np.testing.assert_array_equal(one, two)
         assert np.abs(one - three).max() > 0

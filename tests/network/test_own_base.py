@@ -112,15 +112,15 @@ def pixels(size=SIZE):
 @pytest.mark.parametrize("make", EXTRACTORS)
 def test_an_extractor_gives_what_keras_makes_of_it_wherever_it_is_cut(make, tmp_path):
     network = make()
-    source = weights.load(str(saved(network, tmp_path)), "imagenet", SIZE, 0)
+    pretrained = weights.load(str(saved(network, tmp_path)), "imagenet", SIZE, 0)
     expected = np.asarray(network(pixels(), training=False))
-    np.testing.assert_allclose(source.base(pixels()), expected, atol=1e-5 * np.abs(expected).max())
-    whole = build(source.base, source.row, Recipe(), 3)
+    np.testing.assert_allclose(pretrained.base(pixels()), expected, atol=1e-5 * np.abs(expected).max())
+    whole = build(pretrained.base, pretrained.spec, Recipe(), 3)
     logits = whole.head(whole.pool(expected))
-    for block in source.row.blocks:
+    for block in pretrained.spec.blocks:
         halves = cut(whole, block)
         np.testing.assert_allclose(halves.tail(halves.below(pixels())), logits, atol=1e-4 * np.abs(logits).max())
-    names = [block.name for block in source.row.blocks]
+    names = [block.name for block in pretrained.spec.blocks]
     assert names == ["all"] if make is shared_twice else "conv2" in names
 
 

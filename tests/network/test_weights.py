@@ -199,15 +199,15 @@ def test_what_is_no_failed_download_is_not_taken_for_one(monkeypatch):
 
 @pytest.mark.essential
 def test_an_earlier_run_can_be_transferred_again(tmp_path):
-    source = weights.load("mobilenet", "random", 32, 1)
+    pretrained = weights.load("mobilenet", "random", 32, 1)
     version = tmp_path / "NAME" / "3"
     (version / "assets.extra").mkdir(parents=True)
     (version / "saved_model.pb").touch()
-    whole = build(source.base, source.row, Recipe(base="mobilenet", dense="16"), 3).classifier()
+    whole = build(pretrained.base, pretrained.spec, Recipe(base="mobilenet", dense="16"), 3).classifier()
     whole.save(version / "assets.extra" / "model.keras")
     recipe = with_weights_file(Recipe(base="mobilenet", weights=str(tmp_path / "NAME")))
     loaded = weights.load("mobilenet", recipe.weights, 32, 5).base
-    for one, other in zip(loaded.get_weights(), source.base.get_weights(), strict=True):
+    for one, other in zip(loaded.get_weights(), pretrained.base.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -215,10 +215,10 @@ def test_a_keras_file_can_be_the_base(tmp_path):
     inputs = keras.Input((24, 24, 3))
     x = keras.layers.Conv2D(8, 3, activation="relu", name="low")(inputs)
     keras.Model(inputs, keras.layers.Conv2D(8, 3, name="high")(x)).save(tmp_path / "mine.keras")
-    source = weights.load(str(tmp_path / "mine.keras"), "imagenet", 24, 0)
+    pretrained = weights.load(str(tmp_path / "mine.keras"), "imagenet", 24, 0)
     assert weights.native_size(str(tmp_path / "mine.keras")) == 24
-    assert source.row.name == "mine"
-    assert [block.name for block in source.row.blocks] == ["all", "high"]
+    assert pretrained.spec.name == "mine"
+    assert [block.name for block in pretrained.spec.blocks] == ["all", "high"]
     assert weights.load(str(tmp_path / "mine.keras"), "imagenet", 32, 0).base.output_shape == (None, 28, 28, 8)
 
 
@@ -267,10 +267,10 @@ def test_a_base_of_the_users_own_can_be_drawn_anew(tmp_path):
     keras.Model(inputs, keras.layers.Conv2D(8, 3, name="conv")(normalise(x))).save(tmp_path / "mine.keras")
     kernels = {}
     for kind, seed in (("imagenet", 0), ("random", 0), ("random", 1)):
-        source = weights.load(str(tmp_path / "mine.keras"), kind, 24, seed)
-        kernels[kind, seed] = source.base.get_layer("conv").get_weights()[0]
-        np.testing.assert_array_equal(source.base.get_layer("pixels").get_weights()[0], normalise.get_weights()[0])
-    assert source.weights == "random"
+        pretrained = weights.load(str(tmp_path / "mine.keras"), kind, 24, seed)
+        kernels[kind, seed] = pretrained.base.get_layer("conv").get_weights()[0]
+        np.testing.assert_array_equal(pretrained.base.get_layer("pixels").get_weights()[0], normalise.get_weights()[0])
+    assert pretrained.weights == "random"
     for drawn in (kernels["random", 0], kernels["random", 1]):
         assert np.abs(drawn - kernels["imagenet", 0]).max() > 0.01
     np.testing.assert_array_equal(

@@ -44,7 +44,7 @@ def test_scratch_trains_everything_from_random_weights(photos, tiny_base):
     options = {"base": tiny_base, "method": "scratch", "augment": "none", "batch_size": 8, "views": "fresh"}
     one, again = (trainer(photos, **OPTIONS | options | {"fine_tune_epochs": 4}) for _ in range(2))
     before = weights(one)
-    assert one.setup.source.weights == "random"
+    assert one.setup.pretrained.weights == "random"
     pretrained = weights(trainer(photos, base=tiny_base, **OPTIONS))
     assert (before["low_conv"][0] != pretrained["low_conv"][0]).any()
     assert (before["low_conv"][0] == weights(again)["low_conv"][0]).all(), "by the seed"

@@ -38,11 +38,11 @@ def trainer(photos, progress=QUIET, state=None, **options):
     recipe = Recipe(data=str(photos), **given | options)
     examples, _ = inspector.inspect(sources.load(recipe.data), recipe.max_pixels, QUIET)
     examples = splits.assign(examples, recipe.shares, recipe.seed)
-    recipe = rule.complete(recipe, len(examples.rows("train")))
-    source = weights.load(recipe.base, recipe.weights, int(recipe.size), recipe.seed)
+    recipe = rule.complete(recipe, len(examples.indices("train")))
+    pretrained = weights.load(recipe.base, recipe.weights, int(recipe.size), recipe.seed)
     task = task_of(examples)
-    network = model.build(source.base, source.row, recipe, len(examples.classes), task.output())
-    setup = Setup(recipe, source, network, examples, task, device.plan(recipe), progress)
+    network = model.build(pretrained.base, pretrained.spec, recipe, len(examples.classes), task.output())
+    setup = Setup(recipe, pretrained, network, examples, task, device.plan(recipe), progress)
     return Trainer(setup, Stopwatch(), state)
 
 
@@ -195,11 +195,11 @@ def test_what_a_trained_base_computes_is_not_stored_as_that_of_the_pretrained(ph
     trainer(photos, base=tiny_base, size=24).feed("middle_conv")
     trained = trainer(photos, base=tiny_base, size=24, fine_tune_epochs=1, fine_tune_lr=0.01)
     fine_tune(trained)  # Its activations were found stored: no engine has started yet.
-    test = trained.setup.examples.rows("test")
+    test = trained.setup.examples.indices("test")
     trained.logits(test)
     fresh = trainer(photos, base=tiny_base, size=24)
     examples, digests = fresh.setup.examples.at(test), fresh.setup.digests_of(test)
-    feed = Feed(fresh.setup, fresh.setup.source.row.thawed("middle_conv"))
+    feed = Feed(fresh.setup, fresh.setup.pretrained.spec.thawed("middle_conv"))
     actual = features.embeddings(feed.extractor.plain(examples, digests), digests)
     pixels = next(iter(pipeline.images(examples.contents, examples.paths, feed.extractor.decoder, 100)))
     np.testing.assert_allclose(actual, feed.cut.frozen(pixels)[-1], atol=1e-4)
@@ -240,7 +240,7 @@ def test_only_a_run_that_writes_makes_room(photos, tiny_base, fresh_cache):
     trainer(photos, base=tiny_base, size=24, cache_limit=limit).feed("middle_conv")
     assert len(store.contents()) == 2
     trainer(photos, base=tiny_base, size=24, cache_limit=limit, pooling="max").feed("middle_conv")
-    assert {record["key"]["base"] for record in store.contents()} != {"another", first.setup.source.row.name}
+    assert {record["key"]["base"] for record in store.contents()} != {"another", first.setup.pretrained.spec.name}
 
 
 @pytest.mark.once

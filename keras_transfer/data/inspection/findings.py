@@ -69,21 +69,21 @@ def findings(examples: Examples, inspections: Sequence[Inspection], recipe: Reci
         inspections: Of each of them.
         recipe: Gives what was chosen already, about which nothing need be advised.
     """
-    found = [
+    listed = [
         *_alike(examples, inspections),
         *_balance(examples, recipe),
         *_cropped(inspections, recipe),
         *_dark(examples, inspections),
     ]
     for path, inspection in zip(examples.paths, inspections, strict=True):
-        found += [Finding(kind, [path], detail) for kind, detail in inspection.notes]
-    return in_order(found)
+        listed += [Finding(kind, [path], detail) for kind, detail in inspection.notes]
+    return in_order(listed)
 
 
-def in_order(found: Sequence[Finding]) -> list[Finding]:
+def in_order(listed: Sequence[Finding]) -> list[Finding]:
     """Return findings with the gravest first."""
     order = list(KINDS)
-    return sorted(found, key=lambda finding: order.index(finding.kind))
+    return sorted(listed, key=lambda finding: order.index(finding.kind))
 
 
 def near_links(inspections: Sequence[Inspection]) -> np.ndarray:
@@ -116,9 +116,9 @@ def class_counts(examples: Examples) -> dict[str, int]:
 
 def _alike(examples: Examples, inspections: Sequence[Inspection]) -> list[Finding]:
     exact = duplicates.exact(examples.digests)
-    found = []
+    listed = []
     for indices in _groups(exact):
-        found += _of_group(examples, indices, "duplicate", "equal byte for byte")
+        listed += _of_group(examples, indices, "duplicate", "equal byte for byte")
     links = near_links(inspections)
     groups = duplicates.components(len(examples), links)
     bits = np.zeros(len(examples), "int64")
@@ -126,23 +126,23 @@ def _alike(examples: Examples, inspections: Sequence[Inspection]) -> list[Findin
     for indices in _groups(groups):
         if len(set(exact[indices])) > 1:
             how = f"each differs from another in at most {bits[groups[indices[0]]]} of 256 bits of their hashes"
-            found += _of_group(examples, indices, "near-duplicate", how)
-    return found
+            listed += _of_group(examples, indices, "near-duplicate", how)
+    return listed
 
 
 def _of_group(examples: Examples, indices: list[int], kind: str, how: str) -> list[Finding]:
     """Return the finding on a group of equal pictures, and those that follow from their splits and labels."""
     paths = [examples.paths[index] for index in indices]
-    found = [Finding(kind, paths, f"{len(indices)} pictures: {how}")]
+    listed = [Finding(kind, paths, f"{len(indices)} pictures: {how}")]
     splits = sorted({int(examples.splits[index]) for index in indices} - {UNASSIGNED})
     if len(splits) > 1:
         names = " and ".join(SPLITS[split] for split in splits)
-        found.append(Finding("leak", paths, f"in {names} ({how}): keep them in one split"))
+        listed.append(Finding("leak", paths, f"in {names} ({how}): keep them in one split"))
     labels = sorted({examples.label_text(index) for index in indices})
     if len(labels) > 1 and examples.task in (CLASSIFICATION, MULTI_LABEL):
         detail = f"labelled {', '.join(map(repr, labels))} ({how}): one is wrong"
-        found.append(Finding("label-conflict", paths, detail))
-    return found
+        listed.append(Finding("label-conflict", paths, detail))
+    return listed
 
 
 def _balance(examples: Examples, recipe: Recipe) -> list[Finding]:
@@ -152,19 +152,19 @@ def _balance(examples: Examples, recipe: Recipe) -> list[Finding]:
     if len(counts) == 1:
         name = next(iter(counts))
         return [Finding("one-class", [], f"all images are in one class, {name!r}: nothing to tell apart")]
-    found = []
+    listed = []
     most, least = max(counts, key=lambda name: counts[name]), min(counts, key=lambda name: counts[name])
     if counts[most] > _IMBALANCE * max(counts[least], 1) and recipe.class_weights == "none":
         single = examples.task == CLASSIFICATION
         advice = "--class-weights balanced makes both count" if single else "add images"
-        found.append(
+        listed.append(
             Finding("imbalance", [], f"{counts[most]} images of {most!r}, {counts[least]} of {least!r}: {advice}")
         )
     few = [name for name, count in counts.items() if count < _FEW]
     if few:
         detail = f"fewer than {_FEW} images of {', '.join(map(repr, few[:10]))}: add images, or leave the class out"
-        found.append(Finding("few", [], detail))
-    return found
+        listed.append(Finding("few", [], detail))
+    return listed
 
 
 def _cropped(inspections: Sequence[Inspection], recipe: Recipe) -> list[Finding]:

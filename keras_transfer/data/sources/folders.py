@@ -105,13 +105,13 @@ def tables(root: Folder, source: str) -> list[tuple[Path, int]]:
         table = next(filter(None, map(_table_in, (root, *root.folders.values()))), None)
         return [(table, UNASSIGNED)] if table else []
     flat = layout.flat_splits(root)
-    found = [(split, folder, _table_in(folder)) for split, folder in flat]
-    if not any(table for _, _, table in found):
+    tables = [(split, folder, _table_in(folder)) for split, folder in flat]
+    if not any(table for _, _, table in tables):
         return []
-    without = next((folder for _, folder, table in found if table is None), None)
+    without = next((folder for _, folder, table in tables if table is None), None)
     if without is not None:
         raise UserError(f"{source}: {without.name}/ has no table of its labels, as the other splits do.")
-    return [(table, split) for split, _, table in found if table is not None]
+    return [(table, split) for split, _, table in tables if table is not None]
 
 
 def _table_in(folder: Folder) -> Path | None:

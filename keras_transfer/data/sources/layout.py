@@ -132,7 +132,7 @@ def _unwrapped_split(folder: Folder, split: int) -> Folder:
 
 def _split_names(folder: Folder) -> dict[str, int]:
     """Return the folders within one that are named like splits."""
-    named = {name: found for name in folder.folders if (found := _split_of(name)) is not None}
+    named = {name: word for name in folder.folders if (word := _split_of(name)) is not None}
     plain = {name: split for name, (split, rest) in named.items() if not rest}
     for name, (split, rest) in named.items():
         # `seg_train` is a split beside `seg_test`; `train_station` is none beside `test_tube`.

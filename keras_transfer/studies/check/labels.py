@@ -46,15 +46,15 @@ def suspects(
     groups = duplicates.components(len(usable), near_links([inspections[row] for row in rows]))
     scores = out_of_fold(embeddings, usable.labels, len(usable.classes), groups, recipe.seed)
     probabilities, doubts = doubt(scores, usable.labels)
-    found = []
+    suspects = []
     for row in suspicious(probabilities, doubts, usable.labels):
         best, given = int(probabilities[row].argmax()), int(usable.labels[row])
         detail = (
             f"labelled {usable.classes[given]!r} (probability {probabilities[row, given]:.3f}), looks like "
             f"{usable.classes[best]!r} ({probabilities[row, best]:.3f})"
         )
-        found.append(Finding("suspicious-label", [usable.paths[row]], detail))
-    return found
+        suspects.append(Finding("suspicious-label", [usable.paths[row]], detail))
+    return suspects
 
 
 def out_of_fold(embeddings: np.ndarray, labels: np.ndarray, classes: int, groups: np.ndarray, seed: int) -> np.ndarray:
@@ -125,9 +125,9 @@ def discriminants(train: np.ndarray, labels: np.ndarray, classes: int, held: np.
     # The trace of the covariance, over its size; a hair more keeps constant features from making it singular.
     covariance[np.diag_indices_from(covariance)] += _SHRINKAGE * np.square(centred).sum() / centred.size + 1e-6
     weights = solve(covariance, means.T, assume_a="pos")
-    found = held @ weights - 0.5 * np.sum(means.T * weights, axis=0) + np.log(counts / len(train))
-    scores = np.tile(found.min(axis=1, keepdims=True), (1, classes)).astype("float64")
-    scores[:, present] = found
+    discriminants = held @ weights - 0.5 * np.sum(means.T * weights, axis=0) + np.log(counts / len(train))
+    scores = np.tile(discriminants.min(axis=1, keepdims=True), (1, classes)).astype("float64")
+    scores[:, present] = discriminants
     return scores
 
 

@@ -64,11 +64,11 @@ def write(findings: Findings, examples: Examples, decoder: Decoder, file: Path) 
 
 
 def _summary(findings: Findings) -> str:
-    found = ", ".join(f"{count} {kind}" for kind, count in findings.kinds.items()) or "nothing is wrong"
+    counts = ", ".join(f"{count} {kind}" for kind, count in findings.kinds.items()) or "nothing is wrong"
     low, middle, high = findings.sizes["short_side"]
     labels = "" if findings.labels_checked else " Labels were not checked: --base names a network to check them with."
     return (
-        f"<p>{findings.files:,} images listed, {len(findings.rejected):,} cannot be used. Found: {html.escape(found)}."
+        f"<p>{findings.files:,} images listed, {len(findings.rejected):,} cannot be used. Found: {html.escape(counts)}."
         f"{labels}</p><p>Short sides of {low:.0f} to {high:.0f} px, half of them above {middle:.0f}; advised: "
         f"<code>--size {findings.advised_size}</code>.</p>"
     )
@@ -99,12 +99,12 @@ def _rejected(findings: Findings, examples: Examples) -> str:
     return f"<h2>Cannot be used ({len(findings.rejected)})</h2><table>{rows}</table>"
 
 
-def _section(kind: str, found: Sequence[Finding], examples: Examples, pictures: dict[str, str]) -> str:
-    if not found:
+def _section(kind: str, of_kind: Sequence[Finding], examples: Examples, pictures: dict[str, str]) -> str:
+    if not of_kind:
         return ""
-    shown = "".join(_finding(one, examples, pictures) for one in found[:_MOST_SHOWN])
-    more = f"<p>and {len(found) - _MOST_SHOWN} more</p>" if len(found) > _MOST_SHOWN else ""
-    return f"<h2>{kind} ({len(found)})</h2><p class='about'>{KINDS[kind]}</p><div class='grid'>{shown}</div>{more}"
+    shown = "".join(_finding(one, examples, pictures) for one in of_kind[:_MOST_SHOWN])
+    more = f"<p>and {len(of_kind) - _MOST_SHOWN} more</p>" if len(of_kind) > _MOST_SHOWN else ""
+    return f"<h2>{kind} ({len(of_kind)})</h2><p class='about'>{KINDS[kind]}</p><div class='grid'>{shown}</div>{more}"
 
 
 def _finding(one: Finding, examples: Examples, pictures: dict[str, str]) -> str:

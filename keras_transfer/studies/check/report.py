@@ -99,7 +99,7 @@ def collect(
         len(examples),
         class_counts(usable),
         {
-            name: class_counts(usable.at(usable.rows(name)))
+            name: class_counts(usable.at(usable.indices(name)))
             for name in SPLITS
             if (usable.splits == SPLITS.index(name)).any()
         },

@@ -32,7 +32,7 @@ def completed(trainer: Trainer, thaw: str) -> Recipe:
     setup = trainer.setup
     score = 1.0 if setup.examples.task == CLASSIFICATION else None
     situation = rule.Situation(len(setup.train), len(setup.examples.classes), score, 1.0)
-    return trainer.choose(rule.fine_tuning(trainer.recipe.replace(thaw=thaw), setup.source.row, situation)[0])
+    return trainer.choose(rule.fine_tuning(trainer.recipe.replace(thaw=thaw), setup.pretrained.spec, situation)[0])
 
 
 def fine_tuning(recipe: Recipe) -> Descend:

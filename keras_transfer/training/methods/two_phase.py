@@ -32,7 +32,7 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
         trainer.feed(_lowest(setup, recipe.thaw), views if recipe.views == AUTO else recipe.views)
     yield shared.head_phase(trainer, views)
     mirrored = " (mirrored ones among them: --augment no-flip where that means something else)" * setup.flips
-    recipe, why = rule.fine_tuning(trainer.recipe, setup.source.row, _situation(trainer))
+    recipe, why = rule.fine_tuning(trainer.recipe, setup.pretrained.spec, _situation(trainer))
     trainer.reason = why
     trainer.choose(recipe)
     if recipe.thaw != "none":
@@ -50,7 +50,7 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
 
 def _lowest(setup: Setup, thaw: str) -> str:
     """Return the name of the lowest block that `--thaw` means, where it is one, or `all`."""
-    block = setup.source.row.thawed(thaw)
+    block = setup.pretrained.spec.thawed(thaw)
     return block.name if block else thaw
 
 
@@ -61,7 +61,7 @@ def _situation(trainer: Trainer) -> rule.Situation:
     scores = result.details.get("cross_validation") or result.validation
     sides = setup.examples.short_sides(setup.train)
     enlarged = setup.network.size / float(np.median(sides)) if len(sides) else 1.0
-    base = setup.source.row
+    base = setup.pretrained.spec
     gflops = base.gflops * (setup.network.size / base.size) ** 2 if setup.plan.device == "cpu" else 0.0
     score, classes = scores[setup.task.score], len(setup.examples.classes)
     return rule.Situation(len(setup.train), classes, score, enlarged, gflops)

@@ -30,7 +30,7 @@ def test_the_layouts_of_keras_datasets_and_medmnist(tmp_path):
     for name, counts in (("k", [6, 0, 4]), ("m", [6, 2, 4])):
         examples = sources.load(str(tmp_path / f"{name}.npz"))
         assert examples.classes == ("0", "1")
-        assert [len(examples.rows(split)) for split in ("train", "validation", "test")] == counts
+        assert [len(examples.indices(split)) for split in ("train", "validation", "test")] == counts
         content = examples.contents.read(examples.paths[0])
         np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content))), grey[0])
 

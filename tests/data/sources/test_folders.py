@@ -20,7 +20,7 @@ def test_split_folders(tmp_path, validation):
     if validation:
         write_photos(tmp_path / validation, 3)
     examples = sources.load(str(tmp_path))
-    counts = [len(examples.rows(split)) for split in ("train", "validation", "test")]
+    counts = [len(examples.indices(split)) for split in ("train", "validation", "test")]
     assert counts == [12, 9 if validation else 0, 6]
     assert examples.root == tmp_path
 
@@ -29,7 +29,7 @@ def test_folders_of_the_same_split_are_joined(tmp_path):
     for name, count in (("train", 3), ("val", 1), ("validation", 2)):
         write_photos(tmp_path / name, count)
     examples = sources.load(str(tmp_path))
-    assert [len(examples.rows(split)) for split in ("train", "validation", "test")] == [9, 9, 0]
+    assert [len(examples.indices(split)) for split in ("train", "validation", "test")] == [9, 9, 0]
 
 
 def test_odd_names_hidden_files_links_and_nested_folders(tmp_path):
@@ -69,8 +69,8 @@ def test_tables_beside_the_images_of_splits(tmp_path):
             (tmp_path / split / f"{number}.jpg").touch()
     examples = sources.load(str(tmp_path))
     assert (examples.task, examples.classes) == ("classification", ("daisy", "rose"))
-    assert [len(examples.rows(split)) for split in ("train", "validation", "test")] == [4, 2, 2]
-    assert [examples.label_text(row) for row in examples.rows("test")] == ["rose", "daisy"]
+    assert [len(examples.indices(split)) for split in ("train", "validation", "test")] == [4, 2, 2]
+    assert [examples.label_text(row) for row in examples.indices("test")] == ["rose", "daisy"]
     assert examples.paths[0] == str(tmp_path / "train" / "0.jpg")
     assert "train/_classes.csv" in examples.understood
     (tmp_path / "test" / "_classes.csv").unlink()

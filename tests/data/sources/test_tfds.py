@@ -67,7 +67,7 @@ def test_prepared_data_of_tensorflow_datasets(prepared, name):
     source = f"tfds:{name}"
     examples = sources.load(source, Recipe(data=source, tfds_dir=str(folder)))
     assert examples.classes == ("blue", "green", "red")
-    assert [len(examples.rows(split)) for split in ("train", "validation", "test")] == [
+    assert [len(examples.indices(split)) for split in ("train", "validation", "test")] == [
         len(files[::2]), 0, len(files[1::2]),
     ]  # fmt: skip
     read, names = examples.contents.read, examples.classes
@@ -83,7 +83,7 @@ def test_what_is_not_trained_on_needs_no_training_split(prepared):
 
     for purpose in (Purpose.MEASURE, Purpose.INSPECT):
         examples = loaded("colours_test", purpose)
-        assert len(examples) == len(examples.rows("test")) == 4
+        assert len(examples) == len(examples.indices("test")) == 4
         assert examples.understood.endswith("Not used: the split extra.")
         assert loaded("colours_all", purpose).splits.tolist() == [-1] * 4
     with pytest.raises(UserError, match="has no split 'train', only everything"):

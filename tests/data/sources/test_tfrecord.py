@@ -49,7 +49,7 @@ def test_numbered_labels_take_their_names_and_shards_their_splits(photos, tmp_pa
     (tmp_path / "labels.txt").write_text("red\ngreen\nblue\n")
     examples = sources.load(str(tmp_path))
     assert examples.classes == tuple(order)
-    assert [len(examples.rows(split)) for split in ("train", "validation", "test")] == [42, 0, 42]
+    assert [len(examples.indices(split)) for split in ("train", "validation", "test")] == [42, 0, 42]
     assert np.bincount(examples.labels).tolist() == [28, 28, 28]
 
 
@@ -136,7 +136,7 @@ def test_every_record_is_in_a_split_or_its_shard_is_refused(tmp_path):
     }
     for names, counts in expected.items():
         examples = load(*names)
-        assert [len(examples.rows(split)) for split in ("train", "validation", "test")] == counts
+        assert [len(examples.indices(split)) for split in ("train", "validation", "test")] == counts
     with pytest.raises(UserError, match=r"a-more.tfrecord: its name names no split, as others do"):
         load("a-train", "a-test", "a-more")
     with pytest.raises(UserError, match=r"a-train-test.tfrecord: its name has words of test and train"):

@@ -37,7 +37,7 @@ def test_split_folders_in_an_archive(tmp_path):
     write_photos(tmp_path / "data" / "train", 4)
     write_photos(tmp_path / "data" / "Test", 2)
     examples = sources.load(pack(tmp_path / "data.zip", tmp_path / "data", "set/"))
-    assert [len(examples.rows(split)) for split in ("train", "validation", "test")] == [12, 0, 6]
+    assert [len(examples.indices(split)) for split in ("train", "validation", "test")] == [12, 0, 6]
     with pytest.raises(UserError, match="'other' stands beside train/"):
         sources.load(pack(tmp_path / "b.zip", tmp_path / "data", "set/", [("set/other/1.jpg", "x")]))
     with pytest.raises(UserError, match="class 'other' of the test split is missing from train/"):
