@@ -27,10 +27,10 @@ def guide(spec: Spec) -> dict[str, Any]:
     """
     import keras
 
+    from benchmarks import guide as loop
     from keras_transfer.network import weights
     from keras_transfer.network.bases import find
     from keras_transfer.network.cut import cut_tensors
-    from keras_transfer.network.network import preparation
 
     keras.config.set_dtype_policy(spec.get("policy", "float32"))
     size, row = spec["size"], find(spec["base"])
@@ -38,11 +38,7 @@ def guide(spec: Spec) -> dict[str, Any]:
     begun = time.monotonic()
     train, validation = listed(spec)
     train, validation = train.prefetch(-1), validation.prefetch(-1)
-    base.trainable = False
-    pixels = keras.Input((size, size, 3))
-    x = base(preparation(row.preprocessing, (size, size, 3))(pixels), training=False)
-    x = keras.layers.Dropout(0.2)(keras.layers.GlobalAveragePooling2D()(x))
-    whole = keras.Model(pixels, keras.layers.Dense(spec["classes"])(x))
+    whole = loop.model(base, row, spec["classes"])
 
     def thaw() -> None:
         base.trainable = True

@@ -30,15 +30,18 @@ from keras_transfer.training import methods, transfer
 from keras_transfer.training.setup import Setup
 from keras_transfer.training.trainer import Trainer
 
+_MANY_A_CLASS = 25  # Images from which on draws are summed up.
 _HELD_OUT = 0.15 / 0.85  # Share of the images that are not for the test, as `--split 70/15/15` has it.
-HEAD = "head"
+HEAD, RULE = "head", "by rule"
+GUIDE = "Keras's guide"
 _DEEP: dict[str, Any] = {"views": 4, "fine_tune_epochs": 12, "label_smoothing": 0.1, "patience": "none"}
 # Options of the program by the name of the choice; `{deep}` is the block from which two thirds are trained.
 CHOICES: dict[str, dict[str, Any]] = {
     HEAD: {"thaw": "none", "views": 1},
+    GUIDE: {},
     "head, 4 views": {"thaw": "none", "views": 4},
     "head, 8 views": {"thaw": "none", "views": 8},
-    "by rule": {},
+    RULE: {},
     "last stage": {**_DEEP, "thaw": "{top}"},
     "deep": {**_DEEP, "thaw": "{deep}"},
     "deep, rate / 3": {**_DEEP, "thaw": "{deep}", "fine_tune_lr": 1e-4},
@@ -96,7 +99,7 @@ def measure(
                 record = {**draw, "choice": choice}
                 if _key(record) in done:
                     continue
-                record |= _run(recipe.replace(seed=seed), split, choice)
+                record |= (_guide if choice == GUIDE else _run)(recipe.replace(seed=seed), split, choice)
                 with file.open("a", encoding="utf-8") as stream:
                     stream.write(json.dumps(record) + "\n")
                 yield record
@@ -123,16 +126,29 @@ def _run(recipe: Recipe, split: Examples, choice: str) -> dict[str, Any]:
         seconds = timer.total()
         test = split.indices("test")
         probabilities = np.asarray(built.output(trainer.logits(test)))
-    report = metrics.report(split.task, probabilities, split.labels[test])
-    kept = ("accuracy", "loss", "expected_calibration_error")
     return {
-        **{name: report[name] for name in kept},
+        **_scores(split, probabilities),
         "phase": trainer.exported.name,
         "thawed": trainer.thawed,
         "seconds": seconds,
         "training": sum(timer.seconds.get(part, 0.0) for part in ("head", "head, views", "fine-tune", "full", "refit")),
         "computed": trainer.computed,
     }
+
+
+def _guide(recipe: Recipe, split: Examples, choice: str) -> dict[str, Any]:
+    """Train as Keras's guide does, and return what `_run` does."""
+    from benchmarks import guide
+
+    started = time.process_time()
+    scores = _scores(split, guide.probabilities(recipe, split))
+    seconds = time.process_time() - started
+    return {**scores, "phase": choice, "thawed": "all", "seconds": seconds, "training": seconds, "computed": 0}
+
+
+def _scores(split: Examples, probabilities: np.ndarray) -> dict[str, float]:
+    report = metrics.report(split.task, probabilities, split.labels[split.indices("test")])
+    return {name: report[name] for name in ("accuracy", "loss", "expected_calibration_error")}
 
 
 def read(file: Path) -> list[dict[str, Any]]:
@@ -153,17 +169,37 @@ def table(records: Sequence[dict[str, Any]]) -> list[str]:
     for (*draw, choice), group in groups.items():
         heads = {record["seed"]: record for record in groups.get((*draw, HEAD), [])}
         pairs = [(record, heads[record["seed"]]) for record in group if record["seed"] in heads]
-        gains = [100 * (record["accuracy"] - head["accuracy"]) for record, head in pairs]
         means = [
             float(np.mean([record[key] for record in group]))
             for key in ("accuracy", "loss", "expected_calibration_error")
         ]
-        kept = sum(record["phase"] not in ("head", "refit") for record in group)
+        kept = sum(record["thawed"] != "none" for record in group)
         times = [record["training"] / head["training"] for record, head in pairs]
-        cells = [*draw, choice, f"{means[0]:.3f}", _interval(gains), f"{means[1]:.3f}", f"{means[2]:.3f}"]
+        cells = [*draw, choice, f"{means[0]:.3f}", _interval(_gains(pairs)), f"{means[1]:.3f}", f"{means[2]:.3f}"]
         cells += [f"{kept} of {len(group)}", f"{np.median(times):.1f}" if times else "", len(group)]
         lines.append(f"| {' | '.join(map(str, cells))} |")
+    return [*lines, "", *_summary(records)]
+
+
+def _summary(records: Sequence[dict[str, Any]]) -> list[str]:
+    """Return what the rule gains over the head and over Keras's guide, all draws of enough images taken together."""
+    records = [record for record in records if record["a_class"] >= _MANY_A_CLASS]
+    of_rule = {_key(record)[:-1]: record for record in records if record["choice"] == RULE}
+    lines = []
+    for choice in (HEAD, GUIDE):
+        others = {_key(record)[:-1]: record for record in records if record["choice"] == choice}
+        pairs = [(of_rule[draw], others[draw]) for draw in of_rule if draw in others]
+        if pairs:
+            gains = _gains(pairs)
+            lines.append(
+                f"By rule minus {choice}, {_MANY_A_CLASS} images a class and more: {_interval(gains)} points over "
+                f"{len(gains)} draws, {min(gains):+.1f} in the worst."
+            )
     return lines
+
+
+def _gains(pairs: Sequence[tuple[dict[str, Any], dict[str, Any]]]) -> list[float]:
+    return [100 * (record["accuracy"] - other["accuracy"]) for record, other in pairs]
 
 
 def _interval(gains: Sequence[float]) -> str:
