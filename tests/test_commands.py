@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import shlex
@@ -8,7 +9,7 @@ import time
 import click
 import pytest
 
-from keras_transfer import commands, load_recipe
+from keras_transfer import Recipe, commands, load_recipe
 from keras_transfer.support.errors import UserError
 from tests.conftest import REPOSITORY, write_photos
 
@@ -104,6 +105,26 @@ def test_a_run_is_repeated_by_its_recipe_and_options_that_are_given_win(released
     assert (kept.head_solver, kept.views, kept.size) == ("lbfgs", 1, 24)
     assert recipes[0] == kept.replace(data=str(photos), seed=3, base="vgg16", strict=True)
     assert "There is no model at '/none'" in run("fit", "--recipe", "/none", capsys=capsys)[2]
+
+
+def test_a_flag_of_a_recipe_can_be_switched_off_again(tmp_path, monkeypatch, capsys):
+    recipes = []
+
+    def fit(recipe, *_):
+        recipes.append(recipe)
+        raise UserError("as far as this")
+
+    monkeypatch.setattr("keras_transfer.run.fit", fit)
+    flags = [field.name for field in dataclasses.fields(Recipe) if field.metadata.get("kind") == "flag"]
+    file = tmp_path / "recipe.json"
+    file.write_text(Recipe(**dict.fromkeys(flags, True)).to_json())
+    options = [name.replace("_", "-") for name in flags]
+    run("fit", "--recipe", file, capsys=capsys)
+    run("fit", *(f"--{name}" for name in options), capsys=capsys)
+    run("fit", "--recipe", file, *(f"--no-{name}" for name in options), capsys=capsys)
+    assert [[getattr(recipe, name) for name in flags] for recipe in recipes] == [
+        [value] * len(flags) for value in (True, True, False)
+    ]
 
 
 @pytest.mark.parametrize("name", sorted(commands.cli.commands))

@@ -61,7 +61,9 @@ class Command(click.Command):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            names = [name for option in self.params for name in option.opts if name.startswith("--")]
+            names = [
+                name for option in self.params for name in (*option.opts, *option.secondary_opts) if name[:2] == "--"
+            ]
             hint = nearest_options(error.option_name, names)
             raise click.UsageError(f"No such option {error.option_name!r}.{hint}", ctx) from None
 

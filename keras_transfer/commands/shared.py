@@ -47,13 +47,16 @@ def recipe_options(command: Callable[..., Any], names: tuple[str, ...] = ()) -> 
 
 def _recipe_option(field: dataclasses.Field[Any]) -> Callable[..., Any]:
     rules, help = field.metadata, field.metadata["help"]
-    declared = [*rules.get("short", ()), option_name(field), field.name]
-    common: dict[str, Any] = {"cls": Option, "section": rules["section"]}
+    name = option_name(field)
     if rules.get("kind") == "flag":
-        return click.option(*declared, is_flag=True, help=help, **common)
-    if "[default" not in help and field.default not in ("", None):
-        help += f" [default: {field.default}]"
-    return click.option(*declared, metavar=_metavar(field), default=None, help=help, **common)
+        attributes: dict[str, Any] = {}
+        name += f"/--no-{name.removeprefix('--')}"  # Which switches off what a recipe's file switched on.
+    else:
+        attributes = {"metavar": _metavar(field)}
+        if "[default" not in help and field.default not in ("", None):
+            help += f" [default: {field.default}]"
+    declared = [*rules.get("short", ()), name, field.name]
+    return click.option(*declared, cls=Option, section=rules["section"], default=None, help=help, **attributes)
 
 
 _TYPES = {
@@ -112,12 +115,12 @@ def recipe_of(options: dict[str, Any], start: Recipe | None = None) -> Recipe:
     """Return the recipe of the options given, its base and block checked before TensorFlow is imported.
 
     Args:
-        options: Of fields; None, and False for a flag, where they were not given.
+        options: Of fields; None where they were not given.
         start: What the options change; None for the defaults.
     """
     from keras_transfer.network.bases import check_base
 
-    given = {name: value for name, value in options.items() if value is not None and value is not False}
+    given = {name: value for name, value in options.items() if value is not None}
     return check_base(start.replace(**given) if start else Recipe(**given))
 
 
