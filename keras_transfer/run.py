@@ -14,7 +14,8 @@ from keras_transfer.data.examples import REGRESSION, SPLITS
 from keras_transfer.data.inspection import inspector
 from keras_transfer.data.prepare import Prepared
 from keras_transfer.recipe import rule
-from keras_transfer.recipe.recipe import AUTO, Recipe
+from keras_transfer.recipe.options import AUTO
+from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import forks, logs, stopping
 from keras_transfer.support.paths import shown
 from keras_transfer.support.progress import Progress, Stopwatch

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from keras_transfer.recipe.options import AUTO as AUTO
-from keras_transfer.recipe.options import column_roles, parse, split_shares
+from keras_transfer.recipe.options import AUTO, column_roles, parse, split_shares
 from keras_transfer.support.errors import UsageError, demand_schema, nearest, nearest_options
 
 T = TypeVar("T")

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from keras_transfer.recipe.recipe import AUTO, SOLVERS, Recipe
+from keras_transfer.recipe.options import AUTO
+from keras_transfer.recipe.recipe import SOLVERS, Recipe
 
 if TYPE_CHECKING:
     from keras_transfer.network.bases import Base

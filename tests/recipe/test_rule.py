@@ -4,7 +4,8 @@ import pytest
 
 from keras_transfer.network import bases
 from keras_transfer.recipe import rule
-from keras_transfer.recipe.recipe import AUTO, Recipe
+from keras_transfer.recipe.options import AUTO
+from keras_transfer.recipe.recipe import Recipe
 
 
 def chosen(images, **options):

@@ -13,7 +13,8 @@ import numpy as np
 from keras_transfer.data.examples import CLASSIFICATION, REGRESSION, Examples, printable, sorted_classes
 from keras_transfer.data.sources import arrays, csv_table, digits, folders, tfds, tfrecord, zipped
 from keras_transfer.data.sources.purpose import Purpose
-from keras_transfer.recipe.recipe import AUTO, Recipe
+from keras_transfer.recipe.options import AUTO
+from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError, UserError
 
 _TARS = (".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz")

@@ -12,7 +12,7 @@ import numpy as np
 from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, REGRESSION, listed, sorted_classes
 from keras_transfer.data.sources.csv_text import Table
 from keras_transfer.data.sources.purpose import Purpose
-from keras_transfer.recipe.recipe import AUTO
+from keras_transfer.recipe.options import AUTO
 from keras_transfer.support.errors import UserError
 
 LABEL = ("label", "class", "category", "target", "value")

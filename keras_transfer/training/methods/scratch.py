@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from keras_transfer.network.precision import every_layer
-from keras_transfer.recipe.recipe import AUTO
+from keras_transfer.recipe.options import AUTO
 from keras_transfer.training import techniques
 from keras_transfer.training.methods import shared
 from keras_transfer.training.phase import ALL, Phase

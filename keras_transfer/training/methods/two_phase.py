@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_transfer.data.examples import CLASSIFICATION
 from keras_transfer.recipe import rule
-from keras_transfer.recipe.recipe import AUTO
+from keras_transfer.recipe.options import AUTO
 from keras_transfer.training import techniques
 from keras_transfer.training.methods import shared
 from keras_transfer.training.phase import ALL, BEST_OR_BEFORE, Phase, Solve
