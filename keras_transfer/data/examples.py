@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,9 +34,19 @@ def sorted_classes(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(distinct, key=int) if all(name.isdecimal() for name in distinct) else distinct)
 
 
+def composed(name: str) -> str:
+    """Return a name of a class in composed Unicode (NFC), in which names are compared: some programs decompose é."""
+    return unicodedata.normalize("NFC", name)
+
+
 def listed(names: Sequence[str], most: int = 8) -> str:
     """Return names for a sentence, the first ones where there are many."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def counted(classes: Sequence[str]) -> str:
+    """Return how many classes there are, and which."""
+    return f"{len(classes)} class{'es' * (len(classes) != 1)}: {listed(classes)}"
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from keras_transfer.data.examples import listed
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import files
-from keras_transfer.support.errors import UsageError, UserError
+from keras_transfer.support.errors import UsageError, UserError, nearest
 from keras_transfer.support.program import program
 
 SCHEMA = 1  # Of `metrics.json`: raise it where a key changes its meaning.
@@ -41,8 +42,19 @@ def newest(model: str | Path) -> Path:
         return folder
     versions = _versions(folder)
     if not versions:
-        raise UsageError(f"There is no model at {str(model)!r}: it has no version folder with a saved_model.pb.")
+        raise _no_model(str(model), folder)
     return max(versions, key=lambda version: int(version.name))
+
+
+def _no_model(model: str, folder: Path) -> UsageError:
+    """Return what to say of a name without a model: which models there are in the folder, or a name beside it."""
+    if not folder.exists():
+        near = nearest(folder.name, [sibling.name for sibling in _models(folder.parent)])
+        return UsageError(f"There is no model at {model!r}: there is no such folder.{near}")
+    names = [str(Path(model) / child.name) for child in _models(folder)]
+    if names:
+        return UsageError(f"{model!r} holds models, and is none itself. Name one: {listed(names)}.")
+    return UsageError(f"There is no model at {model!r}: it has no version folder with a saved_model.pb.")
 
 
 def load_recipe(source: str | Path) -> Recipe:
@@ -152,12 +164,17 @@ def listing(root: str | Path) -> list[Version]:
     folder = Path(root).expanduser()
     if not folder.is_dir():
         raise UsageError(f"There is no folder {str(root)!r}.")
-    models = [folder] if _versions(folder) else sorted(child for child in folder.iterdir() if _versions(child))
+    models = [folder] if _versions(folder) else _models(folder)
     return [
         _described(version)
         for model in models
         for version in sorted(_versions(model), key=lambda version: int(version.name))
     ]
+
+
+def _models(folder: Path) -> list[Path]:
+    """Return the models in a folder, by name."""
+    return [child for child in files.children(folder) if _versions(child)]
 
 
 def _described(version: Path) -> Version:

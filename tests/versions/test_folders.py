@@ -23,6 +23,25 @@ def test_versions_are_numbered_and_the_newest_is_found(tmp_path):
     assert folders.newest(tmp_path / "name" / "3") == tmp_path / "name" / "3"
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_folder_of_models_in_place_of_one_lists_them(tmp_path, count):
+    for number in range(count):
+        fill(tmp_path / f"model{number}")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError) as refusal:
+        folders.newest(tmp_path)
+    names = ", ".join(f"{tmp_path}/model{number}" for number in range(count))
+    assert str(refusal.value) == f"{str(tmp_path)!r} holds models, and is none itself. Name one: {names}."
+
+
+def test_a_mistyped_model_names_the_one_beside_it(tmp_path):
+    fill(tmp_path / "flowers")
+    with pytest.raises(UsageError, match=r"no such folder\. Did you mean 'flowers'\?"):
+        folders.newest(tmp_path / "flower")
+    with pytest.raises(UsageError, match=r"it has no version folder with a saved_model\.pb\."):
+        folders.newest(tmp_path / "flowers" / "1" / "saved_model.pb")
+
+
 def test_what_fails_leaves_nothing(tmp_path):
     def fail():
         with folders.new_version(tmp_path / "deep" / "name") as beside:

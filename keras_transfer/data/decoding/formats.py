@@ -17,10 +17,12 @@ _OTHERS = (
     (b"II*\x00", 0, "TIFF"),
     (b"MM\x00*", 0, "TIFF"),
     (b"II+\x00", 0, "TIFF"),
+    (b"MM\x00+", 0, "TIFF"),
     (b"ftypavif", 4, "AVIF"),
     (b"ftypavis", 4, "AVIF"),
-    (b"ftypheic", 4, "HEIC"),
+    (b"ftyphe", 4, "HEIC"),
     (b"ftypmif1", 4, "HEIC"),
+    (b"ftypmsf1", 4, "HEIC"),
     (b"\x00\x00\x01\x00", 0, "ICO"),
     (b"\x00\x00\x00\x0cjP  ", 0, "JPEG 2000"),
     (b"\xff\x4f\xff\x51", 0, "JPEG 2000"),
@@ -28,10 +30,23 @@ _OTHERS = (
     (b"%PDF", 0, "PDF"),
     (b"<svg", 0, "SVG"),
 )
+# What files are that are called images and are none: first bytes in lower case, and what to say.
+_NO_IMAGES = (
+    (b"<!doctype", "is a web page, not an image: download the image again"),
+    (b"<html", "is a web page, not an image: download the image again"),
+    (b"<?xml", "is XML, not an image; of a drawing (SVG), make a PNG file (`rsvg-convert` does)"),
+    (b"version http", "is a pointer of Git LFS, not an image: `git lfs pull` fetches the image"),
+)
 
 DAMAGED = "cannot be decoded (damaged or truncated)"
 UNKNOWN = "is not a JPEG, PNG, GIF, BMP or WebP image"
 CONVERT = "convert it to PNG or JPEG (`check DATA --convert FOLDER` does)"
+# What helps with formats that Pillow does not open either.
+_ADVICE = {
+    "HEIC": "save it as JPEG (`heif-convert` does, and the program or telephone that it comes from)",
+    "PDF": "make PNG files of its pages (`pdftoppm -png` does)",
+    "SVG": "make a PNG file of it (`rsvg-convert` does)",
+}
 WEBP_RELEASE = "2.21"  # Of TensorFlow, the first that decodes WebP.
 DAMAGED_WEBP = f"cannot be decoded (damaged or truncated, or WebP in a TensorFlow older than {WEBP_RELEASE})"
 
@@ -48,7 +63,10 @@ def fault(head: bytes) -> str | None:
     if image_format(head):
         return None
     other = _named(head, _OTHERS)
-    return f"is in the format {other}, which TensorFlow Serving cannot decode; {CONVERT}" if other else UNKNOWN
+    if other:
+        return f"is in the format {other}, which TensorFlow Serving cannot decode; {_ADVICE.get(other, CONVERT)}"
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return next((what for start, what in _NO_IMAGES if text.startswith(start)), UNKNOWN)
 
 
 def _named(head: bytes, formats: tuple[tuple[bytes, int, str], ...]) -> str | None:

@@ -11,13 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from keras_transfer.data.examples import CLASSIFICATION, REGRESSION, Examples, printable, sorted_classes
-from keras_transfer.data.sources import arrays, csv_table, digits, folders, tfds, tfrecord, zipped
+from keras_transfer.data.sources import arrays, csv_table, digits, folders, tfds, tfrecord, unread, zipped
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.recipe.options import AUTO
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError, UserError
-
-_TARS = (".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz")
 
 
 @dataclass(frozen=True)
@@ -103,6 +101,7 @@ def load(source: str, recipe: Recipe | None = None, purpose: Purpose = Purpose.T
         raise _unknown(source, request.path)
     examples = _numbers_in_order(kind.load(request))
     _demand_names(examples)
+    examples = _with_lookalikes(examples)
     if recipe.task not in (AUTO, examples.task):
         needs = "a CSV file with a numeric column" if recipe.task == REGRESSION else "a CSV file with several labels"
         raise UsageError(f"--task {recipe.task} needs {needs}. {source} is for {examples.task}.")
@@ -155,19 +154,26 @@ def _demand_names(examples: Examples) -> None:
             raise UserError(f"{examples.source}: the name of a class is blank. Rename it.")
 
 
+def _with_lookalikes(examples: Examples) -> Examples:
+    """Return the examples with a word on classes that may be one: people write `Cat` and `cat`."""
+    names: dict[str, str] = {}
+    for name in examples.classes:
+        earlier = names.setdefault(" ".join(name.casefold().split()), name)
+        if earlier != name:
+            return examples.explained(f"{examples.understood} {earlier!r} and {name!r} count as two classes.".lstrip())
+    return examples
+
+
 def _unknown(source: str, path: Path) -> UsageError:
     if not path.exists():
         return UsageError(
             f"--data: there is no {source!r}. Give a folder with one sub-folder per class, or a CSV file."
         )
-    if path.name.lower().endswith(_TARS):
-        return UsageError(f"--data: unpack {source!r} first (tar -xf {path.name}), and give the folder.")
-    if path.suffix.lower() == ".json":
-        return UsageError(
-            f"--data: {source!r} is JSON, which is not read. Export a CSV file, or write one: path,label."
-        )
     if not path.is_file():
         return UsageError(f"--data: {source!r} is neither a folder nor a regular file.")
+    advice = unread.advice(path.name)
+    if advice:
+        return UsageError(f"--data: {source!r} is not read as it is: {advice}.")
     return UsageError(f"--data: {source!r} is neither a folder nor a .csv, .npz, .tfrecord or .zip file.")
 
 

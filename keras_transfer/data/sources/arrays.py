@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,14 +15,15 @@ from keras_transfer.data.sources import labels
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.support.errors import UserError
 
-# Names of images and labels in the files that keras.datasets and MedMNIST give away, and plain ones.
-_UNSPLIT = (("x", "y"), ("X", "y"), ("images", "labels"))
+# Names, in lower case, of images and labels in the files that keras.datasets and MedMNIST give away, and plain ones.
+_UNSPLIT = (("x", "y"), ("images", "labels"))
 _SPLIT = {
     "train": (("x_train", "y_train"), ("train_images", "train_labels")),
     "validation": (("x_val", "y_val"), ("val_images", "val_labels")),
     "test": (("x_test", "y_test"), ("test_images", "test_labels")),
 }
 _NAMES = ("classes", "class_names")
+_MAX_LABEL = 2**53  # Whole numbers up to it are exact as floats.
 
 
 def load(file: Path, source: str, purpose: Purpose = Purpose.TRAIN) -> Examples:
@@ -38,40 +40,47 @@ def load(file: Path, source: str, purpose: Purpose = Purpose.TRAIN) -> Examples:
         with np.load(file, allow_pickle=False) as archive:
             return _listed(archive, source, purpose)
     except (ValueError, OSError, zipfile.BadZipFile, AttributeError) as error:
-        raise UserError(f"{source} cannot be read as an .npz file of plain arrays ({error}).") from error
+        hint = (
+            ". Write labels and names of classes as text, np.array(labels, dtype=str), and pictures of one size"
+            if "allow_pickle" in str(error)
+            else ""
+        )
+        raise UserError(f"{source} cannot be read as an .npz file of plain arrays ({error}){hint}.") from error
 
 
 def _listed(archive: Mapping[str, np.ndarray], source: str, purpose: Purpose) -> Examples:
     """List the rows of the arrays that are needed; others are not even loaded."""
-    held = set(archive)
-    pairs = [(pair, UNASSIGNED) for pair in _UNSPLIT if set(pair) <= held][:1]
+    held = {name.lower(): name for name in archive}
+    pairs = [(pair, UNASSIGNED) for pair in _UNSPLIT if set(pair) <= set(held)][:1]
     for position, name in enumerate(SPLITS):
-        pairs += [(pair, position) for pair in _SPLIT[name] if set(pair) <= held][:1]
+        pairs += [(pair, position) for pair in _SPLIT[name] if set(pair) <= set(held)][:1]
     if not pairs or (len(pairs) > 1 and pairs[0][1] == UNASSIGNED):
         raise UserError(
-            f"{source} needs arrays x and y, or x_train, y_train, x_test, y_test. It has {', '.join(archive)}."
+            f"{source} needs arrays x and y, or x_train, y_train, x_test, y_test. It has {', '.join(archive)}. "
+            "np.savez('data.npz', x=images, y=labels) names them."
         )
     names: list[str] = []
     cells: list[labels.Cell] = []
     pixels, splits = {}, []
-    for (images, targets), split in pairs:
+    for pair, split in pairs:
+        images, targets = (held[name] for name in pair)
         pixels[images] = _pixels(archive[images], f"{source}: {images}")
         count = len(pixels[images])
-        listed = _cells(archive[targets], count, f"{source}: {targets}")
-        if not all(listed):
-            raise UserError(f"{source}: {targets}[{listed.index(())}] has no label.")
-        cells += listed
-        names += [f"{images}[{row}]" for row in range(count)]
+        labelled = _cells(archive[targets], count, f"{source}: {targets}")
+        if not all(labelled):
+            raise UserError(f"{source}: {targets}[{labelled.index(())}] has no label.")
+        cells += labelled
+        names += [f"{images}[{index}]" for index in range(count)]
         splits += [split] * count
-    class_names = next((archive[name].tolist() for name in _NAMES if name in held), None)
-    told = labels.interpret(cells, class_names and [str(name) for name in class_names], names, source)
-    if len(told.classes) < purpose.min_classes:
-        raise UserError(f"{source}: every label is the same. A classifier needs at least two classes.")
-    assigned = np.asarray(splits, "int8")
-    understood = f"{source}: {told.understood}." if told.understood else ""
+    class_names = next((_texts(archive[held[name]]) for name in _NAMES if name in held), None)
+    meaning = labels.interpret(cells, class_names, names, source)
+    if len(meaning.classes) < purpose.min_classes:
+        raise UserError(f"{source}: every label is {meaning.classes[0]!r}. A classifier needs at least two classes.")
+    said = [f"{', '.join(held[name] for pair, _ in pairs for name in pair)} are read.", meaning.described(source)]
     return Examples(
-        source, Path(), names, told.values, assigned, told.classes, told.task, Arrays(pixels), understood=understood
-    )
+        source, Path(), names, meaning.values, np.asarray(splits, "int8"), meaning.classes, meaning.task,
+        Arrays(pixels), understood=" ".join(said),
+    )  # fmt: skip
 
 
 def _cells(array: np.ndarray, count: int, name: str) -> list[labels.Cell]:
@@ -79,7 +88,7 @@ def _cells(array: np.ndarray, count: int, name: str) -> list[labels.Cell]:
     if not 1 <= array.ndim <= 2 or len(array) != count:
         raise UserError(f"{name} must have one label for each of {count} images. Received: {list(array.shape)}.")
     if array.dtype.kind == "f":
-        odd = np.argwhere(array != np.floor(array))
+        odd = np.argwhere((array != np.floor(array)) | (np.abs(array) > _MAX_LABEL))
         if len(odd):
             value = array[tuple(odd[0])]
             raise UserError(f"{name}[{odd[0][0]}] is {value:g}. Labels are whole numbers or texts, for classes.")
@@ -90,14 +99,21 @@ def _cells(array: np.ndarray, count: int, name: str) -> list[labels.Cell]:
             table = table.astype(str)
     if table.dtype.kind == "i":
         return [tuple(value for value in row if value >= 0) for row in table.tolist()]
-    return [tuple(str(value) for value in row if str(value)) for row in table.tolist()]
+    return [tuple(filter(None, row)) for row in _texts(table)]
+
+
+def _texts(array: np.ndarray) -> list[Any]:
+    """Return an array of texts or numbers as (nested) lists of text; bytes are UTF-8."""
+    return (np.char.decode(array, "utf-8") if array.dtype.kind == "S" else array.astype(str)).tolist()
 
 
 def _pixels(array: np.ndarray, name: str) -> np.ndarray:
     if array.ndim == 4 and array.shape[-1] == 1:
         array = array[..., 0]
-    if not (array.ndim == 3 or (array.ndim == 4 and array.shape[-1] == 3)) or not len(array):
+    if not (array.ndim == 3 or (array.ndim == 4 and array.shape[-1] == 3)):
         raise UserError(f"{name} must be [N, H, W, 3] or [N, H, W]. Received: {list(array.shape)}.")
+    if not array.size:
+        raise UserError(f"{name} holds no pixels: its shape is {list(array.shape)}.")
     if array.dtype == np.uint8:
         return array
     low, high = float(array.min()), float(array.max())

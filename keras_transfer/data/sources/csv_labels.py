@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, REGRESSION, listed, sorted_classes
+from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, REGRESSION, composed, listed, sorted_classes
 from keras_transfer.data.sources.csv_text import Table
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.recipe.options import AUTO
@@ -53,6 +53,7 @@ def labels(table: Table, task: str, roles: dict[str, str], taken: Collection[str
     Raises:
         UserError: there are none, or naming the row and column that is not understood.
     """
+    table = replace(table, columns={name: list(map(composed, cells)) for name, cells in table.columns.items()})
     several = roles.get("labels") or (None if "label" in roles else table.first_of(SEVERAL))
     single = roles.get("label") or table.first_of(LABEL)
     if several in SEVERAL[1:] and single and "labels" not in roles:
@@ -161,15 +162,15 @@ def _from_flags(table: Table, free: Sequence[str], flags: Sequence[str], task: s
     _demand_flags(table, free)
     matrix = np.asarray([[FLAGS[cell.lower()] for cell in table.columns[name]] for name in flags], "float32").T
     ones = matrix.sum(axis=1)
-    classes, columns = tuple(flags), tuple(flags)
+    classes, columns = tuple(map(composed, flags)), tuple(flags)
     if task == CLASSIFICATION and (ones != 1).any():
         index = int(np.flatnonzero(ones != 1)[0])
         raise UserError(
             f"{table.place(index)}: {int(ones[index])} of the columns {listed(list(flags))} are 1, not one."
         )
     if task != MULTI_LABEL and (ones == 1).all():
-        classes = sorted_classes(flags)
-        order = [flags.index(name) for name in classes]
+        order = [classes.index(name) for name in sorted_classes(classes)]
+        classes = sorted_classes(classes)
         values = matrix[:, order].argmax(axis=1).astype("int32")
         meaning = f"the columns of 0 and 1 one class each, of which every row has one ({_counted(classes)})"
         return Labels(values, classes, CLASSIFICATION, columns, meaning)

@@ -62,6 +62,11 @@ def resolve(
             first = next(index for index, file in enumerate(files) if file)
             names = [file or rule.name(_parts(cell)) for file, cell in zip(files, cells, strict=True)]
             return names, f"{cells[first]!r} is read as {os.path.relpath(names[first], folder)!r}, and so on."
+        if "://" in cells[0]:
+            raise UserError(
+                f"{table.place(0)}: {cells[0]!r} is an address, and there is no such file below {folder}. Download the "
+                "images into it."
+            )
     if not allow_outside:
         _demand_inside(table, cells, names, folder, contents)
     return names, ""

@@ -116,6 +116,9 @@ def _examples(
         _demand_one_label(table, paths, labels)
     groups = _groups(table, recipe.group_by) if recipe.group_by else None
     said = _said(table, path, split_columns, labels, recipe.group_by.lower())
+    repeated = len(paths) - len(set(paths))
+    if repeated:
+        said.append(f"{repeated} rows name an image again: it counts as often as it is named.")
     return Examples(
         source, folder, paths, labels.values, splits, labels.classes, labels.task, contents, groups,
         understood=" ".join(filter(None, (*said, read_as))),

@@ -13,6 +13,7 @@ from keras_transfer.support.errors import UsageError, UserError
 _DELIMITERS = ",;\t|"
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .ods; .xls
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,9 @@ def read(
     # Rows end at CR, LF or both, and nowhere else: `str.splitlines` knows ten ends of lines.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        rows = [(number + skipped, [cell.strip() for cell in row]) for number, row in enumerate(reader, 1) if row]
+        stripped = ([cell.strip() for cell in row] for row in reader)
+        # Spreadsheets leave rows of empty cells behind.
+        rows = [(number + skipped, row) for number, row in enumerate(stripped, 1) if any(row)]
     except csv.Error as error:
         raise UserError(f"{source}, line {reader.line_num + skipped}: {error}.") from error
     if not rows:
@@ -92,8 +95,11 @@ def read(
 
 
 def _decoded(content: bytes, source: str, encoding: str) -> str:
-    if b"\0" in content and not encoding and content[:2] not in _UTF16_MARKS:
-        raise UserError(f"{source} holds NUL characters: it may be UTF-16 without its mark. Try --encoding utf-16-le.")
+    if content.startswith(_WORKBOOKS):
+        raise UserError(f"{source} is a spreadsheet's own file under another name. Save it as CSV, in UTF-8.")
+    if not encoding and content[:2].count(0) == 1:
+        endian = "be" if content.startswith(b"\0") else "le"
+        raise UserError(f"{source} is UTF-16 without its mark, as it seems. Try --encoding utf-16-{endian}.")
     used = "utf-16" if content[:2] in _UTF16_MARKS else encoding or "utf-8-sig"
     try:
         text = content.decode(used)
@@ -103,7 +109,7 @@ def _decoded(content: bytes, source: str, encoding: str) -> str:
         ) from error
     except UnicodeDecodeError as error:
         row, byte = content[: error.start].count(b"\n") + 1, content[error.start]
-        hint = "Save it as UTF-8, or name the encoding that it has: --encoding cp1252, cp1251, gbk, shift_jis, ..."
+        hint = "Save it as UTF-8, or name the encoding that it has, as --encoding cp1252 (or cp1251, gbk, shift_jis)"
         raise UserError(
             f"{source}, line {row}: byte 0x{byte:02x} is not {used.removesuffix('-sig').upper()}. {hint}."
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from keras_transfer.data.contents import Contents, Files
 from keras_transfer.data.examples import SPLITS, UNASSIGNED, Examples, listed, sorted_classes
-from keras_transfer.data.sources import csv_table, layout
+from keras_transfer.data.sources import csv_table, layout, unread
 from keras_transfer.data.sources.layout import Classes
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.data.sources.tree import Folder, Tree, same_file_twice, walk
@@ -119,6 +120,12 @@ def _table_in(folder: Folder) -> Path | None:
 
 
 def _hint(root: Folder) -> str:
-    """Return what to give instead, where a table lies in a folder without classes."""
+    """Return what to give instead, where a table, or what is not read, lies in a folder without classes."""
     table = next((file for file in root.files if file.lower().endswith((".csv", ".tsv")) and Path(file).exists()), None)
-    return f"Is its table meant? Then give that: --data {table}" if table else ""
+    if table:
+        return f"Is its table meant? Then give that: --data {table}"
+    for name in root.all_files():
+        advice = unread.advice(name)
+        if advice:
+            return f"{os.path.basename(name)} is not read as it is: {advice}."
+    return ""

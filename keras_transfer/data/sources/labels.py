@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, sorted_classes
+from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, composed, counted, sorted_classes
 from keras_transfer.support.errors import UserError
 
 Cell = tuple[int | str, ...]  # What is written beside one image: numbers, or texts.
@@ -28,6 +29,11 @@ class Labels:
     classes: tuple[str, ...]
     task: str
     understood: str = ""
+
+    def described(self, source: str) -> str:
+        """Return what the labels were taken for, and the classes, in sentences."""
+        taken = f"{source}: {self.understood}. " if self.understood else ""
+        return f"{taken}{counted(self.classes)}."
 
 
 def whole(value: float) -> int:
@@ -54,8 +60,13 @@ def interpret(cells: Sequence[Cell], names: Sequence[str] | None, places: Sequen
         source: What the user called it.
 
     Raises:
-        UserError: numbers and texts are mixed, or a number has no name, naming the first such place.
+        UserError: numbers and texts are mixed, or a number has no name, naming the first such place; or two classes
+            have the same name.
     """
+    names = names and [composed(name) for name in names]
+    twice = next((name for name, count in Counter(names or ()).items() if count > 1), None)
+    if twice is not None:
+        raise UserError(f"{source}: two classes are named {twice!r}. Rename one of them.")
     numbers = np.asarray([isinstance(cell[0], int) for cell in cells])
     if numbers.any() and not numbers.all():
         rare = bool(numbers.sum() * 2 < len(numbers))
@@ -72,9 +83,9 @@ def interpret(cells: Sequence[Cell], names: Sequence[str] | None, places: Sequen
                 raise UserError(f"{place}: label {max(map(int, cell))} has no name among the {len(names)} given.")
         named = [tuple(names[int(number)] for number in cell) for cell in cells]
         present = {name for cell in named for name in cell}
-        classes = tuple(name for name in dict.fromkeys(names) if name in present)
+        classes = tuple(name for name in names if name in present)
     else:
-        named = [tuple(map(str, cell)) for cell in cells]
+        named = [tuple(composed(str(label)) for label in cell) for cell in cells]
         classes = sorted_classes(name for cell in named for name in cell)
     index = {name: number for number, name in enumerate(classes)}
     if max(widths) == 1:

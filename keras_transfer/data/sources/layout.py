@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from keras_transfer.data.examples import SPLIT_NAMES, SPLITS, UNASSIGNED, listed
+from keras_transfer.data.examples import SPLIT_NAMES, SPLITS, UNASSIGNED, counted, listed
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.data.sources.tree import Folder
 from keras_transfer.support.errors import UserError
@@ -97,7 +97,7 @@ def has_classes(root: Folder) -> bool:
 def describe(parts: Iterable[tuple[int, Classes]], classes: tuple[str, ...]) -> str:
     """Return classes and missing splits in a sentence."""
     splits = {split for split, _ in parts}
-    text = f"{len(classes)} class{'es' * (len(classes) != 1)}: {listed(classes)}."
+    text = f"{counted(classes)}."
     if UNASSIGNED not in splits:
         missing = [name for number, name in enumerate(SPLITS) if number not in splits]
         if missing and 0 in splits:
@@ -160,6 +160,9 @@ def _words(name: str) -> set[str]:
 
 def _classes(folder: Folder, layout: Layout) -> Classes:
     _say_strays(folder, layout)
+    inner = [f"{name}/{below}/" for name, inner in folder.folders.items() for below in inner.folders]
+    if inner:
+        layout.said.append(f"Folders in a class are part of it: {listed(inner, 4)}.")
     return {name: inner.all_files() for name, inner in folder.folders.items()}
 
 
@@ -180,7 +183,8 @@ def _demand_training(
     flat = next((name for name, split in candidates.items() if split == train), None)
     if flat is not None:
         raise UserError(f"{source}: {flat}/ holds no class folders, as {labelled[0]}/ does: nothing can be trained on.")
+    look = "look like splits" if len(labelled) > 1 else "looks like a split"
     raise UserError(
-        f"{source}: there is nothing to train on. {listed([name + '/' for name in labelled])} look like splits; "
+        f"{source}: there is nothing to train on. {listed([name + '/' for name in labelled])} {look}; "
         "name the folder to train on train/, or give a folder of classes."
     )

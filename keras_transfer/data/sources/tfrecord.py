@@ -13,13 +13,17 @@ import numpy as np
 
 from keras_transfer.data import framing
 from keras_transfer.data.contents import Contents, Records
-from keras_transfer.data.examples import SPLIT_NAMES, SPLITS, UNASSIGNED, Examples
+from keras_transfer.data.device_files import is_device_file
+from keras_transfer.data.examples import SPLIT_NAMES, SPLITS, UNASSIGNED, Examples, listed
 from keras_transfer.data.sources import labels
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.support.errors import UserError
+from keras_transfer.support.files import children
 
 _IMAGE_KEYS = ("image/encoded", "image", "image_raw", "encoded")
 _LABEL_KEYS = ("image/class/text", "image/class/label", "label")
+# Ends of names of files that describe a shard, as `a.tfrecord.index`.
+_NO_SHARDS = (".index", ".idx", ".json", ".txt", ".md", ".crc")
 # What names of shards have besides the names of split folders.
 _SPLIT_WORDS = SPLIT_NAMES | {"eval": "validation", "holdout": "test", "trainval": "train"}
 
@@ -27,8 +31,12 @@ _SPLIT_WORDS = SPLIT_NAMES | {"eval": "validation", "holdout": "test", "trainval
 def shards_of(source: str) -> list[Path]:
     """Return the TFRecord files that a path, folder or glob names, sorted; none if it names something else."""
     path = Path(source).expanduser()
-    names = path.iterdir() if path.is_dir() else [path] if path.is_file() else map(Path, glob.glob(str(path)))
-    return sorted(name for name in names if ".tfrecord" in name.name or ".tfrec" in name.name)
+    names = children(path) if path.is_dir() else [path] if path.is_file() else map(Path, glob.glob(str(path)))
+    return sorted(name for name in names if _is_shard(name.name) and not name.is_dir())
+
+
+def _is_shard(name: str) -> bool:
+    return ".tfrec" in name.lower() and not name.lower().endswith(_NO_SHARDS) and not is_device_file(name)
 
 
 def load(shards: Sequence[Path], source: str, purpose: Purpose = Purpose.TRAIN) -> Examples:
@@ -41,9 +49,8 @@ def load(shards: Sequence[Path], source: str, purpose: Purpose = Purpose.TRAIN) 
         UserError: a record is damaged, or lacks an image, or its label is not understood; or shards beside those of a
             split belong to none.
     """
-    table = Table()
-    for shard, split in zip(shards, splits_of(shards, source, purpose), strict=True):
-        key = ""
+    table, splits, key = Table(), splits_of(shards, source, purpose), ""
+    for shard, split in zip(shards, splits, strict=True):
         for offset, record in framed(shard):
             features = parse(record, f"{shard}@{offset}")
             key = key or next((name for name in _IMAGE_KEYS if name in features), "")
@@ -56,7 +63,9 @@ def load(shards: Sequence[Path], source: str, purpose: Purpose = Purpose.TRAIN) 
             # Some converters always write a text, if only an empty one.
             cells = (cell_of(features[name], f"{shard}@{offset}: {name}") for name in held)
             table.add(f"{shard}@{offset}", next((cell for cell in cells if cell), ()), split)
-    return table.examples(source, shards[0].parent, Records(key), _names_beside(shards[0]), purpose)
+    examples = table.examples(source, shards[0].parent, Records(key), _names_beside(shards[0]), purpose)
+    named = [f"{shard.name} ({SPLITS[split]})" for shard, split in zip(shards, splits, strict=True) if split >= 0]
+    return examples.explained(f"{examples.understood} By their names: {listed(named)}.") if named else examples
 
 
 @dataclass
@@ -94,20 +103,21 @@ class Table:
         """
         if not self.names:
             raise UserError(f"{source} holds no labelled records.")
-        told = labels.interpret(self.cells, class_names, self.names, source)
-        if purpose is Purpose.TRAIN and len(told.classes) < 2:
-            raise UserError(f"{source}: every label is {told.classes[0]!r}. A classifier needs at least two classes.")
-        said = [f"{source}: {told.understood}."] if told.understood else []
+        meaning = labels.interpret(self.cells, class_names, self.names, source)
+        if len(meaning.classes) < purpose.min_classes:
+            only = meaning.classes[0]
+            raise UserError(f"{source}: every label is {only!r}. A classifier needs at least two classes.")
+        said = [meaning.described(source)]
         if self.unlabelled:
             said.append(f"{self.unlabelled} records of {source} have no label and are left out.")
         return Examples(
             source,
             root,
             self.names,
-            told.values,
+            meaning.values,
             np.asarray(self.splits, "int8"),
-            told.classes,
-            told.task,
+            meaning.classes,
+            meaning.task,
             contents,
             understood=" ".join(said),
         )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from keras_transfer.data.device_files import is_device_file, is_device_folder
-from keras_transfer.data.examples import listed
+from keras_transfer.data.examples import composed, listed
 from keras_transfer.support.errors import UserError
 
 
@@ -33,8 +32,7 @@ class Folder:
 
     def folder(self, name: str) -> Folder:
         """Return the folder of a name in it, made if need be."""
-        composed = unicodedata.normalize("NFC", name)
-        return self.folders.setdefault(composed, Folder(composed, f"{self.path}/{name}"))
+        return self.folders.setdefault(composed(name), Folder(composed(name), f"{self.path}/{name}"))
 
     def all_files(self) -> list[str]:
         """Return the files in it and below it, sorted."""

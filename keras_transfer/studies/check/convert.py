@@ -50,14 +50,18 @@ def convert(
         max_pixels: Largest picture that is converted, width times height.
         progress: Hears of each image.
     """
+    from PIL import UnidentifiedImageError
+
     written: list[str] = []
     refused: list[tuple[str, str]] = []
     taken: set[Path] = {Path(examples.short(path)) for path in examples.paths}
     with staging_folder(folder.parent) as staging:
         with progress.task("Converting", len(rejected)) as advance:
-            for name, _ in rejected:
+            for name, reason in rejected:
                 try:
                     content, suffix = _encoded(examples.contents.read(name), max_pixels)
+                except UnidentifiedImageError:
+                    refused.append((name, reason))
                 except Exception as error:  # Pillow meets anything here.
                     refused.append((name, str(error) or type(error).__name__))
                 else:

@@ -42,7 +42,13 @@ def test_the_layouts_of_keras_datasets_and_medmnist(tmp_path):
         ({"x": PIXELS[0, 0], "y": np.zeros(9)}, r"x must be \[N, H, W, 3\] or \[N, H, W\]\. Received: \[7, 3\]"),
         ({"x": PIXELS, "y": np.arange(5)}, "y must have one label for each of 6 images"),
         ({"x": PIXELS - 300.0, "y": np.arange(6)}, "x must hold 0..255"),
-        ({"x": PIXELS, "y": np.zeros(6)}, "every label is the same"),
+        ({"x": PIXELS, "y": np.zeros(6)}, "every label is '0'"),
+        ({"x": PIXELS[:0], "y": np.zeros(0)}, r"x holds no pixels: its shape is \[0, 9, 7, 3\]"),
+        ({"x": PIXELS[:, :0], "y": np.arange(6)}, r"x holds no pixels: its shape is \[6, 0, 7, 3\]"),
+        ({"x": PIXELS, "y": np.array([1e30, 0] * 3)}, r"y\[0\] is 1e\+30"),
+        ({"x": PIXELS, "y": np.array(["a", "b"] * 3, object)}, r"np\.array\(labels, dtype=str\)"),
+        ({"x": PIXELS, "y": np.arange(6) % 2, "classes": ["a", "a"]}, "two classes are named 'a'"),
+        ({"arr_0": PIXELS, "arr_1": np.arange(6)}, r"np\.savez\('data\.npz', x=images, y=labels\)"),
     ],
 )
 def test_arrays_that_do_not_fit_are_named(tmp_path, arrays, words):
@@ -86,6 +92,14 @@ def test_arrays_that_are_not_needed_are_not_read(tmp_path):
     """One that cannot be read stands for one that would fill the memory."""
     np.savez(tmp_path / "d.npz", x=PIXELS, y=np.arange(6) % 2, embeddings=np.asarray([{}], dtype=object))
     assert len(sources.load(str(tmp_path / "d.npz"))) == 6
+
+
+def test_names_of_arrays_may_be_in_capitals_and_labels_in_bytes(tmp_path):
+    np.savez(tmp_path / "d.npz", X_train=PIXELS, Y_train=np.array([b"cat", "ros\u00e9".encode()] * 3))
+    examples = sources.load(str(tmp_path / "d.npz"))
+    assert examples.classes == ("cat", "ros\u00e9")
+    assert examples.understood == "X_train, Y_train are read. 2 classes: cat, ros\u00e9."
+    assert examples.contents.read(examples.paths[0]).startswith(b"\x89PNG")
 
 
 def test_one_class_can_be_measured_but_not_trained_on(tmp_path):

@@ -61,6 +61,11 @@ def test_a_path_that_begins_with_a_backslash_does_not_lead_out(folder):
         load(folder, ["train/a.jpg", "..\\secret.jpg"])
 
 
+def test_addresses_of_which_nothing_is_there_are_named(folder):
+    with pytest.raises(UserError, match=r"row 2: 'https://host/f\.jpg' is an address, .*Download the images"):
+        load(folder, ["https://host/f.jpg", "https://host/g.jpg"])
+
+
 def test_absolute_paths_within_the_folder_of_the_table(folder, tmp_path):
     (tmp_path / "link").symlink_to(folder, target_is_directory=True)
     for place in (folder, tmp_path / "link"):

@@ -169,6 +169,8 @@ def test_columns_are_named_by_an_option(tmp_path):
 
 
 def test_a_table_without_header(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "b.jpg").touch()
     examples = load(tmp_path / "t.csv", "TRAIN,gs://bucket/a.jpg,x\nTEST,gs://bucket/b.jpg,y\n")
     assert (examples.splits.tolist(), labels_of(examples)) == ([0, 2], ["x", "y"])
     assert "No header" in examples.understood
@@ -187,3 +189,16 @@ def test_an_image_with_two_labels_is_refused_with_both_rows(tmp_path):
     with pytest.raises(UserError, match=r"t\.csv, row 4: a\.jpg is 'dog' here and 'cat' in row 2"):
         load(tmp_path / "t.csv", "filename,class,xmin\na.jpg,cat,1\nb.jpg,dog,5\na.jpg,dog,3\n")
     assert len(load(tmp_path / "t.csv", "filename,class,xmin\na.jpg,cat,1\nb.jpg,dog,5\na.jpg,cat,3\n")) == 3
+
+
+def test_composed_and_decomposed_labels_are_one_class(tmp_path):
+    text = "path,label\na.jpg,ros\u00e9\nb.jpg,rose\u0301\nc.jpg,tulip\n"
+    assert load(tmp_path / "t.csv", text).classes == ("ros\u00e9", "tulip")
+    several = load(tmp_path / "t.csv", text.replace("label\n", "labels\n").replace("tulip", "tulip|rose\u0301"))
+    assert several.classes == ("ros\u00e9", "tulip")
+    assert several.labels.tolist() == [[1, 0], [1, 0], [1, 1]]
+
+
+def test_rows_that_name_an_image_again_are_counted(tmp_path):
+    text = "path,label\na.jpg,x\nb.jpg,y\na.jpg,x\na.jpg,x\n"
+    assert "2 rows name an image again" in load(tmp_path / "t.csv", text).understood

@@ -30,11 +30,25 @@ def test_text_that_is_not_utf8_is_read_only_in_a_named_encoding(tmp_path, encodi
         load(tmp_path / "t.csv", content, encoding="cp99")
 
 
-def test_utf16_without_its_mark_is_named(tmp_path):
-    content = "path,label\na.jpg,rosé\nb.jpg,tulip\n".encode("utf-16-le")
-    with pytest.raises(UserError, match=r"NUL characters.*--encoding utf-16-le"):
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf16_without_its_mark_is_named(tmp_path, encoding):
+    content = "path,label\na.jpg,rosé\nb.jpg,tulip\n".encode(encoding)
+    with pytest.raises(UserError, match=f"UTF-16 without its mark.*--encoding {encoding}"):
         load(tmp_path / "t.csv", content)
-    assert load(tmp_path / "t.csv", content, encoding="utf-16-le").classes == ("rosé", "tulip")
+    assert load(tmp_path / "t.csv", content, encoding=encoding).classes == ("rosé", "tulip")
+
+
+@pytest.mark.parametrize("start", [b"PK\x03\x04\x14\0", b"\xd0\xcf\x11\xe0\xa1\xb1"])
+def test_a_workbook_called_csv_is_named(tmp_path, start):
+    with pytest.raises(UserError, match=r"t\.csv is a spreadsheet's own file .* Save it as CSV"):
+        load(tmp_path / "t.csv", start + bytes(20))
+
+
+def test_rows_of_empty_cells_are_passed_over(tmp_path):
+    text = "path;label\r\na.jpg;x\r\n;\r\nb.jpg;y\r\nc.jpg;\r\n;\r\n;\r\n"
+    with pytest.raises(UserError, match=r"t\.csv, row 5: the label is empty"):
+        load(tmp_path / "t.csv", text.encode())
+    assert len(load(tmp_path / "t.csv", text.replace("c.jpg", "").encode())) == 2
 
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])

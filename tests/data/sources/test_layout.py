@@ -95,6 +95,12 @@ def test_a_folder_around_the_classes_is_seen_through(tmp_path, load):
     assert "All folders are in archive/photos/" in examples.understood
 
 
+def test_folders_in_a_class_are_part_of_it_and_that_is_said(tmp_path, load):
+    examples = load(touch(tmp_path / "data", ["animals/cat", "animals/dog", "plants/fern"]))
+    assert examples.classes == ("animals", "plants")
+    assert "Folders in a class are part of it: animals/cat/, animals/dog/, plants/fern/." in examples.understood
+
+
 def test_files_in_no_class_folder_are_named(tmp_path, load):
     root = touch(tmp_path / "data", ["daisy", "rose"])
     (root / "stray.jpg").touch()

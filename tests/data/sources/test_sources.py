@@ -4,6 +4,7 @@ import pytest
 
 from keras_transfer.data import sources
 from keras_transfer.support.errors import UsageError, UserError
+from tests.conftest import draw
 
 
 def test_the_digits_are_written_once_and_whole():
@@ -39,14 +40,33 @@ def test_what_predict_takes_is_expanded(photos):
 
 def test_other_archives_are_to_be_unpacked(tmp_path):
     (tmp_path / "flower_photos.tgz").write_bytes(b"")
-    with pytest.raises(UserError, match=r"unpack .*tar -xf flower_photos.tgz"):
+    with pytest.raises(UsageError, match=r"is not read as it is: unpack it \(tar -xf\)"):
         sources.load(str(tmp_path / "flower_photos.tgz"))
 
 
-def test_a_file_of_json_or_a_pipe_is_said(tmp_path):
-    (tmp_path / "a.json").write_text("[]")
-    with pytest.raises(UsageError, match=r"is JSON, which is not read\. Export a CSV file"):
-        sources.load(str(tmp_path / "a.json"))
+@pytest.mark.parametrize(
+    ("name", "helps"),
+    [("a.json", "export a CSV file"), ("a.parquet", "as files"), ("A.XLSX", "as a CSV file"), ("a.npy", "np.savez")],
+)
+def test_a_file_of_another_kind_says_what_to_do_alone_and_in_a_folder(tmp_path, name, helps):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / name).write_bytes(b"PAR1")
+    with pytest.raises(UsageError, match=f"{name}' is not read as it is: .*{helps}"):
+        sources.load(str(tmp_path / "data" / name))
+    with pytest.raises(UserError, match=f"no class folders in it. {name} is not read as it is: .*{helps}"):
+        sources.load(str(tmp_path / "data"))
+    with pytest.raises(UserError, match=f"only one class folder, 'data' in it. {name} is not read .*{helps}"):
+        sources.load(str(tmp_path))
+
+
+def test_classes_whose_names_differ_in_case_or_blanks_are_pointed_out(tmp_path):
+    for number, name in enumerate(("Cat", "cat ", "dog")):
+        (tmp_path / name).mkdir()
+        draw((200, 40, 40), number).save(tmp_path / name / "0.png")
+    assert sources.load(str(tmp_path)).understood.endswith("'Cat' and 'cat ' count as two classes.")
+
+
+def test_a_pipe_is_no_source(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(UsageError, match="neither a folder nor a regular file"):
         sources.load(str(tmp_path / "pipe"))

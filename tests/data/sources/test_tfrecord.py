@@ -160,3 +160,27 @@ def test_one_wrong_bit_is_noticed_when_listing_and_when_reading_again(tmp_path):
         with pytest.raises(OSError, match="damaged"):
             examples.contents.read(examples.paths[1])
         assert examples.contents.read(examples.paths[2]) == b"pixels"
+
+
+def test_files_that_stand_beside_shards_are_none(tmp_path):
+    write_labelled(tmp_path / "a.tfrecord", (0,), (1,))
+    for name in ("a.tfrecord.index", "a.tfrecord.json", "._a.tfrecord"):
+        (tmp_path / name).write_text("0 1")
+    (tmp_path / "old.tfrecords").mkdir()
+    assert len(sources.load(str(tmp_path))) == 2
+
+
+def test_classes_and_splits_of_shards_are_said(tmp_path):
+    write_labelled(tmp_path / "a-train.tfrecord", (0,), (1,))
+    write_labelled(tmp_path / "a-eval.tfrecord", (0,), (1,))
+    said = sources.load(str(tmp_path)).understood
+    assert said == "2 classes: 0, 1. By their names: a-eval.tfrecord (validation), a-train.tfrecord (train)."
+
+
+def test_shards_with_other_names_of_features_are_refused(tmp_path):
+    write_labelled(tmp_path / "a.tfrecord", (0,), (1,))
+    with tf.io.TFRecordWriter(str(tmp_path / "b.tfrecord")) as writer:
+        named = {"image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[b"x"])), "label": feature(1)}
+        writer.write(tf.train.Example(features=tf.train.Features(feature=named)).SerializeToString())
+    with pytest.raises(UserError, match=r"b\.tfrecord: a record has no image\. It has image, label"):
+        sources.load(str(tmp_path))

@@ -22,14 +22,21 @@ def test_images_in_other_formats_are_copied_upright_under_their_names(tmp_path):
     exif[0x0112] = 6
     red.save(data / "blue" / "turned.tif", exif=exif)
     (data / "blue" / "broken.tif").write_bytes(b"II*\0rubbish")
+    (data / "green" / "page.pdf").write_bytes(b"%PDF-1.7")
     findings = check(Recipe(data=str(data)), progress=QUIET, convert_to=copies)
-    assert all("`check DATA --convert FOLDER`" in reason for _, reason in findings.rejected)
+    reasons = {name.rsplit("/", 1)[-1]: reason for name, reason in findings.rejected}
+    pdf = reasons.pop("page.pdf")
+    assert "--convert" not in pdf
+    assert all("`check DATA --convert FOLDER`" in reason for reason in reasons.values())
     written = sorted(file.relative_to(copies).as_posix() for file in copies.glob("*/*"))
     assert written == ["blue/turned.png", "red/00.png", "red/01.tif.png", "red/scan.png"]
     np.testing.assert_array_equal(np.asarray(Image.open(copies / "red" / "scan.png")), np.asarray(red))
     assert Image.open(copies / "blue" / "turned.png").size == (40, 60)
     assert not Image.open(copies / "blue" / "turned.png").getexif()
-    assert [name.rsplit("/", 1)[-1] for name, _ in findings.converted.refused] == ["broken.tif"]
+    refused = {name.rsplit("/", 1)[-1]: reason for name, reason in findings.converted.refused}
+    assert set(refused) == {"broken.tif", "page.pdf"}
+    assert refused["page.pdf"] == pdf
+    assert not any("object at 0x" in reason for reason in refused.values())
     assert len(sources.load(str(copies))) == 4
     with pytest.raises(UsageError, match="--convert must be a new or empty folder"):
         check(Recipe(data=str(data)), progress=QUIET, convert_to=copies)
