@@ -141,7 +141,7 @@ def top(spec: Spec) -> dict[str, Any]:
     from keras_transfer.network.precision import computing_in
     from keras_transfer.tasks.classification import Classification
     from keras_transfer.training.loop import compile_for
-    from keras_transfer.training.phase import Descend
+    from keras_transfer.training.phase import GradientDescent
 
     recipe = kt.Recipe(base=spec["base"])
     plan = device.plan(recipe)
@@ -160,7 +160,7 @@ def top(spec: Spec) -> dict[str, Any]:
         )
         for row in rows
     ]
-    descent, objective = Descend(spec["epochs"], 3e-4), Classification(np.eye(classes))
+    descent, objective = GradientDescent(spec["epochs"], 3e-4), Classification(np.eye(classes))
     keras.utils.set_random_seed(0)
     with computing_in(plan.policy, tail, but=[network.head.get_layer("logits")]):
         compile_for(tail, descent, objective, len(batches), plan.xla)

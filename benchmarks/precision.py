@@ -55,7 +55,8 @@ def _accuracies(
     seen, test = np.flatnonzero(split.splits != SPLITS.index("test")), split.indices("test")
     standard = linear.scale(features[seen])
     folds = penalty.folds(split.labels[seen], None, seed)
-    head = standard.head(penalty.choose(objective, standard, objective.targets[seen], None, folds).solution)
+    strength = penalty.choose(objective, standard, objective.targets[seen], None, folds).strength
+    head = standard.head(objective.solve(standard, objective.targets[seen], strength))
 
     def accuracy(given: np.ndarray) -> float:
         return float((head.logits(given[test]).argmax(1) == split.labels[test]).mean())

@@ -1,4 +1,4 @@
-"""One of K classes."""
+"""One label an image: one of K classes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from keras_transfer.tasks.task import Task
 class Classification(Task):
     """One of K classes: softmax, cross-entropy, accuracy."""
 
-    criterion: str = "cross_entropy"
-    score: str = "accuracy"
+    loss_name = "cross_entropy"
+    score = "accuracy"
 
     def output(self) -> keras.Layer:
         """Return the layer from logits `[N, K]` to what is served."""
@@ -28,14 +28,14 @@ class Classification(Task):
         return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
 
     def metrics(self) -> list[keras.metrics.Metric]:
-        """Return score and criterion on logits, by these names."""
+        """Return the metrics `score` and `loss_name` on logits."""
         return [
             keras.metrics.CategoricalAccuracy(self.score),
-            keras.metrics.CategoricalCrossentropy(self.criterion, from_logits=True),
+            keras.metrics.CategoricalCrossentropy(self.loss_name, from_logits=True),
         ]
 
-    def judge(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        """Return the score by its name, and the criterion as `loss`."""
+    def evaluate(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        """Return score, by its name, and `loss` of logits `[N, K]`."""
         from scipy.special import log_softmax
 
         loss = -(log_softmax(logits.astype("float64"), axis=1) * targets).sum(1).mean()

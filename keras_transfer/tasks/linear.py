@@ -1,4 +1,4 @@
-"""Phase 1 of a linear head is convex: it is solved by scikit-learn, on scaled embeddings, not trained."""
+"""Linear heads: to fit one is a convex problem, which scikit-learn solves on scaled embeddings."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 
 from keras_transfer.recipe.recipe import SOLVERS
 
-_LEAST_DEVIATION = 1e-24  # Below it, a folded kernel would leave float32's range.
+_MIN_DEVIATION = 1e-24  # Below it, a folded kernel would leave float32's range.
 _ITERATIONS = 300
-# Of the gradient. At scikit-learn's own, Newton's method ends far from the solution where classes are separable and
-# the penalty is weak: of what is exported it would be too much, to compare penalties it is enough.
+# Of the gradient, at which a solver stops. At scikit-learn's own, which is ROUGH, Newton's method ends far from the
+# solution where classes are separable and the penalty is weak: enough to compare penalties, too far for an export.
 EXACT, ROUGH = 1e-5, 1e-4
 
 
@@ -107,7 +107,7 @@ def scale(embeddings: np.ndarray, method: str = SOLVERS[0]) -> Scaled:
     """
     mean, deviation = embeddings.mean(0), embeddings.std(0)
     # Untrained depthwise networks give embeddings of 1e-15 and less, which tell classes apart all the same.
-    varies = deviation > 1e-6 * max(float(deviation.max()), _LEAST_DEVIATION)
+    varies = deviation > 1e-6 * max(float(deviation.max()), _MIN_DEVIATION)
     # Divided by it, the mean variance is 1, for which the penalties are.
     mean_root = np.sqrt(deviation[varies].mean()) if varies.any() else 1.0
     divisor = np.where(varies, np.sqrt(deviation) * mean_root, np.inf)
@@ -170,8 +170,8 @@ def sigmoids(
             share = (column.sum() + 0.5) / (len(column) + 1)
             bias[k] = np.log(share / (1 - share))
             continue
-        near = start and replace(start, kernel=start.kernel[:, k : k + 1], bias=start.bias[k : k + 1])
-        solution = _logistic(embeddings, column, strength, None, near, tolerance)
+        start_k = start and replace(start, kernel=start.kernel[:, k : k + 1], bias=start.bias[k : k + 1])
+        solution = _logistic(embeddings, column, strength, None, start_k, tolerance)
         kernel[:, k], bias[k] = solution.kernel[:, 0], solution.bias[0]
         iterations = max(iterations, solution.iterations)
     return Solution(kernel, bias, iterations)

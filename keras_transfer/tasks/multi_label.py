@@ -1,4 +1,4 @@
-"""Any of K classes."""
+"""Several labels an image: any of K classes."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from keras_transfer.tasks import linear
 from keras_transfer.tasks.linear import Scaled, Solution
 from keras_transfer.tasks.task import Task
 
-_SURE = 0.5  # A class is in the answer from this probability on.
-
 
 @dataclass(frozen=True)
 class MultiLabel(Task):
     """Any of K classes: a sigmoid for each, binary cross-entropy, accuracy over all image-class pairs."""
 
-    criterion: str = "cross_entropy"
-    score: str = "accuracy"
+    loss_name = "cross_entropy"
+    score = "accuracy"
 
     def output(self) -> keras.Layer:
         """Return the layer from logits to probabilities, each by itself."""
@@ -30,17 +28,17 @@ class MultiLabel(Task):
         return keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=label_smoothing)
 
     def metrics(self) -> list[keras.metrics.Metric]:
-        """Return score and criterion on logits."""
+        """Return the metrics `score` and `loss_name` on logits."""
         return [
             keras.metrics.BinaryAccuracy(self.score, threshold=0.0),  # Of logits: a probability of a half.
-            keras.metrics.BinaryCrossentropy(self.criterion, from_logits=True),
+            keras.metrics.BinaryCrossentropy(self.loss_name, from_logits=True),
         ]
 
-    def judge(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        """Return the score by its name, and the criterion as `loss`."""
-        exact = logits.astype("float64")
-        loss = np.logaddexp(0, exact) - exact * targets
-        return {self.score: float(((logits >= 0) == (targets >= _SURE)).mean()), "loss": float(loss.mean())}
+    def evaluate(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        """Return score, by its name, and `loss` of logits `[N, K]`."""
+        logits = logits.astype("float64")
+        loss = np.logaddexp(0, logits) - logits * targets
+        return {self.score: float(((logits >= 0) == (targets == 1)).mean()), "loss": float(loss.mean())}
 
     def solve(
         self,

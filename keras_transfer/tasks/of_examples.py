@@ -1,4 +1,4 @@
-"""Which task a data set is."""
+"""The task that a data set sets."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ def task_of(examples: Examples) -> Task:
     if examples.task == MULTI_LABEL:
         return MultiLabel(targets)
     train = targets[examples.indices("train")]
-    mean, deviation = float(train.mean()), max(float(train.std()), 1e-12)
+    mean, deviation = float(train.mean()), float(train.std()) if np.ptp(train) else 1.0
     return Regression((targets - mean) / np.float32(deviation), mean=mean, deviation=deviation)

@@ -1,4 +1,4 @@
-"""Numbers."""
+"""Numbers an image shows."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Regression(Task):
         deviation: Of the training targets.
     """
 
-    criterion: str = "squared_error"
-    score: str = "r2"
+    loss_name = "squared_error"
+    score = "r2"
     mean: float = 0.0
     deviation: float = 1.0
 
@@ -35,17 +35,18 @@ class Regression(Task):
         return keras.losses.MeanSquaredError()
 
     def metrics(self) -> list[keras.metrics.Metric]:
-        """Return score and criterion."""
-        return [keras.metrics.R2Score(name=self.score), keras.metrics.MeanSquaredError(self.criterion)]
+        """Return the metrics `score` and `loss_name` on logits."""
+        return [keras.metrics.R2Score(name=self.score), keras.metrics.MeanSquaredError(self.loss_name)]
 
     def temperature(self, logits: np.ndarray, targets: np.ndarray) -> float:
         """Return 1: numbers are what they are."""
         return 1.0
 
-    def judge(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        """Return the score by its name, and the criterion as `loss`."""
+    def evaluate(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        """Return score, by its name, and `loss` of logits `[N, K]`."""
         error = float(((logits - targets) ** 2).mean())
-        return {self.score: 1 - error / max(float(targets.var()), 1e-12), "loss": error}
+        explained = 1 - error / float(targets.var()) if np.ptp(targets) else 0.0  # As Keras has it where all are equal.
+        return {self.score: explained, "loss": error}
 
     def solve(
         self,

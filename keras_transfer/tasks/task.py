@@ -1,9 +1,10 @@
-"""What every task can do, whatever is learnt."""
+"""What every task can do, whatever a network learns."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -11,7 +12,8 @@ import numpy as np
 from keras_transfer.tasks import linear
 from keras_transfer.tasks.linear import Scaled, Solution
 
-_LOG_TEMPERATURE, _MOST_TEMPERATURE = 0.5, 10.0  # Deviation of what is believed of its logarithm, and its bound.
+_PRIOR_DEVIATION = 0.5  # Of a temperature's logarithm, before any image is looked at.
+_MAX_TEMPERATURE = 10.0
 
 
 @dataclass(frozen=True)
@@ -20,13 +22,13 @@ class Task(ABC):
 
     Attributes:
         targets: float32 `[N, K]`, of all examples.
-        criterion: Name of the metric that validation judges by; it is smaller for better networks.
+        loss_name: Name of the metric that validation compares networks by: the loss, without label smoothing.
         score: Name of the metric that people look at.
     """
 
+    loss_name: ClassVar[str]
+    score: ClassVar[str]
     targets: np.ndarray
-    criterion: str
-    score: str
 
     @abstractmethod
     def output(self) -> keras.Layer:
@@ -38,11 +40,11 @@ class Task(ABC):
 
     @abstractmethod
     def metrics(self) -> list[keras.metrics.Metric]:
-        """Return score and criterion on logits, by these names."""
+        """Return the metrics `score` and `loss_name` on logits."""
 
     @abstractmethod
-    def judge(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        """Return the score by its name, and the criterion as `loss`."""
+    def evaluate(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        """Return score, by its name, and `loss` of logits `[N, K]`."""
 
     @abstractmethod
     def solve(
@@ -57,9 +59,9 @@ class Task(ABC):
         """Return the linear head that fits the embeddings of N images best, under a penalty of `1 / strength`."""
 
     @property
-    def judged_by(self) -> str:
-        """The criterion on validation images, as Keras's logs name it."""
-        return f"val_{self.criterion}"
+    def validation_loss(self) -> str:
+        """The loss on validation images, as Keras's logs name it."""
+        return f"val_{self.loss_name}"
 
     def temperature(self, logits: np.ndarray, targets: np.ndarray) -> float:
         """Return what logits `[N, K]` are to be divided by for the least loss (Guo et al. 2017,
@@ -68,10 +70,9 @@ class Task(ABC):
         from scipy.optimize import minimize_scalar
 
         def loss(log: float) -> float:
-            images = len(targets) * self.judge(logits / np.exp(log), targets)["loss"]
-            return images + 0.5 * (log / _LOG_TEMPERATURE) ** 2
+            images = len(targets) * self.evaluate(logits / np.exp(log), targets)["loss"]
+            return images + 0.5 * (log / _PRIOR_DEVIATION) ** 2
 
-        minimum = minimize_scalar(
-            loss, bounds=(-np.log(_MOST_TEMPERATURE), np.log(_MOST_TEMPERATURE)), method="bounded"
-        )
+        bound = np.log(_MAX_TEMPERATURE)
+        minimum = minimize_scalar(loss, bounds=(-bound, bound), method="bounded")
         return float(np.exp(minimum.x))

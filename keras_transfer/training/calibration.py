@@ -10,4 +10,4 @@ from keras_transfer.tasks.task import Task
 def calibrated(task: Task, logits: np.ndarray, targets: np.ndarray) -> tuple[float, dict[str, float]]:
     """Return the best temperature of held-out logits `[N, K]`, and score and loss of the logits divided by it."""
     temperature = task.temperature(logits, targets)
-    return temperature, task.judge(logits / temperature, targets)
+    return temperature, task.evaluate(logits / temperature, targets)

@@ -1,4 +1,4 @@
-"""Phase 1 of a linear head: solved on stored embeddings, its penalty chosen by cross-validation."""
+"""A linear head is solved on stored embeddings, its penalty chosen by cross-validation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keras_transfer.training import penalty
 from keras_transfer.training.calibration import calibrated
 from keras_transfer.training.feed import Feed
 from keras_transfer.training.penalty import Choice
-from keras_transfer.training.phase import PhaseResult, Solve
+from keras_transfer.training.phase import PhaseResult, Solver
 from keras_transfer.training.setup import Setup
 
 # A solved head holds all embeddings in memory, several times over; above this it is trained by gradient.
@@ -25,33 +25,33 @@ def solvable(setup: Setup, views: int) -> bool:
     return len(setup.seen) * views * width * 4 <= SOLVER_BYTES
 
 
-def solve(feed: Feed, indices: np.ndarray, how: Solve, name: str) -> PhaseResult:
+def solve(feed: Feed, indices: np.ndarray, solver: Solver, name: str) -> PhaseResult:
     """Solve the head of a feed's network on the embeddings of some images.
 
     Args:
         feed: Extracted.
         indices: Of the images; where the validation images are among them, nothing validates the head.
-        how: Method and penalty; where the penalty is to be chosen, held-out logits also give the temperature that the
-            head's are divided by.
+        solver: Method and penalty; where the penalty is to be chosen, held-out logits also give the temperature that
+            the head's are divided by.
         name: Of the phase.
     """
     begun, setup = time.monotonic(), feed.setup
-    details: dict[str, object] = {"solver": how.method, "strength": how.strength}
-    iterations, temperature = 0, 1.0
-    if how.strength is None:
-        choice = _choose(feed, how.method)
-        how, iterations = Solve(how.method, choice.strength), choice.solution.iterations
-        temperature, scores = _held_out(setup, choice)
-        details |= {"strength": choice.strength, "temperature": temperature, "cross_validation": scores}
-    embeddings, targets, weights = _data(feed, indices, how.method)
-    solution = setup.task.solve(embeddings, targets, how.strength or 1.0, weights)
+    strength, temperature = solver.strength, 1.0
+    details: dict[str, object] = {"solver": solver.method, "strength": strength}
+    if strength is None:
+        choice = _choose(feed, solver.method)
+        strength, (temperature, scores) = choice.strength, _held_out(setup, choice)
+        details |= {"strength": strength, "temperature": temperature, "cross_validation": scores}
+    embeddings, targets, weights = _data(feed, indices, solver.method)
+    with setup.progress.activity("Solving the head"):
+        solution = setup.task.solve(embeddings, targets, strength, weights)
     head = embeddings.head(solution.divided(temperature))
     setup.network.head.get_layer("logits").set_weights([head.kernel, head.bias])
-    iterations = max(iterations, solution.iterations, 1)
+    iterations = max(solution.iterations, 1)
     scores = {}
     if not np.isin(setup.validation, indices).any():
         held = feed.embeddings(setup.validation, 0)
-        scores = setup.task.judge(head.logits(held), setup.task.targets[setup.validation])
+        scores = setup.task.evaluate(head.logits(held), setup.task.targets[setup.validation])
     seconds = time.monotonic() - begun
     rate = len(targets) / max(seconds, 1e-9)
     history = [{"phase": name, "iterations": iterations, **{f"val_{key}": value for key, value in scores.items()}}]
@@ -64,7 +64,7 @@ def _choose(feed: Feed, method: str) -> Choice:
     setup = feed.setup
     examples = setup.examples.at(setup.seen)
     folds = penalty.folds(splits.strata(examples), examples.groups, setup.recipe.seed)
-    return penalty.choose(setup.task, *_data(feed, setup.seen, method), folds, feed.views)
+    return penalty.choose(setup.task, *_data(feed, setup.seen, method), folds, feed.views, setup.progress)
 
 
 def _held_out(setup: Setup, choice: Choice) -> tuple[float, dict[str, float]]:

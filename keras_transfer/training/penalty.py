@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_transfer.tasks.linear import EXACT, ROUGH, Scaled, Solution, one_thread
+from keras_transfer.support.progress import Progress
+from keras_transfer.tasks.linear import ROUGH, Scaled, Solution, one_thread
 from keras_transfer.tasks.task import Task
 
 FOLDS = 5
@@ -19,7 +21,9 @@ _STRENGTHS = tuple(10.0**exponent for exponent in range(-3, 5))
 _STRONGER = tuple(10.0**exponent for exponent in range(-4, -8, -1))
 # Of the held-out loss: what a weaker penalty must gain for a still weaker one to be tried. Where classes are told apart
 # without fail, the loss falls for ever, to no one's use, and each solution takes longer than the one before.
-_LEAST_GAIN = 1e-3
+_MIN_GAIN = 1e-3
+_LONG = 10.0  # Seconds, from which on a person is told beforehand how long a head will take.
+_PENALTIES = 20  # All penalties of a fold take about so many times as long as the first, which is the strongest.
 
 Fold = tuple[np.ndarray, np.ndarray]  # Indices of the images to fit on, and of those held out.
 
@@ -33,13 +37,11 @@ class Choice:
         logits: float64 `[N, K]`, of each image by the head of the fold that held it out; NaN for images that all
             folds fit on.
         losses: Held-out loss by inverse penalty, of all that were tried.
-        solution: Of all images.
     """
 
     strength: float
     logits: np.ndarray
     losses: dict[float, float]
-    solution: Solution
 
 
 @dataclass(frozen=True)
@@ -68,27 +70,24 @@ def folds(strata: np.ndarray, groups: np.ndarray | None, seed: int) -> list[Fold
     splits = kind(count, shuffle=True, random_state=seed).split(strata, strata, groups)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class")
-        return list(map(_with_every_class(strata), splits))
+        return [_with_every_class(fold, strata) for fold in splits]
 
 
-def _with_every_class(strata: np.ndarray) -> Callable[[Fold], Fold]:
-    """Return what moves the held-out images of classes that nobody else trains on back to training."""
-
-    def whole(fold: Fold) -> Fold:
-        train, held = fold
-        trained = np.isin(strata[held], strata[train])
-        return np.concatenate([train, held[~trained]]), held[trained]
-
-    return whole
+def _with_every_class(fold: Fold, strata: np.ndarray) -> Fold:
+    """Return a fold whose held-out images of classes that it does not train on are trained on."""
+    train, held = fold
+    trained = np.isin(strata[held], strata[train])
+    return np.concatenate([train, held[~trained]]), held[trained]
 
 
 def choose(
-    objective: Task,
+    task: Task,
     embeddings: Scaled,
     targets: np.ndarray,
     weights: np.ndarray | None,
     folds: list[Fold],
     views: int = 1,
+    progress: Progress | None = None,
 ) -> Choice:
     """Choose the inverse penalty of the least held-out loss, from the strongest penalty on until the loss
     hardly falls.
@@ -98,40 +97,64 @@ def choose(
     penalty before: from one that has seen the images held out, a rough solution would remember them.
 
     Args:
-        objective: Solves and judges.
+        task: Solves heads, and evaluates them.
         embeddings: Of N images; of several views, one view after the other.
         targets: float32 `[N, K]`, of each.
         weights: float32 `[N]`, how much each counts; None counts all the same.
         folds: Of the images of one view; without any, the first penalty is taken.
         views: How many views of each image there are; only the first is held out.
+        progress: Is told of each fold, and beforehand if all of them will take long; None tells nobody.
     """
     count = len(targets) // views
+    nothing = np.full((count, targets.shape[1]), np.nan)
+    if not folds:
+        return Choice(_STRENGTHS[0], nothing, {})
+    progress = progress or Progress(quiet=True)
+    fitted = [np.concatenate([train + view * count for view in range(views)]) for train, _ in folds]
 
-    def solve(
-        indices: np.ndarray, strength: float, start: Solution | None = None, tolerance: float = EXACT
-    ) -> Solution:
+    def solve(fold: int, strength: float, start: Solution | None) -> Solution:
+        indices = fitted[fold]
         some = None if weights is None else weights[indices]
-        return objective.solve(embeddings.at(indices), targets[indices], strength, some, start, tolerance)
+        return task.solve(embeddings.at(indices), targets[indices], strength, some, start, ROUGH)
 
     def attempt(strength: float, starts: Sequence[Solution | None]) -> _Attempt:
-        fitted = [np.concatenate([train + view * count for view in range(views)]) for train, _ in folds]
-        solutions = list(pool.map(lambda indices, start: solve(indices, strength, start, ROUGH), fitted, starts))
-        logits = np.full((count, targets.shape[1]), np.nan)
+        begun = time.monotonic()
+        solutions: list[Solution] = []
+        for solution in pool.map(solve, range(len(folds)), [strength] * len(folds), starts):
+            if starts[0] is None and not solutions:
+                _announce(time.monotonic() - begun, len(folds), targets.shape, progress)
+            solutions.append(solution)
+            advance(1)
+        logits = nothing.copy()
         for (_, held), solution in zip(folds, solutions, strict=True):
             logits[held] = solution.logits(embeddings.values[held])
         held = np.flatnonzero(~np.isnan(logits[:, 0]))
-        loss = objective.judge(logits[held], targets[held])["loss"] if len(held) else np.inf
+        loss = task.evaluate(logits[held], targets[held])["loss"] if len(held) else np.inf
         return _Attempt(strength, loss, logits, solutions)
 
-    with one_thread(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        tried = [attempt(_STRENGTHS[0], [None] * len(folds))]
-        if folds:
-            tried = _walk(attempt, _STRENGTHS[1:], tried)
-            if len(tried) == 2 and tried[0].loss <= tried[1].loss:
-                tried = [*reversed(_walk(attempt, _STRONGER, tried[:1])), tried[1]]
+    total = len(folds) * len(_STRENGTHS)  # At most.
+    with (
+        progress.task("Choosing the penalty of the head", total, "folds") as advance,
+        one_thread(),
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
+        tried = _walk(attempt, _STRENGTHS[1:], [attempt(_STRENGTHS[0], [None] * len(folds))])
+        if len(tried) == 2 and tried[0].loss <= tried[1].loss:
+            tried = [*reversed(_walk(attempt, _STRONGER, tried[:1])), tried[1]]
     best = min(tried, key=lambda attempt: attempt.loss)
-    losses = {attempt.strength: attempt.loss for attempt in tried if attempt.solutions}
-    return Choice(best.strength, best.logits, losses, solve(np.arange(len(targets)), best.strength))
+    return Choice(best.strength, best.logits, {attempt.strength: attempt.loss for attempt in tried})
+
+
+def _announce(first: float, folds: int, shape: tuple[int, ...], progress: Progress) -> None:
+    """Say how long the head will take, where that is long, by the seconds of the first of all folds."""
+    seconds = first * _PENALTIES * folds / min(folds, os.cpu_count() or 1)
+    if seconds < _LONG:
+        return
+    length = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
+    progress.say(
+        f"Solving the head for {shape[1]:,} outputs on {shape[0]:,} embeddings will take about {length}; "
+        "--head-solver adam trains it by gradient instead."
+    )
 
 
 def _walk(
@@ -141,6 +164,6 @@ def _walk(
     tried = list(tried)
     for strength in strengths:
         tried.append(attempt(strength, tried[-1].solutions))
-        if tried[-2].loss - tried[-1].loss < _LEAST_GAIN:
+        if tried[-2].loss - tried[-1].loss < _MIN_GAIN:
             break
     return tried

@@ -13,7 +13,7 @@ BEST, BEST_OR_BEFORE, LAST = "best", "best or before", "last"
 
 
 @dataclass(frozen=True)
-class Solve:
+class Solver:
     """Solve a linear head, which is a convex problem.
 
     Attributes:
@@ -26,7 +26,7 @@ class Solve:
 
 
 @dataclass(frozen=True)
-class Descend:
+class GradientDescent:
     """Train by gradient: AdamW (Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101).
 
     Attributes:
@@ -63,7 +63,7 @@ class Phase:
 
     name: str
     trains: str
-    by: Solve | Descend
+    by: Solver | GradientDescent
     views: int | str = 1
     keep: str = BEST
     techniques: tuple[Technique, ...] = ()

@@ -48,7 +48,7 @@ class PhaseState:
         variables: Of the model, its seed generators among them.
         optimizer: The optimizer's variables.
         metrics: The metrics' variables, where an epoch has begun.
-        best: Weights of the best epoch so far, where there is one.
+        best: Weights of the epoch that is kept so far; empty where there is none, or the model has them.
     """
 
     epochs: list[Logs]
@@ -175,8 +175,8 @@ def folder_of(setup: Setup) -> Path:
     return writable_cache_folder() / "states" / digest.hexdigest()
 
 
-def values(variables: Sequence[keras.Variable]) -> list[np.ndarray]:
-    """Return the values of variables."""
+def values(variables: Sequence[Any]) -> list[np.ndarray]:
+    """Return the values of variables or tensors."""
     return [keras.ops.convert_to_numpy(variable) for variable in variables]
 
 

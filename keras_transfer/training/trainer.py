@@ -16,9 +16,10 @@ from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.progress import Stopwatch
 from keras_transfer.training import head, loop
 from keras_transfer.training.calibration import calibrated
+from keras_transfer.training.callbacks import Checkpoint
 from keras_transfer.training.feed import Feed
-from keras_transfer.training.loop import Batches, Checkpoint
-from keras_transfer.training.phase import BEST_OR_BEFORE, HEAD, LAST, Phase, PhaseResult, Solve
+from keras_transfer.training.loop import Batches
+from keras_transfer.training.phase import BEST_OR_BEFORE, HEAD, LAST, Phase, PhaseResult, Solver
 from keras_transfer.training.setup import Setup
 from keras_transfer.training.state import TrainingState, assign, values
 
@@ -96,7 +97,7 @@ class Trainer:
         dropped where its loss on the training images is worse than that of the validated network.
         """
         kept = [(phase, result) for phase, result in zip(self.phases, self.results, strict=True) if result.best_epoch]
-        convex = all(isinstance(phase.by, Solve) for phase, _ in kept)
+        convex = all(isinstance(phase.by, Solver) for phase, _ in kept)
         if self.recipe.refit == "off" or (self.recipe.refit == "head" and not convex):
             return
         started, last = time.monotonic(), kept[-1][1]
@@ -178,7 +179,7 @@ class Trainer:
 
     def scores(self, feed: Feed, indices: np.ndarray) -> dict[str, float]:
         """Return score and loss of the network as it is on some images, in float32."""
-        return self.setup.task.judge(feed.logits(indices), self.setup.task.targets[indices])
+        return self.setup.task.evaluate(feed.logits(indices), self.setup.task.targets[indices])
 
     def logits(self, indices: np.ndarray) -> np.ndarray:
         """Return the logits of the network as it is, float32 `[N, K]`."""
@@ -232,9 +233,8 @@ class Trainer:
         model = keras.Model(setup.network.head.input, setup.network.head.output) if embedding else feed.trainable
         changing = {id(variable) for variable in model.variables}
         self._trained |= {number for number, variable in enumerate(self._variables) if id(variable) in changing}
-        if isinstance(phase.by, Solve):
-            with setup.progress.activity("Solving the head"):
-                return head.solve(feed, indices, phase.by, phase.name)
+        if isinstance(phase.by, Solver):
+            return head.solve(feed, indices, phase.by, phase.name)
         size, checkpoint = int(self.recipe.batch_size), self._checkpoint()
         # An epoch is as many steps whether or not the images of validation are among those that are trained on.
         steps = -(-len(setup.train) // size)
@@ -260,6 +260,6 @@ class Trainer:
 
 def _as_chosen(phase: Phase, result: PhaseResult) -> Phase:
     """Return the phase as it is run once more: by the same schedule, ended where its best epoch ended."""
-    if isinstance(phase.by, Solve):
+    if isinstance(phase.by, Solver):
         return replace(phase, by=replace(phase.by, strength=result.details["strength"]))
     return replace(phase, by=replace(phase.by, stop=result.best_epoch), keep=LAST)

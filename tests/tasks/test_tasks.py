@@ -14,25 +14,25 @@ ONE_HOT = np.eye(3, dtype="float32")[np.random.default_rng(1).integers(0, 3, 40)
 SEVERAL = (np.random.default_rng(2).random((40, 3)) > 0.6).astype("float32")
 
 
-def solved(objective, embeddings, strength, weights=None):
+def solved(task, embeddings, strength, weights=None):
     scaled = linear.scale(embeddings)
-    return scaled.head(objective.solve(scaled, objective.targets, strength, weights))
+    return scaled.head(task.solve(scaled, task.targets, strength, weights))
 
 
 @pytest.mark.parametrize(
-    "objective", [Classification(ONE_HOT), MultiLabel(SEVERAL), Regression(LOGITS[:, :1] + ONE_HOT[:, :1])]
+    "task", [Classification(ONE_HOT), MultiLabel(SEVERAL), Regression(LOGITS[:, :1] + ONE_HOT[:, :1])]
 )
-def test_a_solved_head_is_judged_as_a_trained_one_is(objective):
+def test_numpy_and_keras_evaluate_alike(task):
     """The two ways to the same numbers: NumPy on embeddings, Keras while training."""
-    logits = LOGITS[:, : objective.targets.shape[1]]
-    found = objective.judge(logits, objective.targets)
-    score, criterion = objective.metrics()
-    for metric in (score, criterion):
-        metric.update_state(objective.targets, logits)
-    assert (score.name, criterion.name) == (objective.score, objective.criterion)
-    assert found[objective.score] == pytest.approx(float(score.result()), abs=1e-5)
-    assert found["loss"] == pytest.approx(float(criterion.result()), rel=1e-5)
-    assert found["loss"] == pytest.approx(float(np.mean(objective.loss(0.0)(objective.targets, logits))), rel=1e-5)
+    logits = LOGITS[:, : task.targets.shape[1]]
+    found = task.evaluate(logits, task.targets)
+    score, loss = task.metrics()
+    for metric in (score, loss):
+        metric.update_state(task.targets, logits)
+    assert (score.name, loss.name) == (task.score, task.loss_name)
+    assert found[task.score] == pytest.approx(float(score.result()), abs=1e-5)
+    assert found["loss"] == pytest.approx(float(loss.result()), rel=1e-5)
+    assert found["loss"] == pytest.approx(float(np.mean(task.loss(0.0)(task.targets, logits))), rel=1e-5)
 
 
 def test_several_labels_are_solved_one_by_one():
@@ -51,11 +51,11 @@ def test_numbers_are_served_in_their_own_units():
     embeddings, _ = blobs(3)
     truth = (embeddings @ np.arange(5) / 10 + 700).astype("float32")[:, None]
     mean, deviation = float(truth.mean()), float(truth.std())
-    objective = Regression((truth - mean) / deviation, mean=mean, deviation=deviation)
-    head = solved(objective, embeddings, 10.0)
-    served = keras.ops.convert_to_numpy(objective.output()(head.logits(embeddings)))
+    task = Regression((truth - mean) / deviation, mean=mean, deviation=deviation)
+    head = solved(task, embeddings, 10.0)
+    served = keras.ops.convert_to_numpy(task.output()(head.logits(embeddings)))
     assert np.abs(served - truth).mean() < 0.02 * deviation
-    assert objective.judge(head.logits(embeddings), objective.targets)["r2"] > 0.999
+    assert task.evaluate(head.logits(embeddings), task.targets)["r2"] > 0.999
 
 
 def test_balanced_weights_make_every_class_weigh_the_same():

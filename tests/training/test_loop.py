@@ -1,11 +1,14 @@
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from keras_transfer.support.progress import Progress
 from keras_transfer.tasks.classification import Classification
+from keras_transfer.training.callbacks import Checkpoint
 from keras_transfer.training.loop import Batches, train
-from keras_transfer.training.phase import Descend, Phase
+from keras_transfer.training.phase import GradientDescent, Phase
+from keras_transfer.training.techniques.ema import MovingAverage
 
 
 class Counting(keras.layers.Layer):
@@ -26,7 +29,7 @@ def test_the_training_step_is_traced_once():
     targets = np.eye(3, dtype="float32")[np.arange(12) % 3]
     batches = tf.data.Dataset.from_tensor_slices((np.ones((12, 4), "float32"), targets)).batch(4).repeat()
     counting.traced = 0
-    task, head = Classification(targets), Phase("head", "head", Descend(2, 1e-3))
+    task, head = Classification(targets), Phase("head", "head", GradientDescent(2, 1e-3))
     phase = train(head, model, Batches(batches, 12, 3, None), task, False, Progress(quiet=True))
     assert phase.epochs == 2
     assert counting.traced == 1
@@ -37,9 +40,59 @@ def test_each_epoch_is_told_in_one_line(capsys):
     model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
     targets = np.eye(3, dtype="float32")[np.arange(12) % 3]
     data = tf.data.Dataset.from_tensor_slices((np.ones((12, 4), "float32"), targets)).batch(4)
-    phase = Phase("fine-tune", "all", Descend(2, 1e-3))
+    phase = Phase("fine-tune", "all", GradientDescent(2, 1e-3))
     train(phase, model, Batches(data.repeat(), 12, 3, data), Classification(targets), False, Progress())
     first, second, *_ = capsys.readouterr().err.splitlines()
     for part in ("fine-tune  epoch 1/2", "loss ", "accuracy ", "val. loss ", "val. accuracy ", "best 1", "rate "):
         assert part in first
     assert "epoch 2/2" in second
+
+
+TARGETS = np.eye(3, dtype="float32")[np.arange(12) % 3]
+IMAGES = np.random.default_rng(0).normal(size=(12, 4)).astype("float32")
+
+
+def trained(begun=None, stop=None, diverges=False, techniques=()):
+    """Train for two epochs of three steps, in the second of which the loss may become NaN.
+
+    Returns:
+        Weights, result, and the state after each step and epoch.
+    """
+    inputs = keras.Input((4,))
+    keras.utils.set_random_seed(0)
+    model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+    held = tf.data.Dataset.from_tensor_slices((IMAGES, TARGETS)).batch(4)
+    data = held.concatenate(held.map(lambda images, targets: (images * np.nan, targets)) if diverges else held)
+    data = data.skip(3 * len(begun.epochs) + begun.step) if begun else data
+    phase = Phase("fine-tune", "all", GradientDescent(2, 0.1, stop=stop), techniques=techniques)
+    states = []
+    checkpoint = Checkpoint(begun, lambda steps: True, states.append)
+    result = train(phase, model, Batches(data, 12, 3, held), Classification(TARGETS), False, Progress(True), checkpoint)
+    return model.get_weights(), result, states
+
+
+@pytest.fixture(scope="module")
+def diverged():
+    return trained(diverges=True)
+
+
+def test_a_loss_that_becomes_nan_leaves_the_epoch_before(diverged):
+    weights, result, _ = diverged
+    assert (result.epochs, result.best_epoch) == (2, 1)
+    for actual, expected in zip(weights, trained(stop=1)[0], strict=True):
+        np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("place", [(1, 0), (1, 2)])
+def test_the_epoch_before_is_left_after_an_interruption_too(diverged, place):
+    (begun,) = [state for state in diverged[2] if (len(state.epochs), state.step) == place]
+    for actual, expected in zip(trained(begun, diverges=True)[0], diverged[0], strict=True):
+        np.testing.assert_array_equal(actual, expected)
+
+
+def test_a_state_has_the_weights_that_are_kept_only_where_they_are_others(diverged):
+    """Others than those to go on with: of an epoch before, or averaged."""
+    kept = {(len(state.epochs), state.step): len(state.best) for state in diverged[2]}
+    assert kept == {(0, 1): 0, (0, 2): 0, (1, 0): 0, (1, 1): 2, (1, 2): 2, (2, 0): 2}
+    averaged = trained(stop=1, techniques=(MovingAverage(0.9),))[2]
+    assert [len(state.best) for state in averaged] == [0, 0, 2]

@@ -1,6 +1,9 @@
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 
+from keras_transfer.support.progress import Progress
 from keras_transfer.tasks import linear
 from keras_transfer.tasks.classification import Classification
 from keras_transfer.tasks.multi_label import MultiLabel
@@ -9,11 +12,11 @@ from keras_transfer.training import penalty
 from tests.tasks.test_linear import blobs
 
 
-def choice(objective, embeddings, groups=None, strata=None, views=1):
-    strata = objective.targets.argmax(1) if strata is None else strata
+def choice(task, embeddings, groups=None, strata=None, views=1, progress=None):
+    strata = task.targets.argmax(1) if strata is None else strata
     folds = penalty.folds(strata, groups, 0)
-    targets = np.concatenate([objective.targets] * views)
-    return penalty.choose(objective, linear.scale(embeddings), targets, None, folds, views)
+    targets = np.concatenate([task.targets] * views)
+    return penalty.choose(task, linear.scale(embeddings), targets, None, folds, views, progress)
 
 
 def classification(labels):
@@ -26,11 +29,11 @@ def test_the_penalty_of_the_least_held_out_loss_is_chosen():
     assert chosen.strength == min(chosen.losses, key=chosen.losses.get)
     unseen, unseen_labels = blobs(3, each=200, width=40, seed=1)
     scaled = linear.scale(embeddings)
-    objective = classification(labels)
+    task = classification(labels)
     losses = {}
     for strength in chosen.losses:
-        head = scaled.head(objective.solve(scaled, objective.targets, strength))
-        losses[strength] = objective.judge(head.logits(unseen), np.eye(3)[unseen_labels])["loss"]
+        head = scaled.head(task.solve(scaled, task.targets, strength))
+        losses[strength] = task.evaluate(head.logits(unseen), np.eye(3)[unseen_labels])["loss"]
     assert losses[chosen.strength] < 1.2 * min(losses.values())
     assert len(losses) > 2
 
@@ -79,9 +82,7 @@ def test_rare_classes_are_always_trained_on(counts):
         assert set(labels[train]) == set(labels)
         assert not set(train) & set(held)
     embeddings = np.random.default_rng(0).normal(size=(len(labels), 5)).astype("float32")
-    chosen = choice(classification(labels), embeddings)
-    assert chosen.strength > 0
-    assert np.isfinite(chosen.solution.kernel).all()
+    assert choice(classification(labels), embeddings).strength > 0
 
 
 def test_other_tasks_choose_alike():
@@ -89,11 +90,11 @@ def test_other_tasks_choose_alike():
     several = np.stack([labels == 0, labels >= 1], 1).astype("float32")
     zeros = np.zeros(len(labels), int)
     crossed = choice(MultiLabel(several), embeddings, strata=zeros)
-    assert MultiLabel(several).judge(crossed.logits, several)["accuracy"] > 0.95
+    assert MultiLabel(several).evaluate(crossed.logits, several)["accuracy"] > 0.95
     numbers = (embeddings @ np.arange(5)).astype("float32")[:, None]
-    objective = Regression((numbers - numbers.mean()) / numbers.std())
-    crossed = choice(objective, embeddings, strata=zeros)
-    assert objective.judge(crossed.logits, objective.targets)["r2"] > 0.99
+    task = Regression((numbers - numbers.mean()) / numbers.std())
+    crossed = choice(task, embeddings, strata=zeros)
+    assert task.evaluate(crossed.logits, task.targets)["r2"] > 0.99
 
 
 def test_only_images_as_they_are_are_held_out():
@@ -102,3 +103,30 @@ def test_only_images_as_they_are_are_held_out():
     chosen = choice(classification(labels), views, views=3)
     assert chosen.logits.shape == (len(labels), 3)
     assert (chosen.logits.argmax(1) == labels).mean() > 0.9
+
+
+class Folds(Progress):
+    """Counts the folds that it is told of."""
+
+    count = 0
+
+    @contextmanager
+    def task(self, name, total, unit="images"):
+        assert unit == "folds"
+        self.total = total
+        yield self.advance
+
+    def advance(self, folds):
+        self.count += folds
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_a_head_that_takes_long_is_announced_and_its_folds_are_counted(long, monkeypatch, capsys):
+    if long:
+        monkeypatch.setattr(penalty, "_LONG", 0.0)
+    embeddings, labels = blobs(3)
+    chosen = choice(classification(labels), embeddings, progress=(progress := Folds()))
+    announced = capsys.readouterr().err
+    assert announced.startswith("Solving the head for 3 outputs on 180 embeddings will take about ") == long
+    assert ("--head-solver adam" in announced) == long
+    assert progress.count == 5 * len(chosen.losses) <= progress.total

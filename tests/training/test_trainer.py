@@ -21,7 +21,7 @@ from keras_transfer.tasks.of_examples import task_of
 from keras_transfer.training import head as heads
 from keras_transfer.training import loop, methods
 from keras_transfer.training.feed import Feed
-from keras_transfer.training.phase import LAST, Descend, Phase, Solve
+from keras_transfer.training.phase import LAST, GradientDescent, Phase, Solver
 from keras_transfer.training.setup import Setup
 from keras_transfer.training.trainer import Trainer
 from tests.conftest import draw, once, write_photos
@@ -54,7 +54,7 @@ def run(one):
 def fine_tune(one, **options):
     """Phase 2 alone, from the weights as they are."""
     recipe = one.recipe
-    by = Descend(int(recipe.fine_tune_epochs), float(recipe.fine_tune_lr))
+    by = GradientDescent(int(recipe.fine_tune_epochs), float(recipe.fine_tune_lr))
     return one.run(Phase("fine-tune", recipe.thaw, by, recipe.views, **options))
 
 
@@ -92,7 +92,7 @@ def test_stored_activations_train_as_the_whole_network_does(photos, tiny_base, b
 def test_the_frozen_part_stays_and_the_thawed_part_moves(photos, tiny_base):
     one = trainer(photos, base=tiny_base, size=24, fine_tune_epochs=2, fine_tune_lr=1e-3)
     before = {layer.name: [np.copy(value) for value in layer.get_weights()] for layer in one.setup.network.base.layers}
-    one.run(Phase("head", "head", Solve("newton-cg")))
+    one.run(Phase("head", "head", Solver("newton-cg")))
     fine_tune(one, keep=LAST)
     changed = {
         layer.name
@@ -325,7 +325,7 @@ def test_the_solved_head_is_calibrated_by_its_held_out_logits(photos, tiny_base)
     assert temperature != pytest.approx(1.0, abs=1e-3)
     exported = one.setup.network.head.get_layer("logits").get_weights()[0]
     plain = one._run(
-        Phase("head", "head", Solve("newton-cg", refit.details["strength"])), one.feed("head"), one.setup.seen
+        Phase("head", "head", Solver("newton-cg", refit.details["strength"])), one.feed("head"), one.setup.seen
     )
     assert plain.validation == {}
     np.testing.assert_allclose(

@@ -6,7 +6,7 @@ from keras_transfer.data.examples import CLASSIFICATION
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.recipe import SOLVERS, Recipe
 from keras_transfer.training import head, techniques
-from keras_transfer.training.phase import HEAD, Descend, Phase, Solve
+from keras_transfer.training.phase import HEAD, GradientDescent, Phase, Solver
 from keras_transfer.training.trainer import Trainer
 
 
@@ -17,13 +17,13 @@ def head_phase(trainer: Trainer, views: int = 1) -> Phase:
     """
     recipe = trainer.recipe
     if recipe.head_solver in SOLVERS and head.solvable(trainer.setup, views):
-        return Phase("head", HEAD, Solve(recipe.head_solver), views)
+        return Phase("head", HEAD, Solver(recipe.head_solver), views)
     if recipe.head_solver in SOLVERS:
         trainer.setup.progress.warn(
             "The embeddings are too large to solve the head in memory; it is trained by gradient."
         )
         recipe = trainer.choose(rule.complete(recipe.replace(head_solver="adam"), len(trainer.setup.train)))
-    by = Descend(int(recipe.head_epochs), float(recipe.head_lr), patience=patience(recipe))
+    by = GradientDescent(int(recipe.head_epochs), float(recipe.head_lr), patience=patience(recipe))
     return Phase("head", HEAD, by, views, techniques=techniques.of(recipe))
 
 
@@ -35,9 +35,9 @@ def completed(trainer: Trainer, thaw: str) -> Recipe:
     return trainer.choose(rule.fine_tuning(trainer.recipe.replace(thaw=thaw), setup.pretrained.spec, situation)[0])
 
 
-def fine_tuning(recipe: Recipe) -> Descend:
+def fine_tuning(recipe: Recipe) -> GradientDescent:
     """Return how a complete recipe trains the base."""
-    return Descend(
+    return GradientDescent(
         int(recipe.fine_tune_epochs),
         float(recipe.fine_tune_lr),
         float(recipe.weight_decay),

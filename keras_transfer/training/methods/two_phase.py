@@ -16,7 +16,7 @@ from keras_transfer.recipe import rule
 from keras_transfer.recipe.options import AUTO
 from keras_transfer.training import techniques
 from keras_transfer.training.methods import shared
-from keras_transfer.training.phase import ALL, BEST_OR_BEFORE, Phase, Solve
+from keras_transfer.training.phase import ALL, BEST_OR_BEFORE, Phase, Solver
 from keras_transfer.training.setup import Setup
 from keras_transfer.training.trainer import Trainer
 
@@ -41,7 +41,7 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
         setup.progress.say(f"{why}: {blocks} is fine-tuned on {recipe.views} views of each image{mirrored}.")
         by, asked = shared.fine_tuning(recipe), techniques.of(recipe)
         yield Phase("fine-tune", trains, by, recipe.views, BEST_OR_BEFORE, asked)
-    elif shared.stored_views(recipe) > views and isinstance(trainer.phases[-1].by, Solve):
+    elif shared.stored_views(recipe) > views and isinstance(trainer.phases[-1].by, Solver):
         setup.progress.say(f"{why}; the head is fitted on {recipe.views} views of each image{mirrored}.")
         yield replace(shared.head_phase(trainer, shared.stored_views(recipe)), name="head, views")
     else:

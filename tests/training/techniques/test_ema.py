@@ -8,7 +8,7 @@ from keras_transfer.support.progress import Progress
 from keras_transfer.tasks.classification import Classification
 from keras_transfer.training import loop, techniques
 from keras_transfer.training.loop import Batches
-from keras_transfer.training.phase import Descend, Phase
+from keras_transfer.training.phase import GradientDescent, Phase
 
 MOMENTUM, EPOCHS, STEPS = 0.8, 4, 3
 
@@ -40,7 +40,7 @@ def train(used, validated=True, seed=3):
     x, targets = generator.normal(size=(12, 4)).astype("float32"), np.eye(3, dtype="float32")[np.arange(12) % 3]
     data = tf.data.Dataset.from_tensor_slices((x, targets)).batch(4)
     batches = Batches(data.repeat(), 12, STEPS, data if validated else None)
-    phase = Phase("head", "head", Descend(EPOCHS, 0.3), techniques=tuple(used))
+    phase = Phase("head", "head", GradientDescent(EPOCHS, 0.3), techniques=tuple(used))
     result = loop.train(phase, model, batches, Classification(targets), False, Progress(quiet=True))
     return model, result, data
 

@@ -1,0 +1,159 @@
+"""What takes part in each epoch of a phase: it notes the epoch, keeps weights and state, and ends training."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_transfer.support import stopping
+from keras_transfer.tasks.task import Task
+from keras_transfer.training import state
+from keras_transfer.training.state import Logs, PhaseState
+
+
+class Epochs(keras.callbacks.Callback):
+    """Notes each epoch, keeps the weights of one, and ends training where patience does.
+
+    Args:
+        validation_loss: As Keras's logs name it; None where nothing is validated.
+        patience: Epochs without a better one; None trains to the end and keeps the last.
+        begun: Where an interrupted run left off.
+
+    Attributes:
+        logs: Of the epochs that ended.
+        weights: Of the epoch that is kept.
+    """
+
+    def __init__(self, validation_loss: str | None, patience: int | None, begun: PhaseState | None) -> None:
+        super().__init__()
+        self.logs: list[Logs] = list(begun.epochs) if begun else []
+        self.weights: Sequence[Any] = begun.best if begun else []
+        self._validation_loss, self._patience = validation_loss, patience
+
+    @property
+    def best(self) -> int:
+        """Number of the epoch of the least validation loss, from 1."""
+        losses = self._losses()
+        return 1 + min(range(len(losses)), key=lambda epoch: losses[epoch])
+
+    @property
+    def kept(self) -> int:
+        """Number of the epoch whose weights are kept, from 1: the best, or the last whose loss is a number."""
+        if self._validation_loss is None:
+            return len(self.logs)
+        if self._patience is not None:
+            return self.best
+        return 1 + max((epoch for epoch, loss in enumerate(self._losses()) if np.isfinite(loss)), default=0)
+
+    @property
+    def patience_ended(self) -> bool:
+        """Whether there has been no better epoch for too long."""
+        return bool(self.logs and self._patience is not None and len(self.logs) - self.best >= self._patience)
+
+    def scores(self, task: Task) -> dict[str, float]:
+        """Return score and loss of the epoch that is kept on validation images; nothing without any."""
+        if self._validation_loss is None:
+            return {}
+        logs = self.logs[self.kept - 1]
+        return {task.score: float(logs[f"val_{task.score}"]), "loss": float(logs[self._validation_loss])}
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Take the weights that are kept from the model, where a state has no others."""
+        if self.logs and not self.weights:
+            self._keep()
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Note the epoch."""
+        self.logs.append(dict(logs or {}))
+        if self.kept == len(self.logs):
+            self._keep()
+        self.model.stop_training = self.patience_ended
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Leave the weights that are kept."""
+        if self.weights:
+            state.assign(self.model.weights, state.values(self.weights))
+
+    def _keep(self) -> None:
+        """Keep the weights as they are: on a CPU, they share the model's memory until a step changes them."""
+        if self._validation_loss is not None:
+            with keras.device("cpu:0"):
+                self.weights = [keras.ops.copy(weight) for weight in self.model.weights]
+
+    def _losses(self) -> list[float]:
+        losses = [logs[self._validation_loss] for logs in self.logs] if self._validation_loss else []
+        return [loss if np.isfinite(loss) else np.inf for loss in losses]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """How the state of a phase is kept.
+
+    Attributes:
+        begun: The state that an interrupted run left; None begins the phase.
+        due: Says whether it is time to keep the state, so many steps after the last time.
+        save: Keeps a state.
+    """
+
+    begun: PhaseState | None
+    due: Callable[[int], bool]
+    save: Callable[[PhaseState], None]
+
+
+class Saving(keras.callbacks.Callback):
+    """Keeps the state after each epoch, and within one where it is due or training is to stop.
+
+    Args:
+        checkpoint: Keeps it.
+        epochs: Those that ended.
+        steps: Batches an epoch.
+        started: When, by the monotonic clock.
+        request: A signal that asks training to end.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, epochs: Epochs, steps: int, started: float, request: stopping.Request
+    ) -> None:
+        super().__init__()
+        self._checkpoint, self._epochs, self._steps = checkpoint, epochs, steps
+        self._started, self._request = started, request
+        self._step = self._since = 0  # In the epoch, and since the state was kept.
+        self._begun = checkpoint.begun
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """Go on in the epoch that an interrupted run had begun."""
+        self._step = self._begun.step if self._begun else 0
+        if self._begun and self._begun.step:
+            nothing = np.zeros((1, self.model.output_shape[-1]), "float32")
+            self.model.compute_metrics(None, nothing, nothing)  # Keras makes their variables when they are used first.
+            state.assign(self.model.metrics_variables, self._begun.metrics)
+        self._begun = None
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Keep the state if that is due."""
+        self._step, self._since = self._step + 1, self._since + 1
+        if self._step == self._steps:
+            if batch + 1 < self._steps:
+                # An epoch that an interrupted run had begun is shorter than Keras knows. It is validated all the same,
+                # and then `Epochs` lets the next one begin.
+                self.model.stop_training = True
+        elif self._request.requested or self._checkpoint.due(self._since):
+            self._save(self._step, state.values(self.model.metrics_variables), state.values(self._epochs.weights))
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Keep the state; the weights of the epoch that is kept only where they are others than those to go on with."""
+        best = state.values(self._epochs.weights)
+        same = all(map(np.array_equal, best, self.model.get_weights()))
+        self._save(0, [], [] if same else best)
+
+    def _save(self, step: int, metrics: state.Arrays, best: state.Arrays) -> None:
+        seconds = time.monotonic() - self._started + (self._checkpoint.begun.seconds if self._checkpoint.begun else 0)
+        variables, optimizer = state.values(self.model.variables), state.values(self.model.optimizer.variables)
+        self._checkpoint.save(PhaseState(list(self._epochs.logs), step, seconds, variables, optimizer, metrics, best))
+        self._since = 0
+        self._request.end_if_requested()
