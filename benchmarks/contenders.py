@@ -149,7 +149,7 @@ def top(spec: Spec) -> dict[str, Any]:
     classes = len(sources.load(f"{spec['data']}/train").classes)
     pretrained = weights.load(spec["base"], spec["weights"], spec["size"], spec["seed"])
     network = build(pretrained.base, pretrained.spec, recipe, classes)
-    tail = cut(network, pretrained.spec.thawed("auto")).tail
+    tail = cut(network, pretrained.spec.thawed("auto")).above
     generator, size = np.random.default_rng(0), 32
     rows = [size] * (count // size) + [count % size] * (count % size > 0)
     shape = tail.input_shape[1:]

@@ -1,4 +1,4 @@
-"""The table of bases: what `keras.applications` offers to transfer from, one row a base.
+"""The table of bases: what `keras.applications` offers to transfer from.
 
 Nothing here imports Keras, so that listings and option errors answer at once. Sizes, preprocessing, weights and
 accuracies are those published at https://keras.io/api/applications/, the accuracies of ConvNeXt those measured on the
@@ -11,26 +11,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from keras_transfer.network import blocks
+from keras_transfer.network.blocks import Block
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError, nearest
 from keras_transfer.support.program import program
 
 
 @dataclass(frozen=True)
-class Block:
-    """A part of a base that can be thawed, together with all that lies above it.
-
-    `boundary` names the layer whose output is the last frozen activation; after a `<`, the layer
-    whose *input* is. Empty: nothing stays frozen.
-    """
-
-    name: str
-    boundary: str
-
-
-@dataclass(frozen=True)
 class Base:
-    """One row of the table.
+    """What the table says of a base.
 
     Attributes:
         name: What `--base` takes: the constructor's name in lower case.
@@ -70,7 +60,7 @@ class Base:
     @property
     def use(self) -> str:
         """What a base of its cost is for, one of `USES`."""
-        return next(use for use, most in USES.items() if self.gflops <= most)
+        return next(use for use, max_gflops in USES.items() if self.gflops <= max_gflops)
 
     def thawed(self, thaw: str) -> Block | None:
         """Return the lowest block that `--thaw` frees, None for `none`.
@@ -119,7 +109,7 @@ def bases() -> tuple[Base, ...]:
 
 
 def find(name: str) -> Base:
-    """Return the row that a name such as `vgg16`, `VGG16` or `efficientnet-b0` means.
+    """Return the base that a name such as `vgg16`, `VGG16` or `efficientnet-b0` means.
 
     Raises:
         UsageError: naming the nearest base.
@@ -143,10 +133,10 @@ def check_base(recipe: Recipe) -> Recipe:
 
 
 def in_table(base: str) -> Base | None:
-    """Return the table's row, or None for the file of a model.
+    """Return what the table says of a base, or None for the file of a model.
 
     Raises:
-        UsageError: neither a row nor a file.
+        UsageError: it is neither in the table nor a file.
     """
     if not base.endswith((".keras", ".h5", ".hdf5")):
         return find(base)
@@ -155,78 +145,7 @@ def in_table(base: str) -> Base | None:
     return None
 
 
-def _blocks(*pairs: tuple[str, str]) -> tuple[Block, ...]:
-    return tuple(Block(name, boundary) for name, boundary in pairs)
-
-
-def _vgg() -> tuple[Block, ...]:
-    return _blocks(("block1", ""), *((f"block{k}", f"block{k - 1}_pool") for k in range(2, 6)))
-
-
-def _resnet(*depths: int) -> tuple[Block, ...]:
-    stages = [("conv1", ""), ("conv2", "pool1_pool")]
-    return _blocks(*stages, *((f"conv{k + 3}", f"conv{k + 2}_block{n}_out") for k, n in enumerate(depths[:3])))
-
-
-def _densenet() -> tuple[Block, ...]:
-    return _blocks(("conv1", ""), ("conv2", "pool1"), *((f"conv{k}", f"pool{k - 1}_pool") for k in range(3, 6)))
-
-
-def _mobilenet() -> tuple[Block, ...]:
-    return _blocks(
-        ("conv1", ""), ("block1", "conv1_relu"), *((f"block{k}", f"conv_pw_{k - 1}_relu") for k in range(2, 14))
-    )
-
-
-def _mobilenet_v2() -> tuple[Block, ...]:
-    return _blocks(("stem", ""), *((f"block{k}", f"<block_{k}_expand") for k in range(1, 17)), ("top", "<Conv_1"))
-
-
-def _mobilenet_v3(last: int) -> tuple[Block, ...]:
-    cells = ((f"block{k}", f"<expanded_conv_{k}_expand") for k in range(1, last + 1))
-    return _blocks(("stem", ""), *cells, ("top", "<conv_1"))
-
-
-def _efficientnet(stages: int) -> tuple[Block, ...]:
-    return _blocks(
-        ("block1", ""), *((f"block{k}", f"<block{k}a_expand_conv") for k in range(2, stages + 1)), ("top", "<top_conv")
-    )
-
-
-def _convnext(variant: str) -> tuple[Block, ...]:
-    stage = f"<convnext_{variant}_downsampling_block_"
-    return _blocks(("stage0", ""), *((f"stage{k}", f"{stage}{k - 1}") for k in range(1, 4)))
-
-
-def _inception_v3() -> tuple[Block, ...]:
-    return _blocks(("mixed0", ""), *((f"mixed{k}", f"mixed{k - 1}") for k in range(1, 11)))
-
-
-def _inception_resnet_v2() -> tuple[Block, ...]:
-    return _blocks(
-        ("mixed_5b", ""),
-        ("block35", "mixed_5b"),
-        ("mixed_6a", "block35_10_ac"),
-        ("block17", "mixed_6a"),
-        ("mixed_7a", "block17_20_ac"),
-        ("block8", "mixed_7a"),
-        ("conv_7b", "<conv_7b"),
-    )
-
-
-def _xception() -> tuple[Block, ...]:
-    middle = ((f"block{k}", f"<block{k}_sepconv1_act") for k in range(3, 14))
-    return _blocks(("block1", ""), ("block2", "block1_conv2_act"), *middle, ("block14", "<block14_sepconv1"))
-
-
-def _nasnet(cells: int) -> tuple[Block, ...]:
-    """Cells 0..n-1, a reduction, n+1..2n, a reduction, 2n+1..3n; each cell reads the two before it."""
-    before = {cells + 1: f"reduction_concat_reduce_{cells}", 2 * cells + 1: f"reduction_concat_reduce_{2 * cells}"}
-    normal = [*range(1, cells), *range(cells + 1, 2 * cells + 1), *range(2 * cells + 1, 3 * cells + 1)]
-    return _blocks(("stem", ""), *((f"cell{k}", before.get(k, f"normal_concat_{k - 1}")) for k in normal))
-
-
-def _row(
+def _base(
     constructor: str,
     size: int,
     accuracy: float | None,
@@ -258,46 +177,46 @@ def _row(
 _START_HERE = ("mobilenetv2", "efficientnetv2b0", "efficientnetv2s")
 
 
-_ROWS = (
-    _row("VGG16", 224, 0.713, "caffe", 14714688, 30.71, 512, _vgg(), "block5"),
-    _row("VGG19", 224, 0.713, "caffe", 20024384, 39.04, 512, _vgg(), "block5"),
-    _row("ResNet50", 224, 0.749, "caffe", 23587712, 7.75, 2048, _resnet(3, 4, 6, 3), "conv5"),
-    _row("ResNet101", 224, 0.764, "caffe", 42658176, 15.19, 2048, _resnet(3, 4, 23, 3), "conv5"),
-    _row("ResNet152", 224, 0.766, "caffe", 58370944, 22.64, 2048, _resnet(3, 8, 36, 3), "conv5"),
-    _row("ResNet50V2", 224, 0.76, "tf", 23564800, 6.99, 2048, _resnet(3, 4, 6, 3), "conv5"),
-    _row("ResNet101V2", 224, 0.772, "tf", 42626560, 14.43, 2048, _resnet(3, 4, 23, 3), "conv5"),
-    _row("ResNet152V2", 224, 0.78, "tf", 58331648, 21.88, 2048, _resnet(3, 8, 36, 3), "conv5"),
-    _row("Xception", 299, 0.79, "tf", 20861480, 16.77, 2048, _xception(), "block13", 71),
-    _row("InceptionV3", 299, 0.779, "tf", 21802784, 11.46, 2048, _inception_v3(), "mixed9", 75),
-    _row("InceptionResNetV2", 299, 0.803, "tf", 54336736, 26.38, 1536, _inception_resnet_v2(), "block8", 75),
-    _row("MobileNet", 224, 0.704, "tf", 3228864, 1.15, 1024, _mobilenet(), "block12"),
-    _row("MobileNetV2", 224, 0.713, "tf", 2257984, 0.61, 1280, _mobilenet_v2(), "block14"),
-    _row("MobileNetV3Small", 224, None, "none", 939120, 0.12, 576, _mobilenet_v3(10), "block9"),
-    _row("MobileNetV3Large", 224, None, "none", 2996352, 0.44, 960, _mobilenet_v3(14), "block13"),
-    _row("DenseNet121", 224, 0.75, "torch", 7037504, 5.7, 1024, _densenet(), "conv5"),
-    _row("DenseNet169", 224, 0.762, "torch", 12642880, 6.76, 1664, _densenet(), "conv5"),
-    _row("DenseNet201", 224, 0.773, "torch", 18321984, 8.63, 1920, _densenet(), "conv5"),
-    _row("NASNetMobile", 224, 0.744, "tf", 4269716, 1.15, 1056, _nasnet(4), "cell9"),
-    _row("NASNetLarge", 331, 0.825, "tf", 84916818, 47.79, 4032, _nasnet(6), "cell13"),
-    _row("EfficientNetB0", 224, 0.771, "none", 4049571, 0.8, 1280, _efficientnet(7), "block7"),
-    _row("EfficientNetB1", 240, 0.791, "none", 6575239, 1.42, 1280, _efficientnet(7), "block7"),
-    _row("EfficientNetB2", 260, 0.801, "none", 7768569, 2.05, 1408, _efficientnet(7), "block7"),
-    _row("EfficientNetB3", 300, 0.816, "none", 10783535, 3.76, 1536, _efficientnet(7), "block7"),
-    _row("EfficientNetB4", 380, 0.829, "none", 17673823, 9.02, 1792, _efficientnet(7), "block7"),
-    _row("EfficientNetB5", 456, 0.836, "none", 28513527, 21.0, 2048, _efficientnet(7), "block7"),
-    _row("EfficientNetB6", 528, 0.84, "none", 40960143, 38.92, 2304, _efficientnet(7), "block7"),
-    _row("EfficientNetB7", 600, 0.843, "none", 64097687, 76.86, 2560, _efficientnet(7), "block7"),
-    _row("EfficientNetV2B0", 224, 0.787, "none", 5919312, 1.46, 1280, _efficientnet(6), "block6"),
-    _row("EfficientNetV2B1", 240, 0.798, "none", 6931124, 2.42, 1280, _efficientnet(6), "block6"),
-    _row("EfficientNetV2B2", 260, 0.805, "none", 8769374, 3.44, 1408, _efficientnet(6), "block6"),
-    _row("EfficientNetV2B3", 300, 0.82, "none", 12930622, 6.09, 1536, _efficientnet(6), "block6"),
-    _row("EfficientNetV2S", 384, 0.839, "none", 20331360, 16.89, 1280, _efficientnet(6), "block6"),
-    _row("EfficientNetV2M", 480, 0.853, "none", 53150388, 49.57, 1280, _efficientnet(7), "block7"),
-    _row("EfficientNetV2L", 480, 0.857, "none", 117746848, 112.87, 1280, _efficientnet(7), "block7"),
-    _row("ConvNeXtTiny", 224, 0.813, "none", 27820128, 8.78, 768, _convnext("tiny"), "stage3"),
-    _row("ConvNeXtSmall", 224, 0.824, "none", 49454688, 17.15, 768, _convnext("small"), "stage3"),
-    _row("ConvNeXtBase", 224, 0.854, "none", 87566464, 30.42, 1024, _convnext("base"), "stage3"),
-    _row("ConvNeXtLarge", 224, 0.864, "none", 196230336, 68.28, 1536, _convnext("large"), "stage3"),
-    _row("ConvNeXtXLarge", 224, 0.867, "none", 348147968, 121.25, 2048, _convnext("xlarge"), "stage3"),
+_BASES = (
+    _base("VGG16", 224, 0.713, "caffe", 14714688, 30.71, 512, blocks.vgg(), "block5"),
+    _base("VGG19", 224, 0.713, "caffe", 20024384, 39.04, 512, blocks.vgg(), "block5"),
+    _base("ResNet50", 224, 0.749, "caffe", 23587712, 7.75, 2048, blocks.resnet(3, 4, 6, 3), "conv5"),
+    _base("ResNet101", 224, 0.764, "caffe", 42658176, 15.19, 2048, blocks.resnet(3, 4, 23, 3), "conv5"),
+    _base("ResNet152", 224, 0.766, "caffe", 58370944, 22.64, 2048, blocks.resnet(3, 8, 36, 3), "conv5"),
+    _base("ResNet50V2", 224, 0.76, "tf", 23564800, 6.99, 2048, blocks.resnet(3, 4, 6, 3), "conv5"),
+    _base("ResNet101V2", 224, 0.772, "tf", 42626560, 14.43, 2048, blocks.resnet(3, 4, 23, 3), "conv5"),
+    _base("ResNet152V2", 224, 0.78, "tf", 58331648, 21.88, 2048, blocks.resnet(3, 8, 36, 3), "conv5"),
+    _base("Xception", 299, 0.79, "tf", 20861480, 16.77, 2048, blocks.xception(), "block13", 71),
+    _base("InceptionV3", 299, 0.779, "tf", 21802784, 11.46, 2048, blocks.inception_v3(), "mixed9", 75),
+    _base("InceptionResNetV2", 299, 0.803, "tf", 54336736, 26.38, 1536, blocks.inception_resnet_v2(), "block8", 75),
+    _base("MobileNet", 224, 0.704, "tf", 3228864, 1.15, 1024, blocks.mobilenet(), "block12"),
+    _base("MobileNetV2", 224, 0.713, "tf", 2257984, 0.61, 1280, blocks.mobilenet_v2(), "block14"),
+    _base("MobileNetV3Small", 224, None, "none", 939120, 0.12, 576, blocks.mobilenet_v3(10), "block9"),
+    _base("MobileNetV3Large", 224, None, "none", 2996352, 0.44, 960, blocks.mobilenet_v3(14), "block13"),
+    _base("DenseNet121", 224, 0.75, "torch", 7037504, 5.7, 1024, blocks.densenet(), "conv5"),
+    _base("DenseNet169", 224, 0.762, "torch", 12642880, 6.76, 1664, blocks.densenet(), "conv5"),
+    _base("DenseNet201", 224, 0.773, "torch", 18321984, 8.63, 1920, blocks.densenet(), "conv5"),
+    _base("NASNetMobile", 224, 0.744, "tf", 4269716, 1.15, 1056, blocks.nasnet(4), "cell9"),
+    _base("NASNetLarge", 331, 0.825, "tf", 84916818, 47.79, 4032, blocks.nasnet(6), "cell13"),
+    _base("EfficientNetB0", 224, 0.771, "none", 4049571, 0.8, 1280, blocks.efficientnet(7), "block7"),
+    _base("EfficientNetB1", 240, 0.791, "none", 6575239, 1.42, 1280, blocks.efficientnet(7), "block7"),
+    _base("EfficientNetB2", 260, 0.801, "none", 7768569, 2.05, 1408, blocks.efficientnet(7), "block7"),
+    _base("EfficientNetB3", 300, 0.816, "none", 10783535, 3.76, 1536, blocks.efficientnet(7), "block7"),
+    _base("EfficientNetB4", 380, 0.829, "none", 17673823, 9.02, 1792, blocks.efficientnet(7), "block7"),
+    _base("EfficientNetB5", 456, 0.836, "none", 28513527, 21.0, 2048, blocks.efficientnet(7), "block7"),
+    _base("EfficientNetB6", 528, 0.84, "none", 40960143, 38.92, 2304, blocks.efficientnet(7), "block7"),
+    _base("EfficientNetB7", 600, 0.843, "none", 64097687, 76.86, 2560, blocks.efficientnet(7), "block7"),
+    _base("EfficientNetV2B0", 224, 0.787, "none", 5919312, 1.46, 1280, blocks.efficientnet(6), "block6"),
+    _base("EfficientNetV2B1", 240, 0.798, "none", 6931124, 2.42, 1280, blocks.efficientnet(6), "block6"),
+    _base("EfficientNetV2B2", 260, 0.805, "none", 8769374, 3.44, 1408, blocks.efficientnet(6), "block6"),
+    _base("EfficientNetV2B3", 300, 0.82, "none", 12930622, 6.09, 1536, blocks.efficientnet(6), "block6"),
+    _base("EfficientNetV2S", 384, 0.839, "none", 20331360, 16.89, 1280, blocks.efficientnet(6), "block6"),
+    _base("EfficientNetV2M", 480, 0.853, "none", 53150388, 49.57, 1280, blocks.efficientnet(7), "block7"),
+    _base("EfficientNetV2L", 480, 0.857, "none", 117746848, 112.87, 1280, blocks.efficientnet(7), "block7"),
+    _base("ConvNeXtTiny", 224, 0.813, "none", 27820128, 8.78, 768, blocks.convnext("tiny"), "stage3"),
+    _base("ConvNeXtSmall", 224, 0.824, "none", 49454688, 17.15, 768, blocks.convnext("small"), "stage3"),
+    _base("ConvNeXtBase", 224, 0.854, "none", 87566464, 30.42, 1024, blocks.convnext("base"), "stage3"),
+    _base("ConvNeXtLarge", 224, 0.864, "none", 196230336, 68.28, 1536, blocks.convnext("large"), "stage3"),
+    _base("ConvNeXtXLarge", 224, 0.867, "none", 348147968, 121.25, 2048, blocks.convnext("xlarge"), "stage3"),
 )
-TABLE = {row.name: row for row in _ROWS}
+TABLE = {base.name: base for base in _BASES}

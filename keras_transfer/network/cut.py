@@ -9,7 +9,8 @@ from typing import Any
 
 import keras
 
-from keras_transfer.network.bases import Block
+from keras_transfer.network.blocks import Block
+from keras_transfer.network.graph import Call, calls
 from keras_transfer.network.network import Network
 
 
@@ -20,12 +21,12 @@ class Cut:
     Attributes:
         frozen: Pixels to the activations at the boundary, a list, followed by the embedding: all that is to be stored.
         below: Pixels to the activations at the boundary, one tensor or a list.
-        tail: Activations at the boundary, one tensor or a list, to logits.
+        above: Activations at the boundary, one tensor or a list, to logits.
     """
 
     frozen: keras.Model
     below: keras.Model
-    tail: keras.Model
+    above: keras.Model
 
 
 def cut(network: Network, block: Block | None) -> Cut:
@@ -45,8 +46,8 @@ def cut(network: Network, block: Block | None) -> Cut:
     frozen = keras.Model(pixels, [*activations, network.pool(feature_map)])
     below = keras.Model(pixels, one_or_list(activations))
     inputs = one_or_list([keras.Input(tensor.shape[1:], dtype=tensor.dtype) for tensor in tensors])
-    above = keras.Model(one_or_list(tensors), network.base.output, name="thawed")
-    return Cut(frozen, below, keras.Model(inputs, network.head(network.pool(above(inputs)))))
+    thawed = keras.Model(one_or_list(tensors), network.base.output, name="thawed")
+    return Cut(frozen, below, keras.Model(inputs, network.head(network.pool(thawed(inputs)))))
 
 
 class Frozen(keras.layers.Layer):
@@ -123,39 +124,3 @@ def _split(base: keras.Model, boundary: str) -> tuple[list[Call], list[Call]]:
 def _crossing(frozen: list[Call], thawed: list[Call]) -> list[keras.KerasTensor]:
     made = {id(tensor) for call in frozen for tensor in call.outputs}
     return list({id(tensor): tensor for call in thawed for tensor in call.inputs if id(tensor) in made}.values())
-
-
-@dataclass(frozen=True)
-class Call:
-    """A step of a model's graph: an operation, what it is called on, and what it gives."""
-
-    operation: keras.Operation
-    inputs: list[keras.KerasTensor]
-    outputs: list[keras.KerasTensor]
-
-
-def calls(network: keras.Model) -> list[Call]:
-    """Return the steps of a functional model, each after those that it depends on.
-
-    An operation's own `input` and `output` are those of its first call, in this model or another; of a model that is
-    called as a layer, they are those within it. The history of the tensors knows better.
-    """
-    starts = {id(tensor) for tensor in network.inputs}
-    steps: dict[int, Call] = {}
-    waiting = list(network.outputs)
-    while waiting:
-        tensor = waiting[-1]
-        node = _node(tensor)
-        inputs = [] if id(tensor) in starts else list(node.input_tensors)
-        missing = [needed for needed in inputs if id(_node(needed)) not in steps]
-        if missing:
-            waiting += missing
-        else:
-            steps.setdefault(id(node), Call(node.operation, inputs, list(node.output_tensors)))
-            waiting.pop()
-    return list(steps.values())
-
-
-def _node(tensor: keras.KerasTensor) -> Any:
-    operation, index, _ = tensor._keras_history
-    return operation._inbound_nodes[index]

@@ -81,12 +81,12 @@ class Network:
         return keras.Model(pixels, self.pool(self.base(self.prepare(pixels))))
 
 
-def build(base: keras.Model, row: Base, recipe: Recipe, classes: int, output: keras.Layer | None = None) -> Network:
+def build(base: keras.Model, spec: Base, recipe: Recipe, classes: int, output: keras.Layer | None = None) -> Network:
     """Put preprocessing and a new head around a base.
 
     Args:
         base: Ends in a feature map.
-        row: Its row of the table.
+        spec: What the table of bases says of it.
         recipe: Gives pooling, dense widths, dropout and L2.
         classes: Width of the output.
         output: From logits to what is served; None is a softmax.
@@ -109,7 +109,7 @@ def build(base: keras.Model, row: Base, recipe: Recipe, classes: int, output: ke
         )(x)
     head = keras.Model(embedding, x, name="head")
     return Network(
-        preparation(row.preprocessing, base.input_shape[1:]),
+        preparation(spec.preprocessing, base.input_shape[1:]),
         base,
         pool,
         head,

@@ -14,7 +14,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_transfer.network.cut import Call, calls, one_or_list
+from keras_transfer.network.cut import one_or_list
+from keras_transfer.network.graph import Call, call_each, calls
 from keras_transfer.network.model_files import UNREADABLE, first_line, load_model
 from keras_transfer.network.precision import copied
 from keras_transfer.support.errors import UsageError, UserError
@@ -85,8 +86,7 @@ def _flattened(network: keras.Model, shape: tuple[int | None, ...]) -> keras.Mod
                 args = (call(layer, *args),)
             return args[0]
         if hasattr(step, "operations"):
-            # As keras.models.clone_model does, which opens no models.
-            return step._run_through_graph(keras.tree.flatten(args), operation_fn=lambda inner: inner, call_fn=call)
+            return call_each(step, keras.tree.flatten(args), call)
         return args[0] if isinstance(step, _AUGMENTATION) else copy(step)(*args, **kwargs)
 
     images = keras.Input(shape, name="images")

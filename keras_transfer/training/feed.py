@@ -15,7 +15,7 @@ from keras_transfer.compute.features import Extractor, NotStored
 from keras_transfer.compute.store import ActivationSet
 from keras_transfer.data import augment, pipeline
 from keras_transfer.data.augment import View
-from keras_transfer.network.bases import Block
+from keras_transfer.network.blocks import Block
 from keras_transfer.network.cut import Frozen, cut
 from keras_transfer.network.precision import computing_in
 from keras_transfer.training import failures
@@ -144,9 +144,9 @@ class Feed:
     def trainable(self) -> keras.Model:
         """What a phase trains, from what `batches` gives to logits."""
         if self.stored:
-            return self.cut.tail
+            return self.cut.above
         pixels = keras.Input(self.setup.network.base.input_shape[1:], name="images")
-        return keras.Model(pixels, self.cut.tail(Frozen(self.cut.below)(pixels)))
+        return keras.Model(pixels, self.cut.above(Frozen(self.cut.below)(pixels)))
 
     @cached_property
     def _in_float32(self) -> keras.Model:

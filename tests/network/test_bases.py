@@ -30,7 +30,7 @@ def test_listing_does_not_import_tensorflow():
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_a_row_says_what_the_network_is(name):
+def test_the_table_says_what_a_network_is(name):
     spec = find(name)
     base = weights.load(name, "random", spec.least_size, 0).base
     assert base.count_params() == spec.parameters

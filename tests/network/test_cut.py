@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transfer.network.bases import Block
+from keras_transfer.network.blocks import Block
 from keras_transfer.network.cut import Frozen, cut, cut_points, cut_tensors, one_or_list
 from tests.conftest import once
 from tests.network.conftest import network, pixels
@@ -20,8 +20,8 @@ def test_the_halves_make_the_whole(name):
         parts = cut(whole, block)
         *activations, embedding = keras.tree.flatten(parts.frozen(images))
         inputs = one_or_list(activations or [embedding])
-        np.testing.assert_allclose(keras.ops.softmax(parts.tail(inputs)), expected, atol=1e-5)
-        np.testing.assert_allclose(keras.ops.softmax(parts.tail(parts.below(images))), expected, atol=1e-5)
+        np.testing.assert_allclose(keras.ops.softmax(parts.above(inputs)), expected, atol=1e-5)
+        np.testing.assert_allclose(keras.ops.softmax(parts.above(parts.below(images))), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -37,19 +37,19 @@ def test_what_is_above_the_cut_has_the_gradients_of_the_whole(name, thaw):
     spec, whole = network(name)
     parts, images = cut(whole, spec.thawed(thaw)), pixels(64, 3)
     inputs = keras.Input((64, 64, 3))
-    everything = keras.Model(inputs, parts.tail(Frozen(parts.below)(inputs)))
+    everything = keras.Model(inputs, parts.above(Frozen(parts.below)(inputs)))
     *activations, _ = keras.tree.flatten(parts.frozen(images))
-    state = [np.copy(variable) for variable in parts.tail.non_trainable_variables]
+    state = [np.copy(variable) for variable in parts.above.non_trainable_variables]
 
     def trained(model, given):
-        for variable, value in zip(parts.tail.non_trainable_variables, state, strict=True):
+        for variable, value in zip(parts.above.non_trainable_variables, state, strict=True):
             variable.assign(value)
-        weights = [variable.value for variable in parts.tail.trainable_variables]
+        weights = [variable.value for variable in parts.above.trainable_variables]
         with tf.GradientTape() as tape:
             loss = keras.losses.categorical_crossentropy(np.eye(3), model(given, training=True), from_logits=True)
         return loss, tape.gradient(loss, weights)
 
-    found, found_gradients = trained(parts.tail, one_or_list(activations))
+    found, found_gradients = trained(parts.above, one_or_list(activations))
     loss, gradients = trained(everything, images)
     np.testing.assert_allclose(found, loss, atol=1e-4)
     for one, other in zip(found_gradients, gradients, strict=True):

@@ -12,10 +12,10 @@ from tests.network.conftest import network, pixels
 def test_batch_normalisation_keeps_its_statistics_while_thawed():
     spec, whole = network("mobilenet")
     parts = cut(whole, spec.thawed("all"))
-    parts.tail.compile("sgd", "mse")
+    parts.above.compile("sgd", "mse")
     layer = whole.base.get_layer("conv_pw_13_bn")
     before = [np.copy(value) for value in layer.get_weights()]
-    parts.tail.fit(pixels(64, 4) / 255, np.eye(3)[[0, 1, 2, 0]], verbose=0)
+    parts.above.fit(pixels(64, 4) / 255, np.eye(3)[[0, 1, 2, 0]], verbose=0)
     for old, new in zip(before, layer.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 

@@ -1,0 +1,65 @@
+"""The graph of a functional model: which operation is called on what, and the same calls on other tensors.
+
+Keras tells neither in public. This module alone reads its private parts (`KerasTensor._keras_history`,
+`Operation._inbound_nodes`, `Function._run_through_graph`), which are the same from Keras 3.8 to 3.15. Its maintainers
+know of no other way (https://github.com/keras-team/keras/issues/20267); `tests/network/test_graph.py` fails when there
+is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+
+@dataclass(frozen=True)
+class Call:
+    """A step of a model's graph: an operation, what it is called on, and what it gives."""
+
+    operation: keras.Operation
+    inputs: list[keras.KerasTensor]
+    outputs: list[keras.KerasTensor]
+
+
+def calls(network: keras.Model) -> list[Call]:
+    """Return the steps of a functional model, each after those that it depends on.
+
+    An operation's own `input` and `output` are those of its first call, in this model or another; of a model that is
+    called as a layer, they are those within it. The history of the tensors knows better.
+    """
+    starts = {id(tensor) for tensor in network.inputs}
+    steps: dict[int, Call] = {}
+    waiting = list(network.outputs)
+    while waiting:
+        tensor = waiting[-1]
+        node = _node(tensor)
+        inputs = [] if id(tensor) in starts else list(node.input_tensors)
+        missing = [needed for needed in inputs if id(_node(needed)) not in steps]
+        if missing:
+            waiting += missing
+        else:
+            steps.setdefault(id(node), Call(node.operation, inputs, list(node.output_tensors)))
+            waiting.pop()
+    return list(steps.values())
+
+
+def call_each(network: keras.Model, inputs: Sequence[keras.KerasTensor], call: Callable[..., Any]) -> Any:
+    """Return the outputs of a functional model for other inputs, each of its steps called by a function.
+
+    `keras.models.clone_model` does so too, but only for a model's own inputs: from tensors within another model it
+    makes a model that is not connected to them.
+
+    Args:
+        network: Functional.
+        inputs: In place of the model's own.
+        call: Takes an operation and what it is called on.
+    """
+    return network._run_through_graph(list(inputs), operation_fn=lambda operation: operation, call_fn=call)
+
+
+def _node(tensor: keras.KerasTensor) -> Any:
+    operation, index, _ = tensor._keras_history
+    return operation._inbound_nodes[index]
