@@ -39,9 +39,9 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def listed(names: Sequence[str], most: int = 8) -> str:
+def listed(names: Sequence[str], max_count: int = 8) -> str:
     """Return names for a sentence, the first ones where there are many."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return ", ".join(names[:max_count]) + (f" and {len(names) - max_count} more" if len(names) > max_count else "")
 
 
 def counted(classes: Sequence[str]) -> str:
@@ -119,21 +119,21 @@ class Examples:
             return np.eye(len(self.classes), dtype="float32")[self.labels]
         return self.labels
 
-    def label_text(self, row: int) -> str:
+    def label_text(self, index: int) -> str:
         """Return the label of an example as a CSV file has it."""
         if self.task == CLASSIFICATION:
-            return self.classes[self.labels[row]]
+            return self.classes[self.labels[index]]
         if self.task == MULTI_LABEL:
-            return "|".join(self.classes[k] for k in np.flatnonzero(self.labels[row]))
-        return f"{self.labels[row, 0]:.9g}"
+            return "|".join(self.classes[k] for k in np.flatnonzero(self.labels[index]))
+        return f"{self.labels[index, 0]:.9g}"
 
     def write_csv(self, file: Path) -> None:
         """Write `path,label,split,digest`, one row an image, once they were read: the path relative to `root`."""
         with file.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream)
             writer.writerow(("path", "label", "split", "digest"))
-            for row, (path, split, digest) in enumerate(zip(self.paths, self.splits, self.digests, strict=True)):
-                writer.writerow((self.short(path), self.label_text(row), SPLITS[split], digest.hex()))
+            for index, (path, split, digest) in enumerate(zip(self.paths, self.splits, self.digests, strict=True)):
+                writer.writerow((self.short(path), self.label_text(index), SPLITS[split], digest.hex()))
 
     def short(self, path: str) -> str:
         """Return the name of an image relative to `root`, bytes that are not UTF-8 escaped."""
