@@ -49,6 +49,15 @@ def counted(classes: Sequence[str]) -> str:
     return f"{len(classes)} class{'es' * (len(classes) != 1)}: {listed(classes)}"
 
 
+def label_text(label: np.ndarray, classes: tuple[str, ...], task: str) -> str:
+    """Return a label, a row of `Examples.labels`, as a CSV file has it."""
+    if task == CLASSIFICATION:
+        return classes[int(label)]
+    if task == MULTI_LABEL:
+        return "|".join(classes[k] for k in np.flatnonzero(label))
+    return f"{label[0]:.9g}"
+
+
 @dataclass(frozen=True)
 class Examples:
     """Labelled images, listed but not read.
@@ -121,11 +130,7 @@ class Examples:
 
     def label_text(self, index: int) -> str:
         """Return the label of an example as a CSV file has it."""
-        if self.task == CLASSIFICATION:
-            return self.classes[self.labels[index]]
-        if self.task == MULTI_LABEL:
-            return "|".join(self.classes[k] for k in np.flatnonzero(self.labels[index]))
-        return f"{self.labels[index, 0]:.9g}"
+        return label_text(self.labels[index], self.classes, self.task)
 
     def write_csv(self, file: Path) -> None:
         """Write `path,label,split,digest`, one row an image, once they were read: the path relative to `root`."""

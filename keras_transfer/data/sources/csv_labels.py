@@ -9,7 +9,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, REGRESSION, composed, listed, sorted_classes
+from keras_transfer.data.examples import (
+    CLASSIFICATION,
+    MULTI_LABEL,
+    REGRESSION,
+    composed,
+    label_text,
+    listed,
+    sorted_classes,
+)
 from keras_transfer.data.sources.csv_text import Table
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.recipe.recipe import AUTO
@@ -38,6 +46,10 @@ class Labels:
     task: str
     columns: tuple[str, ...]
     meaning: str
+
+    def text(self, index: int) -> str:
+        """Return the label of a row as a CSV file has it."""
+        return label_text(self.values[index], self.classes, self.task)
 
 
 def labels(table: Table, task: str, roles: dict[str, str], taken: Collection[str], purpose: Purpose) -> Labels:
