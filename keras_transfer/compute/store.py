@@ -20,7 +20,7 @@ import numpy as np
 
 from keras_transfer.compute import shards
 from keras_transfer.compute.shards import Damaged, Shard
-from keras_transfer.data.inspection import known
+from keras_transfer.data.inspection import decodable
 from keras_transfer.support import files
 from keras_transfer.support.paths import readable_cache_folders, writable_cache_folder
 
@@ -216,7 +216,7 @@ def clear() -> int:
         with suppress(OSError):  # Another run writes there.
             (folder / "key.json").unlink(missing_ok=True)  # As earlier releases wrote.
             folder.rmdir()
-    shutil.rmtree(known.folder(), ignore_errors=True)
+    shutil.rmtree(decodable.folder(), ignore_errors=True)
     return freed
 
 

@@ -27,11 +27,11 @@ from keras_transfer.data.device_files import is_device_folder
 
 Result = TypeVar("Result")
 
-_LARGEST_MEMBER = 2**28  # Bytes of an image in an archive when unpacked; what announces more is a bomb.
+_MAX_MEMBER_BYTES = 2**28  # Of an image in an archive when unpacked; what announces more is a bomb.
 _UTF8_FLAG = 0x800  # https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, 4.4.4 and 4.6.9
 _UNICODE_PATH = 0x7075
 _WORKERS = max(8, os.cpu_count() or 1)
-_AT_ONCE = 1024  # Reads that are under way or done and not yet taken.
+_PENDING = 1024  # Reads that are under way or done and not yet taken.
 
 
 class Contents(Protocol):
@@ -103,7 +103,7 @@ class ArrayRecords:
 
 @dataclass(frozen=True)
 class Arrays:
-    """Names are `ARRAY[ROW]`; pixels are encoded, without loss, when they are read.
+    """Names are `ARRAY[INDEX]`; pixels are encoded, without loss, when they are read.
 
     Attributes:
         arrays: uint8 `[N, H, W, 3]` or `[N, H, W]` by name.
@@ -115,9 +115,9 @@ class Arrays:
         """Return the row as a PNG file."""
         from PIL import Image
 
-        array, _, row = name.rstrip("]").rpartition("[")
+        array, _, index = name.rstrip("]").rpartition("[")
         stream = io.BytesIO()
-        Image.fromarray(self.arrays[array][int(row)]).save(stream, "PNG", compress_level=1)
+        Image.fromarray(self.arrays[array][int(index)]).save(stream, "PNG", compress_level=1)
         return stream.getvalue()
 
 
@@ -145,7 +145,7 @@ class Zipped:
         member = self._member(name)
         if member is None:
             raise OSError("no such member")
-        if member.file_size > _LARGEST_MEMBER:
+        if member.file_size > _MAX_MEMBER_BYTES:
             raise OSError(f"{member.file_size:,} bytes when unpacked")
         try:
             return opened.read(member)
@@ -174,8 +174,8 @@ class Zipped:
 def map_in_order(read: Callable[[str], Result], names: Sequence[str]) -> Iterator[Result]:
     """Yield what `read` makes of each name, in order, several at a time; a million names take no more memory."""
     with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
-        for start in range(0, len(names), _AT_ONCE):
-            yield from pool.map(read, names[start : start + _AT_ONCE])
+        for start in range(0, len(names), _PENDING):
+            yield from pool.map(read, names[start : start + _PENDING])
 
 
 def image_in(record: bytes, key: str) -> bytes:

@@ -39,14 +39,23 @@ def composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def listed(names: Sequence[str], most: int = 8) -> str:
+def listed(names: Sequence[str], max_count: int = 8) -> str:
     """Return names for a sentence, the first ones where there are many."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return ", ".join(names[:max_count]) + (f" and {len(names) - max_count} more" if len(names) > max_count else "")
 
 
 def counted(classes: Sequence[str]) -> str:
     """Return how many classes there are, and which."""
     return f"{len(classes)} class{'es' * (len(classes) != 1)}: {listed(classes)}"
+
+
+def label_text(label: np.ndarray, classes: tuple[str, ...], task: str) -> str:
+    """Return a label, a row of `Examples.labels`, as a CSV file has it."""
+    if task == CLASSIFICATION:
+        return classes[int(label)]
+    if task == MULTI_LABEL:
+        return "|".join(classes[k] for k in np.flatnonzero(label))
+    return f"{label[0]:.9g}"
 
 
 @dataclass(frozen=True)
@@ -119,21 +128,17 @@ class Examples:
             return np.eye(len(self.classes), dtype="float32")[self.labels]
         return self.labels
 
-    def label_text(self, row: int) -> str:
+    def label_text(self, index: int) -> str:
         """Return the label of an example as a CSV file has it."""
-        if self.task == CLASSIFICATION:
-            return self.classes[self.labels[row]]
-        if self.task == MULTI_LABEL:
-            return "|".join(self.classes[k] for k in np.flatnonzero(self.labels[row]))
-        return f"{self.labels[row, 0]:.9g}"
+        return label_text(self.labels[index], self.classes, self.task)
 
     def write_csv(self, file: Path) -> None:
         """Write `path,label,split,digest`, one row an image, once they were read: the path relative to `root`."""
         with file.open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream)
             writer.writerow(("path", "label", "split", "digest"))
-            for row, (path, split, digest) in enumerate(zip(self.paths, self.splits, self.digests, strict=True)):
-                writer.writerow((self.short(path), self.label_text(row), SPLITS[split], digest.hex()))
+            for index, (path, split, digest) in enumerate(zip(self.paths, self.splits, self.digests, strict=True)):
+                writer.writerow((self.short(path), self.label_text(index), SPLITS[split], digest.hex()))
 
     def short(self, path: str) -> str:
         """Return the name of an image relative to `root`, bytes that are not UTF-8 escaped."""

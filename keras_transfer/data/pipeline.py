@@ -115,13 +115,13 @@ def decoded(examples: Examples, targets: Sequence[np.ndarray], decoder: Decoder,
         order: Positions within `examples` of each batch.
     """
 
-    def one(name: tf.Tensor) -> tf.Tensor:
+    def picture(name: tf.Tensor) -> tf.Tensor:
         return decoder(read(name))
 
     def batch(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
         indices = tf.numpy_function(lambda number: order.batch(int(number))[1], [number], tf.int64)
         indices = tf.ensure_shape(indices, (None,))
-        pixels = tf.map_fn(one, tf.gather(names, indices), fn_output_signature=tf.uint8)
+        pixels = tf.map_fn(picture, tf.gather(names, indices), fn_output_signature=tf.uint8)
         pixels = tf.ensure_shape(pixels, (None, decoder.size, decoder.size, 3))
         return pixels, *(tf.gather(table, indices) for table in tables)
 
@@ -141,12 +141,12 @@ def _numbers(order: Order) -> tf.data.Dataset:
 
 
 @dataclass(frozen=True)
-class InOrder:
+class Sequential:
     """The batches of one pass over indices, in order.
 
     Attributes:
-        count: Rows.
-        batch_size: Rows a batch; the last one is shorter.
+        count: Examples.
+        batch_size: Examples a batch; the last one is shorter.
     """
 
     count: int
@@ -172,9 +172,9 @@ class Shuffled:
     """The batches of epoch after epoch without end, each in an order of its own, rotating through the views.
 
     Attributes:
-        count: Rows.
-        batch_size: Rows a batch; an epoch's last batch is shorter.
-        views: How many views each row has.
+        count: Examples.
+        batch_size: Examples a batch; an epoch's last batch is shorter.
+        views: How many views each example has.
         seed: Of the orders.
         start: Number of the first batch.
     """

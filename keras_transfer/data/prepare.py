@@ -13,8 +13,8 @@ import numpy as np
 
 from keras_transfer.data import sources, splits
 from keras_transfer.data.examples import CLASSIFICATION, SPLITS, UNASSIGNED, Examples, printable
-from keras_transfer.data.inspection import copies, duplicates, inspector
-from keras_transfer.data.inspection import findings as finding
+from keras_transfer.data.inspection import copies, duplicates, findings, inspector
+from keras_transfer.data.inspection.findings import Finding
 from keras_transfer.data.inspection.inspector import Inspection
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.recipe.recipe import Recipe
@@ -22,9 +22,9 @@ from keras_transfer.support import logs
 from keras_transfer.support.errors import UsageError, UserError
 from keras_transfer.support.progress import Progress
 
-_MOST_REJECTED = 0.1
-_TOLD = ("leak", "label-conflict", "imbalance", "crop", "dark-16-bit")  # Kinds of findings that a run warns of.
-_COMPARED = 10_000  # Images up to which a run looks for near duplicates in different splits: all pairs are compared.
+_MAX_REJECTED = 0.1  # Share of the images.
+_WARNED = ("leak", "label-conflict", "imbalance", "crop", "dark-16-bit")  # Kinds of findings that a run warns of.
+_MAX_COMPARED = 10_000  # Images; to look for near duplicates in different splits, all pairs are compared.
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Prepared:
         recipe: Of the run.
         listed: All that the source named, unsplit, with digests.
         inspections: Of each listed image.
-        indices: Positions in `listed` of the examples.
+        indices: Positions, int64, in `listed` of the examples.
         examples: Those that are used, with splits.
         leaked: By position in `listed`, why an image that could be used would not test anything.
     """
@@ -43,34 +43,32 @@ class Prepared:
     recipe: Recipe
     listed: Examples
     inspections: Sequence[Inspection]
-    indices: Sequence[int]
+    indices: np.ndarray
     examples: Examples
     leaked: dict[int, str]
 
     @property
     def rejected(self) -> list[tuple[str, str]]:
         """Names and reasons of the images that were left out."""
-        reasons = {**_faults(self.inspections), **self.leaked}
-        return [(self.listed.paths[index], why) for index, why in sorted(reasons.items())]
+        return _named(self.listed, {**_faults(self.inspections), **self.leaked})
 
     @cached_property
     def warnings(self) -> list[str]:
         """What is unusual about the examples, and what to do about it, a line a kind: some of what `check` finds."""
         inspections = [self.inspections[index] for index in self.indices]
-        if len(inspections) > _COMPARED:
+        if len(inspections) > _MAX_COMPARED:
             inspections = [replace(inspection, hash=b"") for inspection in inspections]
-        listed = finding.findings(self.examples, inspections, self.recipe)
-        warnings = []
-        for kind in _TOLD:
-            of_kind = [one for one in listed if one.kind == kind]
-            if of_kind:
-                warnings.append(_warning(of_kind, self.listed))
-        return warnings
+        by_kind: dict[str, list[Finding]] = {kind: [] for kind in _WARNED}
+        for finding in findings.findings(self.examples, inspections, self.recipe):
+            if finding.kind in by_kind:
+                by_kind[finding.kind].append(finding)
+        return [_warning(group, self.listed) for group in by_kind.values() if group]
 
-    def samples(self, most: int = 4) -> list[bytes]:
+    def samples(self, max_count: int = 4) -> list[bytes]:
         """Return the bytes of a few training images, those that can still be read."""
         examples = self.examples
-        read = (inspector.read(examples.contents, examples.paths[row]) for row in examples.indices("train")[:most])
+        paths = [examples.paths[index] for index in examples.indices("train")[:max_count]]
+        read = (inspector.read(examples.contents, path) for path in paths)
         return [content for content, fault in read if fault is None]
 
     def write_rejected(self, file: Path) -> None:
@@ -131,11 +129,10 @@ def unsplit(recipe: Recipe, progress: Progress) -> Examples:
         progress.say(listed.understood)
     logs.import_tensorflow()
     listed, inspections = inspector.inspect(listed, recipe.max_pixels, progress)
-    faults = _few_faults(recipe, listed, inspections)
-    rejected = [(listed.paths[index], why) for index, why in faults.items()]
-    if rejected:
-        progress.warn(inspector.left_out(rejected))
-    return listed.at(np.asarray([index for index in range(len(listed)) if index not in faults], "int64"))
+    indices = _without_faults(recipe, listed, inspections)
+    if len(indices) < len(listed):
+        progress.warn(inspector.left_out(_named(listed, _faults(inspections))))
+    return listed.at(indices)
 
 
 def inspected(recipe: Recipe, listed: Examples, progress: Progress) -> Prepared:
@@ -159,18 +156,17 @@ def usable(recipe: Recipe, listed: Examples, inspections: Sequence[Inspection]) 
     Raises:
         UserError: more than a tenth is left out, or, with `strict`, anything; or too little is left to split.
     """
-    faults = _few_faults(recipe, listed, inspections)
-    indices = [index for index in range(len(listed)) if index not in faults]
-    examples = listed.at(np.asarray(indices, "int64"))
+    indices = _without_faults(recipe, listed, inspections)
+    examples = listed.at(indices)
     _demand_classes(examples)
     grouped = [inspections[index] for index in indices] if recipe.group_duplicates else None
     examples = replace(examples, groups=_groups(examples, grouped))
     examples = splits.assign(examples, recipe.shares, recipe.seed)
     leaks = _leaks(examples)
-    leaked = {indices[row]: why for row, why in leaks.items()}
+    leaked = {int(indices[index]): why for index, why in leaks.items()}
     if leaks:
-        rest = [row for row in range(len(indices)) if row not in leaks]
-        examples, indices = examples.at(np.asarray(rest, "int64")), [indices[row] for row in rest]
+        kept = np.asarray([index for index in range(len(examples)) if index not in leaks], "int64")
+        examples, indices = examples.at(kept), indices[kept]
     return Prepared(recipe, listed, inspections, indices, examples, leaked)
 
 
@@ -178,27 +174,31 @@ def _is_dealt(listed: Examples) -> bool:
     return len(np.unique(listed.splits[listed.splits != UNASSIGNED])) < len(SPLITS)
 
 
-def _few_faults(recipe: Recipe, listed: Examples, inspections: Sequence[Inspection]) -> dict[int, str]:
-    """Return by position why images cannot be used; raise `UserError` if there are too many."""
-    faults = _faults(inspections)
-    rejected = [(listed.paths[index], why) for index, why in faults.items()]
+def _without_faults(recipe: Recipe, listed: Examples, inspections: Sequence[Inspection]) -> np.ndarray:
+    """Return the positions, int64, of the images that can be used; raise `UserError` if too many cannot."""
+    rejected = _named(listed, _faults(inspections))
     if rejected and recipe.strict:
         raise UserError(f"{rejected[0][0]} {rejected[0][1]}. Remove or replace it, or run without --strict.")
-    if len(rejected) > _MOST_REJECTED * len(listed):
+    if len(rejected) > _MAX_REJECTED * len(listed):
         raise UserError(
             f"{listed.source}: {len(rejected)} of {len(listed)} images cannot be used, more than a tenth: "
             f"{inspector.listed(rejected)}. Remove or replace them."
         )
-    return faults
+    return np.flatnonzero([inspection.fault is None for inspection in inspections])
 
 
 def _faults(inspections: Sequence[Inspection]) -> dict[int, str]:
-    return {index: one.fault for index, one in enumerate(inspections) if one.fault is not None}
+    return {index: inspection.fault for index, inspection in enumerate(inspections) if inspection.fault is not None}
+
+
+def _named(listed: Examples, reasons: dict[int, str]) -> list[tuple[str, str]]:
+    """Return the names of images, and the reasons that there are by position, in order."""
+    return [(listed.paths[index], why) for index, why in sorted(reasons.items())]
 
 
 def _groups(examples: Examples, inspections: Sequence[Inspection] | None) -> np.ndarray | None:
     """Return which images stay in one split: copies, the user's own groups and, given inspections, near duplicates."""
-    alike = None if inspections is None else duplicates.components(len(examples), finding.near_links(inspections))
+    alike = None if inspections is None else duplicates.components(len(examples), findings.near_links(inspections))
     return duplicates.joined(duplicates.exact(examples.digests), examples.groups, alike, copies.by_name(examples.paths))
 
 
@@ -206,11 +206,11 @@ def _leaks(examples: Examples) -> dict[int, str]:
     """Return the images of a given validation or test split that stand in an earlier split too, with the reason."""
     first: dict[bytes, int] = {}
     leaks = {}
-    for row in np.argsort(examples.splits, kind="stable"):
-        original = first.setdefault(examples.digests[row], int(row))
-        if examples.splits[original] != examples.splits[row]:
+    for index in map(int, np.argsort(examples.splits, kind="stable")):
+        original = first.setdefault(examples.digests[index], index)
+        if examples.splits[original] != examples.splits[index]:
             split, name = SPLITS[examples.splits[original]], examples.paths[original]
-            leaks[int(row)] = f"is in the {split} split too, as {name}: it would not test what was learned"
+            leaks[index] = f"is in the {split} split too, as {name}: it would not test what was learned"
     return leaks
 
 
@@ -224,7 +224,7 @@ def _demand_classes(examples: Examples) -> None:
             raise UserError(f"{examples.source}: class {name!r} has no image{where} that can be decoded.")
 
 
-def _warning(group: Sequence[finding.Finding], listed: Examples) -> str:
+def _warning(group: Sequence[Finding], listed: Examples) -> str:
     """Return a line on the findings of one kind."""
     first = group[0]
     if first.kind not in ("leak", "label-conflict"):

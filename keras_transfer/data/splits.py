@@ -99,9 +99,9 @@ def _deal_once(
     part_of = np.full(len(mixed), -1)
     if mixed.any():
         inside = np.flatnonzero(mixed[groups])
-        rows = np.unique(groups[inside], return_inverse=True)[1]
+        positions = np.unique(groups[inside], return_inverse=True)[1]
         counts = np.zeros((int(mixed.sum()), len(totals)))
-        np.add.at(counts, (rows, stratum_of[inside]), 1)
+        np.add.at(counts, (positions, stratum_of[inside]), 1)
         part_of[mixed], filled = _deal_mixed(counts, wanted, generator)
     first = np.full(len(mixed), len(groups))
     np.minimum.at(first, groups, np.arange(len(groups)))
@@ -149,10 +149,10 @@ def _deal_groups(
         parts[group] = int(np.argmax(missing))
         missing[parts[group]] -= sizes[group]
     single = order[sizes[order] == 1]
-    room = np.maximum(missing, 0)
-    room = (room * len(single) // max(room.sum(), 1)).astype(int)
-    room[0] += len(single) - room.sum()
-    parts[single] = np.repeat(np.arange(len(wanted)), room)
+    capacity = np.maximum(missing, 0)
+    counts = (capacity * len(single) // max(capacity.sum(), 1)).astype(int)
+    counts[0] += len(single) - counts.sum()
+    parts[single] = np.repeat(np.arange(len(wanted)), counts)
     return _fill_empty(parts, sizes, filled)
 
 

@@ -40,7 +40,7 @@ def arrays(recipe: Recipe, progress: Progress) -> dict[str, np.ndarray]:
 
     Args:
         recipe: Gives base, weights, data, size, pooling, resizing, precision and engine.
-        progress: Hears of the pass.
+        progress: Is told about the pass.
     """
     forks.check()
     examples = prepare.unsplit(recipe, progress)
@@ -61,7 +61,7 @@ def compute(recipe: Recipe, examples: Examples, progress: Progress) -> tuple[np.
     Args:
         recipe: Gives base, weights, pooling, resizing, precision and engine.
         examples: All of which can be decoded, with digests.
-        progress: Hears of the pass.
+        progress: Is told about the pass.
     """
     from keras_transfer.compute import device, features
     from keras_transfer.network.cut import cut

@@ -24,17 +24,16 @@ def measure(recipe: Recipe, examples: Examples, progress: Progress) -> dict[str,
     Args:
         recipe: Complete, with the number of folds.
         examples: All images, with digests; their splits are drawn anew.
-        progress: Hears of every fold.
+        progress: Is told about each fold.
     """
     count = int(recipe.folds)
     reports = []
     for number, fold in enumerate(splits.folds(examples, count, recipe.seed)):
         progress.say(f"Fold {number + 1} of {count}")
         trained = transfer.train(recipe, fold, progress, Stopwatch())
-        rows = fold.indices("test")
-        answers = trained.setup.network.output(trained.logits(rows))
-        labels = fold.labels[rows]
-        reports.append(metrics.report(fold.task, keras.ops.convert_to_numpy(answers), labels))
+        indices = fold.indices("test")
+        outputs = trained.setup.network.output(trained.logits(indices))
+        reports.append(metrics.report(fold.task, keras.ops.convert_to_numpy(outputs), fold.labels[indices]))
     names = [name for name, value in reports[0].items() if isinstance(value, float)]
     values = {name: [report[name] for report in reports] for name in names}
     return {

@@ -5,11 +5,12 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
 import platformdirs
+
+from keras_transfer.support.progress import Progress
 
 
 def cache_folder() -> Path:
@@ -37,11 +38,9 @@ def writable_cache_folder() -> Path:
             return folder
     except OSError as error:
         where = f"{folder} cannot be written to ({error.strerror})" if folder != _NOWHERE else "No home folder is known"
-        print(
-            f"Warning: {where}: activations are stored in a temporary folder, and computed anew in the next run. The "
-            "environment variable KERAS_TRANSFER_CACHE names another folder.",
-            file=sys.stderr,
-            flush=True,
+        Progress(quiet=True).warn(
+            f"{where}: activations are stored in a temporary folder, and computed anew in the next run. The "
+            "environment variable KERAS_TRANSFER_CACHE names another folder."
         )
     temporary = _temporary[folder] = Path(tempfile.mkdtemp(prefix="keras_transfer-"))
     atexit.register(shutil.rmtree, temporary, ignore_errors=True)

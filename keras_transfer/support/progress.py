@@ -53,15 +53,15 @@ class Progress:
             TimeRemainingColumn(),
         )
         with self._showing(Bar(*columns, console=_console())) as bar:
-            row = bar.add_task(name, total=total, unit=unit, rate="")
+            task = bar.add_task(name, total=total, unit=unit, rate="")
 
             def advance(more: int) -> None:
                 count(more)
-                bar.update(row, advance=more, rate=f"{done / max(time.monotonic() - begun, 1e-9):.1f} {unit}/s")
+                bar.update(task, advance=more, rate=f"{done / max(time.monotonic() - begun, 1e-9):.1f} {unit}/s")
 
             yield advance
             if done < total:  # It ended early: a bar that stands still looks as if it had died.
-                bar.update(row, total=done, completed=done)
+                bar.update(task, total=done, completed=done)
 
     @contextmanager
     def activity(self, name: str) -> Iterator[None]:
@@ -76,9 +76,9 @@ class Progress:
 
         columns = (TextColumn("{task.description}"), SpinnerColumn("line", finished_text=""), TimeElapsedColumn())
         with self._showing(Bar(*columns, console=_console())) as bar:
-            row = bar.add_task(name, total=None)
+            task = bar.add_task(name, total=None)
             yield
-            bar.update(row, total=1, completed=1)
+            bar.update(task, total=1, completed=1)
 
     def say(self, text: str) -> None:
         """Write one line for a person, above the bar if there is one, unless quiet."""

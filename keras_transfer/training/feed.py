@@ -115,7 +115,7 @@ class Feed:
 
     def in_order(self, indices: np.ndarray) -> pipeline.Order:
         """Return the order of a pass without training: in larger batches, those that wait would take more memory."""
-        return pipeline.InOrder(len(indices), 2 * int(self.setup.recipe.batch_size))
+        return pipeline.Sequential(len(indices), 2 * int(self.setup.recipe.batch_size))
 
     def logits(self, indices: np.ndarray) -> np.ndarray:
         """Return the network's logits, float32 `[N, K]`, for some images, test images among them.

@@ -47,7 +47,7 @@ def test_epochs_are_shuffled_by_the_seed_and_rotate_through_the_views():
 
 def test_decoded_batches_carry_their_labels(photos):
     examples = sources.load(str(photos))
-    order = pipeline.InOrder(len(examples), 5)
+    order = pipeline.Sequential(len(examples), 5)
     rows = 0
     for pixels, labels in pipeline.decoded(examples, [examples.targets()], DECODER, order):
         np.testing.assert_array_equal(labels.numpy().argmax(1), examples.labels[rows : rows + len(labels)])

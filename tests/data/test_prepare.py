@@ -7,7 +7,7 @@ from PIL import Image
 
 from keras_transfer.compute import store
 from keras_transfer.data.decoding.decode import Thumbnail
-from keras_transfer.data.inspection import known
+from keras_transfer.data.inspection import decodable
 from keras_transfer.data.prepare import prepare
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UserError
@@ -240,7 +240,7 @@ def test_names_that_are_not_utf8_are_decoded_and_written_escaped(tmp_path, fresh
 def test_what_another_decoder_decoded_is_decoded_again(fresh_cache, monkeypatch):
     from keras_transfer.data.decoding import decode
 
-    known.add(100, np.zeros(1, known.ROW))
-    assert len(known.load(100)) == 1
+    decodable.add(100, np.zeros(1, decodable.ROW))
+    assert len(decodable.load(100)) == 1
     monkeypatch.setattr(decode, "REVISION", decode.REVISION + 1)
-    assert not len(known.load(100))
+    assert not len(decodable.load(100))

@@ -56,8 +56,8 @@ def _indexed(content: tf.Tensor, data: tf.Tensor, bits: tf.Tensor, width: tf.Ten
     entry = tf.where(core, 3, 4)
     used = tf.cond(core, lambda: 0, lambda: integer(content, 46))
     _demand((used >= 0) & (used <= 256))
-    room = (integer(content, 10) - 14 - header) // entry
-    count = tf.clip_by_value(room, 0, tf.bitwise.left_shift(1, bits))
+    stored = (integer(content, 10) - 14 - header) // entry
+    count = tf.clip_by_value(stored, 0, tf.bitwise.left_shift(1, bits))
     colours = tf.io.decode_raw(part(content, 14 + header, count * entry), tf.uint8)
     palette = tf.reshape(colours, (count, entry))[:, 2::-1]
     palette = tf.pad(palette, ((0, 256 - count), (0, 0)))

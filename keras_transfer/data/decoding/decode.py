@@ -205,9 +205,9 @@ def _size_other_than_jpeg(content: tf.Tensor) -> tf.Tensor:
         return tf.io.decode_raw(part(content, 16, 8), tf.int32, little_endian=False)[::-1]
 
     kind = kind_of(content) - 1
-    known = tf.debugging.Assert((kind >= 0) & (kind < len(FORMATS) - 1), ["no image of a kind that can be read"])
+    readable = tf.debugging.Assert((kind >= 0) & (kind < len(FORMATS) - 1), ["no image of a kind that can be read"])
     others = [lambda module=module: tf.stack(module.size(content)) for module in (gif, bmp, webp)]
-    with tf.control_dependencies([known]):
+    with tf.control_dependencies([readable]):
         return tf.abs(tf.switch_case(kind, [png, *others]))
 
 

@@ -24,12 +24,12 @@ def orientation(content: tf.Tensor) -> tf.Tensor:
     """Return the EXIF orientation, int32 1..8, of the file in a scalar string; 1 where there is none."""
     # Of most JPEGs without EXIF a search says so, which is quicker than to follow their segments.
     marked = tf.size(tf.strings.split(content, _MARK, maxsplit=1)) > 1
-    told = (tf.io.is_jpeg(content) & marked) | webp.is_extended(content)
-    return tf.cond(told, lambda: _told(content), lambda: tf.constant(1))
+    may_tell = (tf.io.is_jpeg(content) & marked) | webp.is_extended(content)
+    return tf.cond(may_tell, lambda: _in_block(content), lambda: tf.constant(1))
 
 
 @apart
-def _told(content: tf.Tensor) -> tf.Tensor:
+def _in_block(content: tf.Tensor) -> tf.Tensor:
     block = tf.cond(webp.is_extended(content), lambda: webp.exif(content), lambda: _in_segments(content))
     # Some programs write a JPEG's mark before the block of a WebP too.
     marked = tf.equal(part(block, 0, len(_MARK)), _MARK)
@@ -82,9 +82,9 @@ def _in_tiff(data: tf.Tensor) -> tf.Tensor:
     is_short = tf.equal(kinds, _SHORT) | tf.equal(kinds, _SIGNED_SHORT)
     is_long = tf.equal(kinds, _LONG) | tf.equal(kinds, _SIGNED_LONG)
     inline = (counts >= 1) & (counts <= tf.where(is_short, 2, 1))  # Else the four bytes are an offset.
-    told = tf.equal(short(entries), _TAG) & (is_short | is_long) & inline & (entries + 12 <= size) & (directory > 0)
+    valid = tf.equal(short(entries), _TAG) & (is_short | is_long) & inline & (entries + 12 <= size) & (directory > 0)
     values = tf.where(is_short, short(entries + 8), long(entries + 8))
     # Of several entries the last counts, as for Pillow.
-    last = tf.reduce_max(tf.where(told, tf.range(tf.size(entries)), -1))
+    last = tf.reduce_max(tf.where(valid, tf.range(tf.size(entries)), -1))
     value = tf.reduce_sum(tf.where(tf.equal(tf.range(tf.size(entries)), last), values, 0))
     return tf.where((value >= 1) & (value <= 8), value, 1)

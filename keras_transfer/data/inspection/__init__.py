@@ -1,1 +1,1 @@
-"""What is known of images before training: each is read, decoded and hashed once, for `fit` and `check` alike."""
+"""What is seen of images before training: each is read, decoded and hashed once, for `fit` and `check` alike."""

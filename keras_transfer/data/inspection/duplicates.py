@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 HASH_SIDE = 16  # A hash has 16 x 16 bits.
-MOST_BITS = 60  # Nearly equal up to so many bits that differ; docs/measurements.md has the distances measured.
+MAX_BITS = 60  # Nearly equal up to so many bits that differ; docs/measurements.md has the distances measured.
 _BLOCK = 512
 _MIRRORED = np.tile(np.arange(HASH_SIDE) % 2 == 1, HASH_SIDE)
 
@@ -34,14 +34,14 @@ def perceptual_hash(pixels: np.ndarray) -> np.ndarray:
     return imagehash.phash(Image.fromarray(pixels), hash_size=HASH_SIDE).hash.reshape(-1)
 
 
-def near(hashes: np.ndarray, most: int = MOST_BITS) -> np.ndarray:
+def near(hashes: np.ndarray, max_bits: int = MAX_BITS) -> np.ndarray:
     """Return what links pictures that hardly differ, as they are or with one mirrored, directly or through others.
 
     Of a thousand pictures that are all alike there are half a million pairs: only a minimum spanning forest is kept.
 
     Args:
         hashes: Bool `[N, 256]`.
-        most: Bits in which the pictures of a link may differ.
+        max_bits: Bits in which the pictures of a link may differ.
 
     Returns:
         int64 `[L, 3]`, L < N: positions i < j and the bits in which their hashes differ.
@@ -53,10 +53,10 @@ def near(hashes: np.ndarray, most: int = MOST_BITS) -> np.ndarray:
         # The product of two hashes of +1 and -1 is the bits that agree less those that differ.
         agreement = np.maximum(block @ signs[start:].T, block @ mirrored[start:].T)
         bits = (hashes.shape[1] - agreement) / 2
-        one, other = np.nonzero(bits <= most)
-        one, other = one[one < other], other[one < other]
-        if len(one):
-            pairs = np.stack([one + start, other + start, bits[one, other].astype("int64")], axis=1)
+        left, right = np.nonzero(bits <= max_bits)
+        left, right = left[left < right], right[left < right]
+        if len(left):
+            pairs = np.stack([left + start, right + start, bits[left, right].astype("int64")], axis=1)
             links = _spanning(len(hashes), np.concatenate([links, pairs]))
     return links
 

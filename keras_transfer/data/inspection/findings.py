@@ -15,7 +15,7 @@ from keras_transfer.recipe.recipe import Recipe
 
 _FEW = 10  # Images of a class, below which no split of it tells much.
 _IMBALANCE = 5.0  # Largest class over smallest, from which on weights are advised.
-_MUCH, _MANY = 0.5, 0.25  # Share of a picture that is cropped away, and share of the pictures that lose as much.
+_LOST, _SHARE = 0.5, 0.25  # Share of a picture that is cropped away, and share of the pictures that lose as much.
 _FULL_BITS = 15  # Of 16; a set of pictures whose values need fewer was not scaled.
 
 UNREADABLE = "unreadable"
@@ -93,8 +93,8 @@ def near_links(inspections: Sequence[Inspection]) -> np.ndarray:
     """
     rich = [
         index
-        for index, one in enumerate(inspections)
-        if one.hash and one.contrast >= CONSTANT and min(one.height, one.width) >= TINY
+        for index, seen in enumerate(inspections)
+        if seen.hash and seen.contrast >= CONSTANT and min(seen.height, seen.width) >= TINY
     ]
     if not rich:
         return np.zeros((0, 3), "int64")
@@ -153,12 +153,16 @@ def _balance(examples: Examples, recipe: Recipe) -> list[Finding]:
         name = next(iter(counts))
         return [Finding("one-class", [], f"all images are in one class, {name!r}: nothing to tell apart")]
     listed = []
-    most, least = max(counts, key=lambda name: counts[name]), min(counts, key=lambda name: counts[name])
-    if counts[most] > _IMBALANCE * max(counts[least], 1) and recipe.class_weights == "none":
+    largest, smallest = max(counts, key=lambda name: counts[name]), min(counts, key=lambda name: counts[name])
+    if counts[largest] > _IMBALANCE * max(counts[smallest], 1) and recipe.class_weights == "none":
         single = examples.task == CLASSIFICATION
         advice = "--class-weights balanced makes both count" if single else "add images"
         listed.append(
-            Finding("imbalance", [], f"{counts[most]} images of {most!r}, {counts[least]} of {least!r}: {advice}")
+            Finding(
+                "imbalance",
+                [],
+                f"{counts[largest]} images of {largest!r}, {counts[smallest]} of {smallest!r}: {advice}",
+            )
         )
     few = [name for name, count in counts.items() if count < _FEW]
     if few:
@@ -168,12 +172,12 @@ def _balance(examples: Examples, recipe: Recipe) -> list[Finding]:
 
 
 def _cropped(inspections: Sequence[Inspection], recipe: Recipe) -> list[Finding]:
-    sides = np.asarray([(one.height, one.width) for one in inspections if one.height and one.width], "float64")
+    sides = np.asarray([(seen.height, seen.width) for seen in inspections if seen.height and seen.width], "float64")
     if recipe.resize != "crop" or not len(sides):
         return []
     lost = 1 - sides.min(1) / sides.max(1)
-    share = float((lost >= _MUCH).mean())
-    if share < _MANY:
+    share = float((lost >= _LOST).mean())
+    if share < _SHARE:
         return []
     detail = (
         f"--resize crop cuts away half or more of {share:.0%} of the pictures (the median picture loses "
@@ -184,7 +188,7 @@ def _cropped(inspections: Sequence[Inspection], recipe: Recipe) -> list[Finding]
 
 def _dark(examples: Examples, inspections: Sequence[Inspection]) -> list[Finding]:
     """Return one finding on all grey pictures of 16 bits, if their values fill fewer: scanners write 10 to 14."""
-    deep = [index for index, one in enumerate(inspections) if one.peak]
+    deep = [index for index, seen in enumerate(inspections) if seen.peak]
     peak = max((inspections[index].peak for index in deep), default=0)
     if not 255 < peak < 2**_FULL_BITS:
         return []

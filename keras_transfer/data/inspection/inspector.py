@@ -15,7 +15,7 @@ import numpy as np
 from keras_transfer.data.contents import Contents, map_in_order
 from keras_transfer.data.decoding import formats
 from keras_transfer.data.examples import Examples
-from keras_transfer.data.inspection import duplicates, known
+from keras_transfer.data.inspection import decodable, duplicates
 from keras_transfer.support.progress import Progress
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ _MEAN = np.full(3, 1 / 3, "float32")  # Of the colours; as a product it takes a 
 
 @dataclass(slots=True)
 class Inspection:
-    """What is known of one image.
+    """What was seen of an image.
 
     Attributes:
         digest: BLAKE2b of its bytes, 16 bytes; of no bytes if it cannot be read.
@@ -74,7 +74,7 @@ def inspect(
     Args:
         examples: As listed.
         max_pixels: Largest picture that is decoded, width times height.
-        progress: Hears of each image.
+        progress: Is told about each image.
         anew: Decode, for their notes, also the images that decoded in an earlier run, as their digests tell.
 
     Returns:
@@ -82,11 +82,11 @@ def inspect(
     """
     from keras_transfer.data.decoding.decode import Thumbnail
 
-    table = known.load(max_pixels)
+    table = decodable.load(max_pixels)
     places = {row.tobytes(): place for place, row in enumerate(table["digest"])}
     thumbnail = Thumbnail(max_pixels)
 
-    def look(name: str) -> Inspection:
+    def inspection_of(name: str) -> Inspection:
         content, fault = read(examples.contents, name)
         key = digest(content)
         if fault is None and key in places and not anew:
@@ -96,13 +96,13 @@ def inspect(
     inspections: list[Inspection] = []
     with progress.task("Reading images", len(examples)) as advance, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Of Pillow.
-        for inspection in map_in_order(look, examples.paths):
+        for inspection in map_in_order(inspection_of, examples.paths):
             inspections.append(inspection)
             advance(1)
-    new = {one.digest: one for one in inspections if one.fault is None and one.digest not in places}
-    known.add(max_pixels, _rows(list(new.values())))
-    sizes = np.asarray([(one.height, one.width) for one in inspections], "int32").reshape(-1, 2)
-    return replace(examples, digests=[one.digest for one in inspections], sizes=sizes), inspections
+    new = {seen.digest: seen for seen in inspections if seen.fault is None and seen.digest not in places}
+    decodable.add(max_pixels, _rows(list(new.values())))
+    sizes = np.asarray([(seen.height, seen.width) for seen in inspections], "int32").reshape(-1, 2)
+    return replace(examples, digests=[seen.digest for seen in inspections], sizes=sizes), inspections
 
 
 def with_digests(examples: Examples, progress: Progress) -> tuple[Examples, dict[int, str]]:
@@ -112,13 +112,13 @@ def with_digests(examples: Examples, progress: Progress) -> tuple[Examples, dict
         The examples with digests, and, by position, why an image cannot be used, as far as its first bytes tell.
     """
 
-    def look(name: str) -> tuple[bytes, str | None]:
+    def digest_of(name: str) -> tuple[bytes, str | None]:
         content, fault = read(examples.contents, name)
         return digest(content), fault
 
     digests, faults = [], {}
     with progress.task("Reading files", len(examples), "files") as advance:
-        for index, (key, fault) in enumerate(map_in_order(look, examples.paths)):
+        for index, (key, fault) in enumerate(map_in_order(digest_of, examples.paths)):
             digests.append(key)
             if fault is not None:
                 faults[index] = fault
@@ -161,10 +161,10 @@ def reason(content: bytes, max_pixels: int) -> str:
     return formats.DAMAGED
 
 
-def listed(rejected: Sequence[tuple[str, str]], most: int = 3) -> str:
+def listed(rejected: Sequence[tuple[str, str]], max_count: int = 3) -> str:
     """Return the first rejected files with their reasons, for a message."""
-    shown = "; ".join(f"{name} {why}" for name, why in rejected[:most])
-    return shown + (f"; and {len(rejected) - most} more" if len(rejected) > most else "")
+    shown = "; ".join(f"{name} {why}" for name, why in rejected[:max_count])
+    return shown + (f"; and {len(rejected) - max_count} more" if len(rejected) > max_count else "")
 
 
 def left_out(rejected: Sequence[tuple[str, str]]) -> str:
@@ -185,8 +185,8 @@ def _inspected(content: bytes, fault: str | None, key: bytes, name: str, thumbna
     contrast = float((pixels @ _MEAN).std())
     if contrast < CONSTANT:
         notes.append(("near-constant", f"is of nearly one colour (standard deviation {contrast:.1f})"))
-    look = np.packbits(duplicates.perceptual_hash(pixels)).tobytes()
-    return Inspection(key, None, look, height, width, peak, contrast, tuple(notes))
+    hashed = np.packbits(duplicates.perceptual_hash(pixels)).tobytes()
+    return Inspection(key, None, hashed, height, width, peak, contrast, tuple(notes))
 
 
 def _header(content: bytes, name: str, height: int, width: int) -> tuple[int, list[tuple[str, str]]]:
@@ -194,9 +194,10 @@ def _header(content: bytes, name: str, height: int, width: int) -> tuple[int, li
     from PIL import Image
 
     notes = []
-    kind, promised = formats.image_format(content[: formats.HEAD]), _EXTENSIONS.get(os.path.splitext(name)[1].lower())
-    if promised and kind != promised:
-        notes.append(("misnamed", f"is a {kind} file with the extension of a {promised} file"))
+    actual = formats.image_format(content[: formats.HEAD])
+    expected = _EXTENSIONS.get(os.path.splitext(name)[1].lower())
+    if expected and actual != expected:
+        notes.append(("misnamed", f"is a {actual} file with the extension of a {expected} file"))
     if min(width, height) < TINY:
         notes.append(("tiny", f"is {width} x {height} px"))
     if width * height > _HUGE:
@@ -206,9 +207,9 @@ def _header(content: bytes, name: str, height: int, width: int) -> tuple[int, li
         with Image.open(io.BytesIO(content)) as image:
             frames = int(getattr(image, "n_frames", 1)) if image.format in ("GIF", "PNG", "WEBP") else 1
             mode = image.mode
-            deep = "16" in mode or mode == "I" or (kind == "PNG" and content[24:25] == b"\x10")
+            deep = "16" in mode or mode == "I" or (actual == "PNG" and content[24:25] == b"\x10")
             transparent = "A" in mode or "transparency" in image.info
-            if kind == "PNG" and content[24:26] == _GREY_OF_16_BITS and width * height <= _HUGE:
+            if actual == "PNG" and content[24:26] == _GREY_OF_16_BITS and width * height <= _HUGE:
                 peak = int(np.asarray(image).max())
     except Exception:  # Pillow meets anything here; whether the image is used is decided by decoding it.
         return peak, notes
@@ -238,8 +239,8 @@ def _remembered(key: bytes, row: np.void) -> Inspection:
 
 
 def _rows(inspections: Sequence[Inspection]) -> np.ndarray:
-    rows = np.zeros(len(inspections), known.ROW)
-    for place, one in enumerate(inspections):
-        keys = np.frombuffer(one.digest, "u1"), np.frombuffer(one.hash, "u1")
-        rows[place] = (*keys, one.height, one.width, one.peak, one.contrast)
+    rows = np.zeros(len(inspections), decodable.ROW)
+    for place, seen in enumerate(inspections):
+        keys = np.frombuffer(seen.digest, "u1"), np.frombuffer(seen.hash, "u1")
+        rows[place] = (*keys, seen.height, seen.width, seen.peak, seen.contrast)
     return rows

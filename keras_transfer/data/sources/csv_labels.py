@@ -9,7 +9,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, REGRESSION, composed, listed, sorted_classes
+from keras_transfer.data.examples import (
+    CLASSIFICATION,
+    MULTI_LABEL,
+    REGRESSION,
+    composed,
+    label_text,
+    listed,
+    sorted_classes,
+)
 from keras_transfer.data.sources.csv_text import Table
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.recipe.options import AUTO
@@ -38,6 +46,10 @@ class Labels:
     task: str
     columns: tuple[str, ...]
     meaning: str
+
+    def text(self, index: int) -> str:
+        """Return the label of a row as a CSV file has it."""
+        return label_text(self.values[index], self.classes, self.task)
 
 
 def labels(table: Table, task: str, roles: dict[str, str], taken: Collection[str], purpose: Purpose) -> Labels:
@@ -99,8 +111,8 @@ def _single(table: Table, column: str, task: str, purpose: Purpose) -> Labels:
         _demand_names(table, column, classes)
     if len(classes) < purpose.min_classes:
         raise UserError(f"{table.source}: every label is {classes[0]!r}. A classifier needs at least two classes.")
-    index = {name: number for number, name in enumerate(classes)}
-    values = np.asarray([index[name] for name in names], "int32")
+    numbers = {name: number for number, name in enumerate(classes)}
+    values = np.asarray([numbers[name] for name in names], "int32")
     return Labels(values, classes, CLASSIFICATION, (column,), f"{column!r} the label ({_counted(classes)})")
 
 
@@ -129,14 +141,14 @@ def _demand_names(table: Table, column: str, classes: Sequence[str]) -> None:
 def _several(table: Table, column: str) -> Labels:
     cells = table.columns[column]
     separator = next((sign for sign in ("|", ";", ",") if any(sign in cell for cell in cells)), "")
-    rows = [_split(table, index, column, separator) for index in range(len(cells))]
-    classes = sorted_classes(name for row in rows for name in row)
+    labels = [_split(table, index, column, separator) for index in range(len(cells))]
+    classes = sorted_classes(name for names in labels for name in names)
     if not classes:
         raise UserError(f"{table.source}: the column {column!r} is empty throughout.")
-    index = {name: number for number, name in enumerate(classes)}
-    matrix = np.zeros((len(rows), len(classes)), "float32")
-    for number, row in enumerate(rows):
-        matrix[number, [index[name] for name in row]] = 1
+    numbers = {name: number for number, name in enumerate(classes)}
+    matrix = np.zeros((len(labels), len(classes)), "float32")
+    for index, names in enumerate(labels):
+        matrix[index, [numbers[name] for name in names]] = 1
     separated = f", separated by {separator!r}" if separator else ""
     meaning = f"{column!r} the labels{separated} ({_counted(classes)})"
     return Labels(matrix, classes, MULTI_LABEL, (column,), meaning)
@@ -182,8 +194,8 @@ def _demand_flags(table: Table, free: Sequence[str]) -> None:
     for name in free:
         cells = [cell.lower() for cell in table.columns[name]]
         odd = [index for index, cell in enumerate(cells) if cell not in FLAGS]
-        known = len(cells) - len(odd)
-        if odd and known and (2 * known >= len(cells) or not any(cells[index] for index in odd)):
+        flags = len(cells) - len(odd)
+        if odd and flags and (2 * flags >= len(cells) or not any(cells[index] for index in odd)):
             cell = table.columns[name][odd[0]]
             raise UserError(
                 f"{table.place(odd[0])}: {cell!r} in column {name!r} is neither 0 nor 1, as its other cells are. "

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_transfer.data.contents import FileContents, Files
-from keras_transfer.data.examples import CLASSIFICATION, SPLIT_NAMES, SPLITS, UNASSIGNED, Examples, listed
+from keras_transfer.data.examples import REGRESSION, SPLIT_NAMES, SPLITS, UNASSIGNED, Examples, listed
 from keras_transfer.data.sources import csv_labels, csv_paths, csv_text
 from keras_transfer.data.sources.csv_labels import FLAGS, Labels
 from keras_transfer.data.sources.csv_text import Table
@@ -112,7 +112,7 @@ def _examples(
     splits, split_columns = _splits(table, roles.get("split"), purpose)
     taken = {path, *split_columns, *_MARKERS, *_NO_LABELS, recipe.group_by.lower()}
     labels = csv_labels.labels(table, recipe.task, roles, taken, purpose)
-    if labels.task == CLASSIFICATION:
+    if labels.task != REGRESSION:  # What is measured may be measured several times.
         _demand_one_label(table, paths, labels)
     groups = _groups(table, recipe.group_by) if recipe.group_by else None
     said = _said(table, path, split_columns, labels, recipe.group_by.lower())
@@ -137,16 +137,17 @@ def _path_column(table: Table, recipe: Recipe) -> str:
 
 
 def _demand_one_label(table: Table, paths: Sequence[str], labels: Labels) -> None:
-    """Refuse an image that has another label in another row, as tables of boxes or of annotators have it."""
+    """Refuse an image that has another label in another row, as tables of boxes or of annotators have it, or another of
+    its labels.
+    """
     first: dict[str, int] = {}
     for index, path in enumerate(paths):
         earlier = first.setdefault(path, index)
-        here, there = labels.values[index], labels.values[earlier]
-        if here != there:
+        if np.any(labels.values[index] != labels.values[earlier]):
             raise UserError(
-                f"{table.place(index)}: {os.path.basename(path)} is {labels.classes[here]!r} here and "
-                f"{labels.classes[there]!r} in row {table.places[earlier][1]}. Give it one label; several stand in a "
-                "column 'labels', with | between them."
+                f"{table.place(index)}: {os.path.basename(path)} is {labels.text(index)!r} here and "
+                f"{labels.text(earlier)!r} in row {table.places[earlier][1]}. Give it one row; several labels stand in "
+                "a column 'labels', with | between them."
             )
 
 

@@ -63,7 +63,7 @@ def read(
     skipped, delimiter = 0, ""
     if first.strip().lower().startswith("sep="):  # Excel's own line.
         text, delimiter, skipped = rest, first.strip()[4:5], 1
-    delimiter = delimiter or max(_DELIMITERS, key=lambda sign: _headings(text, sign, headings))
+    delimiter = delimiter or max(_DELIMITERS, key=lambda sign: _count_headings(text, sign, headings))
     # Rows end at CR, LF or both, and nowhere else: `str.splitlines` knows ten ends of lines.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
@@ -118,13 +118,13 @@ def _decoded(content: bytes, source: str, encoding: str) -> str:
     return text.removeprefix("\ufeff")
 
 
-def _headings(text: str, delimiter: str, known: Collection[str]) -> tuple[int, int]:
+def _count_headings(text: str, delimiter: str, headings: Collection[str]) -> tuple[int, int]:
     """Return how many cells of the first row are known headings, and how many there are, outside quotes."""
     try:
         cells = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
     except csv.Error:
         return 0, 0
-    return sum(cell.strip().lower() in known for cell in cells), len(cells)
+    return sum(cell.strip().lower() in headings for cell in cells), len(cells)
 
 
 def _is_image_name(cell: str) -> bool:

@@ -57,9 +57,7 @@ def from_tree(tree: Tree, source: str, root: Path, contents: Contents, purpose: 
         )
     classes = _class_names(arranged.parts, source, purpose, _hint(tree.root))
     examples = _examples(source, root, contents, arranged.parts, classes, purpose)
-    same = same_file_twice(
-        tree, zip(examples.paths, (examples.label_text(row) for row in range(len(examples))), strict=True)
-    )
+    same = same_file_twice(tree, zip(examples.paths, map(examples.label_text, range(len(examples))), strict=True))
     if same is not None:
         raise UserError(f"{source}: {same[0]} and {same[1]} are one file in two classes. Remove it from one of them.")
     said = [*arranged.said, layout.describe(arranged.parts, classes), *tree.said()]

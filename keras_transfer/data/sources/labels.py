@@ -87,12 +87,12 @@ def interpret(cells: Sequence[Cell], names: Sequence[str] | None, places: Sequen
     else:
         named = [tuple(composed(str(label)) for label in cell) for cell in cells]
         classes = sorted_classes(name for cell in named for name in cell)
-    index = {name: number for number, name in enumerate(classes)}
+    numbers_of = {name: number for number, name in enumerate(classes)}
     if max(widths) == 1:
-        return Labels(np.asarray([index[cell[0]] for cell in named], "int32"), classes, CLASSIFICATION)
+        return Labels(np.asarray([numbers_of[cell[0]] for cell in named], "int32"), classes, CLASSIFICATION)
     values = np.zeros((len(cells), len(classes)), "float32")
-    for row, cell in enumerate(named):
-        values[row, [index[name] for name in cell]] = 1
+    for index, cell in enumerate(named):
+        values[index, [numbers_of[name] for name in cell]] = 1
     several = sum(len(cell) > 1 for cell in cells)
     understood = f"{several} of {len(cells)} images have several labels: the task is multi-label"
     return Labels(values, classes, MULTI_LABEL, understood)

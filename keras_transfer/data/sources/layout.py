@@ -136,7 +136,7 @@ def _split_names(folder: Folder) -> dict[str, int]:
     plain = {name: split for name, (split, rest) in named.items() if not rest}
     for name, (split, rest) in named.items():
         # `seg_train` is a split beside `seg_test`; `train_station` is none beside `test_tube`.
-        if rest and any(rest == other_rest and split != other for other, other_rest in named.values()):
+        if rest and any(rest == words and split != sibling for sibling, words in named.values()):
             plain[name] = split
     return plain
 

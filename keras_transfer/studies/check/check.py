@@ -53,9 +53,9 @@ def check(
         raise UserError(f"{recipe.data}: no image can be used. {examples.paths[0]} {inspections[0].fault}.")
     suspects = None
     if labels and usable and examples.task == CLASSIFICATION and len(examples.classes) > 1:
-        from keras_transfer.studies.check.labels import suspects as look
+        from keras_transfer.studies.check.labels import suspects as suspects_of
 
-        suspects = look(examples, inspections, recipe, progress)
+        suspects = suspects_of(examples, inspections, recipe, progress)
     findings = report.collect(recipe, examples, inspections, suspects)
     if html is not None:
         try:

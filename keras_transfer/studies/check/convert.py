@@ -48,7 +48,7 @@ def convert(
         rejected: Names and reasons of the images that cannot be used.
         folder: Is made; the copies stand in it as the images do below the examples' root.
         max_pixels: Largest picture that is converted, width times height.
-        progress: Hears of each image.
+        progress: Is told about each image.
     """
     from PIL import UnidentifiedImageError
 

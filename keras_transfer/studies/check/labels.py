@@ -21,7 +21,7 @@ from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.studies import features
 from keras_transfer.support.progress import Progress
 
-# What was found of labels that were changed on purpose: docs/measurements.md.
+# Measured on labels that were changed on purpose: docs/measurements.md.
 _FOLDS, _REPEATS = 5, 2
 _SHRINKAGE = 0.5  # Of the covariance towards a multiple of the identity.
 # What is believed of the rate of wrong labels before any is seen, and with the weight of how many images: the mean of
@@ -38,22 +38,22 @@ def suspects(
         examples: With classes and digests.
         inspections: Of each of them; what cannot be used is left out.
         recipe: Gives the base, its weights, and size.
-        progress: Hears of the pass through the base.
+        progress: Is told about the pass through the base.
     """
-    rows = [row for row, one in enumerate(inspections) if one.fault is None]
-    usable = examples.at(np.asarray(rows, "int64"))
+    indices = np.flatnonzero([inspection.fault is None for inspection in inspections])
+    usable = examples.at(indices)
     embeddings, _ = features.compute(recipe, usable, progress)
-    groups = duplicates.components(len(usable), near_links([inspections[row] for row in rows]))
+    groups = duplicates.components(len(usable), near_links([inspections[index] for index in indices.tolist()]))
     scores = out_of_fold(embeddings, usable.labels, len(usable.classes), groups, recipe.seed)
     probabilities, doubts = doubt(scores, usable.labels)
     suspects = []
-    for row in suspicious(probabilities, doubts, usable.labels):
-        best, given = int(probabilities[row].argmax()), int(usable.labels[row])
+    for index in suspicious(probabilities, doubts, usable.labels):
+        best, given = int(probabilities[index].argmax()), int(usable.labels[index])
         detail = (
-            f"labelled {usable.classes[given]!r} (probability {probabilities[row, given]:.3f}), looks like "
-            f"{usable.classes[best]!r} ({probabilities[row, best]:.3f})"
+            f"labelled {usable.classes[given]!r} (probability {probabilities[index, given]:.3f}), looks like "
+            f"{usable.classes[best]!r} ({probabilities[index, best]:.3f})"
         )
-        suspects.append(Finding("suspicious-label", [usable.paths[row]], detail))
+        suspects.append(Finding("suspicious-label", [usable.paths[index]], detail))
     return suspects
 
 
@@ -87,11 +87,11 @@ def doubt(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarra
     from scipy.optimize import minimize
     from scipy.special import expit, softmax
 
-    rows, classes = np.arange(len(labels)), scores.shape[1]
+    indices, classes = np.arange(len(labels)), scores.shape[1]
 
     def likelihoods(logarithm: float, logit: float) -> tuple[np.ndarray, float]:
         rate = expit(logit)
-        own = softmax(scores / np.exp(logarithm), axis=1)[rows, labels]
+        own = softmax(scores / np.exp(logarithm), axis=1)[indices, labels]
         return (1 - rate) * own, float(rate / classes)
 
     def loss(values: np.ndarray) -> float:
@@ -122,7 +122,7 @@ def discriminants(train: np.ndarray, labels: np.ndarray, classes: int, held: np.
     means = np.stack([train[which == number].mean(0) for number in range(len(present))])
     centred = train - means[which]
     covariance = centred.T @ centred * ((1 - _SHRINKAGE) / len(train))
-    # The trace of the covariance, over its size; a hair more keeps constant features from making it singular.
+    # The trace of the covariance, over its size; slightly more keeps constant features from making it singular.
     covariance[np.diag_indices_from(covariance)] += _SHRINKAGE * np.square(centred).sum() / centred.size + 1e-6
     weights = solve(covariance, means.T, assume_a="pos")
     discriminants = held @ weights - 0.5 * np.sum(means.T * weights, axis=0) + np.log(counts / len(train))
@@ -132,6 +132,6 @@ def discriminants(train: np.ndarray, labels: np.ndarray, classes: int, held: np.
 
 
 def suspicious(probabilities: np.ndarray, doubts: np.ndarray, labels: np.ndarray) -> list[int]:
-    """Return the positions of labels, int `[N]`, that are rather wrong than right, the least likely label first."""
+    """Return the positions of labels, int `[N]`, that are likely wrong, the least likely label first."""
     chosen = (probabilities.argmax(1) != labels) & (doubts > 0.5)
-    return sorted(np.flatnonzero(chosen).tolist(), key=lambda row: -float(doubts[row]))
+    return sorted(np.flatnonzero(chosen).tolist(), key=lambda index: -float(doubts[index]))

@@ -18,8 +18,8 @@ from keras_transfer.support.files import whole
 if TYPE_CHECKING:
     from keras_transfer.data.decoding.decode import Decoder
 
-_MOST_SHOWN = 60  # Findings of a kind with pictures; the others are in the JSON report.
-_MOST_PICTURES = 6  # Of one finding.
+_MAX_SHOWN = 60  # Findings of a kind with pictures; the others are in the JSON report.
+_MAX_PICTURES = 6  # Of one finding.
 THUMBNAIL = 112  # px
 
 _STYLE = """
@@ -53,7 +53,7 @@ def write(findings: Findings, examples: Examples, decoder: Decoder, file: Path) 
         f"<meta name='viewport' content='width=device-width'><title>{title}</title><style>{_STYLE}</style></head>",
         f"<body><h1>{title}</h1>{_summary(findings)}{_classes(findings)}{_rejected(findings, examples)}",
         *(
-            _section(kind, [one for one in findings.warnings if one.kind == kind], examples, pictures)
+            _section(kind, [finding for finding in findings.warnings if finding.kind == kind], examples, pictures)
             for kind in KINDS
             if kind != UNREADABLE
         ),
@@ -77,13 +77,13 @@ def _summary(findings: Findings) -> str:
 def _classes(findings: Findings) -> str:
     if not findings.classes:
         return ""
-    most = max(findings.classes.values()) or 1
+    largest = max(findings.classes.values()) or 1
     splits = list(findings.splits)
     head = "".join(f"<th class='n'>{name}</th>" for name in ["images", *splits])
     rows = [
         f"<tr><td>{html.escape(name)}</td><td class='n'>{count}</td>"
         + "".join(f"<td class='n'>{findings.splits[split].get(name, 0)}</td>" for split in splits)
-        + f"<td><div class='bar' style='width:{round(260 * count / most)}px'></div></td></tr>"
+        + f"<td><div class='bar' style='width:{round(260 * count / largest)}px'></div></td></tr>"
         for name, count in findings.classes.items()
     ]
     return f"<h2>Classes</h2><table><tr><th>class</th>{head}<th></th></tr>{''.join(rows)}</table>"
@@ -102,19 +102,19 @@ def _rejected(findings: Findings, examples: Examples) -> str:
 def _section(kind: str, of_kind: Sequence[Finding], examples: Examples, pictures: dict[str, str]) -> str:
     if not of_kind:
         return ""
-    shown = "".join(_finding(one, examples, pictures) for one in of_kind[:_MOST_SHOWN])
-    more = f"<p>and {len(of_kind) - _MOST_SHOWN} more</p>" if len(of_kind) > _MOST_SHOWN else ""
+    shown = "".join(_finding(finding, examples, pictures) for finding in of_kind[:_MAX_SHOWN])
+    more = f"<p>and {len(of_kind) - _MAX_SHOWN} more</p>" if len(of_kind) > _MAX_SHOWN else ""
     return f"<h2>{kind} ({len(of_kind)})</h2><p class='about'>{KINDS[kind]}</p><div class='grid'>{shown}</div>{more}"
 
 
-def _finding(one: Finding, examples: Examples, pictures: dict[str, str]) -> str:
+def _finding(finding: Finding, examples: Examples, pictures: dict[str, str]) -> str:
     figures = "".join(
         f"<figure>{_picture(pictures.get(path))}<figcaption>{html.escape(examples.short(path))}</figcaption></figure>"
-        for path in one.paths[:_MOST_PICTURES]
+        for path in finding.paths[:_MAX_PICTURES]
     )
-    more = f" (and {len(one.paths) - _MOST_PICTURES} more)" if len(one.paths) > _MOST_PICTURES else ""
+    more = f" (and {len(finding.paths) - _MAX_PICTURES} more)" if len(finding.paths) > _MAX_PICTURES else ""
     row = f"<div class='row'>{figures}</div>" if figures else ""
-    return f"<div class='finding'>{row}<div class='detail'>{html.escape(one.detail)}{more}</div></div>"
+    return f"<div class='finding'>{row}<div class='detail'>{html.escape(finding.detail)}{more}</div></div>"
 
 
 def _picture(data: str | None) -> str:
@@ -129,10 +129,10 @@ def _thumbnails(warned: Iterable[Finding], examples: Examples, decoder: Decoder)
 
     shown: dict[str, int] = {}
     names: dict[str, None] = {}
-    for one in warned:
-        shown[one.kind] = shown.get(one.kind, 0) + 1
-        if shown[one.kind] <= _MOST_SHOWN:
-            names |= dict.fromkeys(one.paths[:_MOST_PICTURES])
+    for finding in warned:
+        shown[finding.kind] = shown.get(finding.kind, 0) + 1
+        if shown[finding.kind] <= _MAX_SHOWN:
+            names |= dict.fromkeys(finding.paths[:_MAX_PICTURES])
 
     def picture(name: str) -> str | None:
         content, fault = inspector.read(examples.contents, name)

@@ -86,13 +86,13 @@ def collect(
         inspections: Of each of them.
         suspects: Suspicious labels; None if they were not looked for.
     """
-    rows = [row for row, inspection in enumerate(inspections) if inspection.fault is None]
-    usable, kept = examples.at(np.asarray(rows, "int64")), [inspections[row] for row in rows]
-    rejected = [(examples.paths[row], one.fault) for row, one in enumerate(inspections) if one.fault is not None]
+    indices = np.flatnonzero([inspection.fault is None for inspection in inspections])
+    usable, kept = examples.at(indices), [inspections[index] for index in indices.tolist()]
+    rejected = [(path, seen.fault) for path, seen in zip(examples.paths, inspections, strict=True) if seen.fault]
     warnings = [*findings(usable, kept, recipe), *(suspects or []), *_refusal(recipe, examples, inspections)]
     warnings += [Finding(UNREADABLE, [path], reason) for path, reason in rejected]
-    shorts = np.asarray([min(one.width, one.height) for one in kept if one.width] or [0])
-    aspects = np.asarray([one.width / one.height for one in kept if one.height] or [1.0])
+    shorts = np.asarray([min(seen.width, seen.height) for seen in kept if seen.width] or [0])
+    aspects = np.asarray([seen.width / seen.height for seen in kept if seen.height] or [1.0])
     return Findings(
         examples.source,
         examples.root,

@@ -189,6 +189,10 @@ def test_an_image_with_two_labels_is_refused_with_both_rows(tmp_path):
     with pytest.raises(UserError, match=r"t\.csv, row 4: a\.jpg is 'dog' here and 'cat' in row 2"):
         load(tmp_path / "t.csv", "filename,class,xmin\na.jpg,cat,1\nb.jpg,dog,5\na.jpg,dog,3\n")
     assert len(load(tmp_path / "t.csv", "filename,class,xmin\na.jpg,cat,1\nb.jpg,dog,5\na.jpg,cat,3\n")) == 3
+    with pytest.raises(UserError, match=r"row 4: a\.jpg is 'big' here and 'big\|red' in row 2\. Give it one row"):
+        load(tmp_path / "t.csv", "path,labels\na.jpg,red|big\nb.jpg,big\na.jpg,big\n")
+    measured = "path,target\na.jpg,1.5\nb.jpg,2\na.jpg,1.7\n"  # Twice.
+    assert len(load(tmp_path / "t.csv", measured, task="regression")) == 3
 
 
 def test_composed_and_decomposed_labels_are_one_class(tmp_path):

@@ -1,4 +1,4 @@
-"""What was known of images that decoded before, by their bytes: a further run need not decode them again."""
+"""What an earlier run saw of images that it decoded, by their bytes: a further run need not decode them again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROW = np.dtype(
         ("contrast", "<f4"),
     ]
 )
-_MOST = 500_000  # Images kept: 31 MB.
+_MAX_IMAGES = 500_000  # Images kept: 31 MB.
 
 
 def folder() -> Path:
@@ -31,7 +31,7 @@ def folder() -> Path:
 
 
 def load(max_pixels: int) -> np.ndarray:
-    """Return the images, `ROW` `[N]`, that are known to decode under a limit of pixels."""
+    """Return the images, `ROW` `[N]`, that decoded before under a limit of pixels."""
     try:
         table = np.load(_file(max_pixels))
     except (OSError, ValueError, EOFError):
@@ -48,7 +48,7 @@ def add(max_pixels: int, rows: np.ndarray) -> None:
     _, places = np.unique(kept["digest"], axis=0, return_index=True)
     try:
         with whole(file) as staging:
-            np.save(staging, kept[np.sort(places)][-_MOST:])
+            np.save(staging, kept[np.sort(places)][-_MAX_IMAGES:])
     except OSError:
         return  # It would only have saved time.
 
