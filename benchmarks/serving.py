@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def graph(model: str, files: Sequence[Path], batch: int, rounds: int) -> list[fl
 
     contents = [file.read_bytes() for file in files]
     batches = [contents[start : start + batch] for start in range(0, len(contents) - batch + 1, batch)]
-    served: Callable[[list[bytes]], Any] = classifier.answer
+    served: Callable[[list[bytes]], Any] = partial(classifier.run, "serving_default")
 
     def seconds(call: Callable[[list[bytes]], Any]) -> float:
         begun = time.monotonic()
@@ -95,7 +96,7 @@ def clients(model: str, files: Sequence[Path], rounds: int) -> list[float]:
             asked = time.monotonic() - begun
             begun = time.monotonic()
             for start in range(0, len(contents), 32):
-                classifier.answer(contents[start : start + 32])
+                classifier.run("serving_default", contents[start : start + 32])
             found.append((time.monotonic() - begun) / asked)
     return found[1:]
 

@@ -140,7 +140,7 @@ def features(
 
 
 def models(folder: str | Path = "saved_models") -> list[Version]:
-    """Return the versions of the models in a folder (or of the model that it is), by name and number.
+    """Return the versions of the models in a folder, or of the model in it, by name and number.
 
     Raises:
         UsageError: there is no such folder.

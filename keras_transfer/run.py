@@ -65,9 +65,9 @@ class Result:
 
 
 def _number(cell: str) -> int | float | str:
-    for kind in (int, float):
+    for number in (int, float):
         try:
-            return kind(cell)
+            return number(cell)
         except ValueError:
             continue
     return cell
@@ -86,36 +86,36 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
         UserError: with one line that says what is wrong, where, and what to do. Nothing is left behind then.
         Stopped: Ctrl-C or SIGTERM ended it; nothing is left behind but what `resume` goes on from.
     """
-    how = "go on with the same command and --resume" if resume else "nothing was written"
-    with stopping.raised(f"Stopped; {how}."):
+    outcome = "go on with the same command and --resume" if resume else "nothing was written"
+    with stopping.raised(f"Stopped; {outcome}."):
         return _fit(recipe, progress or Progress(), resume)
 
 
 def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
-    watch = Stopwatch()
+    timer = Stopwatch()
     forks.check()
-    folder, asked = output_folder(recipe), recipe
+    folder, requested = output_folder(recipe), recipe
     folders.check_writable(folder)
     recipe = folders.with_weights_file(recipe)
-    with watch.time("data"):
+    with timer.time("data"):
         listed = prepare.listing(recipe, progress)
-    with watch.time("import"), progress.activity("Importing TensorFlow"):
+    with timer.time("import"), progress.activity("Importing TensorFlow"):
         logs.import_tensorflow()
         # Only now, so that everything wrong with options and data is said before TensorFlow's seconds are spent.
         from keras_transfer.studies import folds
         from keras_transfer.training import transfer
-    with watch.time("data"):
+    with timer.time("data"):
         recipe = transfer.with_size(recipe)
         prepared = prepare.inspected(recipe, listed, progress)
-    _tell(prepared, recipe, folder, progress)
+    _announce(prepared, recipe, folder, progress)
     examples = prepared.examples
     recipe = rule.complete(recipe, len(examples.indices("train")))
-    more: dict[str, Any] = {"automatic": [name for name, value in asdict(asked).items() if value == AUTO]}
+    blocks: dict[str, Any] = {"automatic": [name for name, value in asdict(requested).items() if value == AUTO]}
     if recipe.folds != "none":
-        with watch.time("folds"):
-            more["folds"] = folds.measure(recipe, examples, progress)
-    trained = transfer.train(recipe, examples, progress, watch, resume)
-    result = _write(folder, prepared, trained, watch, progress, more)
+        with timer.time("folds"):
+            blocks["folds"] = folds.measure(recipe, examples, progress)
+    trained = transfer.train(recipe, examples, progress, timer, resume)
+    result = _write(folder, prepared, trained, timer, progress, blocks)
     if recipe.keep != "all":
         folders.prune(folder, int(recipe.keep))
     if trained.state is not None:
@@ -123,7 +123,7 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
     return result
 
 
-def _tell(prepared: Prepared, recipe: Recipe, folder: Path, progress: Progress) -> None:
+def _announce(prepared: Prepared, recipe: Recipe, folder: Path, progress: Progress) -> None:
     """Say, before training, what was understood, what is left out, and what is strange about the images."""
     examples = prepared.examples
     counts = " / ".join(f"{len(examples.indices(split)):,}" for split in SPLITS)
@@ -137,7 +137,7 @@ def _tell(prepared: Prepared, recipe: Recipe, folder: Path, progress: Progress) 
 
 
 def _write(
-    folder: Path, prepared: Prepared, trained: Trainer, watch: Stopwatch, progress: Progress, more: dict[str, Any]
+    folder: Path, prepared: Prepared, trained: Trainer, timer: Stopwatch, progress: Progress, blocks: dict[str, Any]
 ) -> Result:
     """Export, test and describe what was trained, as the next version in a folder."""
     from keras_transfer.versions import card, graph, records, warmup
@@ -145,18 +145,18 @@ def _write(
 
     examples = prepared.examples
     with folders.new_version(folder) as staging:
-        with watch.time("export"), progress.activity("Exporting"):
+        with timer.time("export"), progress.activity("Exporting"):
             graph.save(trained.setup.network, trained.recipe, examples, staging)
         # A version that is not tested, or without a card, is better than a network that is lost.
         scores: dict[str, Any] = {"images": 0, "rejected": []}
-        with watch.time("test"), progress.optional("The test", "`evaluate` measures the version"):
+        with timer.time("test"), progress.optional("The test", "`evaluate` measures the version"):
             test = examples.at(examples.indices("test"))
             scores = SavedClassifier(staging).measure(test, progress)
         if scores["rejected"]:
             failed = [(image["path"], image["reason"]) for image in scores["rejected"]]
             progress.warn(f"{len(failed)} test images are no longer there to test: {inspector.listed(failed)}.")
         extra = staging / "assets.extra"
-        metrics = records.write(extra, prepared, trained, scores, watch, progress, **more)
+        metrics = records.write(extra, prepared, trained, scores, timer, progress, **blocks)
         with progress.optional("Writing warm-up requests"):
             warmup.write(extra / warmup.FILE, prepared.samples(), folder.name, trained.recipe.max_pixels)
         with progress.optional("Writing the model card"):

@@ -11,7 +11,7 @@ _NAMED = 5  # Classes named in a line.
 
 
 def cautions(report: dict[str, Any], training: Mapping[str, int]) -> list[str]:
-    """Return what to be told beside a report.
+    """Return what must be said with a report, a sentence each.
 
     Args:
         report: The `test` block of `metrics.json`, or what `evaluate` gives.

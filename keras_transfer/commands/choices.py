@@ -13,7 +13,7 @@ _HEADS = {
     "adam": "head trained by Adam",
 }
 _FINE_TUNING = {"thaw": "{}", "fine_tune_epochs": "for {} epochs", "fine_tune_lr": "at a learning rate of {:g}"}
-_OTHERS = {
+_REST = {
     "views": "{} views",
     "label_smoothing": "label smoothing {:g}",
     "batch_size": "batches of {}",
@@ -29,7 +29,7 @@ def choices(metrics: dict[str, Any], recipe: Recipe) -> list[str]:
         recipe: Complete.
     """
     tuned = metrics["thawed"] != "none"
-    names = ["head_solver", *_FINE_TUNING, *_OTHERS] if tuned else ["head_solver", "thaw", "views", "refit"]
+    names = ["head_solver", *_FINE_TUNING, *_REST] if tuned else ["head_solver", "thaw", "views", "refit"]
     automatic = metrics.get("automatic", names)
     groups = {
         "Chosen automatically": [name for name in names if name in automatic],
@@ -49,8 +49,8 @@ def _texts(names: Sequence[str], metrics: dict[str, Any], recipe: Recipe) -> lis
             _FINE_TUNING[name].format(_blocks(metrics["thawed"]) if name == "thaw" else values[name]) for name in tuning
         )
         texts.append(" ".join(["fine-tune", *words]))
-    others = [_OTHERS[name].format(values[name]) for name in names if name in _OTHERS]
-    return texts + ["1 view" if text == "1 views" else text for text in others]
+    rest = [_REST[name].format(values[name]) for name in names if name in _REST]
+    return texts + ["1 view" if text == "1 views" else text for text in rest]
 
 
 def _blocks(thawed: str) -> str:

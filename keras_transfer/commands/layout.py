@@ -14,7 +14,7 @@ NARROW = 80  # Columns of a usual terminal.
 _NARROWEST = 60  # Columns below which nothing is laid out.
 UNLIMITED = sys.maxsize  # Width of a file or a pipe: nothing is shortened there.
 _PROSE = 110  # Columns beyond which lines of text are hard to read.
-_LEAST = 8  # Columns of a shortened cell.
+_MIN_CELL = 8  # Columns of a shortened cell.
 
 
 def width() -> int:
@@ -69,9 +69,9 @@ def aligned(
 def _fitted(columns: Sequence[Sequence[str]], width: int, flexible: Collection[int]) -> list[int]:
     """Return the widths of columns, the widest of the flexible ones narrowed until lines fit or they are narrow."""
     widths = [max(map(len, column)) for column in columns]
-    least = [max(_LEAST, len(column[0])) for column in columns]
+    narrowest = [max(_MIN_CELL, len(column[0])) for column in columns]
     while _line_width(widths) > width:
-        shrinking = [index for index in flexible if index < len(widths) and widths[index] > least[index]]
+        shrinking = [index for index in flexible if index < len(widths) and widths[index] > narrowest[index]]
         if not shrinking:
             break
         widths[max(shrinking, key=widths.__getitem__)] -= 1

@@ -37,7 +37,7 @@ def models(versions: Sequence[Version], sources: Sequence[str], width: int = NAR
     return "\n".join(aligned(rows, width, flexible=(0, 2, 3, 6), expendable=3))
 
 
-def bases(rows: Sequence[Base], width: int = NARROW) -> str:
+def bases(table: Sequence[Base], width: int = NARROW) -> str:
     """What `bases` says, by use."""
     cells = [
         (
@@ -54,7 +54,7 @@ def bases(rows: Sequence[Base], width: int = NARROW) -> str:
             "blocks, from the top down",
         )
     ]
-    for base in rows:
+    for base in table:
         names = [block.name for block in reversed(base.blocks)]
         cells.append(
             (
@@ -73,7 +73,7 @@ def bases(rows: Sequence[Base], width: int = NARROW) -> str:
         )
     heading, *lines = aligned(cells, width, expendable=6)
     page, use = [heading], ""
-    for base, line in zip(rows, lines, strict=True):
+    for base, line in zip(table, lines, strict=True):
         page += [] if base.use == use else ["", f"{base.use[0].upper()}{base.use[1:]}:"]
         page.append(line)
         use = base.use

@@ -86,8 +86,8 @@ def request(model_url: str, images: tuple[str, ...], as_json: bool, debug: bool)
     from keras_transfer.serving import client
 
     files = sources.expand(images)
-    answers = client.request(model_url, files)
-    records = [{"path": path, **answer} for path, answer in zip(files, answers, strict=True)]
+    predictions = client.request(model_url, files)
+    records = [{"path": path, **outputs} for path, outputs in zip(files, predictions, strict=True)]
     if as_json:
         click.echo(json.dumps({"model": model_url, "predictions": records}, indent=2))
     else:
@@ -98,8 +98,8 @@ def request(model_url: str, images: tuple[str, ...], as_json: bool, debug: bool)
 
 @cli.command(example="export saved_models/photos --format litert --precision int8")
 @click.argument("model")
-@click.option("--format", "kind", required=True, metavar="litert/onnx/openvino/keras", help="Form to write.")
-@click.option("--precision", default="float32", metavar="float32/float16/int8", help="[default: float32]")
+@click.option("--format", "format", required=True, metavar="litert|onnx|openvino|keras", help="Format to write.")
+@click.option("--precision", default="float32", metavar="float32|float16|int8", help="[default: float32]")
 @click.option("-o", "--output", metavar="FILE", help="[default: assets.extra/exports of the version]")
 @click.option("--data", help="Where the images of the run are now, if they have moved.")
 @json_option
@@ -107,7 +107,7 @@ def request(model_url: str, images: tuple[str, ...], as_json: bool, debug: bool)
 @debug_option
 def export(
     model: str,
-    kind: str,
+    format: str,
     precision: str,
     output: str | None,
     data: str | None,
@@ -115,15 +115,15 @@ def export(
     quiet: bool,
     debug: bool,
 ) -> None:
-    """Write a model in another form, and compare it with the SavedModel on real images."""
+    """Write a model in another format, and compare it with the SavedModel on real images."""
     from keras_transfer.exports import formats
 
     file = Path(output) if output else None
-    formats.demand(kind, precision, file)
+    formats.demand(format, precision, file)
     load_tensorflow_for(model)
     from keras_transfer.exports.convert import export as run
 
-    report = run(model, kind, precision, file, Progress(quiet), data)
+    report = run(model, format, precision, file, Progress(quiet), data)
     click.echo(json.dumps(dataclasses.asdict(report), indent=2) if as_json else tables.exported(report))
 
 

@@ -32,7 +32,7 @@ def run(metrics: dict[str, Any], recipe: Recipe, folder: str, training: Mapping[
     settings = [
         f"{metrics['base']}, weights {shown(metrics['weights'])}, {metrics['size']} px, engine {metrics['engine']}, "
         f"{metrics['precision']}, seed {metrics['seed']}",
-        f"{shown(data['source'])}: {_asked(metrics)}, {counts} images to train / validate / test{_left_out(data)}",
+        f"{shown(data['source'])}: {_task_name(metrics)}, {counts} images to train / validate / test{_left_out(data)}",
         *choices(metrics, recipe),
     ]
     results = [_scores(test, len(data["classes"])), *_folds(metrics.get("folds"))]
@@ -134,7 +134,7 @@ def evaluation(
 
 def _classes(report: dict[str, Any], width: int) -> list[str]:
     """The table of the worst classes, behind an empty line, or why there is none."""
-    reason, table = per_class.too_few(report), aligned(per_class.rows(report), width, (0, 4))
+    reason, table = per_class.too_few(report), aligned(per_class.table(report), width, (0, 4))
     return [wrapped(reason, width)] if reason else ["", *table] if table else []
 
 
@@ -154,7 +154,7 @@ def predictions(records: Sequence[dict[str, Any]], metrics: dict[str, Any], widt
     return "\n".join([*aligned(rows, width, (0, 1)), *[""] * bool(faults), *faults, *_warnings(metrics)])
 
 
-_MOST_FINDINGS = 8  # Of a kind, in the terminal.
+_MAX_FINDINGS = 8  # Of a kind, in the terminal.
 
 
 def check(findings: Findings, width: int = NARROW) -> str:
@@ -178,12 +178,12 @@ def check(findings: Findings, width: int = NARROW) -> str:
             *_first([f"  {_short(findings, path)} {reason}" for path, reason in findings.rejected], width),
         ]
     for kind, meaning in KINDS.items():
-        of_kind = [one for one in findings.warnings if one.kind == kind]
+        of_kind = [finding for finding in findings.warnings if finding.kind == kind]
         if of_kind and kind != UNREADABLE:
             lines += [
                 "",
                 f"{kind} ({len(of_kind)}): {meaning}",
-                *_first([f"  {_finding(findings, one)}" for one in of_kind], width),
+                *_first([f"  {_finding(findings, finding)}" for finding in of_kind], width),
             ]
     if not findings.warnings:
         lines += ["", "Nothing is wrong with them."]
@@ -209,17 +209,17 @@ def _short(findings: Findings, path: str) -> str:
     return os.path.relpath(path, findings.root)
 
 
-def _finding(findings: Findings, one: Finding) -> str:
-    shown = ", ".join(_short(findings, path) for path in one.paths[:3]) + (
-        f" and {len(one.paths) - 3} more" if len(one.paths) > 3 else ""
+def _finding(findings: Findings, finding: Finding) -> str:
+    names = ", ".join(_short(findings, path) for path in finding.paths[:3]) + (
+        f" and {len(finding.paths) - 3} more" if len(finding.paths) > 3 else ""
     )
-    return f"{shown}: {one.detail}" if shown else one.detail
+    return f"{names}: {finding.detail}" if names else finding.detail
 
 
 def _first(lines: list[str], width: int) -> list[str]:
-    rest = len(lines) - _MOST_FINDINGS
+    rest = len(lines) - _MAX_FINDINGS
     more = [f"  and {rest} more (--json and --html show all)"] * (rest > 0)
-    return [wrapped(line, width, "    ") for line in lines[:_MOST_FINDINGS]] + more
+    return [wrapped(line, width, "    ") for line in lines[:_MAX_FINDINGS]] + more
 
 
 def exported(report: Exported) -> str:
@@ -227,7 +227,7 @@ def exported(report: Exported) -> str:
     written = f"Wrote {report.file}, {report.format} {report.precision}, {report.bytes / 1e6:.1f} MB."
     if not report.images:
         return written
-    same = "" if report.agreement is None else f"the same answer on {report.agreement:.1%}, "
+    same = "" if report.agreement is None else f"the same class on {report.agreement:.1%}, "
     return (
         f"{written}\n"
         f"Compared with the SavedModel on {report.images} test images: {same}"
@@ -235,7 +235,7 @@ def exported(report: Exported) -> str:
     )
 
 
-def _asked(metrics: dict[str, Any]) -> str:
+def _task_name(metrics: dict[str, Any]) -> str:
     if metrics.get("task") == "regression":
         return f"regression of {metrics['data']['classes'][0]!r}"
     return f"{len(metrics['data']['classes'])} classes{', several an image' * (metrics.get('task') == 'multi-label')}"

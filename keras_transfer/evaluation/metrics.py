@@ -1,4 +1,4 @@
-"""Metrics of a model, from what it answers."""
+"""Metrics of a model, from its outputs on labelled images."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, REGRESSION
 _CALIBRATION_BINS = 15  # As Guo et al. 2017, https://arxiv.org/abs/1706.04599
 
 
-def report(task: str, answers: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+def report(task: str, outputs: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     """Return the `test` block of `metrics.json`.
 
     Args:
         task: One of `keras_transfer.data.examples.TASKS`.
-        answers: What the model serves, float32 `[N, K]`.
+        outputs: What the model serves, float32 `[N, K]`.
         labels: As in `Examples`.
     """
     reports = {CLASSIFICATION: classification, MULTI_LABEL: multi_label, REGRESSION: regression}
-    return reports[task](answers, labels)
+    return reports[task](outputs, labels)
 
 
 def classification(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     """Return the metrics of a classifier.
 
     Args:
-        probabilities: float `[N, K]`, N > 0, rows adding up to 1.
+        probabilities: float `[N, K]`, N > 0, those of an image adding up to 1.
         labels: int `[N]`.
     """
     from sklearn.metrics import f1_score, log_loss, top_k_accuracy_score
 
     classes = probabilities.shape[1]
-    answers = probabilities.argmax(1)
-    correct = int((answers == labels).sum())
+    predicted = probabilities.argmax(1)
+    correct = int((predicted == labels).sum())
     top5 = 1.0
     if classes > 5:
         top5 = float(top_k_accuracy_score(labels, probabilities, k=5, labels=np.arange(classes)))
@@ -43,9 +43,9 @@ def classification(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, A
         "accuracy": correct / len(labels),
         "accuracy_interval": share_interval(correct, len(labels)),
         "top5_accuracy": top5,
-        "macro_f1": float(f1_score(labels, answers, average="macro", zero_division=0)),
+        "macro_f1": float(f1_score(labels, predicted, average="macro", zero_division=0)),
         "loss": float(log_loss(labels, clipped / clipped.sum(1, keepdims=True), labels=np.arange(classes))),
-        "expected_calibration_error": calibration_error(probabilities.max(1), answers == labels),
+        "expected_calibration_error": calibration_error(probabilities.max(1), predicted == labels),
         "images": len(labels),
         "counts": np.bincount(labels, minlength=classes).tolist(),  # Images of each class.
     }
@@ -60,17 +60,17 @@ def multi_label(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]
     """
     from sklearn.metrics import average_precision_score, f1_score, log_loss
 
-    answers, truth = probabilities >= 0.5, labels >= 0.5
+    predicted, truth = probabilities >= 0.5, labels >= 0.5
     present = truth.any(0)
-    exact = int((answers == truth).all(1).sum())
+    exact = int((predicted == truth).all(1).sum())
     interval = share_interval(exact, len(labels))
     precision = average_precision_score(truth[:, present], probabilities[:, present]) if present.any() else float("nan")
     return {
-        "accuracy": float((answers == truth).mean()),
+        "accuracy": float((predicted == truth).mean()),
         "exact_match": exact / len(labels),
         "exact_match_interval": interval,
-        "macro_f1": float(f1_score(truth, answers, average="macro", zero_division=0)),
-        "micro_f1": float(f1_score(truth, answers, average="micro", zero_division=0)),
+        "macro_f1": float(f1_score(truth, predicted, average="macro", zero_division=0)),
+        "micro_f1": float(f1_score(truth, predicted, average="micro", zero_division=0)),
         "mean_average_precision": float(precision),
         "loss": float(log_loss(truth.reshape(-1), probabilities.reshape(-1).astype("float64"), labels=[False, True])),
         "images": len(labels),
@@ -108,7 +108,7 @@ def calibration_error(confidences: np.ndarray, correct: np.ndarray) -> float:
     """Return the expected calibration error: |accuracy - confidence| over 15 equal bins, weighted by their images.
 
     Args:
-        confidences: float `[N]`, of the answers given.
+        confidences: float `[N]`, of the predicted classes.
         correct: bool `[N]`, whether they were right.
     """
     bins = np.minimum((confidences * _CALIBRATION_BINS).astype(int), _CALIBRATION_BINS - 1)

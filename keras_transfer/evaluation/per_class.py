@@ -1,4 +1,4 @@
-"""How well each class is told from the others, and which are told worst."""
+"""How well each class is recognised, and which worst."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _MIN_IMAGES = 10  # Of a class, below which its recall may be anything: 7 of 9 i
 _SCORES = ("precision", "recall", "f1")
 
 
-def scores(task: str, answers: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
+def scores(task: str, outputs: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return `per_class` of `metrics.json`: by class, its `images`, `precision`, `recall`, `f1`, and, where there is
     one class an image, the class that it is most often taken for, `taken_for`, in `taken_for_images` images.
 
-    What cannot be said is None: the recall of a class without images, the precision of one that is never answered.
+    What is undefined is None: the recall of a class without images, the precision of one that is never predicted.
 
     Args:
         task: One of `keras_transfer.data.examples.TASKS`; numbers have no classes.
-        answers: What the model serves, float `[N, K]`.
+        outputs: What the model serves, float `[N, K]`.
         labels: As in `Examples`.
         classes: K names.
     """
@@ -31,22 +31,25 @@ def scores(task: str, answers: np.ndarray, labels: np.ndarray, classes: Sequence
     if task == REGRESSION:
         return {}
     single, positions = task == CLASSIFICATION, np.arange(len(classes))
-    predicted, truth = (answers.argmax(1), labels) if single else (answers >= 0.5, labels >= 0.5)
+    predicted, truth = (outputs.argmax(1), labels) if single else (outputs >= 0.5, labels >= 0.5)
     columns = precision_recall_fscore_support(truth, predicted, labels=positions, zero_division=np.nan)
     records: dict[str, dict[str, Any]] = {
-        name: {"images": int(images), **{key: _known(value) for key, value in zip(_SCORES, values, strict=True)}}
+        name: {"images": int(images), **{key: _defined(value) for key, value in zip(_SCORES, values, strict=True)}}
         for name, *values, images in zip(classes, *columns, strict=True)
     }
     if single:
         mistaken = confusion_matrix(truth, predicted, labels=positions)
         np.fill_diagonal(mistaken, 0)
-        for name, row in zip(classes, mistaken, strict=True):
-            most = int(row.argmax())
-            records[name] |= {"taken_for": classes[most] if row[most] else None, "taken_for_images": int(row[most])}
+        for name, counts in zip(classes, mistaken, strict=True):
+            confused = int(counts.argmax())
+            records[name] |= {
+                "taken_for": classes[confused] if counts[confused] else None,
+                "taken_for_images": int(counts[confused]),
+            }
     return records
 
 
-def _known(value: float) -> float | None:
+def _defined(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
@@ -71,13 +74,13 @@ def too_few(report: dict[str, Any]) -> str | None:
     records = report.get("per_class", {}).values()
     if len(records) <= 2 or all(record["f1"] in (None, 1.0) for record in records):
         return None
-    most = max(record["images"] for record in records)
-    if most >= _MIN_IMAGES:
+    max_images = max(record["images"] for record in records)
+    if max_images >= _MIN_IMAGES:
         return None
-    return f"Classes are not compared: there are at most {most} test images of each; it takes {_MIN_IMAGES}."
+    return f"Classes are not compared: there are at most {max_images} test images of each; it takes {_MIN_IMAGES}."
 
 
-def rows(report: dict[str, Any]) -> list[tuple[str, ...]]:
+def table(report: dict[str, Any]) -> list[tuple[str, ...]]:
     """Return the table of the `worst` classes, its heading first; nothing where there are none."""
     heading = ("worst classes", "images", "precision", "recall", "most often taken for")
     cells = [

@@ -1,1 +1,1 @@
-"""Other forms of a version than the SavedModel, one file a format."""
+"""Formats of a model besides the SavedModel, one module each."""

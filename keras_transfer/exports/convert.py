@@ -1,4 +1,4 @@
-"""Other forms of a model: LiteRT, ONNX, OpenVINO and Keras files, each compared with the SavedModel on real images."""
+"""A model as a LiteRT, ONNX, OpenVINO or Keras file, compared with the SavedModel on real images."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from keras_transfer.support.errors import UsageError
 from keras_transfer.support.progress import Progress
 from keras_transfer.versions.saved import SavedClassifier
 
-_COMPARED = 32  # Images of the test split on which forms are compared.
-_LEAST_AGREEMENT = 0.9
+_COMPARED = 32  # Images of the test split on which a file is compared.
+_MIN_AGREEMENT = 0.9
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Exported:
         precision: Of its weights and, with int8, of its arithmetic.
         bytes: Its size.
         images: How many images it was compared on.
-        agreement: Share of them with the same answer; None for regression, and where there was none to compare on.
+        agreement: Share of them that get the same class; None for regression, and where there was none to compare on.
         largest_difference: Of any probability, or number, on any of them; None where there was none.
     """
 
@@ -45,51 +45,53 @@ class Exported:
 
 
 def export(
-    model: str, kind: str, precision: str, output: Path | None, progress: Progress, data: str | None = None
+    model: str, format: str, precision: str, output: Path | None, progress: Progress, data: str | None = None
 ) -> Exported:
-    """Write a model in another form, and compare it with the SavedModel, if the run's test images are there.
+    """Write a model in another format, and compare it with the SavedModel, if the run's test images are there.
 
     Args:
         model: As `SavedClassifier` takes it.
-        kind: One of `formats.PRECISIONS`.
-        precision: One of `formats.PRECISIONS[kind]`.
-        output: The file; None puts it beside the version's graph, in `assets.extra/exports`.
+        format: One of `formats.PRECISIONS`.
+        precision: One of `formats.PRECISIONS[format]`.
+        output: The file; None puts it into `assets.extra/exports` of the version.
         progress: Is told about the steps.
         data: Where the images of the run are now, as `fit` takes it; None for where they were.
 
     Raises:
-        UsageError: there is no such form or precision, or its package is missing.
+        UsageError: there is no such format or precision, or its package is missing.
         UserError: int8 needs the run's training images and they are gone, or conversion fails.
     """
-    formats.demand(kind, precision, output)
+    formats.demand(format, precision, output)
     classifier = SavedClassifier(model)
     folder = classifier.folder / "assets.extra" / "exports"
-    file = output or folder / f"model-{precision}{formats.SUFFIX[kind]}"
+    file = output or folder / f"model-{precision}{formats.SUFFIX[format]}"
     images = classifier.training_images(data)
-    if precision == "int8" and kind != "keras":
+    if precision == "int8" and format != "keras":
         next(images.files("train", 1))  # It is calibrated on them; better told before the conversion.
-    progress.say(f"Converting to {kind}, {precision}")
+    progress.say(f"Converting to {format}, {precision}")
     with files.staging_folder(file.parent) as staging:
-        made = staging / file.name
+        written = staging / file.name
         try:
             with logs.without_notes():
-                predict = _WRITERS[kind](classifier, precision, images, made)
+                predict = _WRITERS[format](classifier, precision, images, written)
         except ImportError as error:
-            needed = [kind, "onnx"] if (kind, precision) == ("openvino", "int8") else [kind]
+            needed = [format, "onnx"] if (format, precision) == ("openvino", "int8") else [format]
             packages = " ".join(_PACKAGES[part] for part in needed)
-            raise UsageError(f"--format {kind} needs a package more: pip install {packages}.") from error
-        size = sum(part.stat().st_size for part in made.parent.iterdir())
+            raise UsageError(f"--format {format} needs another package: pip install {packages}.") from error
+        size = sum(part.stat().st_size for part in staging.iterdir())
         if images.missing:
-            report = Exported(str(file), kind, precision, size, 0, None, None)
+            report = Exported(str(file), format, precision, size, 0, None, None)
             progress.warn(
                 f"It was not compared with the SavedModel, for the model's own images are not where they were: "
                 f"{images.missing} --data names where they are now."
             )
         else:
             pixels = np.stack(list(images.pixels("test", _COMPARED)))
-            report = Exported(str(file), kind, precision, size, len(pixels), *_compare(classifier, pixels, predict))
+            report = Exported(str(file), format, precision, size, len(pixels), *_compare(classifier, pixels, predict))
             if _unlike(report, classifier.metrics["test"]):
-                progress.warn("Its answers are not the SavedModel's. Measure it on your own images before you use it.")
+                progress.warn(
+                    "Its predictions differ from the SavedModel's. Measure it on your own images before you use it."
+                )
         for part in sorted(staging.iterdir(), reverse=True):
             os.replace(part, file.with_suffix(part.suffix))
     if output is None:
@@ -99,7 +101,7 @@ def export(
 
 
 def _compare(classifier: SavedClassifier, pixels: np.ndarray, predict: Predict) -> tuple[float | None, float]:
-    """Return the share of equal answers, None for regression, and the largest difference."""
+    """Return the share of images that get the same class, None for regression, and the largest difference."""
     outputs = classifier.run("images", list(pixels))
     name = "value" if "value" in outputs else "probabilities"
     expected = outputs[name].reshape(len(pixels), -1)
@@ -110,13 +112,13 @@ def _compare(classifier: SavedClassifier, pixels: np.ndarray, predict: Predict) 
 
 
 def _unlike(report: Exported, test: dict[str, Any]) -> bool:
-    """Say whether a form errs where the model does not: in a tenth of its answers, or by more than its own error.
+    """Say whether a file differs from the model on a tenth of the images, or by more than the model's own error.
 
     Numbers beyond 65,504 leave float16's range, and eight bits are few for any.
     """
     if report.agreement is None:
         return report.largest_difference is None or not report.largest_difference <= test["root_mean_squared_error"]
-    return report.agreement < _LEAST_AGREEMENT
+    return report.agreement < _MIN_AGREEMENT
 
 
 _WRITERS = {"litert": litert.write, "onnx": onnx.write, "openvino": openvino.write, "keras": keras.write}

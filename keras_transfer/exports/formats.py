@@ -1,6 +1,4 @@
-"""The forms that a model is exported in, besides the SavedModel: known without TensorFlow, so that mistakes are told
-at once.
-"""
+"""The formats that a model is exported in besides the SavedModel, checked without TensorFlow, which takes seconds."""
 
 from __future__ import annotations
 
@@ -17,17 +15,19 @@ PRECISIONS = {
 SUFFIX = {"litert": ".tflite", "onnx": ".onnx", "openvino": ".xml", "keras": ".keras"}
 
 
-def demand(form: str, precision: str, output: Path | None) -> None:
-    """Check what is asked for.
+def demand(format: str, precision: str, output: Path | None) -> None:
+    """Check format, precision and file name.
 
     Raises:
-        UsageError: there is no such form, it has no such precision, or the file's name does not end as it should.
+        UsageError: there is no such format, it has no such precision, or the file's name does not end as it should.
     """
-    if form not in PRECISIONS:
-        raise UsageError(f"--format must be one of {', '.join(PRECISIONS)}. Received: {form!r}.{nearest(form, SUFFIX)}")
-    known = PRECISIONS[form]
-    if precision not in known:
-        hint = nearest(precision, known)
-        raise UsageError(f"--format {form} has the precisions {', '.join(known)}. Received: {precision!r}.{hint}")
-    if output is not None and output.suffix != SUFFIX[form]:
-        raise UsageError(f"--output must end in {SUFFIX[form]}. Received: {str(output)!r}.")
+    if format not in PRECISIONS:
+        raise UsageError(
+            f"--format must be one of {', '.join(PRECISIONS)}. Received: {format!r}.{nearest(format, SUFFIX)}"
+        )
+    allowed = PRECISIONS[format]
+    if precision not in allowed:
+        hint = nearest(precision, allowed)
+        raise UsageError(f"--format {format} has the precisions {', '.join(allowed)}. Received: {precision!r}.{hint}")
+    if output is not None and output.suffix != SUFFIX[format]:
+        raise UsageError(f"--output must end in {SUFFIX[format]}. Received: {str(output)!r}.")

@@ -32,12 +32,12 @@ def write(classifier: SavedClassifier, precision: str, images: TrainingImages, f
     def predict(pixels: np.ndarray) -> np.ndarray:
         interpreter = _interpreter(content)
         interpreter.allocate_tensors()
-        (entry,), (exit_,) = interpreter.get_input_details(), interpreter.get_output_details()
+        (input_,), (output,) = interpreter.get_input_details(), interpreter.get_output_details()
         outputs = []
         for picture in pixels:
-            interpreter.set_tensor(entry["index"], picture[None])
+            interpreter.set_tensor(input_["index"], picture[None])
             interpreter.invoke()
-            outputs.append(interpreter.get_tensor(exit_["index"])[0])
+            outputs.append(interpreter.get_tensor(output["index"])[0])
         return np.asarray(outputs)
 
     return predict

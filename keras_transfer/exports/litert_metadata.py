@@ -55,15 +55,15 @@ def _metadata(name: str, labelled: bool) -> bytes:
     unit = _table(builder, {0: ("byte", _NORMALIZATION), 1: ("offset", options)})
     properties = _table(builder, {0: ("byte", _RGB)})
     content = _table(builder, {0: ("byte", _IMAGE), 1: ("offset", properties)})
-    entry: Slots = {0: ("offset", builder.CreateString("image"))}
-    entry |= {3: ("offset", content), 4: ("offset", _vector(builder, [unit]))}
-    taken = _table(builder, entry)
-    given: Slots = {0: ("offset", builder.CreateString("probability" if labelled else "value"))}
+    input_entry: Slots = {0: ("offset", builder.CreateString("image"))}
+    input_entry |= {3: ("offset", content), 4: ("offset", _vector(builder, [unit]))}
+    input_ = _table(builder, input_entry)
+    output_entry: Slots = {0: ("offset", builder.CreateString("probability" if labelled else "value"))}
     if labelled:
         file = _table(builder, {0: ("offset", builder.CreateString(LABELS)), 2: ("byte", _AXIS_LABELS)})
-        given[6] = ("offset", _vector(builder, [file]))
-    gives = _table(builder, given)
-    tensors: Slots = {2: ("offset", _vector(builder, [taken])), 3: ("offset", _vector(builder, [gives]))}
+        output_entry[6] = ("offset", _vector(builder, [file]))
+    output = _table(builder, output_entry)
+    tensors: Slots = {2: ("offset", _vector(builder, [input_])), 3: ("offset", _vector(builder, [output]))}
     graph = _table(builder, tensors)
     whole: Slots = {0: ("offset", builder.CreateString(name)), 3: ("offset", _vector(builder, [graph]))}
     whole[7] = ("offset", builder.CreateString("1.0.0"))
@@ -73,8 +73,8 @@ def _metadata(name: str, labelled: bool) -> bytes:
 
 def _table(builder: Builder, slots: Slots) -> int:
     builder.StartObject(max(slots) + 1)
-    for slot, (kind, value) in slots.items():
-        if kind == "offset":
+    for slot, (type_, value) in slots.items():
+        if type_ == "offset":
             builder.PrependUOffsetTRelativeSlot(slot, value, 0)
         else:
             builder.PrependUint8Slot(slot, value, 0)

@@ -39,18 +39,18 @@ def write_int8(classifier: SavedClassifier, images: TrainingImages, file: Path) 
 
     class Samples(CalibrationDataReader):
         def __init__(self, name: str) -> None:
-            self.rows = ({name: pixels[None]} for pixels in images.pixels("train", SAMPLES))
+            self._inputs = ({name: pixels[None]} for pixels in images.pixels("train", SAMPLES))
 
         def get_next(self) -> Any:
-            return next(self.rows, None)
+            return next(self._inputs, None)
 
     import onnxruntime
 
     with tempfile.TemporaryDirectory() as folder:
-        plain, prepared = Path(folder) / "plain.onnx", Path(folder) / "prepared.onnx"
-        functional(classifier).export(str(plain), format="onnx", verbose=False)
-        quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
-        name = onnxruntime.InferenceSession(str(plain), providers=["CPUExecutionProvider"]).get_inputs()[0].name
+        exported, prepared = Path(folder) / "exported.onnx", Path(folder) / "prepared.onnx"
+        functional(classifier).export(str(exported), format="onnx", verbose=False)
+        quant_pre_process(str(exported), str(prepared), skip_symbolic_shape=True)
+        name = onnxruntime.InferenceSession(str(exported), providers=["CPUExecutionProvider"]).get_inputs()[0].name
         quantize_static(str(prepared), str(file), Samples(name), quant_format=QuantFormat.QDQ, per_channel=True)
 
 

@@ -16,11 +16,11 @@ from typing import Any
 
 from keras_transfer.support.errors import UsageError, UserError
 
-_MOST_FILES = 32  # Of a request.
+_MAX_FILES = 32  # Of a request.
 
 
 def request(url: str, files: Sequence[str | Path], seconds: float = 60.0) -> list[dict[str, Any]]:
-    """Return the model's answer for each image file, a dictionary of its outputs.
+    """Return the model's prediction for each image file, a dictionary of its outputs.
 
     Args:
         url: `http://HOST:PORT/v1/models/NAME`, or `grpc://HOST:PORT/NAME`, each with `/versions/N` if need be.
@@ -28,25 +28,25 @@ def request(url: str, files: Sequence[str | Path], seconds: float = 60.0) -> lis
         seconds: How long to wait for each.
 
     Raises:
-        UsageError: the address is of neither form, or gRPC's package is missing.
+        UsageError: the address is neither, or gRPC's package is missing.
         UserError: a file cannot be read, or the server refuses or does not answer.
     """
     server = _address(url)
-    answers: list[dict[str, Any]] = []
-    for start in range(0, len(files), _MOST_FILES):
+    predictions: list[dict[str, Any]] = []
+    for start in range(0, len(files), _MAX_FILES):
         contents = []
-        for file in files[start : start + _MOST_FILES]:
+        for file in files[start : start + _MAX_FILES]:
             try:
                 contents.append(Path(file).read_bytes())
             except OSError as error:
                 raise UserError(f"{file} cannot be read ({error.strerror}).") from error
-        answers += (_grpc if server.scheme == "grpc" else _rest)(url, server, contents, seconds)
-    return answers
+        predictions += (_grpc if server.scheme == "grpc" else _rest)(url, server, contents, seconds)
+    return predictions
 
 
 @dataclass(frozen=True)
 class _Address:
-    """Where a model answers.
+    """Where a model is served.
 
     Attributes:
         scheme: `http`, `https` or `grpc`.
@@ -80,8 +80,8 @@ def _address(url: str) -> _Address:
     try:
         parts = urllib.parse.urlsplit(f"http://{host}")
         name = (parts.hostname or "").encode("idna" if not host.isascii() else "ascii").decode()
-        known = bool(mark and path.strip("/")) and scheme in ("http", "https", "grpc") and parts.username is None
-        if not known or not re.fullmatch(r"[0-9a-z.:_-]{1,253}", name) or parts.port == 0:
+        valid = bool(mark and path.strip("/")) and scheme in ("http", "https", "grpc") and parts.username is None
+        if not valid or not re.fullmatch(r"[0-9a-z.:_-]{1,253}", name) or parts.port == 0:
             raise ValueError
         if max(map(len, name.split("."))) > 63:
             raise ValueError
@@ -92,14 +92,14 @@ def _address(url: str) -> _Address:
         if address.version and not (address.version.isascii() and address.version.isdigit()) and scheme == "grpc":
             raise ValueError
     except (ValueError, UnicodeError) as error:
-        forms = "http://HOST:PORT/v1/models/NAME or grpc://HOST:PORT/NAME, each with /versions/NUMBER if need be"
-        raise UsageError(f"MODEL_URL must be {forms}. Received: {url[:200]!r}.") from error
+        allowed = "http://HOST:PORT/v1/models/NAME or grpc://HOST:PORT/NAME, each with /versions/NUMBER if need be"
+        raise UsageError(f"MODEL_URL must be {allowed}. Received: {url[:200]!r}.") from error
     return address
 
 
 def _rest(url: str, server: _Address, contents: Sequence[bytes], seconds: float) -> list[dict[str, Any]]:
-    rows = [{"image_bytes": {"b64": base64.b64encode(content).decode()}} for content in contents]
-    body = json.dumps({"instances": rows}).encode()
+    instances = [{"image_bytes": {"b64": base64.b64encode(content).decode()}} for content in contents]
+    body = json.dumps({"instances": instances}).encode()
     address = f"{server.scheme}://{server.host}{server.path.rstrip('/').removesuffix(':predict')}:predict"
     call = urllib.request.Request(address, body, {"Content-Type": "application/json"})
     try:
@@ -108,9 +108,9 @@ def _rest(url: str, server: _Address, contents: Sequence[bytes], seconds: float)
             predictions = json.loads(response.read(), parse_constant=lambda _: None)["predictions"]
         if not isinstance(predictions, list) or len(predictions) != len(contents):
             raise ValueError
-        return [given if isinstance(given, dict) else {"value": given} for given in predictions]
+        return [value if isinstance(value, dict) else {"value": value} for value in predictions]
     except urllib.error.HTTPError as error:
-        raise UserError(f"{url} answers {error.code}: {_told(error.read())}") from error
+        raise UserError(f"{url} answers {error.code}: {_reason(error.read())}") from error
     except (urllib.error.URLError, OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise UserError(f"{url} does not answer ({reason}). Is the server running?") from error
@@ -118,7 +118,7 @@ def _rest(url: str, server: _Address, contents: Sequence[bytes], seconds: float)
         raise UserError(f"{url} does not answer as TensorFlow Serving does.") from error
 
 
-def _told(body: bytes) -> str:
+def _reason(body: bytes) -> str:
     try:
         return str(json.loads(body)["error"])
     except (ValueError, KeyError, TypeError):
@@ -130,7 +130,7 @@ def _grpc(url: str, server: _Address, contents: Sequence[bytes], seconds: float)
         import grpc
         from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
     except ImportError as error:
-        raise UsageError("gRPC needs a package more: pip install tensorflow-serving-api.") from error
+        raise UsageError("gRPC needs another package: pip install tensorflow-serving-api.") from error
     import tensorflow as tf
 
     name, version = server.model.partition("/versions/")[0], server.version
@@ -146,8 +146,8 @@ def _grpc(url: str, server: _Address, contents: Sequence[bytes], seconds: float)
         except grpc.RpcError as error:
             raise UserError(f"{url} refuses or does not answer: {error.code().name}, {error.details()}.") from error
     arrays = {key: tf.make_ndarray(tensor) for key, tensor in outputs.items()}
-    plain = {
+    columns = {
         key: [value.decode() for value in values] if values.dtype == object else values.tolist()
         for key, values in arrays.items()
     }
-    return [dict(zip(plain, row, strict=True)) for row in zip(*plain.values(), strict=True)]
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

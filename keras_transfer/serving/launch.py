@@ -6,13 +6,13 @@ import shlex
 import shutil
 from pathlib import Path
 
-from keras_transfer.serving.batching import LARGEST, allowed_sizes
+from keras_transfer.serving.batching import MAX_BATCH, allowed_sizes
 
-_BATCHING = f"""max_batch_size {{ value: {LARGEST} }}
+_BATCHING = f"""max_batch_size {{ value: {MAX_BATCH} }}
 batch_timeout_micros {{ value: 5000 }}
 max_enqueued_batches {{ value: 64 }}
 num_batch_threads {{ value: 2 }}
-""" + "".join(f"allowed_batch_sizes: {size}\n" for size in allowed_sizes(LARGEST))
+""" + "".join(f"allowed_batch_sizes: {size}\n" for size in allowed_sizes(MAX_BATCH))
 _MONITORING = """prometheus_config { enable: true path: "/monitoring/prometheus/metrics" }
 """
 _IMAGE = "tensorflow/serving"
@@ -51,7 +51,7 @@ def docker_line(model: Path, name: str, configuration: Path, port: int) -> str:
     volumes = [f"{model.resolve()}:{_INSIDE}/{name}:ro", f"{configuration.resolve()}:/configuration:ro"]
     ports = [f"127.0.0.1:{port}:{port}", f"127.0.0.1:{port - 1}:{port - 1}"]
     parts = ["docker", "run", "--rm"]
-    parts += [part for given in ports for part in ("-p", given)]
-    parts += [part for given in volumes for part in ("-v", given)]
+    parts += [part for published in ports for part in ("-p", published)]
+    parts += [part for volume in volumes for part in ("-v", volume)]
     inside = server_arguments(Path(f"{_INSIDE}/{name}"), name, Path("/configuration"), port)
     return shlex.join([*parts, "--entrypoint", "tensorflow_model_server", _IMAGE, *inside])

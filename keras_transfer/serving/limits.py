@@ -1,21 +1,21 @@
-"""How much one request may ask for, told from its JSON and the headers of its files, before memory or time is spent."""
+"""How much a request may ask for, read from its JSON and the headers of its files before memory or time is spent."""
 
 from __future__ import annotations
 
 import re
 import struct
 
-from keras_transfer.data.decoding.formats import image_format
+from keras_transfer.data.decoding.formats import HEAD, image_format
 from keras_transfer.serving.rest import BadRequest, Request
 
-MOST_PIXELS = 200_000_000  # Of all files of a request together, width times height.
+MAX_PIXELS = 200_000_000  # Of all files of a request together, width times height.
 _MARKER = re.compile(rb"\xff+([^\x00\xff])")
-_MOST_SEGMENTS = 1000  # Of a JPEG file before its size; scanners and cameras write a few dozen.
+_MAX_SEGMENTS = 1000  # Of a JPEG file before its size; scanners and cameras write a few dozen.
 
 
 def pixels(call: Request) -> int:
     """Return how many pixels the files of a call announce; 0 for a call that brings pixels itself."""
-    return sum(announced_pixels(row) for row in call.rows if isinstance(row, bytes))
+    return sum(announced_pixels(content) for content in call.inputs if isinstance(content, bytes))
 
 
 def check_pixels(announced: int, max_pixels: int) -> None:
@@ -28,25 +28,25 @@ def check_pixels(announced: int, max_pixels: int) -> None:
     Raises:
         BadRequest: saying what to do.
     """
-    most = max(MOST_PIXELS, max_pixels)
-    if announced > most:
-        raise BadRequest(f"The files have {announced:,} pixels together, more than {most:,}. Send fewer at a time")
+    limit = max(MAX_PIXELS, max_pixels)
+    if announced > limit:
+        raise BadRequest(f"The files have {announced:,} pixels together, more than {limit:,}. Send fewer at a time")
 
 
 def announced_pixels(content: bytes) -> int:
     """Return width times height, as the header of an image file has it; 0 where it has none, and nothing decodes."""
-    kind = image_format(content[:16])
+    name = image_format(content[:HEAD])
     try:
-        if kind == "JPEG":
+        if name == "JPEG":
             return _jpeg_pixels(content)
-        if kind == "PNG":
+        if name == "PNG":
             width, height = struct.unpack_from(">II", content, 16)
-        elif kind == "GIF":
+        elif name == "GIF":
             width, height = struct.unpack_from("<HH", content, 6)
-        elif kind == "BMP":
+        elif name == "BMP":
             small = struct.unpack_from("<I", content, 14) == (12,)
             width, height = struct.unpack_from("<HH" if small else "<ii", content, 18)
-        elif kind == "WebP":
+        elif name == "WebP":
             return _webp_pixels(content)
         else:
             return 0
@@ -70,7 +70,7 @@ def _webp_pixels(content: bytes) -> int:
 def _jpeg_pixels(content: bytes) -> int:
     """Return the pixels of the first frame: https://www.w3.org/Graphics/JPEG/itu-t81.pdf, B.1.1.3."""
     at = 2
-    for _ in range(_MOST_SEGMENTS):
+    for _ in range(_MAX_SEGMENTS):
         match = _MARKER.search(content, at)
         if match is None:
             return 0

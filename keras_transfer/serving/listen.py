@@ -19,7 +19,7 @@ from keras_transfer.support.errors import UserError
 
 HEAD_SECONDS = 10.0  # For the head of a request to arrive in.
 _DRAIN_SECONDS = 10  # For requests that came before the end.
-_MOST_CONNECTIONS = 512
+_MAX_CONNECTIONS = 512
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -29,8 +29,8 @@ def bound(host: str, port: int) -> socket.socket:
         UserError: the port is taken, or the address is not this machine's.
     """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        bound_socket = socket.socket(family, kind, protocol)
+        family, type_, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound_socket = socket.socket(family, type_, protocol)
         try:
             bound_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound_socket.bind(address)
@@ -50,12 +50,11 @@ def address(host: str, port: int, name: str) -> str:
 
 def config(application: Any, **options: Any) -> uvicorn.Config:
     """Return the configuration of a server of an application: HTTP only, within limits."""
-    most = most_connections()
     return uvicorn.Config(
         application,
         http=Connection,
         ws="none",
-        backlog=max(most // 4, 1),
+        backlog=max(max_connections() // 4, 1),
         log_level="error",
         timeout_graceful_shutdown=_DRAIN_SECONDS,
         **options,
@@ -79,14 +78,14 @@ def run(application: Any, listening: socket.socket, ready: Callable[[], None]) -
         server.run(sockets=[listening])
 
 
-def most_connections() -> int:
+def max_connections() -> int:
     """Return how many connections are held: half of the descriptors that the process may open, or 512."""
     try:
         import resource
     except ImportError:  # Windows.
-        return _MOST_CONNECTIONS
+        return _MAX_CONNECTIONS
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return _MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else max(min(_MOST_CONNECTIONS, soft // 2), 1)
+    return _MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else max(min(_MAX_CONNECTIONS, soft // 2), 1)
 
 
 class Connection(H11Protocol):
@@ -101,9 +100,13 @@ class Connection(H11Protocol):
         """Count the connection, and wait for its first request."""
         super().connection_made(transport)
         self._await_head()
-        if len(self.connections) > most_connections():
-            slow = [one for one in self.connections if isinstance(one, Connection) and one.incomplete]
-            min(slow, key=lambda one: one._since, default=self).transport.abort()
+        if len(self.connections) > max_connections():
+            waiting = [
+                connection
+                for connection in self.connections
+                if isinstance(connection, Connection) and connection.incomplete
+            ]
+            min(waiting, key=lambda connection: connection._since, default=self).transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -127,7 +130,7 @@ class Connection(H11Protocol):
         """Refuse what is not HTTP, as JSON, and close."""
         body = rest.error(f"Malformed request: {msg}")
         headers = [("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close")]
-        with contextlib.suppress(h11.LocalProtocolError):  # An answer has begun already.
+        with contextlib.suppress(h11.LocalProtocolError):  # A response has begun already.
             for event in (
                 h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
                 h11.Data(data=body),

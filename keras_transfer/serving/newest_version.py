@@ -1,4 +1,4 @@
-"""The version of a model that answers: the newest one that can be loaded, replaced when a newer one appears."""
+"""The version of a model that is served: the newest that can be loaded, replaced when a newer one appears."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ State = frozenset[tuple[str, int, int]]
 
 @dataclass(frozen=True)
 class LoadedVersion:
-    """A version that answers.
+    """A version that is served.
 
     Attributes:
         number: Of the version.
@@ -43,10 +43,10 @@ class NewestVersion:
 
     Args:
         model: Folder with the versions.
-        batcher: Makes a batcher of a function from signature and rows to outputs.
+        batcher: Makes a batcher of a function from signature and inputs to outputs.
 
     Attributes:
-        current: The version that answers.
+        current: The version that is served.
 
     Raises:
         UserError: there is no version, or the newest cannot be loaded.
@@ -94,7 +94,7 @@ class NewestVersion:
         previous.batcher.close()
 
     def close(self) -> None:
-        """Answer what waits, and stop."""
+        """Run what waits, and stop."""
         self._stopped.set()
         self._watcher.join(_STOP_SECONDS)
         self.current.batcher.close()

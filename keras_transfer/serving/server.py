@@ -23,23 +23,23 @@ from starlette.routing import Route
 from keras_transfer.data.decoding import formats
 from keras_transfer.data.inspection import inspector
 from keras_transfer.serving import limits, rest
-from keras_transfer.serving.batching import LARGEST, Batcher, Closed, Full
+from keras_transfer.serving.batching import MAX_BATCH, Batcher, Closed, Full
 from keras_transfer.serving.newest_version import LoadedVersion, NewestVersion
 
-MOST_BYTES = 32 * 2**20  # Of a request's body.
-_MOST_HELD = 8 * MOST_BYTES  # Of all bodies that are being received or parsed.
+MAX_BYTES = 32 * 2**20  # Of a request's body.
+_MAX_BYTES_AT_ONCE = 8 * MAX_BYTES  # Of all bodies that are being received or parsed.
 _BODY_SECONDS = 60.0  # For a body to arrive in.
 _PARSERS = 2  # Threads that turn bodies into calls.
 
-Answer = tuple[int, bytes, int]  # Status, body, and how many images were answered.
+Answer = tuple[int, bytes, int]  # Status, body, and how many images were classified.
 
 
 def application(
     model: str | Path,
     name: str,
-    largest: int = LARGEST,
-    room: int = 512,
-    most_bytes: int = MOST_BYTES,
+    max_batch: int = MAX_BATCH,
+    capacity: int = 512,
+    max_bytes: int = MAX_BYTES,
     cors: str | None = None,
     body_seconds: float = _BODY_SECONDS,
 ) -> Starlette:
@@ -48,9 +48,9 @@ def application(
     Args:
         model: Folder with the versions.
         name: Of the model, in the paths.
-        largest: Rows a batch.
-        room: Rows that may wait.
-        most_bytes: Of a request's body.
+        max_batch: Inputs a batch.
+        capacity: Inputs that may wait.
+        max_bytes: Of a request's body.
         cors: Origin of pages whose scripts may ask it, or `*`.
         body_seconds: For a body to arrive in.
     """
@@ -59,18 +59,18 @@ def application(
 
     registry = CollectorRegistry()
     requests = Counter("requests", "Predict requests by HTTP status.", ["status"], registry=registry)
-    images = Counter("images", "Images answered.", registry=registry)
+    images = Counter("images", "Images classified.", registry=registry)
     latency = Histogram("latency_seconds", "Seconds of a predict request.", registry=registry)
-    serving = NewestVersion(Path(model), lambda run: Batcher(run, largest, room=room))
-    bodies = _Bodies(most_bytes, body_seconds)
+    serving = NewestVersion(Path(model), lambda run: Batcher(run, max_batch, capacity=capacity))
+    bodies = _Bodies(max_bytes, body_seconds)
 
     def missing(request: HttpRequest) -> str | None:
         """Return why a path names no version that is served, or None."""
         version = request.path_params.get("version")
         if request.path_params["name"] == name and version in (None, str(serving.current.number)):
             return None
-        asked = request.path_params["name"] + (f", version {version}" if version is not None else "")
-        return f"Servable not found for request: {asked[:200]}"
+        wanted = request.path_params["name"] + (f", version {version}" if version is not None else "")
+        return f"Servable not found for request: {wanted[:200]}"
 
     async def predict(request: HttpRequest) -> Response:
         begun = time.monotonic()
@@ -133,8 +133,8 @@ def application(
 class _Bodies:
     """Receives bodies of requests, within limits of size, time, and memory of all of them together."""
 
-    def __init__(self, most_bytes: int, seconds: float) -> None:
-        self._most, self._seconds = most_bytes, seconds
+    def __init__(self, max_bytes: int, seconds: float) -> None:
+        self._max_bytes, self._seconds = max_bytes, seconds
         self._held = 0
 
     async def receive(self, request: HttpRequest) -> bytes:
@@ -145,8 +145,8 @@ class _Bodies:
             Full: bodies of others take all the memory that there is for them.
         """
         announced = request.headers.get("content-length", "0")
-        if announced.isascii() and announced.isdigit() and int(announced[:20]) > self._most:
-            raise _Refused(413, f"The body is larger than {self._most} bytes")
+        if announced.isascii() and announced.isdigit() and int(announced[:20]) > self._max_bytes:
+            raise _Refused(413, f"The body is larger than {self._max_bytes} bytes")
         try:
             return await asyncio.wait_for(self._read(request), self._seconds)
         except asyncio.TimeoutError as error:
@@ -158,9 +158,9 @@ class _Bodies:
             async for part in request.stream():
                 size += len(part)
                 self._held += len(part)
-                if size > self._most:
-                    raise _Refused(413, f"The body is larger than {self._most} bytes")
-                if self._held > max(_MOST_HELD, self._most):
+                if size > self._max_bytes:
+                    raise _Refused(413, f"The body is larger than {self._max_bytes} bytes")
+                if self._held > max(_MAX_BYTES_AT_ONCE, self._max_bytes):
                     raise Full
                 parts.append(part)
             return b"".join(parts)
@@ -220,13 +220,13 @@ async def _answer(body: bytes, loaded: LoadedVersion) -> Answer:
     # Base64 and JSON of megabytes would stop every other connection.
     call, announced = await asyncio.to_thread(_parse, body, classifier.size)
     limits.check_pixels(announced, classifier.max_pixels)
-    alone = call.rows[0] if len(call.rows) == 1 and isinstance(call.rows[0], bytes) else None
+    alone = call.inputs[0] if len(call.inputs) == 1 and isinstance(call.inputs[0], bytes) else None
     # What is no image at all, as its first bytes tell, need not wait for a batch.
-    why = formats.fault(alone[:16]) if alone is not None else None
+    why = formats.fault(alone[: formats.HEAD]) if alone is not None else None
     if why is None:
-        outputs = await asyncio.wrap_future(loaded.batcher.submit(call.signature, call.rows, announced))
+        outputs = await asyncio.wrap_future(loaded.batcher.submit(call.signature, call.inputs, announced))
         if alone is None or not outputs["error"][0]:
-            return 200, await asyncio.to_thread(rest.answer, call, outputs), len(call.rows)
+            return 200, await asyncio.to_thread(rest.body, call, outputs), len(call.inputs)
         why = _reason(alone, classifier.max_pixels)
     return 400, rest.error(f"image_bytes[0] {why}"), 0
 

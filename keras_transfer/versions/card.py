@@ -109,7 +109,7 @@ def _rows(test: dict[str, Any]) -> list[str]:
 
 def _worst(test: dict[str, Any]) -> list[str]:
     """Return the table of the worst classes, or why there is none, behind an empty line."""
-    heading, *cells = per_class.rows(test) or [()]
+    heading, *cells = per_class.table(test) or [()]
     lines = [heading, tuple("---" for _ in heading), *(tuple(map(_escaped, row)) for row in cells)] if cells else []
     reason = per_class.too_few(test)
     text = [f"| {' | '.join(row)} |" for row in lines] or ([reason] if reason else [])

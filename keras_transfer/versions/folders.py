@@ -82,7 +82,7 @@ def check_writable(folder: Path) -> None:
 @contextmanager
 def new_version(folder: Path) -> Iterator[Path]:
     """Yield a folder to fill and then to `publish` within the block; it vanishes if the block fails."""
-    made = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    new_folders = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     try:
         with ExitStack() as stack:
             try:
@@ -91,7 +91,7 @@ def new_version(folder: Path) -> Iterator[Path]:
                 raise UserError(f"--output: {folder} cannot be written to ({error.strerror}).") from error
             yield staging
     except BaseException:
-        for parent in made:
+        for parent in new_folders:
             if parent.is_dir() and not any(parent.iterdir()):
                 parent.rmdir()
         raise
@@ -156,7 +156,7 @@ class Version:
 
 
 def listing(root: str | Path) -> list[Version]:
-    """Return the versions of the models in a folder (or of the model that it is), by name and number.
+    """Return the versions of the models in a folder, or of the model in it, by name and number.
 
     Raises:
         UsageError: there is no such folder.

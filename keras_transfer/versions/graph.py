@@ -1,7 +1,7 @@
 """The served graph: from the bytes of an image file to label and confidence, in plain TensorFlow operations.
 
 A model server batches requests of different clients, so a file that cannot be decoded must not fail its neighbours:
-of several files it gets an answer of its own, that says so. A request of one file fails as a whole.
+among several files it gets an `error` of its own. A request of one file fails as a whole.
 """
 
 from __future__ import annotations
@@ -50,18 +50,18 @@ def save(network: Network, recipe: Recipe, examples: Examples, folder: Path) -> 
     decoder = Decoder(size, recipe.resize, recipe.max_pixels)
     # Traced once and called by each signature, as the tower is.
     decode_all = tf.function(_decode_all(decoder), [tf.TensorSpec((None,), tf.string)], autograph=False)
-    answer = _answer(examples)
+    named_outputs = _named_outputs(examples)
 
     def images(images: tf.Tensor) -> Outputs:
-        return answer(tower(images)[1])
+        return named_outputs(tower(images)[1])
 
     def serve(image_bytes: tf.Tensor) -> Outputs:
         decoded, error = decode_all(image_bytes)
-        return _marked(images(decoded), error)
+        return _with_errors(images(decoded), error)
 
     def features(image_bytes: tf.Tensor) -> Outputs:
         decoded, error = decode_all(image_bytes)
-        return _marked({"embedding": tower(decoded)[0]}, error)
+        return _with_errors({"embedding": tower(decoded)[0]}, error)
 
     bytes_in = tf.TensorSpec((None,), tf.string, name="image_bytes")
     module = tf.Module()
@@ -77,19 +77,19 @@ def save(network: Network, recipe: Recipe, examples: Examples, folder: Path) -> 
     (folder / "assets" / "labels.txt").write_bytes(folders.labels_text(examples.classes).encode())
 
 
-def _answer(examples: Examples) -> Callable[[tf.Tensor], Outputs]:
+def _named_outputs(examples: Examples) -> Callable[[tf.Tensor], Outputs]:
     """Return what turns the network's output, float32 `[N, K]`, into named outputs."""
     labels = tf.constant(examples.classes, tf.string)
 
-    def one(probabilities: tf.Tensor) -> Outputs:
+    def single_label(probabilities: tf.Tensor) -> Outputs:
         return {"label": tf.gather(labels, tf.argmax(probabilities, axis=1))}
 
-    def several(probabilities: tf.Tensor) -> Outputs:
+    def several_labels(probabilities: tf.Tensor) -> Outputs:
         chosen = tf.where(probabilities >= 0.5, labels + "|", "")
         return {"label": tf.strings.regex_replace(tf.strings.reduce_join(chosen, axis=1), r"\|$", "")}
 
     def classify(probabilities: tf.Tensor) -> Outputs:
-        label = several if examples.task == MULTI_LABEL else one
+        label = several_labels if examples.task == MULTI_LABEL else single_label
         confidence = tf.reduce_max(probabilities, axis=1)
         return {"probabilities": probabilities, "confidence": confidence, **label(probabilities)}
 
@@ -103,30 +103,32 @@ def _decode_all(decoder: Decoder) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.T
     """Return what decodes strings `[N]` to float32 `[N, size, size, 3]` and an error, string `[N]`, for each."""
     shape = (decoder.size, decoder.size, 3)
 
-    def alone(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def one_by_one(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         # Without tf.data, whose start costs 15 ms.
         return tf.map_fn(decoder, contents, fn_output_signature=tf.uint8), tf.constant([""])[: tf.size(contents)]
 
-    def together(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def in_parallel(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         count = tf.size(contents)
-        rows = tf.data.Dataset.from_tensor_slices((tf.range(count), contents))
-        decoded = rows.map(lambda row, content: (row, decoder(content)), num_parallel_calls=_PARALLEL).ignore_errors()
-        # One row more, so that there is a batch even where nothing could be decoded.
+        files = tf.data.Dataset.from_tensor_slices((tf.range(count), contents))
+        decoded = files.map(
+            lambda index, content: (index, decoder(content)), num_parallel_calls=_PARALLEL
+        ).ignore_errors()
+        # One more, so that there is a batch even where nothing could be decoded.
         spare = tf.data.Dataset.from_tensors((count, tf.zeros(shape, tf.uint8)))
         batches = decoded.concatenate(spare).batch(tf.cast(count, tf.int64) + 1)
-        places, pixels = batches.with_options(_lean()).get_single_element()
-        pixels = tf.scatter_nd(places[:, None], pixels, tf.concat([[count + 1], shape], 0))[:-1]
-        good = tf.scatter_nd(places[:, None], tf.ones_like(places), [count + 1])[:-1] > 0
-        return pixels, tf.where(good, "", _reasons(contents))
+        indices, pixels = batches.with_options(_quick_to_start()).get_single_element()
+        pixels = tf.scatter_nd(indices[:, None], pixels, tf.concat([[count + 1], shape], 0))[:-1]
+        is_decoded = tf.scatter_nd(indices[:, None], tf.ones_like(indices), [count + 1])[:-1] > 0
+        return pixels, tf.where(is_decoded, "", _reasons(contents))
 
     def decode_all(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        pixels, error = tf.cond(tf.size(contents) > 1, lambda: together(contents), lambda: alone(contents))
+        pixels, error = tf.cond(tf.size(contents) > 1, lambda: in_parallel(contents), lambda: one_by_one(contents))
         return tf.cast(tf.ensure_shape(pixels, (None, *shape)), tf.float32), tf.ensure_shape(error, (None,))
 
     return decode_all
 
 
-def _lean() -> tf.data.Options:
+def _quick_to_start() -> tf.data.Options:
     """Return options without what costs more to start than it saves on a batch."""
     options = tf.data.Options()
     options.autotune.enabled = False
@@ -137,16 +139,16 @@ def _lean() -> tf.data.Options:
 def _reasons(contents: tf.Tensor) -> tf.Tensor:
     """Return for each file that could not be decoded, strings `[N]`, why, as far as its first bytes tell."""
     reasons = [formats.DAMAGED_WEBP if name == "WebP" else formats.DAMAGED for _, _, name in formats.FORMATS]
-    kind = tf.gather([*reasons, formats.UNKNOWN], kind_of(contents))
-    return tf.where(tf.equal(tf.strings.length(contents), 0), "is empty", kind)
+    reason = tf.gather([*reasons, formats.UNKNOWN], kind_of(contents))
+    return tf.where(tf.equal(tf.strings.length(contents), 0), "is empty", reason)
 
 
-def _marked(outputs: Outputs, error: tf.Tensor) -> Outputs:
-    """Return the outputs with `error`, where one is, in place of the answers."""
-    bad = tf.strings.length(error) > 0
+def _with_errors(outputs: Outputs, error: tf.Tensor) -> Outputs:
+    """Return the outputs with `error`, and NaN and empty labels where there is one."""
+    failed = tf.strings.length(error) > 0
 
     def masked(values: tf.Tensor) -> tf.Tensor:
-        nothing = tf.constant("" if values.dtype == tf.string else float("nan"), values.dtype)
-        return tf.where(tf.reshape(bad, [-1] + [1] * (values.shape.rank - 1)), nothing, values)
+        empty = tf.constant("" if values.dtype == tf.string else float("nan"), values.dtype)
+        return tf.where(tf.reshape(failed, [-1] + [1] * (values.shape.rank - 1)), empty, values)
 
     return {name: masked(values) for name, values in outputs.items()} | {"error": error}

@@ -12,12 +12,12 @@ import numpy as np
 
 from keras_transfer.support.errors import UsageError
 
-TAKEN = "a path, the bytes of an image file, a PIL image, or an array [H, W, 3] of pixels 0..255, or a list of these"
+ACCEPTED = "a path, the bytes of an image file, a PIL image, or an array [H, W, 3] of pixels 0..255, or a list of these"
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 
 
 def listed(images: Any) -> list[Any]:
-    """Return the images of one or many: a path, bytes, picture or array `[H, W, 3]` alone is one image.
+    """Return images as a list; a path, bytes, picture or array `[H, W, 3]` alone is a list of one image.
 
     Raises:
         TypeError: it is neither an image nor a list of images.
@@ -28,7 +28,7 @@ def listed(images: Any) -> list[Any]:
         return [images]
     if isinstance(images, Sequence) or (hasattr(images, "__iter__") and not hasattr(images, "keys")):
         return list(images)
-    raise TypeError(f"predict takes {TAKEN}. Received: {type(images).__name__}.")
+    raise TypeError(f"predict takes {ACCEPTED}. Received: {type(images).__name__}.")
 
 
 def is_image(image: Any) -> bool:
@@ -64,7 +64,7 @@ def file_bytes(image: Any, name: str) -> bytes | None:
         from PIL import Image
 
         return _png(Image.fromarray(_pixels(np.asarray(image), name)))
-    raise TypeError(f"{name} is of type {type(image).__name__}; predict takes {TAKEN}.")
+    raise TypeError(f"{name} is of type {type(image).__name__}; predict takes {ACCEPTED}.")
 
 
 def name_of(image: Any, position: int) -> str:

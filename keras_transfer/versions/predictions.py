@@ -1,4 +1,4 @@
-"""What a model says of images, and the table of it."""
+"""Predictions for images, and their CSV table."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _OWN_COLUMNS = ("path", "label", "confidence", "value", "error")
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of one image, or why it says nothing.
+    """What the model predicts for an image, or why it predicts nothing.
 
     Attributes:
         path: Of the file; of an image in memory, its place in the list, as `[0]`.
-        label: The most probable class; of several, those of a half and more, separated by `|`.
+        label: The most probable class; where an image may have several, those of 0.5 and more, separated by `|`.
         confidence: The largest probability.
         probabilities: Of each class.
         value: The number that a regression predicts.
-        error: Why the file could not be read; then there is no answer.
+        error: Why the file could not be read; then there is nothing else.
     """
 
     path: str
@@ -55,12 +55,12 @@ def write_predictions(predictions: Sequence[Prediction], classes: Sequence[str],
 
 
 def _class_columns(classes: Sequence[str]) -> list[str]:
-    taken, columns = {*_OWN_COLUMNS, *classes}, []
+    used, columns = {*_OWN_COLUMNS, *classes}, []
     for name in classes:
         column = name
-        while column in _OWN_COLUMNS or (column != name and column in taken):
+        while column in _OWN_COLUMNS or (column != name and column in used):
             column = f"class {column}"
-        taken.add(column)
+        used.add(column)
         columns.append(column)
     return columns
 

@@ -28,9 +28,9 @@ def write(
     prepared: Prepared,
     trained: Trainer,
     test: dict[str, Any],
-    watch: Stopwatch,
+    timer: Stopwatch,
     progress: Progress,
-    **more: Any,
+    **blocks: Any,
 ) -> dict[str, Any]:
     """Write the records of a run into a new folder and return its metrics.
 
@@ -41,16 +41,16 @@ def write(
         prepared: The data.
         trained: What was trained, and how.
         test: Metrics on the test split.
-        watch: Seconds of each part so far.
+        timer: Seconds of each part so far.
         progress: Is told about records that cannot be written.
-        more: Further blocks of the metrics.
+        blocks: Further blocks of the metrics.
     """
     folder.mkdir()
     examples = trained.setup.examples
     (folder / "recipe.json").write_text(_from_any_folder(trained.recipe).to_json(), "utf-8")
     (folder / "labels.txt").write_bytes(folders.labels_text(examples.classes).encode())
     examples.write_csv(folder / "splits.csv")
-    with watch.time("export"), progress.optional("Writing model.keras"):
+    with timer.time("export"), progress.optional("Writing model.keras"):
         trained.setup.network.classifier().save(folder / "model.keras")
     with progress.optional("Writing environment.json"):
         (folder / "environment.json").write_text(json.dumps(environment(), indent=2), "utf-8")
@@ -58,12 +58,12 @@ def write(
         prepared.write_rejected(folder / "rejected.csv")
     with progress.optional("Writing history.csv"):
         _write_history(folder / "history.csv", [row for phase in trained.results for row in phase.history])
-    report = metrics(prepared, trained, test, watch) | more
+    report = metrics(prepared, trained, test, timer) | blocks
     (folder / "metrics.json").write_text(json.dumps(report, indent=2), "utf-8")
     return report
 
 
-def metrics(prepared: Prepared, trained: Trainer, test: dict[str, Any], watch: Stopwatch) -> dict[str, Any]:
+def metrics(prepared: Prepared, trained: Trainer, test: dict[str, Any], timer: Stopwatch) -> dict[str, Any]:
     """Return what `metrics.json` holds; its keys are stable."""
     recipe, setup, examples = trained.recipe, trained.setup, trained.setup.examples
     counts = {split: len(examples.indices(split)) for split in ("train", "validation", "test")}
@@ -90,7 +90,7 @@ def metrics(prepared: Prepared, trained: Trainer, test: dict[str, Any], watch: S
         "exported": trained.exported.name,
         "validation": trained.exported.validation,
         "test": test,
-        "seconds": {"total": watch.total(), **watch.seconds},
+        "seconds": {"total": timer.total(), **timer.seconds},
         "machine": f"{device.processor()}, {os.cpu_count()} cores",
     }
 

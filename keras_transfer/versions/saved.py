@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from keras_transfer.data import sources
 from keras_transfer.data.contents import Files
@@ -23,14 +22,12 @@ from keras_transfer.support import forks
 from keras_transfer.support.errors import UserError, demand_schema
 from keras_transfer.support.progress import Progress
 from keras_transfer.versions import folders, in_memory
+from keras_transfer.versions.loaded_graph import LoadedGraph, Outputs
 from keras_transfer.versions.predictions import Prediction
 from keras_transfer.versions.training_images import TrainingImages
 
 _BATCH = 16
-# TensorFlow's message quotes the file, and Python cannot always read it.
-_UNDECODABLE = (tf.errors.InvalidArgumentError, UnicodeDecodeError)
 _TRIES = 10  # To load the newest version, where runs that prune follow each other.
-_OUTPUT = {REGRESSION: "value"}
 
 
 class SavedClassifier:
@@ -64,49 +61,36 @@ class SavedClassifier:
 
     def _load(self) -> None:
         """Read the version's folder; raise whatever its files make readers raise."""
-        self._graph = tf.saved_model.load(str(self.folder))
-        outputs = self._graph.signatures["serving_default"].structured_outputs
+        self._graph = LoadedGraph(self.folder)
         extra = self.folder / "assets.extra"
-        known = (extra / "metrics.json").is_file()
-        self.metrics: dict[str, Any] = json.loads((extra / "metrics.json").read_text("utf-8")) if known else {}
+        complete = (extra / "metrics.json").is_file()
+        self.metrics: dict[str, Any] = json.loads((extra / "metrics.json").read_text("utf-8")) if complete else {}
         demand_schema(self.metrics, folders.SCHEMA, "its metrics.json")
-        self.recipe = Recipe.from_json(extra / "recipe.json") if known else None
+        self.recipe = Recipe.from_json(extra / "recipe.json") if complete else None
         listed = folders.labels_in((self.folder / "assets" / "labels.txt").read_bytes().decode())
-        count = int(outputs["probabilities"].shape[1]) if "probabilities" in outputs else 1
         recorded = self.metrics.get("data", {}).get("classes", listed)
         # A line of the file cannot hold a name with a line break, which earlier releases wrote as it was.
         self.classes = tuple(recorded if any("\n" in name for name in recorded) else listed)
-        if len(self.classes) != count:
-            raise ValueError(f"assets/labels.txt lists {len(self.classes)} classes, the graph has {count} outputs")
+        if len(self.classes) != self._graph.width:
+            raise ValueError(
+                f"assets/labels.txt lists {len(self.classes)} classes, the graph has {self._graph.width} outputs"
+            )
 
-    def answer(self, contents: Sequence[bytes]) -> dict[str, np.ndarray]:
-        """Return the outputs of `serving_default`, each with N rows, for the bytes of N image files.
+    def run(self, signature: str, inputs: Sequence[Any]) -> Outputs:
+        """Return the outputs of a signature of the served graph, each with N entries along its first axis.
 
-        A file that cannot be decoded has an `error`, and NaN for numbers.
+        Args:
+            signature: `serving_default` or `features` for the bytes of N image files, `images` for N pictures, float
+                pixels `[H, W, 3]` in 0..255.
+            inputs: What it takes. A file that cannot be decoded has an `error`, and NaN for numbers.
         """
-        return self.run("serving_default", contents)
-
-    def run(self, signature: str, rows: Sequence[Any]) -> dict[str, np.ndarray]:
-        """Return the outputs of a signature for rows of its input: bytes of files, or pixels `[H, W, 3]`."""
         forks.check()
-        call = self._graph.signatures[signature]
-        if signature == "images":
-            return _arrays(call(images=tf.constant(np.asarray(rows, "float32"))))
-        if "error" not in call.structured_outputs:
-            return _run_unmarked(call, rows)
-        try:
-            outputs = call(image_bytes=tf.constant(list(rows), tf.string))
-        except _UNDECODABLE:
-            if len(rows) > 1:
-                raise
-            # One file alone fails as a whole; given twice, it gets the row that says so.
-            outputs = call(image_bytes=tf.constant([*rows, *rows], tf.string))
-        return {name: values[: len(rows)] for name, values in _arrays(outputs).items()}
+        return self._graph.run(signature, inputs)
 
     @property
     def size(self) -> int:
         """Side of the pictures that the signature `images` takes, px."""
-        return int(self._graph.signatures["images"].structured_input_signature[1]["images"].shape[1])
+        return self._graph.size
 
     def predict(self, images: Any, progress: Progress | None = None) -> list[Prediction]:
         """Return a prediction, or the reason why there is none, for each image, in order.
@@ -123,7 +107,7 @@ class SavedClassifier:
         images = in_memory.listed(images)
         for position, image in enumerate(images):
             if not in_memory.is_image(image):
-                raise TypeError(f"[{position}] is of type {type(image).__name__}; predict takes {in_memory.TAKEN}.")
+                raise TypeError(f"[{position}] is of type {type(image).__name__}; predict takes {in_memory.ACCEPTED}.")
         predictions: list[Prediction] = []
         with (progress or Progress(quiet=True)).task("Predicting", len(images)) as advance:
             for start in range(0, len(images), _BATCH):
@@ -176,11 +160,11 @@ class SavedClassifier:
         """Return the images that the model was made from; `data` names where they are now, if they have moved."""
         return TrainingImages(self.folder, self.recipe or Recipe(), self.size, data)
 
-    def mistakes(self, most: int = 12, data: str | None = None) -> list[tuple[bytes, str, Prediction]]:
+    def mistakes(self, max_images: int = 12, data: str | None = None) -> list[tuple[bytes, str, Prediction]]:
         """Return bytes, true label and prediction of the test images that the model gets wrong, the surest first.
 
         Args:
-            most: How many.
+            max_images: How many at most.
             data: Where the images of the run are now, as `fit` takes it; None for where they were.
 
         Raises:
@@ -188,10 +172,10 @@ class SavedClassifier:
         """
         wrong = []
         for name, label, content in self.training_images(data).files("test"):
-            prediction = self._prediction(name, content, self.answer([content]), 0)
+            prediction = self._prediction(name, self._run_files([(content, None)])[0])
             if prediction.label != label:
                 wrong.append((content, label, prediction))
-        return sorted(wrong, key=lambda mistake: -(mistake[2].confidence or 0.0))[:most]
+        return sorted(wrong, key=lambda mistake: -(mistake[2].confidence or 0.0))[:max_images]
 
     def measure(self, examples: Examples, progress: Progress) -> dict[str, Any]:
         """Return the metrics on labelled images, from their bytes; those that cannot be read or decoded are listed in
@@ -200,29 +184,25 @@ class SavedClassifier:
         Raises:
             UserError: none can be decoded.
         """
-        good, answers, rejected = [], [], []
+        measured, outputs, rejected = [], [], []
+        name = "value" if examples.task == REGRESSION else "probabilities"
         with progress.task("Testing", len(examples)) as advance:
             for start in range(0, len(examples), _BATCH):
-                names = examples.paths[start : start + _BATCH]
-                read = [inspector.read(examples.contents, name) for name in names]
-                usable = [row for row, (_, fault) in enumerate(read) if fault is None]
-                outputs = self.answer([read[row][0] for row in usable]) if usable else {}
-                reasons = {row: fault for row, (_, fault) in enumerate(read) if fault is not None}
-                for position, row in enumerate(usable):
-                    if outputs["error"][position]:
-                        reasons[row] = self._reason(read[row][0], outputs["error"][position])
+                files = [inspector.read(examples.contents, path) for path in examples.paths[start : start + _BATCH]]
+                for index, result in enumerate(self._run_files(files), start):
+                    if isinstance(result, str):
+                        rejected.append({"path": examples.paths[index], "reason": result})
                     else:
-                        good.append(start + row)
-                        answers.append(np.atleast_1d(outputs[_OUTPUT.get(examples.task, "probabilities")][position]))
-                rejected += [{"path": names[row], "reason": why} for row, why in sorted(reasons.items())]
-                advance(len(names))
-        if not good:
+                        measured.append(index)
+                        outputs.append(np.atleast_1d(result[name]))
+                advance(len(files))
+        if not measured:
             raise UserError(
                 f"{examples.source}: no image can be decoded. {rejected[0]['path']} {rejected[0]['reason']}."
             )
-        measured = examples.task, np.asarray(answers), examples.labels[good]
-        classes = per_class.scores(*measured, examples.classes)
-        return metrics.report(*measured) | {"per_class": classes, "rejected": rejected}
+        results = examples.task, np.asarray(outputs), examples.labels[measured]
+        classes = per_class.scores(*results, examples.classes)
+        return metrics.report(*results) | {"per_class": classes, "rejected": rejected}
 
     @property
     def max_pixels(self) -> int:
@@ -247,61 +227,42 @@ class SavedClassifier:
         labels[:, places] = examples.labels
         return replace(examples, labels=labels, classes=self.classes)
 
-    def _predict_batch(self, images: list[Any], start: int) -> list[Prediction]:
-        names = [in_memory.name_of(image, start + index) for index, image in enumerate(images)]
-        contents: list[bytes] = []
-        faults: list[str | None] = []
+    def _predict_batch(self, images: Sequence[Any], start: int) -> list[Prediction]:
+        names = [in_memory.name_of(image, index) for index, image in enumerate(images, start)]
+        files = []
         for name, image in zip(names, images, strict=True):
             content = in_memory.file_bytes(image, name)
-            content, fault = (
-                inspector.read(Files(), name) if content is None else (content, formats.fault(content[:16]))
+            files.append(
+                inspector.read(Files(), name) if content is None else (content, formats.fault(content[: formats.HEAD]))
             )
-            contents.append(content)
-            faults.append(fault)
-        good = [index for index, fault in enumerate(faults) if fault is None]
-        outputs = self.answer([contents[index] for index in good]) if good else {}
-        answered = {
-            index: self._prediction(names[index], contents[index], outputs, row) for row, index in enumerate(good)
-        }
-        return [answered.get(index) or Prediction(name, error=faults[index]) for index, name in enumerate(names)]
+        return [self._prediction(name, result) for name, result in zip(names, self._run_files(files), strict=True)]
 
-    def _prediction(self, name: str, content: bytes, outputs: dict[str, np.ndarray], row: int) -> Prediction:
-        if outputs["error"][row]:
-            return Prediction(name, error=self._reason(content, outputs["error"][row]))
-        if "value" in outputs:
-            return Prediction(name, value=float(outputs["value"][row]))
-        probabilities = outputs["probabilities"][row]
-        shares = {label: float(share) for label, share in zip(self.classes, probabilities, strict=True)}
-        return Prediction(name, outputs["label"][row].decode(), float(outputs["confidence"][row]), shares)
+    def _run_files(self, files: Sequence[tuple[bytes, str | None]]) -> list[dict[str, Any] | str]:
+        """Return for each image file what `serving_default` gives for it, or why there is nothing.
+
+        Args:
+            files: Bytes of each, and what is known to be wrong with them.
+        """
+        usable = [index for index, (_, fault) in enumerate(files) if fault is None]
+        outputs = self.run("serving_default", [files[index][0] for index in usable]) if usable else {}
+        results: list[dict[str, Any] | str] = [fault or "" for _, fault in files]
+        for position, index in enumerate(usable):
+            result = {name: values[position] for name, values in outputs.items()}
+            results[index] = self._reason(files[index][0], result["error"]) if result["error"] else result
+        return results
+
+    def _prediction(self, name: str, result: dict[str, Any] | str) -> Prediction:
+        if isinstance(result, str):
+            return Prediction(name, error=result)
+        if "value" in result:
+            return Prediction(name, value=float(result["value"]))
+        probabilities = {
+            label: float(share) for label, share in zip(self.classes, result["probabilities"], strict=True)
+        }
+        return Prediction(name, result["label"].decode(), float(result["confidence"]), probabilities)
 
     def _reason(self, content: bytes, error: bytes) -> str:
         """Return why the graph refused these bytes; the graph of an earlier release knows fewer formats than this."""
         if formats.image_format(content) == "WebP" and "WebP" not in error.decode():
             return f"is a WebP image, which this version cannot decode: fit it anew, or {formats.CONVERT}"
         return inspector.reason(content, self.max_pixels)
-
-
-def _arrays(outputs: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
-    return {name: values.numpy() for name, values in outputs.items()}
-
-
-def _run_unmarked(call: Any, contents: Sequence[bytes]) -> dict[str, np.ndarray]:
-    """Return the outputs of a signature that has no `error`, as the first graphs of release 0.1.0: with one, and NaN
-    and empty labels for files that cannot be decoded, which there fail the whole batch.
-
-    They let TensorFlow tell the format, which from 2.21 on writes beyond its memory where that is an animated WebP.
-    """
-    if not any(formats.image_format(content) == "WebP" for content in contents):
-        try:
-            outputs = _arrays(call(image_bytes=tf.constant(list(contents), tf.string)))
-            return outputs | {"error": np.full(len(contents), b"", object)}
-        except _UNDECODABLE:
-            pass
-    if len(contents) > 1:
-        parts = [_run_unmarked(call, [content]) for content in contents]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    nothing = {
-        name: np.full((1, *spec.shape[1:]), b"" if spec.dtype == tf.string else np.nan, spec.dtype.as_numpy_dtype)
-        for name, spec in call.structured_outputs.items()
-    }
-    return nothing | {"error": np.array([formats.DAMAGED.encode()], object)}

@@ -52,25 +52,25 @@ class TrainingImages:
         if not self._images:
             self.missing = f"{self._source} holds none of them."
 
-    def files(self, split: str, most: int | None = None) -> Iterator[tuple[str, str, bytes]]:
-        """Yield name, label and bytes of up to `most` images of a split, spread over it.
+    def files(self, split: str, max_images: int | None = None) -> Iterator[tuple[str, str, bytes]]:
+        """Yield name, label and bytes of up to `max_images` images of a split, spread over it.
 
         Raises:
             UserError: they are gone.
         """
-        listed = [(name, label) for where, name, label in self._images if where == split]
+        listed = [(name, label) for image_split, name, label in self._images if image_split == split]
         if not listed:
             raise UserError(
                 f"The model's own images of the {split} split are needed here and are not where they were: "
                 f"{self.missing or f'{self._source} holds none of them.'} --data names where they are now."
             )
-        step = max(1, len(listed) // most) if most else 1
-        for name, label in listed[::step][:most]:
+        step = max(1, len(listed) // max_images) if max_images else 1
+        for name, label in listed[::step][:max_images]:
             yield name, label, self._examples.contents.read(name)
 
-    def pixels(self, split: str, most: int) -> Iterator[np.ndarray]:
-        """Yield pixels, float32 `[H, W, 3]` in 0..255, of up to `most` images of a split."""
-        for _, _, content in self.files(split, most):
+    def pixels(self, split: str, max_images: int) -> Iterator[np.ndarray]:
+        """Yield pixels, float32 `[H, W, 3]` in 0..255, of up to `max_images` images of a split."""
+        for _, _, content in self.files(split, max_images):
             yield self._decoder(tf.constant(content)).numpy().astype("float32")
 
 
@@ -80,9 +80,9 @@ def _matches(examples: Examples, records: list[dict[str, str]], by_bytes: bool) 
         keys = [digest.hex() for digest in inspector.with_digests(examples, Progress(quiet=True))[0].digests]
     else:
         keys = [examples.short(name) for name in examples.paths]
-    known = {record["digest" if by_bytes else "path"]: record for record in records}
+    recorded = {record["digest" if by_bytes else "path"]: record for record in records}
     return [
-        (known[key]["split"], name, known[key]["label"])
+        (recorded[key]["split"], name, recorded[key]["label"])
         for key, name in zip(keys, examples.paths, strict=True)
-        if key in known
+        if key in recorded
     ]

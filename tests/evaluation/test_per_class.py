@@ -75,14 +75,14 @@ def test_at_most_five_classes_are_shown():
     classes = [f"class {number}" for number in range(40)]
     truth = np.repeat(np.arange(40), 12)
     predicted = np.where(np.arange(len(truth)) % 12 < truth % 3, (truth + 1) % 40, truth)
-    assert len(per_class.rows(report(truth, predicted, classes))) == 6
+    assert len(per_class.table(report(truth, predicted, classes))) == 6
 
 
 def test_without_errors_or_with_two_classes_no_class_is_named():
     right = report([0, 1, 2] * 10, [0, 1, 2] * 10)
     pair = report([0, 1] * 10, [0, 0] * 10, CLASSES[:2])
     for test in (right, pair, {"images": 3, "accuracy": 0.5}):
-        assert per_class.rows(test) == []
+        assert per_class.table(test) == []
         assert per_class.too_few(test) is None
         assert card._worst(test) == []
 

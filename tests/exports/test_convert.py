@@ -23,7 +23,7 @@ def copied(version, tmp_path_factory):
 
 @pytest.mark.essential
 @pytest.mark.parametrize(
-    ("kind", "precision", "tolerance"),
+    ("format", "precision", "tolerance"),
     [
         ("keras", "float32", 1e-5),
         ("keras", "float16", 0.02),
@@ -39,29 +39,29 @@ def copied(version, tmp_path_factory):
         ("onnx", "int8", 0.2),
     ],
 )
-def test_each_form_answers_as_the_saved_model(version, copied, kind, precision, tolerance, capfd):
-    if kind == "onnx" or (kind, precision) == ("openvino", "int8"):
+def test_each_format_predicts_as_the_saved_model(version, copied, format, precision, tolerance, capfd):
+    if format == "onnx" or (format, precision) == ("openvino", "int8"):
         pytest.importorskip("tf2onnx")
         pytest.importorskip("onnxruntime")
-    if kind == "openvino":
+    if format == "openvino":
         pytest.importorskip("openvino")
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        report = convert.export(str(copied), kind, precision, None, QUIET)
+        report = convert.export(str(copied), format, precision, None, QUIET)
     assert not [str(warning.message) for warning in warned if warning.category is not ResourceWarning]
     assert capfd.readouterr() == ("", "")
     assert report.largest_difference <= tolerance
     assert report.agreement >= (0.8 if precision == "int8" else 1.0)
     assert report.images == min(convert._COMPARED, version.metrics["data"]["test"])
-    kept = json.loads((copied / "assets.extra" / "exports" / f"model-{precision}{formats.SUFFIX[kind]}.json")
+    kept = json.loads((copied / "assets.extra" / "exports" / f"model-{precision}{formats.SUFFIX[format]}.json")
                       .read_text())  # fmt: skip
     assert kept["agreement"] == report.agreement
-    if kind == "onnx":
+    if format == "onnx":
         import onnxruntime
 
         session = onnxruntime.InferenceSession(report.file, providers=["CPUExecutionProvider"])
         assert json.loads(session.get_modelmeta().custom_metadata_map["labels"]) == ["blue", "green", "red"]
-    if kind == "litert":
+    if format == "litert":
         with zipfile.ZipFile(report.file) as packed:
             assert packed.read("labels.txt").decode().split() == ["blue", "green", "red"]
 

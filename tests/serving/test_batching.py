@@ -15,7 +15,7 @@ def test_requests_that_wait_together_pass_together():
         batches.append((key, [row[0] for row in rows]))
         return {"twice": np.array(rows)[:, 0] * 2}
 
-    batcher = Batcher(run, largest=4, patience=0.01)
+    batcher = Batcher(run, max_batch=4, max_wait=0.01)
     first = batcher.submit("a", [[0]])
     time.sleep(0.1)  # The first is on its own; the others find it running.
     others = [batcher.submit("a", [[number]]) for number in range(1, 6)] + [batcher.submit("b", [[7]])]
@@ -33,7 +33,7 @@ def test_a_request_larger_than_a_batch_passes_in_parts():
         sizes.append(len(rows))
         return {"same": np.array(rows)}
 
-    batcher = Batcher(run, largest=4)
+    batcher = Batcher(run, max_batch=4)
     rows = [str(number) for number in range(10)]
     assert batcher.submit("a", rows).result(5)["same"].tolist() == rows
     assert sizes == [4, 4, 2]
@@ -47,7 +47,7 @@ def test_batches_are_filled_up_to_a_few_sizes_and_each_row_gets_its_own_answer()
         batches.append(list(rows))
         return {"length": np.array([len(row) for row in rows])}
 
-    batcher = Batcher(run, largest=10)
+    batcher = Batcher(run, max_batch=10)
     assert batcher.sizes == allowed_sizes(10) == [1, 2, 3, 4, 6, 8, 10]
     assert allowed_sizes(1) == [1]
     assert allowed_sizes(32) == [1, 2, 3, 4, 6, 8, 12, 16, 24, 32]
@@ -66,7 +66,7 @@ def test_a_full_queue_refuses_and_a_failure_fails_its_batch_alone():
             raise ValueError("no")
         return {"same": np.array(rows)}
 
-    batcher = Batcher(run, largest=1, room=3)
+    batcher = Batcher(run, max_batch=1, capacity=3)
     waiting = [batcher.submit("a", [row]) for row in ("good", "bad", "fine")]
     with pytest.raises(Full):
         batcher.submit("a", ["more"])
@@ -90,7 +90,7 @@ def test_a_client_that_left_takes_no_neighbour_along():
         gate.wait(5)
         return {"same": np.array(rows)}
 
-    batcher = Batcher(run, largest=4, room=3)
+    batcher = Batcher(run, max_batch=4, capacity=3)
     batcher.submit("a", ["first"])
     time.sleep(0.1)
     left, stayed = batcher.submit("a", ["left"]), batcher.submit("a", ["stayed"])
@@ -128,7 +128,7 @@ def test_a_large_request_that_is_cancelled_ends_with_its_present_batch():
         gate.wait(5)
         return {"same": np.array(rows)}
 
-    batcher = Batcher(run, largest=2)
+    batcher = Batcher(run, max_batch=2)
     request = batcher.submit("a", ["row"] * 10)
     while not sizes:
         time.sleep(0.01)

@@ -19,14 +19,14 @@ B64 = {"b64": base64.b64encode(b"content").decode()}
     ],
 )
 def test_the_forms_of_a_call(call, columnar):
-    found = rest.parse(json.dumps(call).encode(), 24)
-    assert found == rest.Request("serving_default", [b"content", b"content"], columnar)
+    request = rest.parse(json.dumps(call).encode(), 24)
+    assert request == rest.Request("serving_default", [b"content", b"content"], columnar)
 
 
 def test_pixels():
     pixels = np.arange(4 * 4 * 3).reshape(4, 4, 3)
     call = {"instances": [pixels.tolist()], "signature_name": "images"}
-    np.testing.assert_array_equal(rest.parse(json.dumps(call).encode(), 4).rows[0], pixels)
+    np.testing.assert_array_equal(rest.parse(json.dumps(call).encode(), 4).inputs[0], pixels)
 
 
 @pytest.mark.parametrize(
@@ -55,9 +55,9 @@ def test_what_is_no_json_is_told_the_form_of_a_call(body):
 
 def test_answers_in_both_forms():
     outputs = {"label": np.array([b"a", b"b"], object), "probabilities": np.array([[0.5, 0.5], [np.nan, 1]], "float32")}
-    rows = json.loads(rest.answer(rest.Request("serving_default", [], False), outputs))["predictions"]
+    rows = json.loads(rest.body(rest.Request("serving_default", [], False), outputs))["predictions"]
     assert rows[0] == {"label": "a", "probabilities": [0.5, 0.5]}
-    columns = json.loads(rest.answer(rest.Request("serving_default", [], True), outputs))["outputs"]
+    columns = json.loads(rest.body(rest.Request("serving_default", [], True), outputs))["outputs"]
     assert columns["label"] == ["a", "b"]
     alone = {"embedding": np.array([[1.0]], "float32")}
-    assert json.loads(rest.answer(rest.Request("features", [], False), alone)) == {"predictions": [[1.0]]}
+    assert json.loads(rest.body(rest.Request("features", [], False), alone)) == {"predictions": [[1.0]]}

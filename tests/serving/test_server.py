@@ -134,7 +134,7 @@ def test_every_size_of_batch_has_run_before_the_first_request(version, monkeypat
     monkeypatch.setattr(
         SavedClassifier, "run", lambda self, key, rows: (sizes.append(len(rows)), run(self, key, rows))[1]
     )
-    newest_version.NewestVersion(version.folder.parent, lambda run: batching.Batcher(run, largest=4)).close()
+    newest_version.NewestVersion(version.folder.parent, lambda run: batching.Batcher(run, max_batch=4)).close()
     assert sizes == [1, 2, 3, 4]
 
 
@@ -225,7 +225,7 @@ def test_a_new_version_is_picked_up_and_measures_are_there(version, photos, tmp_
 
 def test_a_large_body_and_a_full_queue_are_refused(version, photos):
     file = next(photos.glob("red/*.jpg"))
-    with embedded(version.folder.parent, most_bytes=100_000, room=2) as url:
+    with embedded(version.folder.parent, max_bytes=100_000, capacity=2) as url:
         address = f"{url}/v1/models/colours:predict"
         assert post(address, b"x" * 100_001)[0] == 413
         body = {"instances": [b64(file)] * 2}

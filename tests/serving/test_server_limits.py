@@ -190,7 +190,7 @@ def test_the_end_under_load_takes_no_longer_than_the_drain(version, photos, slow
 
 
 def test_slow_connections_make_room_for_others_and_are_closed(version, photos, monkeypatch):
-    monkeypatch.setattr(listen, "_MOST_CONNECTIONS", 20)
+    monkeypatch.setattr(listen, "_MAX_CONNECTIONS", 20)
     monkeypatch.setattr(listen, "HEAD_SECONDS", 1.0)
     with embedded(version.folder.parent, body_seconds=1.0) as address:
         host, port = address.removeprefix("http://").split(":")
@@ -230,7 +230,7 @@ def damaged(version, folder, kind):
 def serving(version, tmp_path, monkeypatch):
     monkeypatch.setattr(newest_version, "_POLL_SECONDS", 0.05)
     shutil.copytree(version.folder, tmp_path / "m" / "1")
-    found = newest_version.NewestVersion(tmp_path / "m", lambda run: batching.Batcher(run, largest=2))
+    found = newest_version.NewestVersion(tmp_path / "m", lambda run: batching.Batcher(run, max_batch=2))
     yield found
     found.close()
 

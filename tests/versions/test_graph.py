@@ -91,5 +91,9 @@ def test_only_operations_of_plain_tensorflow_are_in_the_graph(version):
 def test_batches_of_any_size_give_the_same_answers(version, photos, batch):
     classifier = __import__("keras_transfer").load(version.folder)
     contents = [Path(path).read_bytes() for path in load(str(photos)).paths[:17]]
-    one_by_one = np.concatenate([classifier.answer([content])["probabilities"] for content in contents[:batch]])
-    np.testing.assert_allclose(classifier.answer(contents[:batch])["probabilities"], one_by_one, atol=1e-5)
+    one_by_one = np.concatenate(
+        [classifier.run("serving_default", [content])["probabilities"] for content in contents[:batch]]
+    )
+    np.testing.assert_allclose(
+        classifier.run("serving_default", contents[:batch])["probabilities"], one_by_one, atol=1e-5
+    )

@@ -74,7 +74,9 @@ def test_the_native_loader_gives_the_same_answers(version, photos, count):
     command = [sys.executable, "-c", NATIVE, str(libraries[0]), str(version.folder), feed, fetch, "3", *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    expected = SavedClassifier(version.folder).answer([file.read_bytes() for file in files])["probabilities"]
+    expected = SavedClassifier(version.folder).run("serving_default", [file.read_bytes() for file in files])[
+        "probabilities"
+    ]
     np.testing.assert_allclose(np.reshape(json.loads(done.stdout), (count, 3)), expected, atol=1e-5)
 
 
