@@ -107,9 +107,9 @@ class Table:
         if len(meaning.classes) < purpose.min_classes:
             only = meaning.classes[0]
             raise UserError(f"{source}: every label is {only!r}. A classifier needs at least two classes.")
-        said = [meaning.described(source)]
+        messages = [meaning.described(source)]
         if self.unlabelled:
-            said.append(f"{self.unlabelled} records of {source} have no label and are left out.")
+            messages.append(f"{self.unlabelled} records of {source} have no label and are left out.")
         return Examples(
             source,
             root,
@@ -119,7 +119,7 @@ class Table:
             meaning.classes,
             meaning.task,
             contents,
-            understood=" ".join(said),
+            understood=" ".join(messages),
         )
 
 
