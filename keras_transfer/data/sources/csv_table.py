@@ -118,7 +118,8 @@ def _examples(
     messages = _messages(table, path, split_columns, labels, recipe.group_by.lower())
     repeated = len(paths) - len(set(paths))
     if repeated:
-        messages.append(f"{repeated} rows name an image again: it counts as often as it is named.")
+        rows = "1 row names" if repeated == 1 else f"{repeated} rows name"
+        messages.append(f"{rows} an image again: it counts as often as it is named.")
     return Examples(
         source, folder, paths, labels.values, splits, labels.classes, labels.task, contents, groups,
         understood=" ".join(filter(None, (*messages, read_as))),
