@@ -27,6 +27,7 @@ from keras_transfer.data.device_files import is_device_folder
 
 Result = TypeVar("Result")
 
+_MAX_FILE_BYTES = 2**30  # Of an image; several are read at once.
 _MAX_MEMBER_BYTES = 2**28  # Of an image in an archive when unpacked; what announces more is a bomb.
 _UTF8_FLAG = 0x800  # https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, 4.4.4 and 4.6.9
 _UNICODE_PATH = 0x7075
@@ -56,9 +57,12 @@ class Files:
     """Names are paths of image files."""
 
     def read(self, name: str) -> bytes:
-        """Return the bytes of the file; of a pipe or a device there would be no end."""
-        if not stat.S_ISREG(os.stat(name).st_mode):
+        """Return the bytes of the file; of a pipe or a device there would be no end, of a film no memory."""
+        status = os.stat(name)
+        if not stat.S_ISREG(status.st_mode):
             raise OSError("no regular file")
+        if status.st_size > _MAX_FILE_BYTES:
+            raise OSError(f"{status.st_size:,} bytes are too many for an image")
         return Path(name).read_bytes()
 
     def is_file(self, name: str) -> bool:

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from keras_transfer.compute import store
+from keras_transfer.data.contents import Files
 from keras_transfer.data.decoding.decode import Thumbnail
 from keras_transfer.data.inspection import decodable
 from keras_transfer.data.prepare import prepare
@@ -39,6 +40,13 @@ def test_what_cannot_be_decoded_is_left_out_and_listed(tmp_path):
     assert (tmp_path / "rejected.csv").read_text().splitlines()[0] == "path,reason"
     with pytest.raises(UserError, match=r"00\.jpg cannot be decoded.*without --strict"):
         prepared(data, strict=True)
+
+
+def test_a_film_among_the_photos_is_not_read(tmp_path):
+    with (tmp_path / "film.mov").open("wb") as stream:
+        stream.truncate(2**31)
+    with pytest.raises(OSError, match="2,147,483,648 bytes are too many for an image"):
+        Files().read(str(tmp_path / "film.mov"))
 
 
 def test_more_than_a_tenth_stops_the_run(tmp_path):

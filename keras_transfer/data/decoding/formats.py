@@ -35,6 +35,10 @@ _NO_IMAGES = (
     (b"<!doctype", "is a web page, not an image: download the image again"),
     (b"<html", "is a web page, not an image: download the image again"),
     (b"<?xml", "is XML, not an image; of a drawing (SVG), make a PNG file (`rsvg-convert` does)"),
+    (b"pk\x03\x04", "is an archive, not an image: unpack it"),
+    (b"rar!", "is an archive, not an image: unpack it"),
+    (b"7z\xbc\xaf\x27\x1c", "is an archive, not an image: unpack it"),
+    (b"par1", "is a Parquet file, not an image: write the images in it as files"),
     (b"version http", "is a pointer of Git LFS, not an image: `git lfs pull` fetches the image"),
 )
 

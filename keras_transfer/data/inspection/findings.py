@@ -153,7 +153,8 @@ def _balance(examples: Examples, recipe: Recipe) -> list[Finding]:
         name = next(iter(counts))
         return [Finding("one-class", [], f"all images are in one class, {name!r}: nothing to tell apart")]
     listed = []
-    largest, smallest = max(counts, key=lambda name: counts[name]), min(counts, key=lambda name: counts[name])
+    present = [name for name, count in counts.items() if count] or list(counts)
+    largest, smallest = max(present, key=lambda name: counts[name]), min(present, key=lambda name: counts[name])
     if counts[largest] > _IMBALANCE * max(counts[smallest], 1) and recipe.class_weights == "none":
         single = examples.task == CLASSIFICATION
         advice = "--class-weights balanced makes both count" if single else "add images"

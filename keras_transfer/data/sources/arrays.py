@@ -76,10 +76,10 @@ def _listed(archive: Mapping[str, np.ndarray], source: str, purpose: Purpose) ->
     meaning = labels.interpret(cells, class_names, names, source)
     if len(meaning.classes) < purpose.min_classes:
         raise UserError(f"{source}: every label is {meaning.classes[0]!r}. A classifier needs at least two classes.")
-    said = [f"{', '.join(held[name] for pair, _ in pairs for name in pair)} are read.", meaning.described(source)]
+    messages = [f"{', '.join(held[name] for pair, _ in pairs for name in pair)} are read.", meaning.described(source)]
     return Examples(
         source, Path(), names, meaning.values, np.asarray(splits, "int8"), meaning.classes, meaning.task,
-        Arrays(pixels), understood=" ".join(said),
+        Arrays(pixels), understood=" ".join(messages),
     )  # fmt: skip
 
 

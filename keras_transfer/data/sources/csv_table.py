@@ -115,13 +115,14 @@ def _examples(
     if labels.task != REGRESSION:  # What is measured may be measured several times.
         _demand_one_label(table, paths, labels)
     groups = _groups(table, recipe.group_by) if recipe.group_by else None
-    said = _said(table, path, split_columns, labels, recipe.group_by.lower())
+    messages = _messages(table, path, split_columns, labels, recipe.group_by.lower())
     repeated = len(paths) - len(set(paths))
     if repeated:
-        said.append(f"{repeated} rows name an image again: it counts as often as it is named.")
+        rows = "1 row names" if repeated == 1 else f"{repeated} rows name"
+        messages.append(f"{rows} an image again: it counts as often as it is named.")
     return Examples(
         source, folder, paths, labels.values, splits, labels.classes, labels.task, contents, groups,
-        understood=" ".join(filter(None, (*said, read_as))),
+        understood=" ".join(filter(None, (*messages, read_as))),
     )  # fmt: skip
 
 
@@ -202,19 +203,19 @@ def _split_column(table: Table) -> str | None:
     return None
 
 
-def _said(table: Table, path: str, split_columns: list[str], labels: Labels, group_by: str) -> list[str]:
+def _messages(table: Table, path: str, split_columns: list[str], labels: Labels, group_by: str) -> list[str]:
     """Return what each column was taken for, in sentences."""
     heading = (
         "" if table.has_headings else "No header: the columns are taken for path, label and split by what they hold. "
     )
-    said = [f"{heading}Column {path!r} is the path, {labels.meaning}"]
+    messages = [f"{heading}Column {path!r} is the path, {labels.meaning}"]
     if split_columns:
-        said[0] += f", {listed(list(map(repr, split_columns)))} the split"
+        messages[0] += f", {listed(list(map(repr, split_columns)))} the split"
     if group_by:
-        said[0] += f", {group_by!r} the group"
-    said[0] += "."
+        messages[0] += f", {group_by!r} the group"
+    messages[0] += "."
     used = {path, group_by, *split_columns, *labels.columns, ""}
     unused = [repr(name) for name in table.columns if name not in used]
     if unused:
-        said.append(f"Not used: {listed(unused)}.")
-    return said
+        messages.append(f"Not used: {listed(unused)}.")
+    return messages

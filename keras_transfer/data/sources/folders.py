@@ -60,8 +60,9 @@ def from_tree(tree: Tree, source: str, root: Path, contents: Contents, purpose: 
     same = same_file_twice(tree, zip(examples.paths, map(examples.label_text, range(len(examples))), strict=True))
     if same is not None:
         raise UserError(f"{source}: {same[0]} and {same[1]} are one file in two classes. Remove it from one of them.")
-    said = [*arranged.said, layout.describe(arranged.parts, classes), *tree.said()]
-    return examples.explained(" ".join(said))
+    within = [f"Folders in a class are part of it: {listed(arranged.within, 4)}."] if arranged.within else []
+    messages = [*arranged.messages, *within, layout.describe(arranged.parts, classes), *tree.messages()]
+    return examples.explained(" ".join(messages))
 
 
 def _class_names(parts: Iterable[tuple[int, Classes]], source: str, purpose: Purpose, hint: str) -> tuple[str, ...]:

@@ -28,12 +28,14 @@ class Layout:
     Attributes:
         parts: Split (a position in `SPLITS`, or `UNASSIGNED`) and its classes.
         flat: Split and folder, where the folders of splits hold images without class folders.
-        said: What the user should know of it, in sentences.
+        within: Folders in those of classes, as `cat/black/`.
+        messages: What the user should know of it, in sentences.
     """
 
     parts: list[tuple[int, Classes]] = field(default_factory=list)
     flat: list[tuple[int, Folder]] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
+    within: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
 
 
 def arrange(root: Folder, source: str, purpose: Purpose) -> Layout:
@@ -66,7 +68,7 @@ def arrange(root: Folder, source: str, purpose: Purpose) -> Layout:
             layout.parts.append((candidates[name], _classes(inner[name], layout)))
         elif name in candidates or _words(name) & _UNLABELLED:
             count = len(folder.all_files())
-            layout.said.append(f"Left out: {name}/, {count} images without class folders.")
+            layout.messages.append(f"Left out: {name}/, {count} images without class folders.")
         else:
             raise UserError(
                 f"{source}: {name!r} stands beside {labelled[0]}/. Move it away, or, if it is a class, into "
@@ -75,7 +77,7 @@ def arrange(root: Folder, source: str, purpose: Purpose) -> Layout:
     _demand_training(layout, candidates, labelled, source, purpose)
     _say_strays(top, layout)
     names = [f"{name}/ ({SPLITS[candidates[name]]})" for name in labelled]
-    layout.said.insert(0, f"{listed(names)} {'are splits' if len(names) > 1 else 'is a split'}.")
+    layout.messages.insert(0, f"{listed(names)} {'are splits' if len(names) > 1 else 'is a split'}.")
     return layout
 
 
@@ -115,7 +117,7 @@ def _unwrapped(root: Folder, layout: Layout) -> Folder:
         _say_strays(top, layout)
         top = only
     if top is not root:
-        layout.said.append(f"All folders are in {top.path.removeprefix(root.path + '/')}/.")
+        layout.messages.append(f"All folders are in {top.path.removeprefix(root.path + '/')}/.")
     return top
 
 
@@ -160,9 +162,7 @@ def _words(name: str) -> set[str]:
 
 def _classes(folder: Folder, layout: Layout) -> Classes:
     _say_strays(folder, layout)
-    inner = [f"{name}/{below}/" for name, inner in folder.folders.items() for below in inner.folders]
-    if inner:
-        layout.said.append(f"Folders in a class are part of it: {listed(inner, 4)}.")
+    layout.within += [f"{name}/{below}/" for name, inner in folder.folders.items() for below in inner.folders]
     return {name: inner.all_files() for name, inner in folder.folders.items()}
 
 
@@ -171,7 +171,7 @@ def _say_strays(folder: Folder, layout: Layout) -> None:
         first = folder.files[0].rpartition("/")[2]
         count = len(folder.files)
         what = f"{first}, which lies" if count == 1 else f"{first} and {count - 1} more files, which lie"
-        layout.said.append(f"Left out: {what} in {folder.name}/, in no class folder.")
+        layout.messages.append(f"Left out: {what} in {folder.name}/, in no class folder.")
 
 
 def _demand_training(

@@ -58,8 +58,7 @@ def load(source: str, folder: str, purpose: Purpose = Purpose.TRAIN) -> Examples
     class_names = builder.info.features[label].names
     examples = table.examples(source, Path(builder.data_dir), contents, class_names, purpose)
     unused = [split for split in builder.info.splits if named and split not in named]
-    said = [examples.understood] * bool(examples.understood) + [f"Not used: the split {listed(unused)}."] * bool(unused)
-    return examples.explained(" ".join(said))
+    return examples.explained(f"{examples.understood} Not used: the split {listed(unused)}.") if unused else examples
 
 
 def _tensorflow_datasets() -> Any:

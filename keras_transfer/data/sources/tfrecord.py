@@ -107,9 +107,9 @@ class Table:
         if len(meaning.classes) < purpose.min_classes:
             only = meaning.classes[0]
             raise UserError(f"{source}: every label is {only!r}. A classifier needs at least two classes.")
-        said = [meaning.described(source)]
+        messages = [meaning.described(source)]
         if self.unlabelled:
-            said.append(f"{self.unlabelled} records of {source} have no label and are left out.")
+            messages.append(f"{self.unlabelled} records of {source} have no label and are left out.")
         return Examples(
             source,
             root,
@@ -119,7 +119,7 @@ class Table:
             meaning.classes,
             meaning.task,
             contents,
-            understood=" ".join(said),
+            understood=" ".join(messages),
         )
 
 
@@ -192,5 +192,15 @@ def splits_of(shards: Sequence[Path], source: str, purpose: Purpose) -> list[int
 
 
 def _names_beside(shard: Path) -> list[str] | None:
+    """Return the lines of a `labels.txt`; TF-Slim wrote `0:daisy`."""
     file = shard.parent / "labels.txt"
-    return file.read_text("utf-8").splitlines() if file.is_file() else None
+    if not file.is_file():
+        return None
+    try:
+        names = file.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file} cannot be read as UTF-8 text ({error}). Save it anew, one class a line.") from error
+    slim = [f"{number}:" for number in range(len(names))]
+    if all(map(str.startswith, names, slim)):
+        return list(map(str.removeprefix, names, slim))
+    return names

@@ -60,18 +60,18 @@ class Tree:
     links: list[str] = field(default_factory=list)
     linked_files: dict[str, str] = field(default_factory=dict)
 
-    def said(self) -> list[str]:
+    def messages(self) -> list[str]:
         """Return what the user should know of what was passed over."""
-        said = []
+        messages = []
         if self.passed_over:
             counted = [f"{name}: {count} file{'s' * (count != 1)}" for name, count in self.passed_over.items()]
-            said.append(f"Passed over: {listed(counted)}.")
+            messages.append(f"Passed over: {listed(counted)}.")
         if self.links:
             more = f" and {len(self.links) - 1} more" if len(self.links) > 1 else ""
-            said.append(
+            messages.append(
                 f"Not followed, for it leads to a folder that is listed already: the link {self.links[0]}{more}."
             )
-        return said
+        return messages
 
 
 def walk(path: Path) -> Tree:

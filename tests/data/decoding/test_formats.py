@@ -31,6 +31,8 @@ def test_a_format_that_pillow_opens_names_the_command_that_converts_it(name, con
         (b"\0\0\0\x18ftypheix", "`heif-convert`"),
         (b"\n<!DOCTYPE html><html>", "download the image again"),
         (b"<HTML><body>404", "download the image again"),
+        (b"PK\x03\x04\x14\0", "unpack it"),
+        (b"PAR1", "write the images in it as files"),
         (b"version https://git-lfs.github.com/spec/v1", "`git lfs pull`"),
     ],
 )

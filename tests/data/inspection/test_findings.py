@@ -11,12 +11,12 @@ from keras_transfer.recipe.recipe import Recipe
 pytestmark = pytest.mark.quick
 
 
-def found(inspections, **options):
+def found(inspections, classes=("a", "b"), **options):
     count = len(inspections)
     labels = np.arange(count, dtype="int32") % 2
     paths = [f"{index}.png" for index in range(count)]
     digests = [index.to_bytes(16, "big") for index in range(count)]
-    examples = Examples("photos", Path(), paths, labels, np.full(count, -1, "int8"), ("a", "b"), digests=digests)
+    examples = Examples("photos", Path(), paths, labels, np.full(count, -1, "int8"), classes, digests=digests)
     return {one.kind: one for one in findings(examples, inspections, Recipe(**options))}
 
 
@@ -43,6 +43,12 @@ def test_values_that_do_not_fill_their_bits_are_told_with_the_factor_that_does()
         "Multiply the values by 16 and write them again"
     )
     assert "dark-16-bit" not in found([of_size(8, 8, peak=4095), of_size(8, 8, peak=65_000)])
+
+
+def test_a_class_of_which_nothing_can_be_used_is_no_imbalance():
+    pictures = [of_size(40, 40)] * 24
+    assert "imbalance" not in found(pictures, ("a", "b", "annotations"))
+    assert found(pictures, ("a", "b", "annotations"))["few"].detail.startswith("fewer than 10 images of 'annotations'")
 
 
 def test_pictures_with_little_to_compare_are_like_no_other():

@@ -184,3 +184,13 @@ def test_shards_with_other_names_of_features_are_refused(tmp_path):
         writer.write(tf.train.Example(features=tf.train.Features(feature=named)).SerializeToString())
     with pytest.raises(UserError, match=r"b\.tfrecord: a record has no image\. It has image, label"):
         sources.load(str(tmp_path))
+
+
+@pytest.mark.parametrize("text", ["\ufeffrose\r\ntulip\r\n", "0:rose\n1:tulip\n"])
+def test_names_of_classes_beside_shards(tmp_path, text):
+    write_labelled(tmp_path / "a.tfrecord", (0,), (1,))
+    (tmp_path / "labels.txt").write_bytes(text.encode())
+    assert sources.load(str(tmp_path)).classes == ("rose", "tulip")
+    (tmp_path / "labels.txt").write_bytes("rosé\ntulip".encode("cp1252"))
+    with pytest.raises(UserError, match=r"labels\.txt cannot be read as UTF-8 text"):
+        sources.load(str(tmp_path))
