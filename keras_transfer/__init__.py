@@ -6,7 +6,7 @@
     print(result.metrics["test"]["accuracy"])
     result.model.predict(["a.jpg"])
 
-What needs TensorFlow is loaded when first used, so that importing the package takes no time.
+All of it is loaded when first used, so that importing the package takes no time.
 """
 
 from __future__ import annotations
@@ -14,32 +14,38 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from keras_transfer.network.bases import Base, bases
-from keras_transfer.recipe.recipe import Recipe
-from keras_transfer.support.errors import UsageError, UserError
-from keras_transfer.support.progress import Progress
 from keras_transfer.support.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from keras_transfer.api import check, evaluate, export, features, fit, load, load_recipe, models
+    from keras_transfer.network.bases import Base, bases
+    from keras_transfer.recipe.recipe import Recipe
     from keras_transfer.run import Result
     from keras_transfer.studies.check.report import Findings
+    from keras_transfer.support.errors import UsageError, UserError
+    from keras_transfer.support.progress import Progress
     from keras_transfer.versions.predictions import Prediction
     from keras_transfer.versions.saved import SavedClassifier
 
-_HOMES = {
-    "check": "api",
+_MODULES = {
+    "Base": "network.bases",
     "Findings": "studies.check.report",
+    "Prediction": "versions.predictions",
+    "Progress": "support.progress",
+    "Recipe": "recipe.recipe",
     "Result": "run",
-    "features": "api",
+    "SavedClassifier": "versions.saved",
+    "UsageError": "support.errors",
+    "UserError": "support.errors",
+    "bases": "network.bases",
+    "check": "api",
     "evaluate": "api",
     "export": "api",
+    "features": "api",
     "fit": "api",
     "load": "api",
     "load_recipe": "api",
     "models": "api",
-    "Prediction": "versions.predictions",
-    "SavedClassifier": "versions.saved",
 }
 
 __all__ = [
@@ -65,8 +71,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if name == "SavedClassifier":  # Its module imports TensorFlow.
         importlib.import_module(f"{__name__}.support.logs").import_tensorflow()
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -17,7 +17,7 @@ from keras_transfer.recipe import rule
 from keras_transfer.recipe.options import AUTO
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import forks, logs, stopping
-from keras_transfer.support.paths import shown
+from keras_transfer.support.paths import portable, shown
 from keras_transfer.support.progress import Progress, Stopwatch
 from keras_transfer.versions import folders
 
@@ -129,7 +129,7 @@ def _announce(prepared: Prepared, recipe: Recipe, folder: Path, progress: Progre
     counts = " / ".join(f"{len(examples.indices(split)):,}" for split in SPLITS)
     what = f"{len(examples.classes)} classes" if examples.task != REGRESSION else f"numbers ({examples.classes[0]})"
     progress.say(f"{shown(recipe.data)}: {what}, {counts} images to train / validate / test, seed {recipe.seed}.")
-    progress.say(f"{recipe.base}, weights {shown(recipe.weights)}, {recipe.size} px, to {shown(str(folder))}.")
+    progress.say(f"{recipe.base}, weights {portable(recipe.weights)}, {recipe.size} px, to {shown(str(folder))}.")
     if prepared.rejected:
         progress.warn(inspector.left_out(prepared.rejected))
     for message in prepared.warnings:

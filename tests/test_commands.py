@@ -58,6 +58,24 @@ def test_program_is_called_as_it_was_started(arguments, name):
         assert expected in done.stdout, done.stderr
 
 
+@pytest.mark.parametrize("module", ["click", "keras_transfer.commands", "keras_transfer.recipe.recipe"])
+def test_ctrl_c_during_the_imports_is_one_line(module):
+    code = f"""
+import os, runpy, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+sys.argv = ["cli.py", "bases"]
+runpy.run_path("cli.py", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted; nothing was written.\n")
+
+
 def test_help_says_what_commands_do_in_whole_sentences(capsys):
     out = run("--help", capsys=capsys)[1]
     assert "..." not in out.partition("Commands:")[2]

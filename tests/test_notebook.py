@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.serving.test_server import free_port
+from tests.serving.servers import free_port
 
 NOTEBOOK = REPOSITORY / "notebooks" / "colab.ipynb"
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from keras_transfer.commands.layout import NARROW, aligned, wrapped
 from keras_transfer.network import imagenet
 from keras_transfer.network.bases import Base
+from keras_transfer.support.paths import portable
 from keras_transfer.support.program import program
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def models(versions: Sequence[Version], sources: Sequence[str], width: int = NAR
                 version.base,
                 time.strftime("%Y-%m-%d", time.localtime(version.modified)),
                 f"{version.bytes / 1e6:.1f}",
-                version.weights,
+                portable(version.weights),
             )
         )
     return "\n".join(aligned(rows, width, flexible=(0, 2, 3, 6), expendable=3))
@@ -90,10 +91,20 @@ def cache(records: Sequence[dict[str, Any]], leftovers: Sequence[Leftover], widt
     """What `cache` says."""
     lines = ["No activations are stored."]
     if records:
-        rows: list[tuple[str, ...]] = [("base", "boundary", "px", "view", "images", "MB", "last used")]
+        rows: list[tuple[str, ...]] = [("base", "activations", "px", "view", "images", "MB", "last used")]
         for record in records:
-            key = [str(record["key"].get(name, "-")) for name in ("base", "boundary", "size", "view")]
-            rows.append((*key, str(record["images"]), _megabytes(record["bytes"]), _minute(record["last_used"])))
+            key = record["key"]
+            rows.append(
+                (
+                    str(key.get("base", "-")),
+                    _activations(key.get("boundary")),
+                    str(key.get("size", "-")),
+                    _view(key.get("view")),
+                    str(record["images"]),
+                    _megabytes(record["bytes"]),
+                    _minute(record["last_used"]),
+                )
+            )
         total = sum(record["bytes"] for record in records)
         lines = [*aligned(rows, width, (0, 1)), f"{total / 1e9:.2f} GB in all."]
     if leftovers:
@@ -101,6 +112,15 @@ def cache(records: Sequence[dict[str, Any]], leftovers: Sequence[Leftover], widt
         rows += [(str(left.path), _megabytes(left.bytes), _minute(left.modified)) for left in leftovers]
         lines += ["", *aligned(rows, width, (0,)), f"{program()} cache --clear deletes them too."]
     return "\n".join(lines)
+
+
+def _activations(boundary: str | None) -> str:
+    """Say which activations are stored, in words: `boundary` is the block that is fine-tuned on them, or `none`."""
+    return "-" if boundary is None else "features" if boundary == "none" else f"input of {boundary}"
+
+
+def _view(view: int | str | None) -> str:
+    return "-" if view is None else "original" if view == "plain" else f"augmented {view}"
 
 
 def _megabytes(size: int) -> str:

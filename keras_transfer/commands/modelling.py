@@ -23,7 +23,7 @@ from keras_transfer.commands.shared import (
     training_counts,
 )
 from keras_transfer.support.errors import UsageError
-from keras_transfer.support.paths import shown
+from keras_transfer.support.paths import portable
 from keras_transfer.support.progress import Progress
 from keras_transfer.support.stopping import Stopped
 from keras_transfer.versions import folders
@@ -92,7 +92,7 @@ def evaluate(model: str, data: str | None, as_json: bool, quiet: bool, debug: bo
     """Measure a model on labelled images, leaving out those that it was trained on."""
     classifier = load(model)
     report = classifier.evaluate(data, Progress(quiet))
-    source = data or shown(classifier.metrics["data"]["source"])
+    source = data or portable(classifier.metrics["data"]["source"])
     if as_json:
         click.echo(json.dumps(report, indent=2))
     else:

@@ -13,7 +13,7 @@ from keras_transfer.commands.choices import choices
 from keras_transfer.commands.layout import NARROW, aligned, wrapped
 from keras_transfer.evaluation import per_class
 from keras_transfer.recipe.recipe import Recipe
-from keras_transfer.support.paths import shown
+from keras_transfer.support.paths import portable
 from keras_transfer.support.program import program
 
 if TYPE_CHECKING:
@@ -30,9 +30,10 @@ def run(metrics: dict[str, Any], recipe: Recipe, folder: str, training: Mapping[
     data, test = metrics["data"], metrics["test"]
     counts = f"{data['train']} / {data['validation']} / {data['test']}"
     settings = [
-        f"{metrics['base']}, weights {shown(metrics['weights'])}, {metrics['size']} px, engine {metrics['engine']}, "
+        f"{metrics['base']}, weights {portable(metrics['weights'])}, {metrics['size']} px, engine {metrics['engine']}, "
         f"{metrics['precision']}, seed {metrics['seed']}",
-        f"{shown(data['source'])}: {_task_name(metrics)}, {counts} images to train / validate / test{_left_out(data)}",
+        f"{portable(data['source'])}: {_task_name(metrics)}, {counts} images to train / validate / test"
+        f"{_left_out(data)}",
         *choices(metrics, recipe),
     ]
     results = [_scores(test, len(data["classes"])), *_folds(metrics.get("folds"))]

@@ -14,7 +14,7 @@ import itertools
 import re
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from keras_transfer.network.cut import cut_points
 from keras_transfer.network.model_files import UNREADABLE, first_line, input_side, load_model
 from keras_transfer.network.precision import copied, every_layer
 from keras_transfer.support.errors import UsageError, UserError
+from keras_transfer.support.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class ImageNetUnavailable(UserError):
     """ImageNet weights are neither on this machine nor to be downloaded."""
 
 
-def load(base: str, weights: str, size: int, seed: int) -> PretrainedBase:
+def load(base: str, weights: str, size: int, seed: int, progress: Progress | None = None) -> PretrainedBase:
     """Build a base at an input size and give it its weights.
 
     Args:
@@ -60,6 +61,7 @@ def load(base: str, weights: str, size: int, seed: int) -> PretrainedBase:
         weights: `imagenet`, `random`, or a path.
         size: Input side, px.
         seed: Of random weights, and of what is random in training.
+        progress: Is told of a download; by default, nobody.
 
     Raises:
         ImageNetUnavailable: naming the file, where Keras looks for it, and the other choices.
@@ -74,7 +76,7 @@ def load(base: str, weights: str, size: int, seed: int) -> PretrainedBase:
     if size < spec.least_size:
         raise UsageError(f"--size: {spec.name} takes images of at least {spec.least_size} px. Received: {size}.")
     if weights == "imagenet":
-        return PretrainedBase(spec, _imagenet(spec, size), weights, spec.name)
+        return PretrainedBase(spec, _imagenet(spec, size, progress or Progress(quiet=True)), weights, spec.name)
     network = _construct(spec, size, None)
     if weights != "random":
         copy_weights(Path(weights).expanduser(), network)
@@ -110,9 +112,10 @@ def _construct(spec: Base, size: int, weights: str | None) -> keras.Model:
     return constructor(include_top=False, weights=weights, input_shape=(size, size, 3))
 
 
-def _imagenet(spec: Base, size: int) -> keras.Model:
+def _imagenet(spec: Base, size: int, progress: Progress) -> keras.Model:
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # Keras reports a download where results belong.
+        # What Keras says of a file that it downloads anew belongs among the messages, not the results.
+        with contextlib.redirect_stdout(sys.stderr), _download_shown(spec, size, progress):
             return _construct(spec, size, "imagenet")
     except Exception as error:  # Keras raises a bare Exception when a download fails.
         reason = _download_failure(error)
@@ -124,6 +127,20 @@ def _imagenet(spec: Base, size: int) -> keras.Model:
             f"{imagenet.address(spec.name, size)} as {file.name} into {file.parent}, where Keras looks for it, or give "
             "--weights FILE, or --weights random."
         ) from error
+
+
+@contextlib.contextmanager
+def _download_shown(spec: Base, size: int, progress: Progress) -> Iterator[None]:
+    """Show the download of weights that are not stored yet as a step of the run, in place of Keras's own bar."""
+    if imagenet.file(spec.name, size).exists() or not keras.config.is_interactive_logging_enabled():
+        yield
+        return
+    keras.config.disable_interactive_logging()
+    try:
+        with progress.activity(f"Downloading ImageNet weights of {spec.name} ({spec.download_mb} MB)"):
+            yield
+    finally:
+        keras.config.enable_interactive_logging()
 
 
 def _download_failure(error: Exception) -> str | None:

@@ -58,6 +58,16 @@ def absolute(name: str) -> str:
     return os.path.abspath(Path(name).expanduser())
 
 
+def portable(name: str) -> str:
+    """Return a path as a reader on another machine can use it: relative, if it lies below the working folder;
+    otherwise its last part, or, of the model in a version folder, its last four. What is no path stays as it is.
+    """
+    path = Path(shown(name))
+    if not (path.is_absolute() or path.parts[:1] in (("..",), ("~",))) or "://" in name:
+        return shown(name)
+    return str(Path(*path.parts[-4:])) if path.parts[-2:-1] == ("assets.extra",) else path.name
+
+
 def shown(name: str) -> str:
     """Return a path as a person here would type it: relative, if it lies below the working folder."""
     path = Path(name)

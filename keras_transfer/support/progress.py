@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from keras_transfer.support.program import worded
@@ -134,7 +135,8 @@ def _console() -> Console:
 
 
 def _in_notebook() -> bool:
-    return "IPython" in sys.modules and _console().is_jupyter
+    """Say whether a bar can be shown in a notebook; without ipywidgets, rich shows none and warns."""
+    return "IPython" in sys.modules and find_spec("ipywidgets") is not None and _console().is_jupyter
 
 
 class Stopwatch:

@@ -65,7 +65,7 @@ def load_base(recipe: Recipe, progress: Progress) -> weights.PretrainedBase:
     """Load the recipe's base; without ImageNet's weights, the built-in sample goes on with random ones."""
     size = int(recipe.size)
     try:
-        return weights.load(recipe.base, recipe.weights, size, recipe.seed)
+        return weights.load(recipe.base, recipe.weights, size, recipe.seed, progress)
     except weights.ImageNetUnavailable as error:
         if recipe.data != "digits":
             raise

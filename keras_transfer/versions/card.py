@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 from urllib.parse import quote
 
@@ -10,6 +11,8 @@ from keras_transfer.data.decoding.formats import WEBP_RELEASE
 from keras_transfer.evaluation import per_class
 from keras_transfer.network.licences import licence
 from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.paths import portable
+from keras_transfer.support.version import __version__
 
 OLDEST_SERVING = "2.18"  # Release of TensorFlow Serving whose operations the graph is made of.
 _SHOWN = 12  # Classes named in the card; all are in labels.txt.
@@ -31,12 +34,13 @@ def text(metrics: dict[str, Any], recipe: Recipe, name: str) -> str:
         f"# {_escaped(name)}",
         "",
         f"A model for {metrics['task']} of images, transferred from `{metrics['base']}` "
-        f"(weights: {_escaped(metrics['weights'])}) by keras_transfer.",
+        f"(weights: {_escaped(portable(metrics['weights']))}) by keras_transfer {__version__} on "
+        f"{time.strftime('%Y-%m-%d')}. `environment.json` lists the other packages.",
         *(["", "**The base's weights were random: this model shows that everything works, no more.**"] * random),
         "",
         "## Data",
         "",
-        f"- Source: {_code(recipe.data)}, {len(data['classes'])} classes: {classes}",
+        f"- Source: {_code(portable(recipe.data))}, {len(data['classes'])} classes: {classes}",
         f"- {data['train']} images to train, {data['validation']} to validate, {data['test']} to test; "
         f"{data['rejected']} left out; seed {metrics['seed']}. `splits.csv` lists them with digests of their bytes.",
         "- Images of equal bytes are in one split.",
@@ -119,4 +123,4 @@ def _worst(test: dict[str, Any]) -> list[str]:
 def _own_weights(metrics: dict[str, Any]) -> str:
     if metrics["weights"] == "random":
         return "None: the weights were drawn at random."
-    return f"The weights came from {_code(metrics['weights'])}; see there."
+    return f"That of {_code(portable(metrics['weights']))}, which the weights came from."

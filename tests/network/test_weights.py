@@ -9,6 +9,7 @@ import pytest
 from keras_transfer.network import weights
 from keras_transfer.network.network import build
 from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support import progress
 from keras_transfer.support.errors import UsageError, UserError
 from keras_transfer.versions.folders import with_weights_file
 from tests.conftest import once
@@ -186,6 +187,30 @@ def test_imagenet_weights_out_of_reach_say_why_and_where_to_put_them(error, reas
     with pytest.raises(weights.ImageNetUnavailable, match=words) as caught:
         weights.load("vgg16", "imagenet", 32, 0)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_download_is_one_line_of_the_run_and_none_of_keras(quiet, monkeypatch, tmp_path, capfd):
+    for folder in ("served", "keras"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "served" / FILE).write_bytes(b"weights")
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setattr(progress, "_WORTH_A_LINE", 0)
+    construct = keras.applications.VGG16
+
+    def fetch(weights=None, **options):
+        folder = tmp_path / "keras"
+        keras.utils.get_file(FILE, (tmp_path / "served" / FILE).as_uri(), cache_dir=folder, cache_subdir="models")
+        return construct(weights=None, **options)
+
+    monkeypatch.setattr(keras.applications, "VGG16", fetch)
+    weights.load("vgg16", "imagenet", 32, 0, progress.Progress(quiet))
+    assert (tmp_path / "keras" / "models" / FILE).exists()
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    steps = [line.partition(",")[0] for line in captured.err.splitlines()]
+    assert steps == ([] if quiet else ["Downloading ImageNet weights of vgg16 (59 MB)"])
+    assert keras.config.is_interactive_logging_enabled()
 
 
 def test_what_is_no_failed_download_is_not_taken_for_one(monkeypatch):

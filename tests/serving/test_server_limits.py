@@ -1,11 +1,10 @@
-"""The embedded server under requests, connections and version folders that are not as they should be."""
+"""The embedded server under requests and connections that are not as they should be."""
 
 import base64
 import contextlib
-import gc
 import http.client
 import json
-import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -13,7 +12,6 @@ import sys
 import threading
 import time
 import urllib.request
-import weakref
 import zlib
 
 import numpy as np
@@ -22,15 +20,15 @@ import pytest
 from keras_transfer import commands
 from keras_transfer.versions.saved import SavedClassifier
 from tests.conftest import REPOSITORY
-from tests.serving.test_server import b64, embedded, free_port, post
+from tests.serving.servers import b64, embedded, free_port, post, wait_until
 
 pytest.importorskip("uvicorn")
 pytest.importorskip("starlette")
 pytest.importorskip("prometheus_client")
 
-from keras_transfer.serving import batching, listen, newest_version
+from keras_transfer.serving import listen
 
-pytestmark = pytest.mark.once  # Of sockets and folders, whatever the versions of TensorFlow and Keras.
+pytestmark = pytest.mark.once  # Of sockets, whatever the versions of TensorFlow and Keras.
 PREDICT = "/v1/models/colours:predict"
 
 
@@ -139,9 +137,9 @@ def test_scripts_of_one_origin_may_ask_and_the_root_says_what_is_served(url):
     call = urllib.request.Request(url, headers={"Origin": "https://photos.example"})
     with urllib.request.urlopen(call) as answer:
         assert answer.headers["access-control-allow-origin"] == "https://photos.example"
-        found = json.loads(answer.read())
-    assert (found["model"], found["version"]) == ("colours", "1")
-    assert found["predict"] == f"POST {PREDICT}"
+        index = json.loads(answer.read())
+    assert (index["model"], index["version"]) == ("colours", "1")
+    assert index["predict"] == f"POST {PREDICT}"
 
 
 @pytest.fixture
@@ -149,11 +147,11 @@ def slow(monkeypatch):
     """The sizes of the batches that were run; once it holds one, each takes 0.3 s more."""
     run, sizes = SavedClassifier.run, []
 
-    def slowly(self, key, rows):
+    def slowly(self, key, inputs):
         if sizes:
-            sizes.append(len(rows))
+            sizes.append(len(inputs))
             time.sleep(0.3)
-        return run(self, key, rows)
+        return run(self, key, inputs)
 
     monkeypatch.setattr(SavedClassifier, "run", slowly)
     return sizes
@@ -209,75 +207,6 @@ def test_slow_connections_make_room_for_others_and_are_closed(version, photos, m
         assert raw(address, head)[0] == 408
 
 
-def damaged(version, folder, kind):
-    shutil.copytree(version.folder, folder)
-    variables = folder / "variables" / "variables.data-00000-of-00001"
-    if kind == "half the variables":
-        variables.write_bytes(variables.read_bytes()[:100])
-    elif kind == "no variables":
-        shutil.rmtree(folder / "variables")
-    elif kind == "a cut recipe":
-        (folder / "assets.extra" / "recipe.json").write_text('{"base":')
-    elif kind == "an empty graph":
-        (folder / "saved_model.pb").write_bytes(b"")
-    elif kind == "labels that are too few":
-        (folder / "assets" / "labels.txt").write_text("blue\n")
-    elif kind == "metrics of another kind":
-        (folder / "assets.extra" / "metrics.json").write_text("[]")
-
-
-@pytest.fixture
-def serving(version, tmp_path, monkeypatch):
-    monkeypatch.setattr(newest_version, "_POLL_SECONDS", 0.05)
-    shutil.copytree(version.folder, tmp_path / "m" / "1")
-    found = newest_version.NewestVersion(tmp_path / "m", lambda run: batching.Batcher(run, max_batch=2))
-    yield found
-    found.close()
-
-
-def wait_until(condition):
-    for _ in range(1200):
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError
-
-
-def test_a_broken_version_leaves_the_one_before_serving_and_is_named(version, serving, capsys):
-    kinds = ["half the variables", "no variables", "a cut recipe", "an empty graph", "labels that are too few",
-             "metrics of another kind"]  # fmt: skip
-    (serving.model / "²").mkdir()
-    (serving.model / "²" / "saved_model.pb").touch()
-    for number, kind in enumerate(kinds, 2):
-        damaged(version, serving.model.parent / "staging", kind)
-        (serving.model.parent / "staging").rename(serving.model / str(number))
-        said = []
-        wait_until(lambda: said.append(capsys.readouterr().err) or f"{number} cannot be" in "".join(said))  # noqa: B023
-        assert "Version 1 goes on serving." in "".join(said)
-        assert serving.current.number == 1
-    time.sleep(0.3)
-    assert capsys.readouterr().err == ""  # Each is named once.
-    # The last is made whole in its place.
-    shutil.copy(version.folder / "assets.extra" / "metrics.json", serving.model / str(number) / "assets.extra")
-    wait_until(lambda: serving.current.number == number)
-
-
-def test_a_version_that_was_replaced_leaves_memory(version, serving):
-    graph = weakref.ref(serving.current.classifier)
-    shutil.copytree(version.folder, serving.model.parent / "staging")
-    (serving.model.parent / "staging").rename(serving.model / "2")
-    wait_until(lambda: serving.current.number == 2)
-    wait_until(lambda: graph() is None)
-    gc.collect()
-
-
-def test_metadata_outlive_the_folder(version, tmp_path):
-    shutil.copytree(version.folder, tmp_path / "m" / "1")
-    with embedded(tmp_path / "m") as address:
-        shutil.rmtree(tmp_path / "m")
-        assert b"serving_default" in urllib.request.urlopen(f"{address}/v1/models/colours/metadata").read()
-
-
 def test_a_port_that_is_taken_is_one_line(version, capsys):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -292,7 +221,6 @@ def test_a_port_that_is_taken_is_one_line(version, capsys):
 
 
 def test_ctrl_c_ends_it_quietly(version):
-    import signal
 
     arguments = [
         sys.executable,

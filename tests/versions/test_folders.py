@@ -121,6 +121,23 @@ def test_records_hold_absolute_paths(photos, tiny_base, tmp_path, monkeypatch, f
     assert f"`{photos.name}`" in (folder / "assets.extra" / "README.md").read_text("utf-8")
 
 
+def test_the_card_names_files_without_the_folders_of_the_machine(version):
+    from keras_transfer.versions import card
+
+    recipe = version.recipe.replace(data="/home/somebody/photos")
+    paths = {
+        "/home/somebody/w.h5": "w.h5",
+        "../bases/w.h5": "w.h5",
+        "/home/somebody/saved_models/photos/3/assets.extra/model.keras": "photos/3/assets.extra/model.keras",
+    }
+    for weights, shown in paths.items():
+        text = card.text(version.metrics | {"weights": weights}, recipe, "m")
+        assert f"(weights: {shown})" in text
+        assert f"That of `{shown}`, which the weights came from." in text
+        assert "Source: `photos`" in text
+        assert "somebody" not in text
+
+
 def test_the_card_of_a_version_that_was_not_tested_says_so(version):
     from keras_transfer.versions import card
 

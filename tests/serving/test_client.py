@@ -1,0 +1,103 @@
+import json
+import threading
+import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import keras_transfer as kt
+from keras_transfer.serving import client
+from keras_transfer.versions.saved import SavedClassifier
+from tests.serving.servers import free_port
+
+
+def test_the_client_says_what_is_wrong(version, photos, tmp_path):
+    with pytest.raises(kt.UserError, match="does not answer"):
+        client.request(f"http://127.0.0.1:{free_port()}/v1/models/x", [next(photos.glob("red/*"))])
+    with pytest.raises(kt.UserError, match="cannot be read"):
+        client.request("http://127.0.0.1/v1/models/x", [tmp_path / "none.jpg"])
+    with pytest.raises(kt.UsageError, match="MODEL_URL"):
+        client.request("localhost:8501", [next(photos.glob("red/*"))])
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://", "http:///v1/models/photos", "http://127.0.0.1:PORT/v1/models/photos", "127.0.0.1:9/v1/models/photos",
+        "http://127.0.0.1:99999/v1/models/photos", "http://[::1/v1/models/photos", "http://127.0.0.1:9", "grpc://",
+        "http://user name@127.0.0.1:9/v1/models/photos", f"http://{'a' * 300}.invalid/v1/models/photos",
+        "grpc://127.0.0.1:9/photos/versions/last", "grpc://127.0.0.1:PORT/photos", "http://a b/v1/models/photos",
+    ],
+)  # fmt: skip
+def test_what_is_no_address_is_refused(address, photos):
+    with pytest.raises(kt.UsageError, match="MODEL_URL must be http://HOST:PORT/v1/models/NAME"):
+        client.request(address, [next(photos.glob("red/*"))])
+
+
+def test_any_name_of_a_model_can_be_in_an_address(photos):
+    pytest.importorskip("uvicorn")
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    from keras_transfer.serving.listen import address
+
+    paths = []
+
+    class Server(BaseHTTPRequestHandler):
+        def do_POST(self):
+            paths.append(urllib.parse.unquote(self.path))
+            instances = json.loads(self.rfile.read(int(self.headers["content-length"])))["instances"]
+            body = b'{"predictions": [%s]}' % b",".join([b'{"label": "red", "confidence": NaN}'] * len(instances))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments):
+            pass
+
+    names = ["été à la mer", "写真", "a#b", "a?b", "100%25", "50%", "photos:predict", "it's"]
+    with HTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        host = f"127.0.0.1:{server.server_port}"
+        file = next(photos.glob("red/*"))
+        for name in names:
+            client.request(address("127.0.0.1", server.server_port, name), [file])
+        assert paths == [f"/v1/models/{name}:predict" for name in names]
+        paths.clear()
+        for name in ("été à la mer", "写真", "a#b", "a?b", "50%"):
+            client.request(f"http://{host}/v1/models/{name}", [file])
+        assert paths == [f"/v1/models/{name}:predict" for name in ("été à la mer", "写真", "a#b", "a?b", "50%")]
+        paths.clear()
+        predictions = client.request(f"http://{host}/v1/models/x", [file] * 70)
+        assert (len(predictions), len(paths), predictions[0]["confidence"]) == (70, 3, None)
+        server.shutdown()
+
+
+def test_grpc(version, photos):
+    """The client against a server that takes `PredictRequest` as TensorFlow Serving does."""
+    grpc = pytest.importorskip("grpc")
+    pytest.importorskip("tensorflow_serving")
+    import tensorflow as tf
+    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+    graph = tf.saved_model.load(str(version.folder)).signatures["serving_default"]
+
+    class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
+        def Predict(self, request, context):
+            assert (request.model_spec.name, request.model_spec.signature_name) == ("colours", "serving_default")
+            inputs = tf.constant(tf.make_ndarray(request.inputs["image_bytes"]))
+            response = predict_pb2.PredictResponse()
+            for name, values in graph(image_bytes=inputs).items():
+                response.outputs[name].CopyFrom(tf.make_tensor_proto(values.numpy()))
+            return response
+
+    server = grpc.server(ThreadPoolExecutor(2))
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(Service(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    files = sorted(photos.glob("*/*"))[:5]
+    predictions = client.request(f"grpc://127.0.0.1:{port}/colours", files)
+    expected = [prediction.label for prediction in SavedClassifier(version.folder).predict(files)]
+    assert [prediction["label"] for prediction in predictions] == expected
+    server.stop(None)
+    with pytest.raises(kt.UserError, match="UNAVAILABLE"):
+        client.request(f"grpc://127.0.0.1:{port}/colours", files[:1], seconds=5)
