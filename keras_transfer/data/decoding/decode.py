@@ -25,7 +25,7 @@ import tensorflow as tf
 
 from keras_transfer.data.decoding import bmp, exif, gif, memory, webp
 from keras_transfer.data.decoding.formats import FORMATS, HEAD
-from keras_transfer.data.decoding.raw import apart, part
+from keras_transfer.data.decoding.raw import CONTENT, apart, part, split_once
 
 # Raise it with every change by which a file gives other pixels, or is refused or accepted where it was not: what was
 # computed or known of images before is then not used.
@@ -88,13 +88,12 @@ class Thumbnail:
 @cache
 def _traced(decoder: Decoder) -> tf.types.experimental.PolymorphicFunction:
     """Tracing takes a second, and one run decodes in several places."""
-    return tf.function(partial(_decode, decoder), [tf.TensorSpec((), tf.string)], autograph=False)
+    return tf.function(partial(_decode, decoder), [CONTENT], autograph=False)
 
 
 @cache
 def _traced_thumbnail(max_pixels: int) -> tf.types.experimental.ConcreteFunction:
-    specification = [tf.TensorSpec((), tf.string)]
-    return tf.function(partial(_thumbnail, max_pixels), specification, autograph=False).get_concrete_function()
+    return tf.function(partial(_thumbnail, max_pixels), [CONTENT], autograph=False).get_concrete_function()
 
 
 def announced_size(content: bytes) -> tuple[int, int] | None:
@@ -110,7 +109,10 @@ def announced_size(content: bytes) -> tuple[int, int] | None:
 
 @cache
 def _traced_size() -> tf.types.experimental.ConcreteFunction:
-    return tf.function(_size, [tf.TensorSpec((), tf.string)], autograph=False).get_concrete_function()
+    def size(content: tf.Tensor) -> tf.Tensor:
+        return _size(content, kind_of(content))
+
+    return tf.function(size, [CONTENT], autograph=False).get_concrete_function()
 
 
 def _decode(decoder: Decoder, content: tf.Tensor) -> tf.Tensor:
@@ -154,16 +156,18 @@ def _picture(
     # and at that even a pipeline ends that leaves out what fails (TensorFlow 2.18 to 2.21).
     with tf.control_dependencies([orientation]):
         content = tf.identity(content)
-    shape = _size(content)
+    kind = kind_of(content)
+    shape = _size(content, kind)
     # As float64, for a bomb's header may announce more than 2^63 pixels.
     area = tf.reduce_prod(tf.cast(shape, tf.float64))
     allowed = tf.debugging.Assert(area <= tf.constant(max_pixels, tf.float64), ["more pixels than allowed"])
     with tf.control_dependencies([allowed]):
         content, shape = tf.identity(content), tf.identity(shape)
-    is_jpeg, times = tf.io.is_jpeg(content), tf.reduce_min(shape) // size
+    is_jpeg, times = tf.equal(kind, 0), tf.reduce_min(shape) // size
 
     def decoded() -> tf.Tensor:
-        image = tf.cond(is_jpeg, lambda: _jpeg(content, times), lambda: _other_than_jpeg(content))
+        decoders = [lambda decode=decode: decode(content) for decode in (_png, gif.decode, bmp.decode, webp.decode)]
+        image = tf.switch_case(kind, [lambda: _jpeg(content, times), *decoders])
         return shrink(tf.ensure_shape(image, (None, None, 3)))
 
     # A JPEG is decoded at a quarter of its pixels or less.
@@ -178,17 +182,24 @@ def kind_of(content: tf.Tensor) -> tf.Tensor:
         content: Strings of any shape.
     """
     head = tf.strings.join([tf.strings.substr(content, 0, HEAD), bytes(HEAD)])  # As long, whatever the file's length.
-    starts = [tf.equal(tf.strings.substr(head, at, len(magic)), magic) for magic, at, _ in FORMATS]
-    starts.append(tf.ones_like(starts[0]))
-    return tf.argmax(tf.cast(tf.stack(starts, -1), tf.int32), axis=-1, output_type=tf.int32)
+    magics, places = [magic for magic, _, _ in FORMATS], [at for _, at, _ in FORMATS]
+    starts = tf.equal(tf.strings.substr(head[..., None], places, [len(magic) for magic in magics]), magics)
+    kind = tf.argmax(tf.cast(starts, tf.int32), axis=-1, output_type=tf.int32)
+    return tf.where(tf.reduce_any(starts, axis=-1), kind, len(FORMATS))
 
 
-def _size(content: tf.Tensor) -> tf.Tensor:
+def _size(content: tf.Tensor, kind: tf.Tensor) -> tf.Tensor:
     """Return height and width, int32 `[2]`, that the header announces."""
-    shape = tf.cond(
-        tf.io.is_jpeg(content), lambda: tf.image.extract_jpeg_shape(content)[:2], lambda: _size_other_than_jpeg(content)
-    )
-    return tf.ensure_shape(shape, (2,))
+
+    def png() -> tf.Tensor:
+        return tf.io.decode_raw(part(content, 16, 8), tf.int32, little_endian=False)[::-1]
+
+    readable = tf.debugging.Assert(kind < len(FORMATS), ["no image of a kind that can be read"])
+    with tf.control_dependencies([readable]):
+        content = tf.identity(content)
+    others = [lambda module=module: module.size(content) for module in (gif, bmp, webp)]
+    shape = tf.switch_case(kind, [lambda: tf.image.extract_jpeg_shape(content)[:2], png, *others])
+    return tf.abs(tf.ensure_shape(shape, (2,)))
 
 
 def _jpeg(content: tf.Tensor, times: tf.Tensor) -> tf.Tensor:
@@ -199,30 +210,13 @@ def _jpeg(content: tf.Tensor, times: tf.Tensor) -> tf.Tensor:
     return tf.switch_case(chosen, [lambda ratio=ratio: scaled(ratio) for ratio in (1, 2, 4, 8)])
 
 
-@apart
-def _size_other_than_jpeg(content: tf.Tensor) -> tf.Tensor:
-    def png() -> tf.Tensor:
-        return tf.io.decode_raw(part(content, 16, 8), tf.int32, little_endian=False)[::-1]
-
-    kind = kind_of(content) - 1
-    readable = tf.debugging.Assert((kind >= 0) & (kind < len(FORMATS) - 1), ["no image of a kind that can be read"])
-    others = [lambda module=module: tf.stack(module.size(content)) for module in (gif, bmp, webp)]
-    with tf.control_dependencies([readable]):
-        return tf.abs(tf.switch_case(kind, [png, *others]))
-
-
-@apart
-def _other_than_jpeg(content: tf.Tensor) -> tf.Tensor:
-    decoders = (_png, gif.decode, bmp.decode, webp.decode)
-    return tf.switch_case(kind_of(content) - 1, [lambda decode=decode: decode(content) for decode in decoders])
-
-
+@apart(CONTENT)
 def _png(content: tf.Tensor) -> tf.Tensor:
     header = tf.io.decode_raw(part(content, 24, 2), tf.uint8)
     depth, colours = tf.cast(header[0], tf.int32), tf.cast(header[1], tf.int32)
     # Opacity is a channel, or in a chunk before the picture.
-    before = tf.strings.split(content, b"IDAT", maxsplit=1)[0]
-    transparent = (colours >= 4) | (tf.size(tf.strings.split(before, b"tRNS", maxsplit=1)) > 1)
+    before = split_once(content, b"IDAT")[0]
+    transparent = (colours >= 4) | (tf.size(split_once(before, b"tRNS")) > 1)
 
     def composed() -> tf.Tensor:
         image = tf.ensure_shape(tf.io.decode_png(content, channels=4), (None, None, 4))

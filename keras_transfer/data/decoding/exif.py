@@ -9,7 +9,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from keras_transfer.data.decoding import webp
-from keras_transfer.data.decoding.raw import apart, part, rest
+from keras_transfer.data.decoding.raw import CONTENT, apart, part, rest, split_once
 
 _MARK = b"Exif\x00\x00"
 _APP1, _START_OF_SCAN, _END = 0xE1, 0xDA, 0xD9
@@ -23,12 +23,12 @@ _SHORT, _LONG, _SIGNED_SHORT, _SIGNED_LONG = 3, 4, 8, 9  # TIFF 6.0, section 2.
 def orientation(content: tf.Tensor) -> tf.Tensor:
     """Return the EXIF orientation, int32 1..8, of the file in a scalar string; 1 where there is none."""
     # Of most JPEGs without EXIF a search says so, which is quicker than to follow their segments.
-    marked = tf.size(tf.strings.split(content, _MARK, maxsplit=1)) > 1
+    marked = tf.size(split_once(content, _MARK)) > 1
     may_tell = (tf.io.is_jpeg(content) & marked) | webp.is_extended(content)
     return tf.cond(may_tell, lambda: _in_block(content), lambda: tf.constant(1))
 
 
-@apart
+@apart(CONTENT)
 def _in_block(content: tf.Tensor) -> tf.Tensor:
     block = tf.cond(webp.is_extended(content), lambda: webp.exif(content), lambda: _in_segments(content))
     # Some programs write a JPEG's mark before the block of a WebP too.
@@ -37,7 +37,7 @@ def _in_block(content: tf.Tensor) -> tf.Tensor:
     return tf.cond(tf.size(block) > 0, lambda: _in_tiff(block), lambda: tf.constant(1))
 
 
-@apart
+@apart(CONTENT)
 def _in_segments(content: tf.Tensor) -> tf.Tensor:
     """Return the EXIF block, with its mark, of a JPEG file, a scalar string; empty where there is none."""
     length = tf.strings.length(content)
@@ -61,29 +61,31 @@ def _in_segments(content: tf.Tensor) -> tf.Tensor:
 
 def _in_tiff(data: tf.Tensor) -> tf.Tensor:
     """Return the orientation that the first directory of a TIFF header, uint8 `[N]`, has."""
-    data = tf.cast(data, tf.int32)
-    size = tf.size(data)
+    size, padded = tf.size(data), tf.pad(tf.cast(data, tf.int32), ((0, 1),))
+    big_endian = tf.equal(padded[0], ord("M"))
+    weights = tf.where(big_endian, (256, 1), (1, 256))
 
-    def short(at: tf.Tensor | int) -> tf.Tensor:
-        first, second = (tf.gather(padded, tf.clip_by_value(at + k, 0, size)) for k in (0, 1))
-        return tf.where(big_endian, first * 256 + second, second * 256 + first)
+    def shorts(at: tf.Tensor, count: int) -> list[tf.Tensor]:
+        """Return that many 16-bit numbers, each `[N]`, from each of N positions on."""
+        places = tf.clip_by_value(at[:, None] + tf.range(2 * count), 0, size)
+        pairs = tf.reshape(tf.gather(padded, places), (-1, count, 2))
+        return tf.unstack(tf.reduce_sum(pairs * weights, axis=-1), axis=1)
 
-    def long(at: tf.Tensor | int) -> tf.Tensor:
+    def long(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
         """Return -1 for what is larger than any offset or orientation."""
-        first, second = short(at), short(at + 2)
         low, high = tf.where(big_endian, second, first), tf.where(big_endian, first, second)
         return tf.where(tf.equal(high, 0), low, -1)
 
-    padded = tf.concat([data, [0]], 0)
-    big_endian = tf.equal(padded[0], ord("M"))
-    directory = long(4)
-    entries = directory + 2 + 12 * tf.range(tf.minimum(short(directory), size // 12))
-    kinds, counts = short(entries + 2), long(entries + 4)
+    directory = long(*shorts(tf.constant([4]), 2))
+    (length,) = shorts(directory, 1)
+    entries = directory + 2 + 12 * tf.range(tf.minimum(length[0], size // 12))
+    tags, kinds, *numbers = shorts(entries, 6)
+    counts = long(*numbers[:2])
     is_short = tf.equal(kinds, _SHORT) | tf.equal(kinds, _SIGNED_SHORT)
     is_long = tf.equal(kinds, _LONG) | tf.equal(kinds, _SIGNED_LONG)
     inline = (counts >= 1) & (counts <= tf.where(is_short, 2, 1))  # Else the four bytes are an offset.
-    valid = tf.equal(short(entries), _TAG) & (is_short | is_long) & inline & (entries + 12 <= size) & (directory > 0)
-    values = tf.where(is_short, short(entries + 8), long(entries + 8))
+    valid = tf.equal(tags, _TAG) & (is_short | is_long) & inline & (entries + 12 <= size) & (directory > 0)
+    values = tf.where(is_short, numbers[2], long(*numbers[2:]))
     # Of several entries the last counts, as for Pillow.
     last = tf.reduce_max(tf.where(valid, tf.range(tf.size(entries)), -1))
     value = tf.reduce_sum(tf.where(tf.equal(tf.range(tf.size(entries)), last), values, 0))

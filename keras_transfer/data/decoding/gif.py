@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from keras_transfer.data.decoding.raw import byte, part, rest, short
+from keras_transfer.data.decoding.raw import CONTENT, POSITION, apart, byte, part, rest
 
 _HEADER = 13  # Signature and logical screen descriptor.
 _MAX_EXTENSIONS = 4096  # Before the first frame.
@@ -17,28 +17,42 @@ _WINDOW = 2**16  # Bytes whose blocks are followed at a time.
 _WHITE = b"\xff\xff\xff"
 
 
-def size(content: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return height and width of the canvas, int32; it is made larger where the first frame reaches beyond it."""
-    _, frame = _first_frame(content)
-    left, top, width, height = (short(content, frame + at) for at in (1, 3, 5, 7))
-    return tf.maximum(short(content, 8), top + height), tf.maximum(short(content, 6), left + width)
+@apart(CONTENT)
+def size(content: tf.Tensor) -> tf.Tensor:
+    """Return height and width of the canvas, int32 `[2]`; it is made larger where the first frame reaches beyond it."""
+    origin, sides = _place(content, _first_frame(content)[1])
+    return _canvas(content, origin + sides)
 
 
+def _place(content: tf.Tensor, frame: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return top and left, and height and width, int32 `[2]` each, that the descriptor of a frame tells."""
+    fields = tf.cast(tf.io.decode_raw(part(content, frame + 1, 8), tf.uint16), tf.int32)
+    origin, sides = tf.unstack(tf.reshape(fields, (2, 2))[:, ::-1])
+    return origin, sides
+
+
+def _canvas(content: tf.Tensor, covered: tf.Tensor) -> tf.Tensor:
+    sides = tf.cast(tf.io.decode_raw(part(content, 6, 4), tf.uint16), tf.int32)
+    return tf.maximum(tf.reshape(sides, (2,))[::-1], covered)
+
+
+@apart(CONTENT)
 def decode(content: tf.Tensor) -> tf.Tensor:
     """Return the canvas with the first frame, uint8 `[H, W, 3]`, of the bytes (a scalar string) of a GIF file."""
     control, frame = _first_frame(content)
     image = tf.io.decode_gif(_frame_alone(content, control, frame))[0]
     image = tf.ensure_shape(image, (None, None, 3))
-    canvas, covered = tf.stack(size(content)), tf.shape(image)[:2]
+    before, sides = _place(content, frame)
+    canvas, covered = _canvas(content, before + sides), tf.shape(image)[:2]
 
     def placed() -> tf.Tensor:
-        before = tf.stack([short(content, frame + 3), short(content, frame + 1)])
         paddings = tf.pad(tf.stack([before, canvas - covered - before], axis=1), ((0, 1), (0, 0)))
         return tf.pad(image, paddings, constant_values=tf.constant(255, tf.uint8))
 
     return tf.cond(tf.reduce_all(tf.equal(canvas, covered)), lambda: image, placed)
 
 
+@apart(CONTENT)
 def _first_frame(content: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Return where the first frame's graphic control extension (0: there is none) and its descriptor begin."""
     start = _HEADER + _table_bytes(byte(content, 10))
@@ -83,6 +97,7 @@ def _whitened(table: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
     )
 
 
+@apart(CONTENT, POSITION)
 def _behind_blocks(content: tf.Tensor, at: tf.Tensor) -> tf.Tensor:
     """Return the position behind a chain of blocks, each led by its length, up to one of length 0.
 

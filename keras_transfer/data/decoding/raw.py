@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import tensorflow as tf
 
-# Decorates a function of a scalar string that is to be one operation in the graph around it: TensorFlow visits the
-# operations of every branch for every picture, and hundreds of them would double the time of a JPEG.
-apart = partial(
-    tf.function,
-    input_signature=[tf.TensorSpec((), tf.string)],
-    autograph=False,
-    experimental_attributes={"_noinline": True},
-)
+CONTENT = tf.TensorSpec((), tf.string)
+POSITION = tf.TensorSpec((), tf.int32)
+
+
+def apart(*arguments: tf.TensorSpec) -> Callable[[Callable[..., Any]], tf.types.experimental.PolymorphicFunction]:
+    """Return a decorator for a function that is to be one operation in the graph around it.
+
+    TensorFlow visits the operations of every branch for every picture, and hundreds of them would double the time of
+    a JPEG. Of such a function the graph has one copy, however often it is called, and a pass prepares to run it only
+    once a picture needs it.
+    """
+    return partial(tf.function, input_signature=arguments, autograph=False, experimental_attributes={"_noinline": True})
 
 
 def part(content: tf.Tensor, at: tf.Tensor | int, length: tf.Tensor | int) -> tf.Tensor:
@@ -24,14 +30,15 @@ def part(content: tf.Tensor, at: tf.Tensor | int, length: tf.Tensor | int) -> tf
     return tf.strings.substr(content, tf.minimum(at, tf.strings.length(content)), length)
 
 
+def split_once(content: tf.Tensor, mark: bytes) -> tf.Tensor:
+    """Return a scalar string without the first `mark`: what stands before it and, where there is one, behind it."""
+    # `tf.strings.split` is forty operations more.
+    return tf.raw_ops.StringSplitV2(input=content[None], sep=mark, maxsplit=1).values
+
+
 def byte(content: tf.Tensor, at: tf.Tensor | int) -> tf.Tensor:
     """Return the byte at a position of a scalar string, int32."""
     return tf.cast(tf.reshape(tf.io.decode_raw(part(content, at, 1), tf.uint8), ()), tf.int32)
-
-
-def short(content: tf.Tensor, at: tf.Tensor | int) -> tf.Tensor:
-    """Return the little-endian 16-bit number at a position of a scalar string, int32."""
-    return tf.cast(tf.reshape(tf.io.decode_raw(part(content, at, 2), tf.uint16), ()), tf.int32)
 
 
 def integer(content: tf.Tensor, at: tf.Tensor | int) -> tf.Tensor:

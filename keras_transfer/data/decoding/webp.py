@@ -12,38 +12,35 @@ from __future__ import annotations
 import tensorflow as tf
 
 from keras_transfer.data.decoding.memory import on_white
-from keras_transfer.data.decoding.raw import apart, byte, integer, part, short
+from keras_transfer.data.decoding.raw import CONTENT, apart, integer, part
 
 DECODABLE = hasattr(tf.io, "decode_webp")  # By the TensorFlow that runs here.
 _KIND, _PAYLOAD = 12, 20  # Where the first chunk's name, and its content, begin.
+_PLACES = (1, 2**8, 2**16, 2**24)  # What each byte of a number counts, the lowest first.
 _CHUNK = 8  # Name and length of a chunk.
 _FRAME = 16  # What an ANMF chunk says before its picture.
 _MAX_CHUNKS = 65_536
 _ANIMATION, _EXIF, _ALPHA = 0x02, 0x08, 0x10  # Flags of a VP8X chunk.
 
 
-def size(content: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return height and width, int32, of the picture or, of an animation, its canvas."""
-
-    def extended() -> tuple[tf.Tensor, tf.Tensor]:
-        return _three_bytes(content, _PAYLOAD + 7) + 1, _three_bytes(content, _PAYLOAD + 4) + 1
-
-    def lossless() -> tuple[tf.Tensor, tf.Tensor]:
-        bits = integer(content, _PAYLOAD + 1)
-        height = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, 14), 0x3FFF)
-        return height + 1, tf.bitwise.bitwise_and(bits, 0x3FFF) + 1
-
-    def lossy() -> tuple[tf.Tensor, tf.Tensor]:
-        return short(content, _PAYLOAD + 8) % 0x4000, short(content, _PAYLOAD + 6) % 0x4000
-
-    kinds = tf.stack([_first_is(content, kind) for kind in (b"VP8X", b"VP8L", b"VP8 ")])
+@apart(CONTENT)
+def size(content: tf.Tensor) -> tf.Tensor:
+    """Return height and width, int32 `[2]`, of the picture or, of an animation, its canvas."""
+    kind, payload = part(content, _KIND, 4), _bytes(content, _PAYLOAD, 10)
+    kinds = tf.equal(kind, [b"VP8X", b"VP8L", b"VP8 "])
     tf.debugging.Assert(tf.reduce_any(kinds), ["WebP: there is no picture"])
-    height, width = tf.switch_case(
-        tf.argmax(tf.cast(kinds, tf.int32), output_type=tf.int32), [extended, lossless, lossy]
-    )
-    return height, width
+    bits = tf.reduce_sum(payload[1:5] * _PLACES)
+    lossless = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, (14, 0)), 0x3FFF) + 1
+    lossy = tf.reduce_sum(tf.reshape(payload[6:], (2, 2)) * _PLACES[:2], axis=1)[::-1] % 0x4000
+    return tf.where(kinds[0], _canvas(payload), tf.where(kinds[1], lossless, lossy))
 
 
+def _canvas(payload: tf.Tensor) -> tf.Tensor:
+    """Return height and width, int32 `[2]`, that the first chunk of a file that may hold more than a picture tells."""
+    return tf.reduce_sum(tf.reshape(payload[4:10], (2, 3)) * _PLACES[:3], axis=1)[::-1] + 1
+
+
+@apart(CONTENT)
 def decode(content: tf.Tensor) -> tf.Tensor:
     """Return uint8 `[H, W, 3]` of the bytes (a scalar string) of a WebP file: transparent parts on white, of an
     animation its first frame.
@@ -56,14 +53,14 @@ def decode(content: tf.Tensor) -> tf.Tensor:
 
     def placed() -> tf.Tensor:
         before = tf.stack([top, left])
-        after = tf.stack(size(content)) - before - tf.shape(image)[:2]
+        after = _canvas(_bytes(content, _PAYLOAD, 10)) - before - tf.shape(image)[:2]
         paddings = tf.pad(tf.stack([before, after], axis=1), ((0, 1), (0, 0)))  # Negative ones are refused.
         return tf.pad(image, paddings, constant_values=tf.constant(255, tf.uint8))
 
     return tf.cond(animated, placed, lambda: image)
 
 
-@apart
+@apart(CONTENT)
 def exif(content: tf.Tensor) -> tf.Tensor:
     """Return the EXIF block, a scalar string, of a WebP file; empty where there is none."""
 
@@ -89,21 +86,16 @@ def _first_frame(content: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     head = tf.strings.join([b"WEBPVP8X\x0a\0\0\0", bytes([_ALPHA, 0, 0, 0]), sides])
     whole = tf.strings.join([head, picture])
     file = tf.strings.join([b"RIFF", _four_bytes(tf.strings.length(whole)), whole])
-    return file, 2 * _three_bytes(content, frame), 2 * _three_bytes(content, frame + 3)
-
-
-def _first_is(content: tf.Tensor, kind: bytes) -> tf.Tensor:
-    return tf.equal(part(content, _KIND, 4), kind)
+    left, top = tf.unstack(tf.reduce_sum(tf.reshape(_bytes(content, frame, 6), (2, 3)) * _PLACES[:3], axis=1) * 2)
+    return file, left, top
 
 
 def _flagged(content: tf.Tensor, flag: int) -> tf.Tensor:
-    return tf.cond(
-        _first_is(content, b"VP8X") & (tf.strings.length(content) > _PAYLOAD),
-        lambda: tf.bitwise.bitwise_and(byte(content, _PAYLOAD), flag) > 0,
-        lambda: tf.constant(False),
-    )
+    extended = tf.equal(part(content, _KIND, 4), b"VP8X")
+    return extended & (tf.bitwise.bitwise_and(_bytes(content, _PAYLOAD, 1)[0], flag) > 0)
 
 
+@apart(CONTENT, CONTENT)
 def _find(content: tf.Tensor, name: bytes) -> tf.Tensor:
     """Return where the first chunk of a name begins; 0 where there is none."""
     length = tf.strings.length(content)
@@ -122,8 +114,10 @@ def _find(content: tf.Tensor, name: bytes) -> tf.Tensor:
     return tf.where((at + _CHUNK <= length) & named(at), at, 0)
 
 
-def _three_bytes(content: tf.Tensor, at: tf.Tensor | int) -> tf.Tensor:
-    return short(content, at) + 0x10000 * byte(content, at + 2)
+def _bytes(content: tf.Tensor, at: tf.Tensor | int, count: int) -> tf.Tensor:
+    """Return bytes from a position on, int32 `[count]`: zeros behind the end of the file."""
+    padded = tf.strings.substr(tf.strings.join([part(content, at, count), bytes(count)]), 0, count)
+    return tf.cast(tf.reshape(tf.io.decode_raw(padded, tf.uint8), (count,)), tf.int32)
 
 
 def _four_bytes(number: tf.Tensor) -> tf.Tensor:
