@@ -13,6 +13,7 @@ from keras_transfer.support.errors import UsageError
 
 _GPU_BFLOAT16 = (8, 0)  # Ampere: https://docs.nvidia.com/cuda/ampere-tuning-guide/
 _GPU_FLOAT16 = (7, 0)  # Volta, the first with tensor cores.
+_UNKNOWN = (0, 0)  # Of GPUs that are not NVIDIA's; not all of them have XLA, Apple's for one.
 _CPU_BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # As /proc/cpuinfo names the instructions.
 
 
@@ -43,8 +44,8 @@ def plan(recipe: Recipe, task: str = CLASSIFICATION) -> ComputePlan:
 
     Precision: bfloat16 on what multiplies in it, float16 on GPUs with only that, float32 elsewhere; classifiers trained
     in either and served in float32 lost no accuracy that could be measured, regressions did, and get float32. XLA: on
-    for a GPU, off for a CPU, where it measured slower. Engine: OpenVINO on a CPU when it is installed, but for VGG,
-    whose plain convolutions TensorFlow runs as fast. The measurements are in docs/measurements.md.
+    for an NVIDIA GPU, off for a CPU, where it measured slower. Engine: OpenVINO on a CPU when it is installed, but for
+    VGG, whose plain convolutions TensorFlow runs as fast. The measurements are in docs/measurements.md.
 
     Args:
         recipe: What the user asked for.
@@ -64,7 +65,7 @@ def plan(recipe: Recipe, task: str = CLASSIFICATION) -> ComputePlan:
     if engine == "auto":
         faster = installed and gpu is None and _tensorflow_backend() and "vgg" not in recipe.base.lower()
         engine = "openvino" if faster else "tensorflow"
-    xla = gpu is not None if recipe.xla == "auto" else recipe.xla == "on"
+    xla = gpu not in (None, _UNKNOWN) if recipe.xla == "auto" else recipe.xla == "on"
     return ComputePlan("cpu" if gpu is None else "gpu", precision, xla, engine)
 
 
@@ -93,13 +94,15 @@ def _cpu_info(key: str) -> str:
 
 
 def _gpu_capability() -> tuple[int, int] | None:
+    """Return the CUDA compute capability of the GPU that computes; None without one."""
     import tensorflow as tf
 
-    devices = tf.config.list_physical_devices("GPU")
+    devices = tf.config.get_visible_devices("GPU")
     if not devices:
         return None
+    # TensorFlow computes on the first that it sees, however many there are.
     details = tf.config.experimental.get_device_details(devices[0])
-    return details.get("compute_capability", (0, 0))
+    return details.get("compute_capability", _UNKNOWN)
 
 
 def _tensorflow_backend() -> bool:

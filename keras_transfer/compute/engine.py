@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Outputs = list[np.ndarray]
 
-BATCH = 16  # Most images a batch: throughput on two cores does not grow beyond it, and memory does.
+BATCH = 16  # Images a batch, at most: throughput on two cores does not grow beyond it, and memory does.
 
 # Norm of the difference from Keras in float32, as a share of the norm. Float32 kernels that sum in another order
 # differ by about 1e-6; bfloat16 has 8 bits and errors add up to 0.01 to 0.05, in single values to much more.
@@ -53,7 +53,7 @@ def start(frozen: keras.Model, plan: ComputePlan, first: np.ndarray, progress: P
         frozen: Pixels to a list of tensors.
         plan: Names the engine and the precision.
         first: uint8 `[B, H, W, 3]`, on some of which the engines are compared.
-        progress: Hears of it when TensorFlow takes over.
+        progress: Is warned when TensorFlow takes over.
     """
     if plan.engine == "openvino":
         try:
@@ -69,7 +69,7 @@ def start(frozen: keras.Model, plan: ComputePlan, first: np.ndarray, progress: P
 
 
 def _reason(error: Exception) -> str:
-    """The line of an error that tells most: those of OpenVINO begin with places in its own source."""
+    """Return the line of an error that tells most: those of OpenVINO begin with places in its own source."""
     headings = ("Exception from ", "Check '", "FrontEnd API failed", "Model wasn't fully converted", "Summary:")
     lines = [line.strip("- ") for line in str(error).splitlines()]
     telling = [line for line in lines if line and not line.startswith(headings)]
@@ -95,12 +95,12 @@ def _openvino(frozen: keras.Model, precision: str, first: np.ndarray) -> tuple[E
     with ThreadPoolExecutor(1) as pool:
         starting = pool.submit(_started, converted, names, precision, first)
         sample = first[:_CHECKED_IMAGES].astype("float32")
-        expected = [keras.ops.convert_to_numpy(one) for one in keras.tree.flatten(frozen(sample, training=False))]
+        expected = [keras.ops.convert_to_numpy(array) for array in keras.tree.flatten(frozen(sample, training=False))]
         engine, outputs = starting.result()
     differences = []
-    for one, other in zip(outputs, expected, strict=True):
-        difference = np.linalg.norm(one[: len(other)] - other)
-        differences.append(difference / max(float(np.linalg.norm(other)), 1e-12))
+    for actual, right in zip(outputs, expected, strict=True):
+        difference = np.linalg.norm(actual[: len(right)] - right)
+        differences.append(difference / max(float(np.linalg.norm(right)), 1e-12))
     return engine, outputs, float(np.max(differences))  # NaN, if one is, which no tolerance admits.
 
 
@@ -154,13 +154,13 @@ def _converted(frozen: keras.Model, shape: tuple[int, ...]) -> tuple[openvino.Mo
     import openvino
     import tensorflow as tf
 
-    kinds = (frozen.trainable_variables, frozen.non_trainable_variables)
+    variables = (frozen.trainable_variables, frozen.non_trainable_variables)
 
     def call(pixels: tf.Tensor, *weights: list[tf.Tensor]) -> list[tf.Tensor]:
         outputs, _ = frozen.stateless_call(*weights, tf.cast(pixels, tf.float32), training=False)
         return keras.tree.flatten(outputs)
 
-    specs = [[tf.TensorSpec(weight.shape, weight.dtype) for weight in weights] for weights in kinds]
+    specs = [[tf.TensorSpec(weight.shape, weight.dtype) for weight in weights] for weights in variables]
     function = tf.function(call, autograph=False).get_concrete_function(tf.TensorSpec((None, *shape), tf.uint8), *specs)
     names = [tensor.name for tensor in function.outputs]
     graph = _pruned(function.graph.as_graph_def(), names)
@@ -170,7 +170,7 @@ def _converted(frozen: keras.Model, shape: tuple[int, ...]) -> tuple[openvino.Mo
         model = openvino.Core().read_model(str(file))
     placeholders = {node.name for node in graph.node if node.op == "Placeholder"}
     # Tensors that layers made when they were built, such as Normalization's mean, come after the weights.
-    values = itertools.chain(*kinds, function.captured_inputs)
+    values = itertools.chain(*variables, function.captured_inputs)
     for tensor, value in zip(function.inputs[1:], values, strict=True):
         if tensor.op.name in placeholders:
             placeholder = model.input(tensor.name).get_node()

@@ -1,4 +1,4 @@
-"""The frozen part runs once: activations of every image and view, computed where they are not stored yet."""
+"""Activations of every image and view, computed by the frozen part where they are not stored yet."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from keras_transfer.support.progress import Progress
 from keras_transfer.support.version import __version__
 
 _MUCH_TO_VERIFY = 2**30  # Bytes, of which a person is told that they are read.
+_HALF = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16}  # What is stored in half precision.
 
 
 class NotStored(UserError):
@@ -44,7 +45,7 @@ class Extractor:
         key: What the activations depend on besides the images.
         plan: Engine and precision.
         decoder: How files become pixels.
-        progress: Hears of each pass.
+        progress: Shows each pass.
         cache_limit: Disk for all stored activations, in GB.
         engine_name: What ran the last pass, empty while all was found stored.
         computed: Images that passed the network.
@@ -92,14 +93,14 @@ class Extractor:
             stored = ActivationSet({**stored.key, "weights": weights})
             missing = self._missing(stored, digests)
         if missing:
-            names, wanted = [examples.paths[row] for row in missing], [digests[row] for row in missing]
+            names, wanted = [examples.paths[index] for index in missing], [digests[index] for index in missing]
             batches = verified.images(examples.contents, names, wanted, self.decoder, engine.BATCH, view)
             self._pass("Features" if view is None else f"View {view.number}", stored, wanted, batches)
         return stored
 
-    def lacks(self, digests: Sequence[bytes], views: Sequence[View | None]) -> bool:
-        """Return whether activations of any view of some images would have to be computed."""
-        return any(self._missing(self._set(view), digests) for view in views)
+    def count_missing(self, digests: Sequence[bytes], views: Sequence[View | None]) -> int:
+        """Return how many activations of views of some images would have to be computed."""
+        return sum(len(self._missing(self._set(view), digests)) for view in views)
 
     def _set(self, view: View | None) -> ActivationSet:
         """Return the set of a view, the same in each call: what was read of it once stays open whoever deletes it."""
@@ -126,7 +127,7 @@ class Extractor:
         return missing
 
     def _pass(self, name: str, stored: ActivationSet, digests: Sequence[bytes], batches: Iterator[np.ndarray]) -> None:
-        store.room(self.bytes_per_image * len(digests), self.cache_limit)
+        store.make_room(self.bytes_per_image * len(digests), self.cache_limit)
         try:
             with self.progress.task(name, len(digests)) as advance:
                 stored.write(digests, self._counted(self._outputs(batches), advance))
@@ -145,9 +146,9 @@ class Extractor:
         yield from self._engine.run(batches)
 
     def _counted(self, outputs: Iterator[list[np.ndarray]], advance: Any) -> Iterator[list[np.ndarray]]:
-        half = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16}.get(self.plan.precision)
+        dtype = _HALF.get(self.plan.precision)
         for batch in outputs:
-            yield [array.astype(half) if half else array for array in batch]
+            yield [array.astype(dtype) if dtype else array for array in batch]
             self.computed += len(batch[0])
             advance(len(batch[0]))
 
@@ -170,7 +171,7 @@ def extractor(
         pretrained: Its base.
         recipe: Gives pooling, resizing, and the disk that may be used.
         plan: Engine and precision.
-        progress: Hears of each pass.
+        progress: Shows each pass.
     """
     key = {
         "version": __version__,  # Another release may preprocess otherwise.
@@ -198,7 +199,7 @@ def weights_digest(network: keras.Model) -> str:
 
 
 def embeddings(stored: ActivationSet, digests: Sequence[bytes]) -> np.ndarray:
-    """Return the embeddings, float32 `[N, D]`: the last tensor of each stored row."""
+    """Return the embeddings, float32 `[N, D]`: the last tensor of each stored image."""
     last = len(stored.specs()) - 1
     return stored.read(digests, [last])[0].astype("float32", copy=False)
 

@@ -14,9 +14,9 @@ from typing import Protocol, TypeVar
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.files import Lock
 
-Result = TypeVar("Result")
+T = TypeVar("T")
 
-MOST = 64  # Files that are open at once.
+MAX_OPEN = 64  # Files at once.
 
 
 class OpenFile:
@@ -48,7 +48,7 @@ class Owner(Protocol):
     Attributes:
         folder: Which.
         opened: The files that are open. When the owner is gone, so are they.
-        lock: Keeps the folder beside others in its parent, once one of its files was closed.
+        lock: Keeps the folder and others in its parent from being deleted, once one of its files was closed.
     """
 
     folder: Path
@@ -75,14 +75,14 @@ def opened(owner: Owner, number: int) -> OpenFile:
         if file is None:
             file = owner.opened[number] = owner.open(number)
             _recent[id(owner), number] = weakref.ref(owner)
-            while len(_recent) > MOST:
+            while len(_recent) > MAX_OPEN:
                 _close_oldest()
         elif (id(owner), number) in _recent:  # Unless it stays open because it was deleted.
             _recent.move_to_end((id(owner), number))
         return file
 
 
-def retried(function: Callable[[], Result]) -> Result:
+def retried(function: Callable[[], T]) -> T:
     """Call what opens a file; where the process may not open more of them, close others until it can.
 
     Raises:

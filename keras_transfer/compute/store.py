@@ -1,8 +1,8 @@
 """Activations on disk: computed once, found again by what they were computed from.
 
 A set of activations lives in a folder named after a digest of its key: weights, boundary, size, precision, view. In
-it, each finished pass leaves shards, which are written beside and renamed when whole, so that two runs can write at
-once and one that dies leaves its finished shards.
+it, each finished pass leaves shards, which are written in a staging folder and renamed when whole, so that two runs can
+write at once and one that dies leaves its finished shards.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from keras_transfer.data.inspection import decodable
 from keras_transfer.support import files
 from keras_transfer.support.paths import readable_cache_folders, writable_cache_folder
 
-_FEWEST_ROWS = 1024  # A shard holds at least so many rows, and a pass makes at most _MOST_SHARDS of them.
-_MOST_SHARDS = 64
+_MIN_IMAGES = 1024  # Of a shard, unless a pass has fewer.
+_MAX_SHARDS = 64  # That a pass makes.
 _FORMAT = 2  # Of the shards; it is part of each set's key.
 
 
@@ -82,7 +82,7 @@ class ActivationSet:
         """Store activations, given in batches in the order of `digests`."""
         if not digests:
             return
-        rows = max(_FEWEST_ROWS, -(-len(digests) // _MOST_SHARDS))
+        rows = max(_MIN_IMAGES, -(-len(digests) // _MAX_SHARDS))
         done = 0
         for part in _regroup(batches, rows):
             self._add(shards.write(self.folder, self.key, digests[done : done + rows], part))
@@ -154,7 +154,7 @@ def _shards(folder: Path) -> list[Path]:
     return [path for path in files.children(folder) if path.name.startswith("shard-")]
 
 
-def lacking(needed: int, limit: float) -> str | None:
+def shortage(needed: int, limit: float) -> str | None:
     """Return why there is no room for `needed` bytes under `limit` GB, even once other shards are deleted; or None."""
     root = _writable_root()
     if needed > limit * 1e9:
@@ -165,13 +165,13 @@ def lacking(needed: int, limit: float) -> str | None:
     return f"{root} has {free / 1e9:.1f} GB free" if needed * 1.05 > free + deleted else None
 
 
-def room(needed: int, limit: float) -> str | None:
+def make_room(needed: int, limit: float) -> str | None:
     """Make room for `needed` bytes under `limit` GB, the least recently used shards going first.
 
     Returns:
         None, or why there is no room.
     """
-    reason = lacking(needed, limit)
+    reason = shortage(needed, limit)
     if reason is not None:
         return reason
     files.delete_staging()

@@ -154,7 +154,8 @@ def usable(recipe: Recipe, listed: Examples, inspections: Sequence[Inspection]) 
         inspections: Of each listed image.
 
     Raises:
-        UserError: more than a tenth is left out, or, with `strict`, anything; or too little is left to split.
+        UserError: more than a tenth is left out, or, with `strict`, anything; or too little is left to split, or
+            nothing of a split that was given.
     """
     indices = _without_faults(recipe, listed, inspections)
     examples = listed.at(indices)
@@ -167,6 +168,7 @@ def usable(recipe: Recipe, listed: Examples, inspections: Sequence[Inspection]) 
     if leaks:
         kept = np.asarray([index for index in range(len(examples)) if index not in leaks], "int64")
         examples, indices = examples.at(kept), indices[kept]
+        _demand_splits(examples)
     return Prepared(recipe, listed, inspections, indices, examples, leaked)
 
 
@@ -222,6 +224,16 @@ def _demand_classes(examples: Examples) -> None:
         if not counts[number]:
             where = "" if (examples.splits == UNASSIGNED).all() else " to train on"
             raise UserError(f"{examples.source}: class {name!r} has no image{where} that can be decoded.")
+
+
+def _demand_splits(examples: Examples) -> None:
+    for split in SPLITS:
+        if not len(examples.indices(split)):
+            raise UserError(
+                f"{examples.source}: every image of its {split} split is in another split too, so that none is left to "
+                f"{split.replace('validation', 'validate')} on. Replace them; or leave that split out, so that it is "
+                "cut from the training images."
+            )
 
 
 def _warning(group: Sequence[Finding], listed: Examples) -> str:

@@ -10,15 +10,15 @@ import keras
 
 
 @contextmanager
-def computing_in(policy: str, *models: keras.Model, but: Sequence[keras.Layer] = ()) -> Iterator[None]:
+def computing_in(policy: str, *models: keras.Model, keep_float32: Sequence[keras.Layer] = ()) -> Iterator[None]:
     """Let models compute under a Keras dtype policy for a while. What is traced meanwhile stays so.
 
     Args:
         policy: One that keeps variables in float32: `float32`, `mixed_bfloat16` or `mixed_float16`.
         models: Whose float32 layers do; the policies of others, which their maker chose, are left alone.
-        but: Layers that go on in float32.
+        keep_float32: Layers that go on in float32.
     """
-    kept = {id(layer) for layer in but}
+    kept = {id(layer) for layer in keep_float32}
     layers = {id(layer): layer for model in models for layer in every_layer(model)}
     changed = [layer for key, layer in layers.items() if key not in kept and layer.dtype_policy.name == "float32"]
     for layer in changed:

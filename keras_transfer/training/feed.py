@@ -156,7 +156,7 @@ class Feed:
     def computing(self, model: keras.Model) -> AbstractContextManager[None]:
         """Let a model that is trained compute in the plan's precision; logits and losses stay float32."""
         logits = self.setup.network.head.get_layer("logits")
-        return computing_in(self.setup.plan.policy, model, self.cut.below, but=[logits])
+        return computing_in(self.setup.plan.policy, model, self.cut.below, keep_float32=[logits])
 
     def _extractor(self) -> Extractor:
         setup = self.setup
@@ -167,11 +167,10 @@ class Feed:
         )
 
     def _lack_of_room(self) -> str | None:
-        setup, size = self.setup, self.extractor.bytes_per_image
-        if not self.extractor.lacks(setup.digests_of(setup.seen), self._views()):
-            return None
-        needed = size * len(setup.seen) * self.views
-        reason = store.lacking(needed, setup.recipe.cache_limit)
+        setup = self.setup
+        missing = self.extractor.count_missing(setup.digests_of(setup.seen), self._views())
+        needed = missing * self.extractor.bytes_per_image
+        reason = store.shortage(needed, setup.recipe.cache_limit) if missing else None
         return reason and f"Storing the activations at {self.boundary} would take {needed / 1e9:.1f} GB, but {reason}."
 
     def _compute_anew(self, reason: str) -> None:

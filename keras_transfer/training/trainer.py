@@ -23,9 +23,9 @@ from keras_transfer.training.phase import BEST_OR_BEFORE, HEAD, LAST, Phase, Pha
 from keras_transfer.training.setup import Setup
 from keras_transfer.training.state import TrainingState, assign, values
 
-# Of the validation loss: the least share of it that a phase must gain to be kept. What the same weights lose or gain
-# by another order of summation is a tenth of that.
-_LEAST_GAIN = 1e-3
+# Share of the validation loss that a phase must gain to be kept. What the same weights lose or gain by another order of
+# summation is a tenth of that.
+_MIN_GAIN = 1e-3
 
 
 class Trainer:
@@ -49,11 +49,11 @@ class Trainer:
         self.phases: list[Phase] = []
         self.results: list[PhaseResult] = []
         self._feeds: dict[tuple[str, int | str], Feed] = {}
-        self._start = self._weights() if setup.recipe.refit == "on" else []
+        self._initial_weights = self._weights() if setup.recipe.refit == "on" else []
         self._variables = [*setup.network.base.variables, *setup.network.head.variables]
         self._trained: set[int] = set()  # Numbers of the variables that phases have changed.
-        self._parts = 0  # Of training, phases and those of the refit, that have ended.
-        self._before: dict[str, Any] = {"computed": 0, "engine": ""}  # An interruption.
+        self._ended_parts = 0  # Of training: its phases, and those of the refit.
+        self._earlier_work: dict[str, Any] = {"computed": 0, "engine": ""}  # Before an interruption.
 
     def choose(self, recipe: Recipe) -> Recipe:
         """Go on with a recipe in which more is chosen, and return it."""
@@ -80,11 +80,11 @@ class Trainer:
         return feed
 
     def run(self, phase: Phase) -> PhaseResult:
-        """Run a phase on the training images; validation images judge it."""
+        """Run a phase on the training images, and evaluate it on the validation images."""
         feed = self.feed(phase.trains, phase.views)
         with self.timer.time(phase.name):
             run = self._kept_if_better if phase.keep == BEST_OR_BEFORE else partial(self._run, indices=self.setup.train)
-            result = self._once(phase.name, lambda: run(phase, feed))
+            result = self._run_part(phase.name, lambda: run(phase, feed))
         self.phases.append(phase)
         self.results.append(result)
         return result
@@ -104,7 +104,7 @@ class Trainer:
         details: dict[str, Any] = {"images": len(self.setup.seen)}
         with self.timer.time("refit"):
             if convex:
-                self._again(*kept[-1])
+                self._run_again(*kept[-1])
                 details |= {key: last.details[key] for key in ("solver", "strength")}
                 better, scores = True, last.details["cross_validation"]
             else:
@@ -121,15 +121,15 @@ class Trainer:
         """Run phases once more, from the beginning, and return the loss on the training images before and after."""
         feed = self.feed(kept[-1][0].trains, kept[-1][0].views)
         before, validated = self.scores(feed, self.setup.train), self._weights()
-        self._set_weights(self._start)
+        self._set_weights(self._initial_weights)
         for phase, result in kept:
-            self._again(phase, result)
+            self._run_again(phase, result)
         after = self.scores(feed, self.setup.train)
         if not after["loss"] <= before["loss"]:
             self._set_weights(validated)
         return {"before": before["loss"], "after": after["loss"]}
 
-    def _again(self, phase: Phase, result: PhaseResult) -> None:
+    def _run_again(self, phase: Phase, result: PhaseResult) -> None:
         """Run a phase once more, with the validation images, as validation chose."""
 
         def run() -> PhaseResult:
@@ -138,16 +138,16 @@ class Trainer:
             return again
 
         feed = self.feed(phase.trains, phase.views)
-        self._once(f"refit, {phase.name}", run)
+        self._run_part(f"refit, {phase.name}", run)
 
-    def _once(self, name: str, run: Callable[[], PhaseResult]) -> PhaseResult:
+    def _run_part(self, name: str, run: Callable[[], PhaseResult]) -> PhaseResult:
         """Run a part of training, unless it ended before an interruption: then the network is as that part left it."""
-        ended = self.state.ended(self._parts) if self.state else None
+        ended = self.state.ended(self._ended_parts) if self.state else None
         if ended is not None:
             record, network = ended
             assign([self._variables[number] for number in network], list(network.values()))
             self._trained |= set(network)
-            self._before = record["work"]
+            self._earlier_work = record["work"]
             result = PhaseResult(**record["result"])
             self.setup.progress.say(f"{name}: had ended before the run was interrupted.")
         else:
@@ -155,18 +155,18 @@ class Trainer:
             if self.state:
                 numbers = sorted(self._trained)
                 network = dict(zip(numbers, values([self._variables[number] for number in numbers]), strict=True))
-                self.state.end(self._parts, {"result": asdict(result), "work": self._work()}, network)
-        self._parts += 1
+                self.state.end(self._ended_parts, {"result": asdict(result), "work": self._work()}, network)
+        self._ended_parts += 1
         return result
 
     def _checkpoint(self) -> Checkpoint | None:
         """Return how the state of the part that begins is kept, and what an interrupted run left of it."""
         if self.state is None:
             return None
-        state, part = self.state, self._parts
+        state, part = self.state, self._ended_parts
         begun = state.begun(part)
         if begun is not None:
-            self._before = begun[0]
+            self._earlier_work = begun[0]
         return Checkpoint(begun and begun[1], state.due, lambda now: state.save(part, now, self._work()))
 
     def _work(self) -> dict[str, Any]:
@@ -188,7 +188,7 @@ class Trainer:
     @property
     def engine(self) -> str:
         """What ran the frozen part: `cache` where all activations were found stored, `none` where there are none."""
-        engines = [self._before["engine"], *(feed.extractor.engine_name for feed in self._feeds.values())]
+        engines = [self._earlier_work["engine"], *(feed.extractor.engine_name for feed in self._feeds.values())]
         stored = any(feed.sets for feed in self._feeds.values())
         return next(
             (engine for engine in engines if engine not in ("", "cache", "none")), "cache" if stored else "none"
@@ -197,7 +197,7 @@ class Trainer:
     @property
     def computed(self) -> int:
         """How many images, views counted one by one, passed the frozen part."""
-        return self._before["computed"] + sum(feed.extractor.computed for feed in self._feeds.values())
+        return self._earlier_work["computed"] + sum(feed.extractor.computed for feed in self._feeds.values())
 
     @property
     def thawed(self) -> str:
@@ -205,7 +205,9 @@ class Trainer:
         return next((phase.trains for phase in reversed(self.phases) if phase.trains != HEAD), "none")
 
     def _kept_if_better(self, phase: Phase, feed: Feed) -> PhaseResult:
-        """Run a phase and judge both of its ends in float32, in which the network is served, after calibration.
+        """Run a phase, and keep what it trained only if the validation loss is better than before.
+
+        Both are evaluated in float32, in which the network is served, after calibration.
 
         A network that was trained by gradient is surer than it is right, or, with label smoothing, less sure: the loss
         is compared once the temperature is right, and the network that is kept gets it.
@@ -216,7 +218,7 @@ class Trainer:
         result = self._run(phase, feed, self.setup.train)
         temperature, after = calibrated(self.setup.task, feed.logits(validation), targets)
         details = {"before": before, "reached": {"epoch": result.best_epoch, **after}, "temperature": temperature}
-        if after["loss"] < before["loss"] * (1 - _LEAST_GAIN):
+        if after["loss"] < before["loss"] * (1 - _MIN_GAIN):
             self.divide_logits(temperature)
             return replace(result, validation=after, details=details)
         self._set_weights(start)

@@ -16,6 +16,7 @@ from keras_transfer.support.errors import UsageError
         ((9, 0), "avx512f", "bfloat16", True),
         ((7, 5), "avx512_bf16", "float16", True),
         ((6, 1), "avx512_bf16", "float32", True),
+        (device._UNKNOWN, "avx512_bf16", "float32", False),
     ],
 )
 def test_precision_and_xla_follow_from_the_device(monkeypatch, tmp_path, capability, flags, precision, xla):
@@ -30,6 +31,20 @@ def test_precision_and_xla_follow_from_the_device(monkeypatch, tmp_path, capabil
     assert device.plan(Recipe(base="resnet50", precision="bfloat16"), REGRESSION).precision == "bfloat16"
     chosen = device.plan(Recipe(base="resnet50", precision="float32", xla="off", engine="tensorflow"))
     assert (chosen.precision, chosen.xla, chosen.engine) == ("float32", False, "tensorflow")
+
+
+def test_of_several_gpus_the_first_that_tensorflow_sees_computes(monkeypatch):
+    """Whichever others there are that the user hid from it."""
+    import tensorflow as tf
+
+    capabilities = {"hidden": (9, 0), "first": (7, 5), "second": (8, 6)}
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: list(capabilities))
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["first", "second"])
+    details = {name: {"compute_capability": capability} for name, capability in capabilities.items()}
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", details.get)
+    assert device.plan(Recipe(base="resnet50")).precision == "float16"
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [])
+    assert device.plan(Recipe(base="resnet50")).device == "cpu"
 
 
 def test_the_engine_follows_from_what_is_installed(monkeypatch):

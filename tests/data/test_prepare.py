@@ -107,6 +107,14 @@ def test_a_given_test_split_loses_what_training_has(tmp_path):
     assert len(found.examples.indices("test")) == 12
 
 
+@pytest.mark.parametrize(("split", "verb"), [("validation", "validate"), ("test", "test")])
+def test_a_given_split_that_has_only_copies_is_refused(tmp_path, split, verb):
+    write_photos(tmp_path / "data" / "train", 8)
+    shutil.copytree(tmp_path / "data" / "train", tmp_path / "data" / split)
+    with pytest.raises(UserError, match=f"every image of its {split} split is in another .* none is left to {verb}"):
+        prepared(tmp_path / "data")
+
+
 @pytest.mark.parametrize("grouped", [False, True])
 def test_the_copy_of_an_undecodable_image_in_another_split_is_left_out_with_it(tmp_path, grouped):
     data = tmp_path / "data"

@@ -22,6 +22,6 @@ def test_layers_keep_a_precision_that_is_their_own():
     inputs = keras.Input((4,))
     own, kept = keras.layers.Dense(2, dtype="mixed_float16"), keras.layers.Dense(2)
     whole = keras.Model(inputs, kept(own(inputs)))
-    with computing_in("mixed_bfloat16", whole, but=[kept]):
+    with computing_in("mixed_bfloat16", whole, keep_float32=[kept]):
         assert (whole.compute_dtype, own.compute_dtype, kept.compute_dtype) == ("bfloat16", "float16", "float32")
     assert (whole.compute_dtype, own.compute_dtype, kept.compute_dtype) == ("float32", "float16", "float32")

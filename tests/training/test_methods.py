@@ -6,7 +6,7 @@ import pytest
 from keras_transfer.recipe import recipe as recipes
 from keras_transfer.recipe import rule
 from keras_transfer.training import methods
-from tests.training.test_trainer import run, trainer
+from tests.training.trainers import run, trainer
 
 OPTIONS = {"size": 24, "fine_tune_epochs": 2, "fine_tune_lr": 1e-3, "label_smoothing": 0.0}
 

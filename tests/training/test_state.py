@@ -12,7 +12,7 @@ from keras_transfer.support import stopping
 from keras_transfer.support.progress import Progress
 from keras_transfer.training import methods
 from keras_transfer.training.state import TrainingState, folder_of
-from tests.training.test_trainer import QUIET, trainer
+from tests.training.trainers import QUIET, trainer
 
 STEPS = 4  # Batches an epoch.
 COMMON = {"size": 24, "batch_size": 8, "seed": 1, "patience": "none", "engine": "tensorflow"}

@@ -1,0 +1,59 @@
+"""Trainers of small networks, for the tests of training."""
+
+import numpy as np
+
+from keras_transfer.compute import device
+from keras_transfer.data import pipeline, sources, splits
+from keras_transfer.data.inspection import inspector
+from keras_transfer.network import network as model
+from keras_transfer.network import weights
+from keras_transfer.recipe import rule
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.progress import Progress, Stopwatch
+from keras_transfer.tasks.of_examples import task_of
+from keras_transfer.training import methods
+from keras_transfer.training.phase import GradientDescent, Phase
+from keras_transfer.training.setup import Setup
+from keras_transfer.training.trainer import Trainer
+
+QUIET = Progress(quiet=True)
+
+
+def trainer(photos, progress=QUIET, state=None, **options):
+    given = {"seed": 0, "refit": "off", "thaw": "middle_conv", "precision": "float32", "views": 1}
+    if not options["base"].endswith(".keras"):
+        given["weights"] = "random"
+    # Gentle and short, as most tests want it.
+    given |= {"fine_tune_epochs": 3, "fine_tune_lr": 1e-4, "label_smoothing": 0.0}
+    recipe = Recipe(data=str(photos), **given | options)
+    examples, _ = inspector.inspect(sources.load(recipe.data), recipe.max_pixels, QUIET)
+    examples = splits.assign(examples, recipe.shares, recipe.seed)
+    recipe = rule.complete(recipe, len(examples.indices("train")))
+    pretrained = weights.load(recipe.base, recipe.weights, int(recipe.size), recipe.seed)
+    task = task_of(examples)
+    network = model.build(pretrained.base, pretrained.spec, recipe, len(examples.classes), task.output())
+    setup = Setup(recipe, pretrained, network, examples, task, device.plan(recipe), progress)
+    return Trainer(setup, Stopwatch(), state)
+
+
+def run(one):
+    methods.run(one)
+    return one.results
+
+
+def fine_tune(one, **options):
+    """Phase 2 alone, from the weights as they are."""
+    recipe = one.recipe
+    by = GradientDescent(int(recipe.fine_tune_epochs), float(recipe.fine_tune_lr))
+    return one.run(Phase("fine-tune", recipe.thaw, by, recipe.views, **options))
+
+
+def served_loss(one):
+    """The validation loss of the network as it is served: float32, from decoded pixels."""
+    held = [one.setup.examples.paths[row] for row in one.setup.validation]
+    pixels = next(iter(pipeline.images(one.setup.examples.contents, held, one.feed("head").extractor.decoder, 100)))
+    probabilities = np.asarray(one.setup.network.classifier()(pixels))
+    return -np.log(probabilities[np.arange(len(held)), one.setup.examples.labels[one.setup.validation]]).mean()
+
+
+TUNED = {"size": 24, "fine_tune_epochs": 4, "fine_tune_lr": 1e-3, "batch_size": 8, "patience": "none", "seed": 1}
