@@ -94,7 +94,8 @@ class Extractor:
             missing = self._missing(stored, digests)
         if missing:
             names, wanted = [examples.paths[index] for index in missing], [digests[index] for index in missing]
-            batches = verified.images(examples.contents, names, wanted, self.decoder, engine.BATCH, view)
+            decoder = self.decoder.of(examples.format)
+            batches = verified.images(examples.contents, names, wanted, decoder, engine.BATCH, view)
             self._pass("Features" if view is None else f"View {view.number}", stored, wanted, batches)
         return stored
 

@@ -76,6 +76,8 @@ class Examples:
         digests: BLAKE2b of the bytes of each image, 16 bytes; empty until they were read.
         sizes: int32 `[N, 2]`, height and width, px, as headers announce them; 0 where they do not. None until they were
             read.
+        format: Of all images that can be used, as `image_format` names it; None if there are several, or they were not
+            read yet.
         understood: What the source was taken for, in a line or two for the user.
     """
 
@@ -90,6 +92,7 @@ class Examples:
     groups: np.ndarray | None = None
     digests: Sequence[bytes] = ()
     sizes: np.ndarray | None = None
+    format: str | None = None
     understood: str = ""
 
     def __len__(self) -> int:

@@ -160,15 +160,16 @@ def usable(recipe: Recipe, listed: Examples, inspections: Sequence[Inspection]) 
     indices = _without_faults(recipe, listed, inspections)
     examples = listed.at(indices)
     _demand_classes(examples)
-    grouped = [inspections[index] for index in indices] if recipe.group_duplicates else None
-    examples = replace(examples, groups=_groups(examples, grouped))
-    examples = splits.assign(examples, recipe.shares, recipe.seed)
     leaks = _leaks(examples)
     leaked = {int(indices[index]): why for index, why in leaks.items()}
     if leaks:
+        given = np.unique(examples.splits)
         kept = np.asarray([index for index in range(len(examples)) if index not in leaks], "int64")
         examples, indices = examples.at(kept), indices[kept]
-        _demand_splits(examples)
+        _demand_splits(examples, given)
+    grouped = [inspections[index] for index in indices] if recipe.group_duplicates else None
+    examples = replace(examples, groups=_groups(examples, grouped))
+    examples = splits.assign(examples, recipe.shares, recipe.seed)
     return Prepared(recipe, listed, inspections, indices, examples, leaked)
 
 
@@ -226,8 +227,8 @@ def _demand_classes(examples: Examples) -> None:
             raise UserError(f"{examples.source}: class {name!r} has no image{where} that can be decoded.")
 
 
-def _demand_splits(examples: Examples) -> None:
-    for split in SPLITS:
+def _demand_splits(examples: Examples, given: np.ndarray) -> None:
+    for split in (SPLITS[number] for number in given if number != UNASSIGNED):
         if not len(examples.indices(split)):
             raise UserError(
                 f"{examples.source}: every image of its {split} split is in another split too, so that none is left to "

@@ -15,6 +15,7 @@ from keras_transfer.compute.features import Extractor, NotStored
 from keras_transfer.compute.store import ActivationSet
 from keras_transfer.data import augment, pipeline
 from keras_transfer.data.augment import View
+from keras_transfer.data.decoding.decode import Decoder
 from keras_transfer.network.blocks import Block
 from keras_transfer.network.cut import Frozen, cut
 from keras_transfer.network.precision import computing_in
@@ -104,7 +105,7 @@ class Feed:
                 signature = [tf.TensorSpec((None, *shape), tf.as_dtype(dtype))]
             read = partial(_read, self.sets, setup.digests_of(indices), tensors)
             return pipeline.stored(read, signature, targets, order)
-        batches = pipeline.decoded(setup.examples.at(indices), targets, self.extractor.decoder, order)
+        batches = pipeline.decoded(setup.examples.at(indices), targets, self._decoder, order)
         if augmented and self.fresh:
             seed, flip = setup.recipe.seed, setup.flips
             changed = batches.enumerate(order.start).map(
@@ -131,7 +132,7 @@ class Feed:
             read = partial(_read, [activations], digests, list(range(len(signature))))
             batches = pipeline.stored(read, signature, [], order)
         else:
-            batches = pipeline.decoded(self.setup.examples.at(indices), [], self.extractor.decoder, order)
+            batches = pipeline.decoded(self.setup.examples.at(indices), [], self._decoder, order)
         with failures.reported(self._in_float32):
             outputs = [self._in_float32.predict_on_batch(x) for (x,) in batches]
         return np.concatenate(list(map(keras.ops.convert_to_numpy, outputs)))
@@ -139,6 +140,10 @@ class Feed:
     def embeddings(self, indices: np.ndarray, view: int) -> np.ndarray:
         """Return what the head takes, float32 `[N, D]`, for some training or validation images of a view."""
         return features.embeddings(self.sets[view], self.setup.digests_of(indices))
+
+    @cached_property
+    def _decoder(self) -> Decoder:
+        return self.extractor.decoder.of(self.setup.examples.format)
 
     @cached_property
     def trainable(self) -> keras.Model:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from keras_transfer.data import sources
 from keras_transfer.data.decoding.decode import Decoder
@@ -71,7 +70,7 @@ class TrainingImages:
     def pixels(self, split: str, max_images: int) -> Iterator[np.ndarray]:
         """Yield pixels, float32 `[H, W, 3]` in 0..255, of up to `max_images` images of a split."""
         for _, _, content in self.files(split, max_images):
-            yield self._decoder(tf.constant(content)).numpy().astype("float32")
+            yield self._decoder.pixels(content).astype("float32")
 
 
 def _matches(examples: Examples, records: list[dict[str, str]], by_bytes: bool) -> list[tuple[str, str, str]]:

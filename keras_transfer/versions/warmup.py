@@ -39,8 +39,9 @@ def write(file: Path, contents: Sequence[bytes], name: str, max_pixels: int) -> 
 
     if not contents:
         raise UserError("none of the training images can be read any more")
-    decode = Decoder(_SIDE, "squash", max_pixels)
-    images = [tf.io.encode_jpeg(decode(content), quality=85).numpy() for content in contents[: max(BATCHES)]]
+    decoder = Decoder(_SIDE, "squash", max_pixels)
+    pictures = [decoder.pixels(content) for content in contents[: max(BATCHES)]]
+    images = [tf.io.encode_jpeg(picture, quality=85).numpy() for picture in pictures]
     with tf.io.TFRecordWriter(str(file)) as writer:
         for count in BATCHES:
             tensor = tf.make_tensor_proto((images * count)[:count], tf.string).SerializeToString()

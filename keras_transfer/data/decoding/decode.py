@@ -16,15 +16,15 @@ exported SavedModel:
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import numpy as np
 import tensorflow as tf
 
 from keras_transfer.data.decoding import bmp, exif, gif, memory, webp
-from keras_transfer.data.decoding.formats import FORMATS, HEAD
+from keras_transfer.data.decoding.formats import FORMATS, HEAD, image_format
 from keras_transfer.data.decoding.raw import CONTENT, apart, part, split_once
 
 # Raise it with every change by which a file gives other pixels, or is refused or accepted where it was not: what was
@@ -44,20 +44,31 @@ class Decoder:
         size: Side of the result, px.
         resize: `crop`, `squash` or `pad`.
         max_pixels: Largest picture that is decoded, width times height.
+        format: Of all files, as `image_format` names it; None where they have several. What decodes one format is
+            traced and prepared in a fraction of the time.
     """
 
     size: int
     resize: str
     max_pixels: int
+    format: str | None = None
+
+    def of(self, format: str | None) -> Decoder:
+        """Return the same rule for files that all have one format, or several."""
+        return replace(self, format=format)
 
     def __call__(self, content: tf.Tensor) -> tf.Tensor:
         """Return uint8 `[size, size, 3]` from the bytes (a scalar string) of a JPEG, PNG, GIF, BMP or, in TensorFlow
         2.21 or newer, WebP file.
 
         Raises:
-            tensorflow.errors.InvalidArgumentError: when it runs on a file that cannot be decoded.
+            tensorflow.errors.InvalidArgumentError: when it runs on a file that cannot be decoded or has another format.
         """
         return _traced(self)(content)
+
+    def pixels(self, content: bytes) -> np.ndarray:
+        """Return the pixels of one file outside a graph, uint8 `[size, size, 3]`."""
+        return self.of(image_format(content[:HEAD]))(tf.constant(content)).numpy()
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,7 @@ class Thumbnail:
         None if it cannot be decoded.
         """
         with _TRACING:
-            traced = _traced_thumbnail(self.max_pixels)
+            traced = _traced_thumbnail(self.max_pixels, image_format(content[:HEAD]))
         try:
             pixels, size, orientation = traced(tf.constant(content))
         except UNDECODABLE:
@@ -92,8 +103,8 @@ def _traced(decoder: Decoder) -> tf.types.experimental.PolymorphicFunction:
 
 
 @cache
-def _traced_thumbnail(max_pixels: int) -> tf.types.experimental.ConcreteFunction:
-    return tf.function(partial(_thumbnail, max_pixels), [CONTENT], autograph=False).get_concrete_function()
+def _traced_thumbnail(max_pixels: int, format: str | None) -> tf.types.experimental.ConcreteFunction:
+    return tf.function(partial(_thumbnail, max_pixels, format), [CONTENT], autograph=False).get_concrete_function()
 
 
 def announced_size(content: bytes) -> tuple[int, int] | None:
@@ -110,7 +121,7 @@ def announced_size(content: bytes) -> tuple[int, int] | None:
 @cache
 def _traced_size() -> tf.types.experimental.ConcreteFunction:
     def size(content: tf.Tensor) -> tf.Tensor:
-        return _size(content, kind_of(content))
+        return _size(*_with_kind(content, None))
 
     return tf.function(size, [CONTENT], autograph=False).get_concrete_function()
 
@@ -134,29 +145,30 @@ def _decode(decoder: Decoder, content: tf.Tensor) -> tf.Tensor:
             pixels = tf.image.pad_to_bounding_box(pixels, top, left, size, size)
         return tf.ensure_shape(pixels, (size, size, 3))
 
-    return _picture(content, size, decoder.max_pixels, shrink)[0]
+    return _picture(content, decoder.format, size, decoder.max_pixels, shrink)[0]
 
 
-def _thumbnail(max_pixels: int, content: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def _thumbnail(max_pixels: int, format: str | None, content: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     def shrink(image: tf.Tensor) -> tf.Tensor:
         return tf.cast(tf.round(tf.image.resize(image, (_THUMBNAIL, _THUMBNAIL), "area")), tf.uint8)
 
     with tf.device("CPU"):  # As in a pipeline: what decodes there is not copied to a GPU and back.
-        return _picture(content, _THUMBNAIL, max_pixels, shrink)
+        return _picture(content, format, _THUMBNAIL, max_pixels, shrink)
 
 
 def _picture(
-    content: tf.Tensor, size: int, max_pixels: int, shrink: Callable[[tf.Tensor], tf.Tensor]
+    content: tf.Tensor, format: str | None, size: int, max_pixels: int, shrink: Callable[[tf.Tensor], tf.Tensor]
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Return the first frame, shrunk and upright (a JPEG's sides are at least `size`, if they were, when shrunk), the
     file's height and width, int32 `[2]`, and its EXIF orientation.
     """
-    orientation = exif.orientation(content)
+    turned = format is None or format in ("JPEG", "WebP")
+    orientation = exif.orientation(content) if turned else tf.constant(1)
     # Before anything can fail: a function that would begin after a failure beside it reports that it was cancelled,
     # and at that even a pipeline ends that leaves out what fails (TensorFlow 2.18 to 2.21).
     with tf.control_dependencies([orientation]):
         content = tf.identity(content)
-    kind = kind_of(content)
+    content, kind = _with_kind(content, format)
     shape = _size(content, kind)
     # As float64, for a bomb's header may announce more than 2^63 pixels.
     area = tf.reduce_prod(tf.cast(shape, tf.float64))
@@ -167,12 +179,32 @@ def _picture(
 
     def decoded() -> tf.Tensor:
         decoders = [lambda decode=decode: decode(content) for decode in (_png, gif.decode, bmp.decode, webp.decode)]
-        image = tf.switch_case(kind, [lambda: _jpeg(content, times), *decoders])
+        image = _switch(kind, [lambda: _jpeg(content, times), *decoders])
         return shrink(tf.ensure_shape(image, (None, None, 3)))
 
     # A JPEG is decoded at a quarter of its pixels or less.
     large = tf.where(is_jpeg & (times >= 2), area / 4, area) > memory.LARGE
     return _stand_upright(memory.in_turn(large, decoded), orientation), shape, orientation
+
+
+def _with_kind(content: tf.Tensor, format: str | None) -> tuple[tf.Tensor, tf.Tensor | int]:
+    """Return the bytes of a file that can be read, and the position of its format in `FORMATS`: a number, where that is
+    known before.
+    """
+    if format is None:
+        kind = kind_of(content)
+        readable = tf.debugging.Assert(kind < len(FORMATS), ["no image of a kind that can be read"])
+    else:
+        kind = [name for _, _, name in FORMATS].index(format)
+        magic, at, _ = FORMATS[kind]
+        readable = tf.debugging.Assert(tf.equal(part(content, at, len(magic)), magic), ["another format than before"])
+    with tf.control_dependencies([readable]):
+        return tf.identity(content), kind
+
+
+def _switch(kind: tf.Tensor | int, branches: Sequence[Callable[[], tf.Tensor]]) -> tf.Tensor:
+    """Return what one branch computes; where it is known before which, there are no others in the graph."""
+    return branches[kind]() if isinstance(kind, int) else tf.switch_case(kind, branches)
 
 
 def kind_of(content: tf.Tensor) -> tf.Tensor:
@@ -188,17 +220,14 @@ def kind_of(content: tf.Tensor) -> tf.Tensor:
     return tf.where(tf.reduce_any(starts, axis=-1), kind, len(FORMATS))
 
 
-def _size(content: tf.Tensor, kind: tf.Tensor) -> tf.Tensor:
+def _size(content: tf.Tensor, kind: tf.Tensor | int) -> tf.Tensor:
     """Return height and width, int32 `[2]`, that the header announces."""
 
     def png() -> tf.Tensor:
         return tf.io.decode_raw(part(content, 16, 8), tf.int32, little_endian=False)[::-1]
 
-    readable = tf.debugging.Assert(kind < len(FORMATS), ["no image of a kind that can be read"])
-    with tf.control_dependencies([readable]):
-        content = tf.identity(content)
     others = [lambda module=module: module.size(content) for module in (gif, bmp, webp)]
-    shape = tf.switch_case(kind, [lambda: tf.image.extract_jpeg_shape(content)[:2], png, *others])
+    shape = _switch(kind, [lambda: tf.image.extract_jpeg_shape(content)[:2], png, *others])
     return tf.abs(tf.ensure_shape(shape, (2,)))
 
 

@@ -54,6 +54,7 @@ class Inspection:
         peak: The largest value of a grey PNG file with 16 bits a pixel; 0 of others.
         contrast: Standard deviation of its grey levels, 0..255.
         notes: Kind and detail of what is unusual about the file.
+        format: As its first bytes announce; None if it is not one that can be read.
     """
 
     digest: bytes
@@ -64,6 +65,7 @@ class Inspection:
     peak: int = 0
     contrast: float = 0.0
     notes: tuple[tuple[str, str], ...] = ()
+    format: str | None = None
 
 
 def inspect(
@@ -78,7 +80,7 @@ def inspect(
         anew: Decode, for their notes, also the images that decoded in an earlier run, as their digests tell.
 
     Returns:
-        The examples with digests and sizes, and the inspection of each.
+        The examples with digests, sizes and format, and the inspection of each.
     """
     from keras_transfer.data.decoding.decode import Thumbnail
 
@@ -89,9 +91,10 @@ def inspect(
     def inspection_of(name: str) -> Inspection:
         content, fault = read(examples.contents, name)
         key = digest(content)
-        if fault is None and key in places and not anew:
-            return _remembered(key, table[places[key]])
-        return _inspected(content, fault, key, name, thumbnail)
+        remembered = fault is None and key in places and not anew
+        seen = _remembered(key, table[places[key]]) if remembered else _inspected(content, fault, key, name, thumbnail)
+        seen.format = formats.image_format(content[: formats.HEAD])
+        return seen
 
     inspections: list[Inspection] = []
     with progress.task("Reading images", len(examples)) as advance, warnings.catch_warnings():
@@ -102,7 +105,9 @@ def inspect(
     new = {seen.digest: seen for seen in inspections if seen.fault is None and seen.digest not in places}
     decodable.add(max_pixels, _rows(list(new.values())))
     sizes = np.asarray([(seen.height, seen.width) for seen in inspections], "int32").reshape(-1, 2)
-    return replace(examples, digests=[seen.digest for seen in inspections], sizes=sizes), inspections
+    kinds = {seen.format for seen in inspections if seen.fault is None}
+    digests, kind = [seen.digest for seen in inspections], kinds.pop() if len(kinds) == 1 else None
+    return replace(examples, digests=digests, sizes=sizes, format=kind), inspections
 
 
 def with_digests(examples: Examples, progress: Progress) -> tuple[Examples, dict[int, str]]:

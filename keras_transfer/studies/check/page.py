@@ -139,7 +139,7 @@ def _thumbnails(warned: Iterable[Finding], examples: Examples, decoder: Decoder)
         if fault is not None:
             return None
         try:
-            pixels = decoder(content).numpy()
+            pixels = decoder.pixels(content)
         except UNDECODABLE:
             return None
         stream = io.BytesIO()

@@ -37,6 +37,18 @@ def test_formats(kind):
     assert np.abs(found.numpy().astype(int) - np.asarray(quarters())).max() <= 12
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "GIF"])
+def test_what_decodes_one_format_decodes_it_as_the_served_graph_and_no_other(kind):
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    content = encoded(quarters(96, 64), kind, **({"exif": turned} if kind == "JPEG" else {}))
+    decoder = Decoder(48, "crop", MOST)
+    np.testing.assert_array_equal(decoder.pixels(content), decoder(tf.constant(content)).numpy())
+    other = encoded(quarters(), "PNG" if kind != "PNG" else "JPEG")
+    with pytest.raises(tf.errors.InvalidArgumentError, match="another format"):
+        decoder.of(kind)(tf.constant(other))
+
+
 @pytest.mark.parametrize("value", range(1, 9))
 def test_the_exif_orientation_is_applied(value):
     exif = Image.Exif()
