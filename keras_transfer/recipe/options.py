@@ -3,61 +3,69 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from keras_transfer.support.errors import UsageError, nearest
 
 AUTO = "auto"
 _ROLES = ("path", "label", "labels", "split")  # Of a table's columns.
+_Field = dataclasses.Field[Any]
 
 
-def option_name(field: dataclasses.Field[Any]) -> str:
+def option_name(field: _Field) -> str:
     """Return the command-line spelling of a field: `head_lr` is `--head-lr`."""
     return "--" + field.name.replace("_", "-")
 
 
-def parse(field: dataclasses.Field[Any], value: Any) -> Any:
+def parse(field: _Field, value: Any) -> Any:
     """Return the value of an option, as the command line or Python gives it, in its own type.
 
     Raises:
         UsageError: naming the option, the value received, and the nearest right one.
     """
+    return _PARSERS[field.metadata.get("kind", "choice" if "choices" in field.metadata else "name")](field, value)
+
+
+def _parse_choice(field: _Field, value: Any) -> Any:
+    choices = field.metadata["choices"]
+    if value not in choices:
+        listed = ", ".join(map(repr, choices))
+        raise UsageError(f"{option_name(field)} must be one of {listed}. Received: {value!r}.{nearest(value, choices)}")
+    return value
+
+
+def _parse_name(field: _Field, value: Any) -> str:
+    if not str(value).strip():
+        raise UsageError(f"{option_name(field)} must not be empty.")
+    return str(value)
+
+
+def _parse_text(field: _Field, value: Any) -> str:
+    return str(value)
+
+
+def _parse_columns(field: _Field, value: Any) -> str:
+    column_roles(str(value))
+    return str(value)
+
+
+def _parse_flag(field: _Field, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise UsageError(f"{option_name(field)} must be True or False. Received: {value!r}.")
+    return value
+
+
+def _parse_split(field: _Field, value: Any) -> tuple[float, ...]:
+    return split_shares(value)
+
+
+def _parse_number(field: _Field, value: Any) -> int | float | str:
     rules = field.metadata
-    choices = rules.get("choices")
-    if choices:
-        if value not in choices:
-            listed = ", ".join(map(repr, choices))
-            raise UsageError(
-                f"{option_name(field)} must be one of {listed}. Received: {value!r}.{nearest(value, choices)}"
-            )
-        return value
-    kind = rules.get("kind")
-    if kind is None:
-        if not str(value).strip():
-            raise UsageError(f"{option_name(field)} must not be empty.")
-        return str(value)
-    if kind == "text":
-        return str(value)
-    if kind == "columns":
-        column_roles(str(value))
-        return str(value)
-    if kind == "flag":
-        if not isinstance(value, bool):
-            raise UsageError(f"{option_name(field)} must be True or False. Received: {value!r}.")
-        return value
-    if kind == "split":
-        return split_shares(value)
-    if kind == "widths":
-        return _parse_widths(value)
-    if kind == "interval":
-        return _parse_interval(field, value)
     words = [AUTO] if field.default == AUTO else []
     words += [rules["also"]] if "also" in rules else []
-    return value if value in words else _parse_number(field, value, words)
-
-
-def _parse_number(field: dataclasses.Field[Any], value: Any, words: list[str]) -> int | float:
-    rules = field.metadata
+    if value in words:
+        return value
     integer = rules["kind"] == "int"
     noun = "a whole number" if integer else "a number"
     low, high = rules.get("low"), rules.get("high")
@@ -74,6 +82,38 @@ def _parse_number(field: dataclasses.Field[Any], value: Any, words: list[str]) -
     if not ok:
         raise UsageError(f"{option_name(field)} must be {noun}{also}. Received: {value!r}.{nearest(value, words)}")
     return number
+
+
+def _parse_interval(field: _Field, value: Any) -> int | str:
+    number = str(value).removesuffix("m")
+    if not (number.isascii() and number.isdigit() and int(number)):
+        raise UsageError(f"{option_name(field)} must be steps, as 500, or minutes, as 5m. Received: {value!r}.")
+    return int(number) if number == str(value) else f"{int(number)}m"
+
+
+def _parse_widths(field: _Field, value: Any) -> tuple[int, ...]:
+    parts = str(value).split(",") if isinstance(value, str | int) else value
+    try:
+        widths = tuple(int(str(part)) for part in parts if str(part).strip())
+    except (TypeError, ValueError):
+        widths = (0,)
+    if any(width < 1 for width in widths):
+        raise UsageError(f"{option_name(field)} must be widths of at least 1, as 256,128. Received: {value!r}.")
+    return widths
+
+
+_PARSERS: dict[str, Callable[[_Field, Any], Any]] = {
+    "choice": _parse_choice,
+    "name": _parse_name,
+    "text": _parse_text,
+    "columns": _parse_columns,
+    "flag": _parse_flag,
+    "split": _parse_split,
+    "int": _parse_number,
+    "float": _parse_number,
+    "interval": _parse_interval,
+    "widths": _parse_widths,
+}
 
 
 def split_shares(value: Any) -> tuple[float, ...]:
@@ -105,21 +145,3 @@ def column_roles(text: str) -> dict[str, str]:
             )
         roles[role] = column
     return roles
-
-
-def _parse_interval(field: dataclasses.Field[Any], value: Any) -> int | str:
-    number = str(value).removesuffix("m")
-    if not (number.isascii() and number.isdigit() and int(number)):
-        raise UsageError(f"{option_name(field)} must be steps, as 500, or minutes, as 5m. Received: {value!r}.")
-    return int(number) if number == str(value) else f"{int(number)}m"
-
-
-def _parse_widths(value: Any) -> tuple[int, ...]:
-    parts = [part for part in value.split(",") if part.strip()] if isinstance(value, str) else list(value)
-    try:
-        widths = tuple(int(str(part)) for part in parts)
-    except ValueError:
-        widths = (0,)
-    if any(width < 1 for width in widths):
-        raise UsageError(f"--dense must be widths of at least 1, as 256,128. Received: {value!r}.")
-    return widths

@@ -1,1 +1,1 @@
-"""The two phases: a head solved or trained on embeddings, then the thawed blocks trained on stored activations."""
+"""Training: methods of transfer and their phases, on stored activations or pixels, with a state to resume from."""

@@ -1,4 +1,4 @@
-"""What a phase of training is told, and what comes of it: data, not behaviour."""
+"""A phase of training, and what comes of it: data, not behaviour."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Solver:
 
     Attributes:
         method: scikit-learn's name of the solver.
-        strength: Inverse of the L2 penalty; None chooses it by cross-validation.
+        strength: Inverse of the L2 penalty; None: it is chosen by cross-validation.
     """
 
     method: str
@@ -30,11 +30,11 @@ class GradientDescent:
     """Train by gradient: AdamW (Loshchilov and Hutter 2019, https://arxiv.org/abs/1711.05101).
 
     Attributes:
-        epochs: Most epochs, over which the schedule runs.
+        epochs: Over which the schedule runs.
         learning_rate: Peak; reached after a tenth of all steps, then falling to zero as a cosine.
         weight_decay: Share of a weight, times the learning rate, that a step takes from it.
         label_smoothing: Share of the target spread over all classes (Szegedy et al. 2016).
-        patience: Epochs without a better validation loss before stopping; None runs all and keeps the last.
+        patience: Epochs without a better validation loss, after which training ends; None runs all and keeps the last.
         stop: The epoch to end after, wherever the schedule is then; None runs it to its end.
     """
 
@@ -53,7 +53,7 @@ class Phase:
     Attributes:
         name: As tables, `history.csv` and `metrics.json` show it.
         trains: `head`, the name of a block (it and all above), or `all`.
-        by: How.
+        by: How it trains.
         views: Augmented views of each image, itself among them, that are stored and rotated through; `fresh` draws
             new ones in each epoch.
         keep: Which weights it leaves: `best` (of the epoch of the least validation loss; of the last one where there

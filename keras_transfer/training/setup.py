@@ -1,4 +1,4 @@
-"""What a run trains, on what images, and how it computes: the same for all of its phases."""
+"""What a run trains, on what images, and how it computes, which is the same for all of its phases."""
 
 from __future__ import annotations
 

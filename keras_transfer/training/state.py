@@ -61,12 +61,12 @@ class PhaseState:
 
 
 class TrainingState:
-    """What a run keeps in a folder of its own.
+    """The files in which a run keeps the state of its training, in a folder of its own.
 
     Args:
         folder: Of the run; None keeps nothing.
         every: Steps between two states of a part that has begun, or minutes as `10m`.
-        progress: Hears of states that cannot be read or written.
+        progress: Is warned of states that cannot be read or written.
     """
 
     def __init__(self, folder: Path | None, every: int | str, progress: Progress) -> None:

@@ -9,7 +9,7 @@ import keras
 
 from keras_transfer.compute import device
 from keras_transfer.data.examples import Examples
-from keras_transfer.network import network as model
+from keras_transfer.network import network as networks
 from keras_transfer.network import weights
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.recipe import Recipe
@@ -25,7 +25,7 @@ def train(
     recipe: Recipe,
     examples: Examples,
     progress: Progress,
-    watch: Stopwatch,
+    timer: Stopwatch,
     resume: bool = False,
 ) -> Trainer:
     """Build the network of a recipe and run its method's phases.
@@ -34,7 +34,7 @@ def train(
         recipe: Complete, but for what the method chooses while it trains.
         examples: With splits and digests.
         progress: Is told of everything.
-        watch: Is told the seconds of each part.
+        timer: Is told the seconds of each part.
         resume: Keep the state of training, and go on from what an interrupted run left.
 
     Returns:
@@ -43,13 +43,13 @@ def train(
     plan = device.plan(recipe, examples.task)
     progress.say(f"Computing on the {plan.device.upper()}, engine {plan.engine}, {plan.precision}{', XLA' * plan.xla}.")
     with built_in_float32():
-        with watch.time("build"):
+        with timer.time("build"):
             pretrained = load_base(recipe, progress)
             task = task_of(examples)
-            network = model.build(pretrained.base, pretrained.spec, recipe, len(examples.classes), task.output())
+            network = networks.build(pretrained.base, pretrained.spec, recipe, len(examples.classes), task.output())
             setup = Setup(recipe, pretrained, network, examples, task, plan, progress)
             state = TrainingState(folder_of(setup), recipe.checkpoint_every, progress) if resume else None
-        trainer = Trainer(setup, watch, state)
+        trainer = Trainer(setup, timer, state)
         methods.run(trainer)
     return trainer
 
@@ -57,8 +57,8 @@ def train(
 def with_size(recipe: Recipe) -> Recipe:
     """Return the recipe with its input size: the base's own, unless it says otherwise."""
     spec = weights.in_table(recipe.base)
-    native, least = (spec.size, spec.least_size) if spec else (weights.native_size(recipe.base), 1)
-    return recipe.replace(size=rule.input_size(recipe, native, least))
+    native, smallest = (spec.size, spec.least_size) if spec else (weights.native_size(recipe.base), 1)
+    return recipe.replace(size=rule.input_size(recipe, native, smallest))
 
 
 def load_base(recipe: Recipe, progress: Progress) -> weights.PretrainedBase:

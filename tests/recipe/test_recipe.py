@@ -13,6 +13,7 @@ def test_values_may_be_given_as_the_command_line_gives_them():
     recipe = Recipe(split="80/10/10", dense="256,128", size="64", head_lr="1e-2", patience="none", views="fresh")
     assert recipe.split == (80.0, 10.0, 10.0)
     assert recipe.dense == (256, 128)
+    assert (Recipe(dense=256).dense, Recipe(dense="").dense, Recipe(dense=[8, "4"]).dense) == ((256,), (), (8, 4))
     assert (Recipe(checkpoint_every="50").checkpoint_every, Recipe(checkpoint_every="05m").checkpoint_every) == (
         50,
         "5m",
@@ -76,6 +77,7 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one():
         ({"split": "70/20/20"}, "--split must be positive shares"),
         ({"split": "100/0/0"}, "--split must be positive shares"),
         ({"dense": "12,x"}, "--dense must be widths"),
+        ({"dense": 0.5}, "--dense must be widths"),
         ({"dropout": 1.5}, "--dropout must be a number from 0 to 0.95"),
         ({"size": "large"}, "--size must be a whole number of at least 16 or"),
         ({"seed": "2.5"}, "--seed must be a whole number"),

@@ -3,9 +3,11 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from keras_transfer.data.examples import REGRESSION, Examples
 from keras_transfer.tasks import classification, linear
 from keras_transfer.tasks.classification import Classification
 from keras_transfer.tasks.multi_label import MultiLabel
+from keras_transfer.tasks.of_examples import task_of
 from keras_transfer.tasks.regression import Regression
 from tests.tasks.test_linear import blobs
 
@@ -69,3 +71,14 @@ def test_balanced_weights_make_every_class_weigh_the_same():
     plain = solved(Classification(one_hot), shifted, 0.01)
     weighed = solved(Classification(one_hot), shifted, 0.01, classification.class_weights(one_hot))
     assert weighed.logits(shifted)[:, 1].mean() > plain.logits(shifted)[:, 1].mean()
+
+
+def test_numbers_that_are_all_equal_are_learnt_and_scored(tmp_path):
+    """They have no deviation to divide by, and no variance to explain."""
+    numbers = np.array([[0.1], [0.1], [0.1], [0.4], [0.4]], "float32")
+    splits = np.array([0, 0, 0, 1, 1], "int8")
+    examples = Examples("", tmp_path, list("abcde"), numbers, splits, ("value",), REGRESSION)
+    task = task_of(examples)
+    np.testing.assert_allclose(task.targets.ravel(), [0, 0, 0, 0.3, 0.3], atol=1e-6)
+    held = task.targets[3:]
+    assert task.evaluate(held + 1, held) == {"r2": 0.0, "loss": pytest.approx(1.0)}

@@ -18,13 +18,13 @@ _RATE = 3  # Times the learning rate that fine-tunes the base: nothing is to be 
 
 def phases(trainer: Trainer) -> Iterator[Phase]:
     """Yield the one phase; BatchNormalization learns its statistics in it, for there are none of the source."""
-    asked = trainer.recipe
-    if asked.views == AUTO:
-        trainer.choose(asked.replace(views="fresh"))  # Nothing is frozen, so nothing can be stored.
+    given = trainer.recipe
+    if given.views == AUTO:
+        trainer.choose(given.replace(views="fresh"))  # Nothing is frozen, so nothing can be stored.
     recipe = shared.completed(trainer, ALL)
-    if asked.fine_tune_epochs == AUTO:
+    if given.fine_tune_epochs == AUTO:
         recipe = trainer.choose(recipe.replace(fine_tune_epochs=_EPOCHS))
-    if asked.fine_tune_lr == AUTO:
+    if given.fine_tune_lr == AUTO:
         recipe = trainer.choose(recipe.replace(fine_tune_lr=_RATE * float(recipe.fine_tune_lr)))
     for layer in every_layer(trainer.setup.network.base):
         layer.trainable = True

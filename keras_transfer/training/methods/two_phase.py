@@ -39,8 +39,8 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
         trains = _lowest(setup, recipe.thaw)
         blocks = "everything" if trains == ALL else f"{trains} and all above"
         setup.progress.say(f"{why}: {blocks} is fine-tuned on {recipe.views} views of each image{mirrored}.")
-        by, asked = shared.fine_tuning(recipe), techniques.of(recipe)
-        yield Phase("fine-tune", trains, by, recipe.views, BEST_OR_BEFORE, asked)
+        by = shared.fine_tuning(recipe)
+        yield Phase("fine-tune", trains, by, recipe.views, BEST_OR_BEFORE, techniques.of(recipe))
     elif shared.stored_views(recipe) > views and isinstance(trainer.phases[-1].by, Solver):
         setup.progress.say(f"{why}; the head is fitted on {recipe.views} views of each image{mirrored}.")
         yield replace(shared.head_phase(trainer, shared.stored_views(recipe)), name="head, views")
