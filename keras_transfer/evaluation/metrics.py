@@ -43,7 +43,8 @@ def classification(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, A
         "accuracy": correct / len(labels),
         "accuracy_interval": share_interval(correct, len(labels)),
         "top5_accuracy": top5,
-        "macro_f1": float(f1_score(labels, predicted, average="macro", zero_division=0)),
+        # Over the classes that there are images of: of others nothing is measured.
+        "macro_f1": float(f1_score(labels, predicted, labels=np.unique(labels), average="macro", zero_division=0)),
         "loss": float(log_loss(labels, clipped / clipped.sum(1, keepdims=True), labels=np.arange(classes))),
         "expected_calibration_error": calibration_error(probabilities.max(1), predicted == labels),
         "images": len(labels),
@@ -62,6 +63,7 @@ def multi_label(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]
 
     predicted, truth = probabilities >= 0.5, labels >= 0.5
     present = truth.any(0)
+    measured = np.flatnonzero(present) if present.any() else None  # Of labels that no image has, nothing is measured.
     exact = int((predicted == truth).all(1).sum())
     interval = share_interval(exact, len(labels))
     precision = average_precision_score(truth[:, present], probabilities[:, present]) if present.any() else float("nan")
@@ -69,7 +71,7 @@ def multi_label(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]
         "accuracy": float((predicted == truth).mean()),
         "exact_match": exact / len(labels),
         "exact_match_interval": interval,
-        "macro_f1": float(f1_score(truth, predicted, average="macro", zero_division=0)),
+        "macro_f1": float(f1_score(truth, predicted, labels=measured, average="macro", zero_division=0)),
         "micro_f1": float(f1_score(truth, predicted, average="micro", zero_division=0)),
         "mean_average_precision": float(precision),
         "loss": float(log_loss(truth.reshape(-1), probabilities.reshape(-1).astype("float64"), labels=[False, True])),

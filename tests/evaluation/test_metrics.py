@@ -14,6 +14,14 @@ def test_known_answers():
     assert (low, high) == (pytest.approx(0.3006, abs=1e-3), pytest.approx(0.9544, abs=1e-3)), "Wilson's interval"
 
 
+def test_macro_f1_is_of_the_classes_that_there_are_images_of():
+    probabilities = np.array([[0.9, 0.1, 0.0], [0.8, 0.2, 0.0], [0.1, 0.2, 0.7], [0.3, 0.7, 0.0]])
+    assert metrics.classification(probabilities, np.zeros(4, "int64"))["macro_f1"] == pytest.approx(2 / 3)
+    several = np.array([[0.9, 0.1, 0.6], [0.2, 0.8, 0.1]])
+    assert metrics.multi_label(several, np.array([[1, 0, 0], [0, 1, 0]], "float32"))["macro_f1"] == 1
+    assert metrics.multi_label(several, np.zeros((2, 3), "float32"))["macro_f1"] == 0
+
+
 def test_calibration_error_by_hand():
     confidences = np.array([0.95, 0.95, 0.95, 0.95, 0.55, 0.55])
     correct = np.array([True, True, True, False, True, False])
