@@ -14,7 +14,7 @@ from keras_transfer.commands import data, modelling, serving  # noqa: F401 (they
 from keras_transfer.commands.group import cli
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.program import program, start_command_line
-from keras_transfer.support.terminal import printable
+from keras_transfer.support.terminal import message
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -46,5 +46,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _fail(text: str, code: int) -> None:
-    click.echo("\n".join(map(printable, f"Error: {text}".split("\n"))), err=True)
+    click.echo(message(f"Error: {text}", sys.stderr), err=True)
     sys.exit(code)

@@ -96,7 +96,7 @@ debug_option = click.option("--debug", is_flag=True, help="Show the traceback of
 
 
 def load(model: str) -> SavedClassifier:
-    """Return a model; a wrong name is told before TensorFlow is imported."""
+    """Return a model; a wrong name is refused before TensorFlow is imported."""
     load_tensorflow_for(model)
     from keras_transfer.versions.saved import SavedClassifier
 
@@ -120,8 +120,8 @@ def recipe_of(options: dict[str, Any], start: Recipe | None = None) -> Recipe:
     """
     from keras_transfer.network.bases import check_base
 
-    given = {name: value for name, value in options.items() if value is not None}
-    return check_base(start.replace(**given) if start else Recipe(**given))
+    fields = {name: value for name, value in options.items() if value is not None}
+    return check_base(start.replace(**fields) if start else Recipe(**fields))
 
 
 def training_counts(version: Path) -> dict[str, int]:

@@ -54,7 +54,7 @@ def export(
         format: One of `formats.PRECISIONS`.
         precision: One of `formats.PRECISIONS[format]`.
         output: The file; None puts it into `assets.extra/exports` of the version.
-        progress: Is told about the steps.
+        progress: Shows the steps.
         data: Where the images of the run are now, as `fit` takes it; None for where they were.
 
     Raises:
@@ -67,7 +67,7 @@ def export(
     file = output or folder / f"model-{precision}{formats.SUFFIX[format]}"
     images = classifier.training_images(data)
     if precision == "int8" and format != "keras":
-        next(images.files("train", 1))  # It is calibrated on them; better told before the conversion.
+        next(images.files("train", 1))  # It is calibrated on them; better refused before the conversion.
     progress.say(f"Converting to {format}, {precision}")
     with files.staging_folder(file.parent) as staging:
         written = staging / file.name

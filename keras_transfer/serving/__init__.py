@@ -1,1 +1,1 @@
-"""What a run leaves, and how it is used: version folders, the exported graph, predictions."""
+"""Serving a model over HTTP: the embedded server, TensorFlow Serving, and a client of both."""

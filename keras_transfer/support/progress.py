@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from keras_transfer.support.program import worded
-from keras_transfer.support.terminal import printable
+from keras_transfer.support.terminal import message, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -85,15 +85,15 @@ class Progress:
         """Write one line for a person, above the bar if there is one, unless quiet."""
         if self.quiet:
             return
-        text = _safe(text)
         if self._console is not None:
-            self._console.print(text, markup=False, highlight=False)
+            lines = "\n".join(map(printable, worded(text).split("\n")))
+            self._console.print(lines, markup=False, highlight=False)
         else:
-            print(text, file=sys.stderr, flush=True)
+            print(message(worded(text), sys.stderr), file=sys.stderr, flush=True)
 
     def warn(self, text: str) -> None:
         """Write a warning, always: it changes what the results mean."""
-        print(f"Warning: {_safe(text)}", file=sys.stderr, flush=True)
+        print(message(f"Warning: {worded(text)}", sys.stderr), file=sys.stderr, flush=True)
 
     @contextmanager
     def optional(self, what: str, without: str = "the version appears without it") -> Iterator[None]:
@@ -122,10 +122,6 @@ class Progress:
                 yield bar
         finally:
             self._console = outer
-
-
-def _safe(text: str) -> str:
-    return "\n".join(map(printable, worded(text).split("\n")))
 
 
 def _console() -> Console:

@@ -22,13 +22,15 @@ class LoadedGraph:
 
     Args:
         folder: Of the version; whatever TensorFlow's loader raises is raised here.
+
+    Attributes:
+        width: Numbers in the output for an image: a probability for each class, or the number of a regression.
     """
 
     def __init__(self, folder: Path) -> None:
         self._module = tf.saved_model.load(str(folder))
         served = self._module.signatures["serving_default"].structured_outputs
         self.width = int(served["probabilities"].shape[1]) if "probabilities" in served else 1
-        """Numbers in the output for an image: one a class, or the one of a regression."""
 
     @property
     def size(self) -> int:

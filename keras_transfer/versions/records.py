@@ -34,7 +34,7 @@ def write(
 ) -> dict[str, Any]:
     """Write the records of a run into a new folder and return its metrics.
 
-    Recipe, labels, splits and metrics, which the version is used by, must succeed; of others a failure is told.
+    Recipe, labels, splits and metrics, which the version is used by, must succeed; for others a failure is a warning.
 
     Args:
         folder: Made here: `assets.extra` of a version.
@@ -42,7 +42,7 @@ def write(
         trained: What was trained, and how.
         test: Metrics on the test split.
         timer: Seconds of each part so far.
-        progress: Is told about records that cannot be written.
+        progress: Warns of records that cannot be written.
         blocks: Further blocks of the metrics.
     """
     folder.mkdir()

@@ -168,8 +168,10 @@ class SavedClassifier:
             data: Where the images of the run are now, as `fit` takes it; None for where they were.
 
         Raises:
-            UserError: the images of the run are gone.
+            UserError: the images of the run are gone, or the model predicts numbers.
         """
+        if self.metrics.get("task") == REGRESSION:
+            raise UserError("A predicted number is not simply right or wrong: compare `predict` with the true numbers.")
         wrong = []
         for name, label, content in self.training_images(data).files("test"):
             prediction = self._prediction(name, self._run_files([(content, None)])[0])

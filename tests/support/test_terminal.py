@@ -1,8 +1,10 @@
+import io
+
 import pytest
 
 from keras_transfer.commands import layout
 from keras_transfer.support.progress import Progress
-from keras_transfer.support.terminal import printable
+from keras_transfer.support.terminal import message, printable
 
 
 @pytest.mark.parametrize("text", ["\x1b[31mred", "a\rb", "a\u202eb", "a\u2028b", "a\x9bb"])
@@ -14,6 +16,20 @@ def test_what_moves_the_cursor_or_turns_lines_round_is_not_shown(text):
 @pytest.mark.parametrize("text", ["Löwe", "写真", "a\u0301", "\u05d0\u05d1", "naïve, “quoted”"])
 def test_names_in_any_script_are_shown_as_they_are(text):
     assert printable(text) == text
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_message_breaks_at_blanks_on_a_terminal_and_nowhere_in_a_log(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    text = "MODEL_URL must be http://HOST:PORT/v1/models/NAME or grpc://HOST:PORT/NAME. Received: 'x'.\nsecond"
+    lines = message(text, Terminal()).split("\n")
+    assert " ".join(lines) == text.replace("\n", " ")
+    assert [len(line) <= 80 for line in lines] == [True] * 3
+    assert message(text, io.StringIO()) == text
 
 
 def test_lines_and_warnings_show_no_escape_codes_of_class_names(capsys):

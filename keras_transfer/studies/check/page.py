@@ -64,11 +64,12 @@ def write(findings: Findings, examples: Examples, decoder: Decoder, file: Path) 
 
 
 def _summary(findings: Findings) -> str:
-    counts = ", ".join(f"{count} {kind}" for kind, count in findings.kinds.items()) or "nothing is wrong"
+    links = [f"<a href='#{kind}'>{count} {kind}</a>" for kind, count in findings.kinds.items()]
     low, middle, high = findings.sizes["short_side"]
     labels = "" if findings.labels_checked else " Labels were not checked: --base names a network to check them with."
     return (
-        f"<p>{findings.files:,} images listed, {len(findings.rejected):,} cannot be used. Found: {html.escape(counts)}."
+        f"<p>{findings.files:,} images listed, {len(findings.rejected):,} cannot be used. "
+        f"Found: {', '.join(links) or 'nothing is wrong'}."
         f"{labels}</p><p>Short sides of {low:.0f} to {high:.0f} px, half of them above {middle:.0f}; advised: "
         f"<code>--size {findings.advised_size}</code>.</p>"
     )
@@ -96,7 +97,7 @@ def _rejected(findings: Findings, examples: Examples) -> str:
         f"<tr><td>{html.escape(examples.short(path))}</td><td>{html.escape(reason)}</td></tr>"
         for path, reason in findings.rejected
     )
-    return f"<h2>Cannot be used ({len(findings.rejected)})</h2><table>{rows}</table>"
+    return f"<h2 id='{UNREADABLE}'>Cannot be used ({len(findings.rejected)})</h2><table>{rows}</table>"
 
 
 def _section(kind: str, of_kind: Sequence[Finding], examples: Examples, pictures: dict[str, str]) -> str:
@@ -104,7 +105,8 @@ def _section(kind: str, of_kind: Sequence[Finding], examples: Examples, pictures
         return ""
     shown = "".join(_finding(finding, examples, pictures) for finding in of_kind[:_MAX_SHOWN])
     more = f"<p>and {len(of_kind) - _MAX_SHOWN} more</p>" if len(of_kind) > _MAX_SHOWN else ""
-    return f"<h2>{kind} ({len(of_kind)})</h2><p class='about'>{KINDS[kind]}</p><div class='grid'>{shown}</div>{more}"
+    heading = f"<h2 id='{kind}'>{kind} ({len(of_kind)})</h2><p class='about'>{KINDS[kind]}</p>"
+    return f"{heading}<div class='grid'>{shown}</div>{more}"
 
 
 def _finding(finding: Finding, examples: Examples, pictures: dict[str, str]) -> str:
