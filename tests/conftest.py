@@ -110,6 +110,14 @@ def version(photos, tiny_base, tmp_path_factory):
     return kt.fit(recipe, kt.Progress(quiet=True))
 
 
+@pytest.fixture(scope="session")
+def classifier(version):
+    """The version of `version`, loaded: to load it and to predict first take seconds each. No test changes it."""
+    import keras_transfer as kt
+
+    return kt.load(version.folder)
+
+
 @pytest.fixture
 def released(tmp_path):
     """The folder of a model whose version release 0.1.0 fitted on `photos`, before its graph gave an `error` for each

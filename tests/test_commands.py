@@ -213,7 +213,7 @@ def test_a_whole_session_on_the_terminal(photos, tiny_base, tmp_path, capsys):
     model = tmp_path / "models" / "colours"
     code, out, err = run(
         "fit", "--base", tiny_base, "--data", photos, "--output", model, "--thaw", 1, "--fine-tune-epochs", 1,
-        capsys=capsys,
+        "--views", 2, capsys=capsys,
     )  # fmt: skip
     assert code == 0
     assert "3 classes, 30 / 6 / 6 images to train / validate / test, seed 0." in err

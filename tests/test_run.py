@@ -34,7 +34,8 @@ def test_the_records_say_what_was_done(version):
 
 
 def test_the_same_seed_gives_the_same_model_and_the_next_version(photos, tiny_base, tmp_path):
-    recipe = kt.Recipe(base=tiny_base, data=str(photos), output=str(tmp_path / "m"), fine_tune_epochs=1, seed=3)
+    folder = str(tmp_path / "m")
+    recipe = kt.Recipe(base=tiny_base, data=str(photos), output=folder, fine_tune_epochs=1, views=2, seed=3)
     one, other = kt.fit(recipe, QUIET), kt.fit(recipe, QUIET)
     assert [result.folder.name for result in (one, other)] == ["1", "2"]
     assert one.metrics["test"] == other.metrics["test"]
@@ -49,7 +50,7 @@ def test_a_policy_of_the_callers_own_is_left_alone(photos, tiny_base, tmp_path):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        result = kt.fit(recipe.replace(dense="8", head_epochs=1), QUIET, resume=True)
+        result = kt.fit(recipe.replace(dense="8", head_epochs=1, views=1), QUIET, resume=True)
         assert keras.config.dtype_policy().name == "mixed_float16"
     finally:
         keras.config.set_dtype_policy(before)
@@ -63,7 +64,7 @@ def test_a_policy_of_the_callers_own_is_left_alone(photos, tiny_base, tmp_path):
 @pytest.mark.once
 def test_random_weights_are_named(photos, tmp_path):
     recipe = kt.Recipe(base="mobilenet", weights="random", data=str(photos), size=32, output=str(tmp_path), thaw="none")
-    assert kt.fit(recipe, QUIET).metrics["weights"] == "random"
+    assert kt.fit(recipe.replace(views=1), QUIET).metrics["weights"] == "random"
 
 
 @pytest.mark.parametrize("fault", ["junk", "cut off", "few", "weights"])
@@ -99,7 +100,7 @@ def test_without_a_network_only_the_sample_goes_on(monkeypatch, photos, tmp_path
     own = kt.Recipe(base="mobilenet", data=str(photos), size=32, output=str(tmp_path / "own"))
     with pytest.raises(kt.UserError, match="mobilenet_1_0_224_tf_no_top"):
         kt.fit(own, QUIET)
-    sample = own.replace(data="digits", thaw="none", output=str(tmp_path / "sample"))
+    sample = own.replace(data="digits", thaw="none", views=1, output=str(tmp_path / "sample"))
     result = kt.fit(sample, QUIET)
     assert result.metrics["weights"] == "random"
     assert "RANDOM WEIGHTS" in capsys.readouterr().err
@@ -135,7 +136,7 @@ def test_a_png_that_only_tensorflow_opens_does_not_cost_the_run(tiny_base, tmp_p
             content = file.read_bytes()
             text = png_chunk(b"tEXt", b"Software\0scanner")[:-4] + b"\0\0\0\1"
             file.write_bytes(content[:33] + text + content[33:])
-    recipe = kt.Recipe(base=tiny_base, data=str(tmp_path / "data"), output=str(tmp_path / "m"), thaw="none")
+    recipe = kt.Recipe(base=tiny_base, data=str(tmp_path / "data"), output=str(tmp_path / "m"), thaw="none", views=1)
     result = kt.fit(recipe, QUIET)
     assert (result.folder / "assets.extra" / "tf_serving_warmup_requests").stat().st_size > 1000
     assert "failed" not in capsys.readouterr().err
@@ -160,7 +161,7 @@ def test_what_fails_after_training_does_not_cost_the_network(tiny_base, tmp_path
 
     monkeypatch.setattr(transfer, "train", train_then_lose_photos)
     monkeypatch.setattr(card, "text", fail)
-    recipe = kt.Recipe(base=tiny_base, data=str(data), output=str(tmp_path / "m"), thaw="none")
+    recipe = kt.Recipe(base=tiny_base, data=str(data), output=str(tmp_path / "m"), thaw="none", views=1)
     result = kt.fit(recipe, QUIET)
     warnings = capsys.readouterr().err
     assert "The test failed" in warnings

@@ -7,7 +7,6 @@ import pytest
 
 import keras_transfer as kt
 from keras_transfer.serving import client
-from keras_transfer.versions.saved import SavedClassifier
 from tests.serving.servers import free_port
 
 
@@ -72,22 +71,20 @@ def test_any_name_of_a_model_can_be_in_an_address(photos):
         server.shutdown()
 
 
-def test_grpc(version, photos):
+def test_grpc(classifier, photos):
     """The client against a server that takes `PredictRequest` as TensorFlow Serving does."""
     grpc = pytest.importorskip("grpc")
     pytest.importorskip("tensorflow_serving")
     import tensorflow as tf
     from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-    graph = tf.saved_model.load(str(version.folder)).signatures["serving_default"]
-
     class Service(prediction_service_pb2_grpc.PredictionServiceServicer):
         def Predict(self, request, context):
             assert (request.model_spec.name, request.model_spec.signature_name) == ("colours", "serving_default")
-            inputs = tf.constant(tf.make_ndarray(request.inputs["image_bytes"]))
+            contents = tf.make_ndarray(request.inputs["image_bytes"]).tolist()
             response = predict_pb2.PredictResponse()
-            for name, values in graph(image_bytes=inputs).items():
-                response.outputs[name].CopyFrom(tf.make_tensor_proto(values.numpy()))
+            for name, values in classifier.run("serving_default", contents).items():
+                response.outputs[name].CopyFrom(tf.make_tensor_proto(values))
             return response
 
     server = grpc.server(ThreadPoolExecutor(2))
@@ -96,7 +93,7 @@ def test_grpc(version, photos):
     server.start()
     files = sorted(photos.glob("*/*"))[:5]
     predictions = client.request(f"grpc://127.0.0.1:{port}/colours", files)
-    expected = [prediction.label for prediction in SavedClassifier(version.folder).predict(files)]
+    expected = [prediction.label for prediction in classifier.predict(files)]
     assert [prediction["label"] for prediction in predictions] == expected
     server.stop(None)
     with pytest.raises(kt.UserError, match="UNAVAILABLE"):

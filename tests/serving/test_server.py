@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from keras_transfer.serving import client
-from keras_transfer.versions.saved import SavedClassifier
 from tests.serving.servers import b64, embedded, post, tensorflow_serving
 
 
@@ -36,9 +35,9 @@ def server(request, version, tmp_path_factory):
 
 
 @pytest.mark.essential
-def test_answers_are_those_of_the_graph(server, version, photos):
+def test_answers_are_those_of_the_graph(server, classifier, photos):
     files = sorted(photos.glob("*/*"))[:20]
-    expected = SavedClassifier(version.folder).predict(files)
+    expected = classifier.predict(files)
     url = f"{server}/v1/models/colours"
     for predictions in (client.request(url, files), client.request(f"{url}/versions/1", files)):
         for served, direct in zip(predictions, expected, strict=True):

@@ -149,7 +149,7 @@ def test_fresh_views_train_on_new_pictures_each_epoch(photos, tiny_base):
     losses = []
     for augment in ("default", "none"):
         one = trainer(
-            photos, base=tiny_base, size=24, views="fresh", augment=augment, fine_tune_epochs=2, fine_tune_lr=1e-4
+            photos, base=tiny_base, size=24, views="fresh", augment=augment, fine_tune_epochs=1, fine_tune_lr=1e-4
         )
         losses.append(run(one)[1].history[0]["loss"])
     assert losses[0] != pytest.approx(losses[1], rel=0.01)

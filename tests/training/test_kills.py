@@ -20,7 +20,7 @@ KILLS = int(os.environ.get("KERAS_TRANSFER_KILLS", "3"))
 MEASURED = {"seconds", "images_per_second", "images_through_the_base", "engine"}  # What differs from run to run.
 COMMON = "--batch-size 4 --seed 1 --precision float32 --engine tensorflow --resume --checkpoint-every 1 --quiet"
 RECIPES = (
-    "--thaw middle_conv --views 4 --dense 8 --dropout 0.3 --head-epochs 1 --fine-tune-epochs 2 --fine-tune-lr 3e-3 "
+    "--thaw middle_conv --views 2 --dense 8 --dropout 0.3 --head-epochs 1 --fine-tune-epochs 2 --fine-tune-lr 3e-3 "
     "--ema 0.7 --refit on",
     "--method full --views fresh --fine-tune-epochs 4",
 )

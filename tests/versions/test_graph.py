@@ -88,8 +88,7 @@ def test_only_operations_of_plain_tensorflow_are_in_the_graph(version):
 
 
 @pytest.mark.parametrize("batch", [1, 3, 17])
-def test_batches_of_any_size_give_the_same_answers(version, photos, batch):
-    classifier = __import__("keras_transfer").load(version.folder)
+def test_batches_of_any_size_give_the_same_answers(classifier, photos, batch):
     contents = [Path(path).read_bytes() for path in load(str(photos)).paths[:17]]
     one_by_one = np.concatenate(
         [classifier.run("serving_default", [content])["probabilities"] for content in contents[:batch]]

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transfer.versions.saved import SavedClassifier
-
 # Through the C interface, without Python's TensorFlow: the loader and session that TensorFlow Serving is built on.
 NATIVE = """
 import ctypes, json, sys
@@ -64,7 +62,7 @@ def signature(version, name="serving_default"):
 
 
 @pytest.mark.parametrize("count", [1, 5])
-def test_the_native_loader_gives_the_same_answers(version, photos, count):
+def test_the_native_loader_gives_the_same_answers(version, classifier, photos, count):
     libraries = list(Path(tf.sysconfig.get_lib()).glob("libtensorflow_cc.so.2"))
     if not libraries:
         pytest.skip("this TensorFlow has no libtensorflow_cc.so.2")
@@ -74,9 +72,7 @@ def test_the_native_loader_gives_the_same_answers(version, photos, count):
     command = [sys.executable, "-c", NATIVE, str(libraries[0]), str(version.folder), feed, fetch, "3", *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    expected = SavedClassifier(version.folder).run("serving_default", [file.read_bytes() for file in files])[
-        "probabilities"
-    ]
+    expected = classifier.run("serving_default", [file.read_bytes() for file in files])["probabilities"]
     np.testing.assert_allclose(np.reshape(json.loads(done.stdout), (count, 3)), expected, atol=1e-5)
 
 
@@ -93,7 +89,7 @@ def test_saved_model_cli_shows_it(version):
         assert name in done.stdout
 
 
-def test_openvino_reads_the_signature_of_pixels(version, tmp_path):
+def test_openvino_reads_the_signature_of_pixels(version, classifier, tmp_path):
     """Its reader takes the default signature, so the copy that it reads has that of pixels as the default."""
     openvino = pytest.importorskip("openvino")
     from tensorflow.core.protobuf import saved_model_pb2
@@ -108,5 +104,5 @@ def test_openvino_reads_the_signature_of_pixels(version, tmp_path):
     compiled = openvino.Core().compile_model(openvino.convert_model(str(copy)), "CPU", exact)
     pixels = np.random.default_rng(0).uniform(0, 255, (3, 24, 24, 3)).astype("float32")
     found = [output for output in compiled([pixels]).values() if output.shape == (3, 3)]
-    expected = SavedClassifier(version.folder).run("images", list(pixels))["probabilities"]
+    expected = classifier.run("images", list(pixels))["probabilities"]
     np.testing.assert_allclose(found[0], expected, atol=1e-4)

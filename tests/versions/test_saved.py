@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 
 import keras_transfer as kt
-from keras_transfer.versions import folders
+from keras_transfer.versions import folders, saved
 from keras_transfer.versions.predictions import Prediction, write_predictions
 from tests.conftest import write_photos
 
 
 @pytest.mark.essential
-def test_the_reported_test_metrics_are_those_of_the_served_graph(version, photos):
-    classifier = kt.load(version.folder)
+def test_the_reported_test_metrics_are_those_of_the_served_graph(version, classifier, photos):
     again = classifier.evaluate(str(photos))
     assert again["images"] == version.metrics["data"]["test"]
     assert again["excluded_as_seen"] == 42 - again["images"]
@@ -36,7 +35,7 @@ def test_new_photos_are_all_used_and_known_ones_left_out(version, photos, tmp_pa
         classifier.evaluate(str(fresh))
 
 
-def test_training_photos_alone_are_no_test(version, photos, tmp_path):
+def test_training_photos_alone_are_no_test(version, classifier, photos, tmp_path):
     rows = (version.folder / "assets.extra" / "splits.csv").read_text().splitlines()[1:]
     for row in rows:
         path, label, split, _ = row.rsplit(",", 3)
@@ -44,47 +43,46 @@ def test_training_photos_alone_are_no_test(version, photos, tmp_path):
             (tmp_path / label).mkdir(exist_ok=True)
             (tmp_path / path).write_bytes((photos / path).read_bytes())
     with pytest.raises(kt.UserError, match="trained on every image there"):
-        kt.load(version.folder).evaluate(str(tmp_path))
+        classifier.evaluate(str(tmp_path))
 
 
 @pytest.mark.essential
-def test_a_file_that_cannot_be_read_leaves_its_neighbours_whole(version, photos, tmp_path):
+def test_a_file_that_cannot_be_read_leaves_its_neighbours_whole(classifier, photos, tmp_path):
     good = [str(path) for path in sorted((photos / "red").glob("*"))[:3]]
     cut = tmp_path / "cut.jpg"
     cut.write_bytes((photos / "red" / "00.jpg").read_bytes()[:150])
     (tmp_path / "signature.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    assert "cannot be decoded" in kt.load(version.folder).predict(tmp_path / "signature.png")[0].error
+    assert "cannot be decoded" in classifier.predict(tmp_path / "signature.png")[0].error
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.jpg").write_text("hello")
     files = [good[0], str(cut), good[1], str(tmp_path / "empty.png"), str(tmp_path / "text.jpg"), "/none.jpg", good[2]]
-    found = kt.load(version.folder).predict(files)
+    found = classifier.predict(files)
     assert [prediction.path for prediction in found] == files
     assert [prediction.error is None for prediction in found] == [True, False, True, False, False, False, True]
-    alone = kt.load(version.folder).predict(good)
+    alone = classifier.predict(good)
     for one, other in zip([found[0], found[2], found[6]], alone, strict=True):
         np.testing.assert_allclose(one.confidence, other.confidence, atol=1e-6)
         assert sum(one.probabilities.values()) == pytest.approx(1, abs=1e-5)
     json.dumps([prediction.record() for prediction in found])
 
 
-def test_photos_of_one_class_are_measured_however_the_model_was_fitted(version, tmp_path):
+def test_photos_of_one_class_are_measured_however_the_model_was_fitted(classifier, tmp_path, monkeypatch):
     fresh = write_photos(tmp_path / "fresh", 3, seed=78)
     for name in ("blue", "green"):
         shutil.rmtree(fresh / name)
     rows = [f"fresh/red/{file.name},red" for file in sorted((fresh / "red").iterdir())]
     (tmp_path / "t.csv").write_text("\n".join(["path,label", *rows]))
-    classifier = kt.load(version.folder)
-    classifier.recipe = classifier.recipe.replace(group_by="patient", columns="path=id")
+    monkeypatch.setattr(classifier, "recipe", classifier.recipe.replace(group_by="patient", columns="path=id"))
     reports = [classifier.evaluate(str(data)) for data in (fresh, tmp_path / "t.csv")]
     hits = sum(one.label == "red" for one in classifier.predict(sorted((fresh / "red").iterdir())))
     assert [report["images"] for report in reports] == [3, 3]
     assert [report["accuracy"] for report in reports] == pytest.approx([hits / 3] * 2)
 
 
-def test_a_signature_without_a_picture_is_damaged(version, tmp_path):
+def test_a_signature_without_a_picture_is_damaged(classifier, tmp_path):
     """TensorFlow's message quotes these bytes, which are no text."""
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    (prediction,) = kt.load(version.folder).predict([tmp_path / "a.png"])
+    (prediction,) = classifier.predict([tmp_path / "a.png"])
     assert prediction.error == "cannot be decoded (damaged or truncated)"
 
 
@@ -93,22 +91,21 @@ def test_no_model_there_is_a_usage_error(tmp_path):
         kt.load(tmp_path)
 
 
-def test_one_image_in_any_form_is_predicted_as_its_file(version, photos):
+def test_one_image_in_any_form_is_predicted_as_its_file(classifier, photos):
     from PIL import Image
 
-    model = kt.load(version.folder)
     file = photos / "red" / "01.png"
-    (expected,) = model.predict([str(file)])
+    (expected,) = classifier.predict([str(file)])
     with Image.open(file) as picture:
         pixels = np.asarray(picture.convert("RGB"))
         forms = [str(file), file, file.read_bytes(), io.BytesIO(file.read_bytes()), pixels, pixels.astype("float32")]
-        predictions = [model.predict(form) for form in [*forms, picture]]
+        predictions = [classifier.predict(form) for form in [*forms, picture]]
     for (prediction,) in predictions:
         assert prediction.label == expected.label
         np.testing.assert_allclose(prediction.confidence, expected.confidence, atol=1e-6)
-    both = model.predict([pixels, file, pixels])
+    both = classifier.predict([pixels, file, pixels])
     assert [prediction.path for prediction in both] == ["[0]", str(file), "[2]"]
-    assert [one.label for one in model.predict(np.stack([pixels, pixels]))] == [expected.label] * 2
+    assert [one.label for one in classifier.predict(np.stack([pixels, pixels]))] == [expected.label] * 2
 
 
 def test_the_report_leaves_groups_out(version, photos, tmp_path):
@@ -119,17 +116,17 @@ def test_the_report_leaves_groups_out(version, photos, tmp_path):
     assert kt.load(copy).evaluate(str(write_photos(tmp_path / "fresh", 1, seed=5)))["images"] == 3
 
 
-def test_images_of_one_class_are_measured(version, tmp_path):
+def test_images_of_one_class_are_measured(classifier, tmp_path):
     fresh = write_photos(tmp_path / "fresh", 3, seed=77)
     for name in ("blue", "green"):
         shutil.rmtree(fresh / name)
-    assert kt.load(version.folder).evaluate(str(fresh))["images"] == 3
+    assert classifier.evaluate(str(fresh))["images"] == 3
 
 
 @pytest.mark.parametrize("image", [3, None, object(), {"a": 1}, [3], [[["a"]]], [None]])
-def test_what_is_no_image_is_a_type_error(version, image):
+def test_what_is_no_image_is_a_type_error(classifier, image):
     with pytest.raises(TypeError, match="predict takes"):
-        kt.load(version.folder).predict(image)
+        classifier.predict(image)
 
 
 @pytest.mark.parametrize(
@@ -142,24 +139,31 @@ def test_what_is_no_image_is_a_type_error(version, image):
         (np.zeros((30, 30)), r"\[H, W, 3\]"),
     ],
 )
-def test_numbers_that_are_no_pixels_are_refused(version, pixels, words):
+def test_numbers_that_are_no_pixels_are_refused(classifier, pixels, words):
     with pytest.raises(kt.UsageError, match=words):
-        kt.load(version.folder).predict(pixels)
+        classifier.predict(pixels)
 
 
 def test_where_photos_have_moved_evaluate_says_what_to_do(version, photos, tmp_path):
     copy = shutil.copytree(version.folder, tmp_path / "m" / "1")
     recipe = copy / "assets.extra" / "recipe.json"
     recipe.write_text(recipe.read_text().replace(version.recipe.data, str(tmp_path / "gone")))
+    model = kt.load(copy)
     with pytest.raises(kt.UserError, match=r"not where it was: .*--data"):
-        kt.load(copy).evaluate()
+        model.evaluate()
     with pytest.raises(kt.UserError, match="--data names where they are now"):
-        kt.load(copy).mistakes()
-    assert kt.load(copy).evaluate(str(photos))["images"] == version.metrics["data"]["test"]
-    assert kt.load(copy).mistakes(data=str(photos)) is not None
+        model.mistakes()
+    assert model.evaluate(str(photos))["images"] == version.metrics["data"]["test"]
+    assert model.mistakes(data=str(photos)) is not None
 
 
-def test_labels_that_do_not_count_as_many_as_the_outputs_are_refused(version, tmp_path):
+@pytest.fixture
+def same_graph(classifier, monkeypatch):
+    """Has every folder give the graph of `classifier`: for tests of the files next to it."""
+    monkeypatch.setattr(saved, "LoadedGraph", lambda folder: classifier._graph)
+
+
+def test_labels_that_do_not_count_as_many_as_the_outputs_are_refused(version, same_graph, tmp_path):
     copy = shutil.copytree(version.folder, tmp_path / "m" / "1")
     (copy / "assets" / "labels.txt").write_text("blue\ngreen\n")
     with pytest.raises(kt.UserError, match="lists 2 classes, the graph has 3 outputs"):
@@ -167,7 +171,7 @@ def test_labels_that_do_not_count_as_many_as_the_outputs_are_refused(version, tm
 
 
 @pytest.mark.parametrize("mark", ["\u2028", "\u2029", "\x85", "\v", "\f", "\x1c", "\r", "\n"])
-def test_a_line_separator_in_a_class_shifts_no_label(version, tmp_path, mark):
+def test_a_line_separator_in_a_class_shifts_no_label(version, same_graph, tmp_path, mark):
     copy = shutil.copytree(version.folder, tmp_path / "m" / "1")
     classes = [f"dark{mark}blue", "green", f"red{mark}"]
     (copy / "assets" / "labels.txt").write_bytes(folders.labels_text(classes).encode())
@@ -178,24 +182,38 @@ def test_a_line_separator_in_a_class_shifts_no_label(version, tmp_path, mark):
     assert list(kt.load(copy).classes) == classes
 
 
+def refusal(folder):
+    """The one line in which a folder is refused."""
+    with pytest.raises(kt.UserError, match="cannot be loaded as a model") as caught:
+        kt.load(folder)
+    (line,) = str(caught.value).splitlines()
+    return line
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("saved_model.pb", b"x"), ("variables/variables.data-00000-of-00001", b"")]
+)
+def test_a_graph_that_is_not_whole_is_refused_in_one_line(version, tmp_path, name, content):
+    copy = shutil.copytree(version.folder, tmp_path / "m" / "1")
+    (copy / name).write_bytes(content)
+    assert refusal(copy)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda folder: (folder / "variables" / "variables.data-00000-of-00001").write_bytes(b""),
         lambda folder: (folder / "assets.extra" / "recipe.json").write_text('{"base": '),
         lambda folder: (folder / "assets.extra" / "metrics.json").write_text("[]"),
         lambda folder: (folder / "assets.extra" / "metrics.json").write_text('{"schema": 99}'),
         lambda folder: (folder / "assets.extra" / "recipe.json").write_text('{"schema": 99}'),
-        lambda folder: (folder / "saved_model.pb").write_bytes(b"x"),
         lambda folder: (folder / "assets" / "labels.txt").unlink(),
     ],
 )
-def test_a_version_that_is_not_whole_is_refused_in_one_line(version, tmp_path, damage):
+def test_records_that_are_not_whole_are_refused_in_one_line(version, same_graph, tmp_path, damage):
     copy = shutil.copytree(version.folder, tmp_path / "m" / "1")
+    assert kt.load(copy)
     damage(copy)
-    with pytest.raises(kt.UserError, match="cannot be loaded as a model") as caught:
-        kt.load(copy)
-    assert "\n" not in str(caught.value)
+    assert refusal(copy)
 
 
 def test_a_version_that_is_pruned_meanwhile_gives_way_to_the_newest(version, tmp_path, monkeypatch):
@@ -235,11 +253,11 @@ def as_webp(file):
     return stream.getvalue()
 
 
-def test_a_webp_is_served_as_the_png_of_the_same_picture(version, photos):
+def test_a_webp_is_served_as_the_png_of_the_same_picture(classifier, photos):
     from keras_transfer.data.decoding import webp
 
     file = photos / "red" / "01.png"
-    expected, served = kt.load(version.folder).predict([file, as_webp(file)])
+    expected, served = classifier.predict([file, as_webp(file)])
     if webp.DECODABLE:
         assert served.probabilities == pytest.approx(expected.probabilities, abs=1e-6)
     else:
