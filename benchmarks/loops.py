@@ -54,7 +54,7 @@ def _fit(model: Any, train: Any, validation: Any, rate: float, spec: Spec) -> tu
     model.compile(keras.optimizers.Adam(rate), loss, metrics=["accuracy"])
     ending = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ends.append(time.monotonic()))
     epochs = min(spec["epochs"], spec.get("guide_epochs") or spec["epochs"])
-    model.fit(train, validation_data=validation, epochs=epochs, callbacks=[ending], verbose=0)
+    model.fit(train, validation_data=validation, epochs=epochs, callbacks=[ending], verbose=0, shuffle=False)
     seconds = took(started, ends, spec["epochs"])
     return seconds, seconds - (ends[-1] - started)
 
