@@ -21,6 +21,12 @@ def copied(version, tmp_path_factory):
     return shutil.copytree(version.folder, tmp_path_factory.mktemp("exported") / "m" / "1")
 
 
+@pytest.fixture(scope="module")
+def loaded(copied):
+    """The model of `copied`, loaded once for all formats."""
+    return kt.load(copied)
+
+
 @pytest.mark.essential
 @pytest.mark.parametrize(
     ("format", "precision", "tolerance"),
@@ -39,21 +45,22 @@ def copied(version, tmp_path_factory):
         ("onnx", "int8", 0.2),
     ],
 )
-def test_each_format_predicts_as_the_saved_model(version, copied, format, precision, tolerance, capfd):
+def test_each_format_predicts_as_the_saved_model(version, loaded, format, precision, tolerance, capfd, monkeypatch):
     if format == "onnx" or (format, precision) == ("openvino", "int8"):
         pytest.importorskip("tf2onnx")
         pytest.importorskip("onnxruntime")
     if format == "openvino":
         pytest.importorskip("openvino")
+    monkeypatch.setattr(convert, "SavedClassifier", lambda model: loaded)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        report = convert.export(str(copied), format, precision, None, QUIET)
+        report = convert.export(str(loaded.folder), format, precision, None, QUIET)
     assert not [str(warning.message) for warning in warned if warning.category is not ResourceWarning]
     assert capfd.readouterr() == ("", "")
     assert report.largest_difference <= tolerance
     assert report.agreement >= (0.8 if precision == "int8" else 1.0)
     assert report.images == min(convert._COMPARED, version.metrics["data"]["test"])
-    kept = json.loads((copied / "assets.extra" / "exports" / f"model-{precision}{formats.SUFFIX[format]}.json")
+    kept = json.loads((loaded.folder / "assets.extra" / "exports" / f"model-{precision}{formats.SUFFIX[format]}.json")
                       .read_text())  # fmt: skip
     assert kept["agreement"] == report.agreement
     if format == "onnx":
@@ -81,12 +88,14 @@ def test_a_version_of_release_0_1_0_is_exported(released, photos):
     assert report.largest_difference <= 1e-5
 
 
+@pytest.mark.once
 def test_the_command_writes_where_it_is_told(version, tmp_path, capsys):
     commands.main(["export", str(version.folder), "--format", "keras", "-o", str(tmp_path / "m.keras"), "--json"])
     assert json.loads(capsys.readouterr().out)["file"] == str(tmp_path / "m.keras")
     assert [path.name for path in tmp_path.iterdir()] == ["m.keras"]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -111,6 +120,7 @@ def moved(version, photos, tmp_path):
     return str(copy), str(shutil.copytree(photos, tmp_path / "elsewhere"))
 
 
+@pytest.mark.once
 def test_without_the_photos_a_form_is_written_and_not_compared(moved, capsys):
     report = convert.export(moved[0], "keras", "float32", None, QUIET)
     assert Path(report.file).is_file()
@@ -119,11 +129,13 @@ def test_without_the_photos_a_form_is_written_and_not_compared(moved, capsys):
     assert tables.exported(report).count("\n") == 0
 
 
+@pytest.mark.once
 def test_int8_without_the_photos_says_how_to_name_them(moved):
     with pytest.raises(kt.UserError, match="--data names where they are now"):
         convert.export(moved[0], "litert", "int8", None, QUIET)
 
 
+@pytest.mark.once
 def test_photos_that_moved_are_told_by_their_bytes(version, moved):
     report = convert.export(moved[0], "keras", "float32", None, QUIET, data=moved[1])
     assert report.images == version.metrics["data"]["test"]

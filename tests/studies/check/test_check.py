@@ -77,6 +77,7 @@ def test_everything_seeded_is_found(seeded):
     assert found.classes == {"blue": 15, "green": 15, "red": 16}
 
 
+@pytest.mark.once
 def test_a_run_says_what_the_check_finds(seeded, tmp_path):
     """Of the same data, with every kind of fault, in splits of its own."""
     data = tmp_path / "data"
@@ -107,6 +108,7 @@ def test_a_run_says_what_the_check_finds(seeded, tmp_path):
     assert len(prepared.warnings) == 5
 
 
+@pytest.mark.once
 def test_what_a_run_would_refuse_is_found(tmp_path):
     data = write_photos(tmp_path / "data", each=3)
     for number in (1, 2):
@@ -135,6 +137,7 @@ def test_the_command_prints_json_and_writes_a_page(seeded, tmp_path, capsys):
     assert "Cannot be used:" in capsys.readouterr().out
 
 
+@pytest.mark.once
 def test_findings_of_the_kinds_that_are_named_fail_the_command(seeded, photos, capsys):
     with pytest.raises(SystemExit) as exit:
         commands.main(["check", str(seeded), "--json", "--fail-on", "leak,unreadable, label-conflict"])

@@ -12,6 +12,7 @@ from keras_transfer.studies.check.check import check
 from keras_transfer.support.progress import Progress
 from tests.studies.check.findings import kinds
 
+pytestmark = pytest.mark.once
 QUIET = Progress(quiet=True)
 CHANGES = [
     lambda image: image.resize((image.width // 2, image.height // 2)),
@@ -92,7 +93,6 @@ def test_of_a_seeded_folder_nothing_is_missed_and_nothing_else_reported(shared_d
     assert named("suspicious-label") == {(name,) for name in wrong}
 
 
-@pytest.mark.once
 def test_wrong_labels_among_real_photos(shared_data, tmp_path):
     """Labels that were changed are found; of the others, few are suspected."""
     (weights,) = (shared_data / "weights").glob("mobilenet*.h5")
