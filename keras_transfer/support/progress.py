@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from keras_transfer.support.program import worded
-from keras_transfer.support.terminal import message, printable
+from keras_transfer.support.terminal import message
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -85,11 +85,11 @@ class Progress:
         """Write one line for a person, above the bar if there is one, unless quiet."""
         if self.quiet:
             return
+        lines = message(worded(text), sys.stderr)
         if self._console is not None:
-            lines = "\n".join(map(printable, worded(text).split("\n")))
-            self._console.print(lines, markup=False, highlight=False)
+            self._console.print(lines, markup=False, highlight=False, soft_wrap=True)
         else:
-            print(message(worded(text), sys.stderr), file=sys.stderr, flush=True)
+            print(lines, file=sys.stderr, flush=True)
 
     def warn(self, text: str) -> None:
         """Write a warning, always: it changes what the results mean."""
