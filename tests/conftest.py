@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tarfile
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from PIL import Image
 from keras_transfer.support import program
 
 REPOSITORY = Path(__file__).parent.parent
+# A script that tests in the background has Ctrl-C ignored, and so would the processes that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 program.start_command_line()  # Messages are asserted as the command line has them.
 COLOURS = {"blue": (30, 60, 200), "green": (40, 180, 60), "red": (210, 50, 40)}
 
