@@ -96,7 +96,7 @@ class Extractor:
             names, wanted = [examples.paths[index] for index in missing], [digests[index] for index in missing]
             decoder = self.decoder.of(examples.format)
             batches = verified.images(examples.contents, names, wanted, decoder, engine.BATCH, view)
-            self._pass("Features" if view is None else f"View {view.number}", stored, wanted, batches)
+            self._pass("Features" if view is None else f"Augmented view {view.number}", stored, wanted, batches)
         return stored
 
     def count_missing(self, digests: Sequence[bytes], views: Sequence[View | None]) -> int:
