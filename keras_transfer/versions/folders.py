@@ -47,7 +47,7 @@ def newest(model: str | Path) -> Path:
 
 
 def _no_model(model: str, folder: Path) -> UsageError:
-    """Return what to say of a name without a model: which models there are in the folder, or a name beside it."""
+    """Return what to say of a name without a model: which models there are in the folder, or a name like it."""
     if not folder.exists():
         near = nearest(folder.name, [sibling.name for sibling in _models(folder.parent)])
         return UsageError(f"There is no model at {model!r}: there is no such folder.{near}")

@@ -118,8 +118,8 @@ def test_an_extractor_gives_what_keras_makes_of_it_wherever_it_is_cut(make, tmp_
     whole = build(pretrained.base, pretrained.spec, Recipe(), 3)
     logits = whole.head(whole.pool(expected))
     for block in pretrained.spec.blocks:
-        halves = cut(whole, block)
-        np.testing.assert_allclose(halves.above(halves.below(pixels())), logits, atol=1e-4 * np.abs(logits).max())
+        parts = cut(whole, block)
+        np.testing.assert_allclose(parts.above(parts.below(pixels())), logits, atol=1e-4 * np.abs(logits).max())
     names = [block.name for block in pretrained.spec.blocks]
     assert names == ["all"] if make is shared_twice else "conv2" in names
 
@@ -196,3 +196,22 @@ def test_a_size_that_the_graph_does_not_allow_is_refused(fixed, tmp_path):
     assert own_base.extractor(file, SIZE).output_shape == (None, 3, 3, 4)
     with pytest.raises(UsageError, match=r"--size: .* takes images of 24 px. Received: 48"):
         own_base.extractor(file, 2 * SIZE)
+
+
+def test_a_base_of_the_users_own_can_be_drawn_anew(tmp_path):
+    x = inputs = keras.Input((24, 24, 3))
+    normalise = keras.layers.Normalization(name="pixels")
+    normalise.adapt(np.random.default_rng(0).uniform(0, 255, (8, 24, 24, 3)))
+    keras.Model(inputs, keras.layers.Conv2D(8, 3, name="conv")(normalise(x))).save(tmp_path / "mine.keras")
+    kernels = {}
+    for kind, seed in (("imagenet", 0), ("random", 0), ("random", 1)):
+        pretrained = weights.load(str(tmp_path / "mine.keras"), kind, 24, seed)
+        kernels[kind, seed] = pretrained.base.get_layer("conv").get_weights()[0]
+        np.testing.assert_array_equal(pretrained.base.get_layer("pixels").get_weights()[0], normalise.get_weights()[0])
+    assert pretrained.weights == "random"
+    for drawn in (kernels["random", 0], kernels["random", 1]):
+        assert np.abs(drawn - kernels["imagenet", 0]).max() > 0.01
+    np.testing.assert_array_equal(
+        weights.load(str(tmp_path / "mine.keras"), "random", 24, 1).base.get_layer("conv").get_weights()[0],
+        kernels["random", 1],
+    )

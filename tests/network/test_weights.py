@@ -283,22 +283,3 @@ def test_weights_for_a_base_that_brings_its_own_are_refused(tmp_path):
     keras.Model(inputs, keras.layers.Conv2D(8, 3)(inputs)).save(tmp_path / "mine.keras")
     with pytest.raises(UsageError, match=r"--weights: .*mine\.keras brings its own. Received: 'w.h5'"):
         weights.load(str(tmp_path / "mine.keras"), "w.h5", 24, 0)
-
-
-def test_a_base_of_the_users_own_can_be_drawn_anew(tmp_path):
-    x = inputs = keras.Input((24, 24, 3))
-    normalise = keras.layers.Normalization(name="pixels")
-    normalise.adapt(np.random.default_rng(0).uniform(0, 255, (8, 24, 24, 3)))
-    keras.Model(inputs, keras.layers.Conv2D(8, 3, name="conv")(normalise(x))).save(tmp_path / "mine.keras")
-    kernels = {}
-    for kind, seed in (("imagenet", 0), ("random", 0), ("random", 1)):
-        pretrained = weights.load(str(tmp_path / "mine.keras"), kind, 24, seed)
-        kernels[kind, seed] = pretrained.base.get_layer("conv").get_weights()[0]
-        np.testing.assert_array_equal(pretrained.base.get_layer("pixels").get_weights()[0], normalise.get_weights()[0])
-    assert pretrained.weights == "random"
-    for drawn in (kernels["random", 0], kernels["random", 1]):
-        assert np.abs(drawn - kernels["imagenet", 0]).max() > 0.01
-    np.testing.assert_array_equal(
-        weights.load(str(tmp_path / "mine.keras"), "random", 24, 1).base.get_layer("conv").get_weights()[0],
-        kernels["random", 1],
-    )
