@@ -105,7 +105,7 @@ def _exported(phases: Sequence[dict[str, Any]]) -> list[str]:
         if not refit["best_epoch"]:
             loss = refit["training_loss"]
             lines.append(
-                f"Trained again on training and validation images, the loss on the training images was worse "
+                f"Trained again on training and validation images, the loss on them was worse "
                 f"({loss['before']:.4f} before, {loss['after']:.4f} after), so the validated network is exported."
             )
         elif refit["validation"]:

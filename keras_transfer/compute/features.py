@@ -106,8 +106,7 @@ class Extractor:
     def _set(self, view: View | None) -> ActivationSet:
         """Return the set of a view, the same in each call: what was read of it once stays open whoever deletes it."""
         if view not in self._sets:
-            part = {"view": "plain"} if view is None else {"view": view.number, "seed": view.seed, "flip": view.flip}
-            self._sets[view] = ActivationSet({**self.key, **part})
+            self._sets[view] = ActivationSet({**self.key, **(view.key if view else {"view": "plain"})})
         return self._sets[view]
 
     def _weights(self) -> str:

@@ -1,7 +1,6 @@
 """Augmentation of training images.
 
-One affine transform of each picture: Keras's layers would resample it once to shift, once to scale and once to turn
-it, which takes three times as long as this and blurs it three times.
+One affine transform of each picture, which resamples it once: Keras's layers would do so for every change.
 """
 
 from __future__ import annotations
@@ -9,14 +8,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-# Moderate values that leave what a photo shows recognisable; fractions of the picture, of a turn, and of 255.
-_SHIFT = 0.1
-_SCALE = 0.15
-_TURN = 0.04
+# A part of the picture, of at least so much of its area and of width to height as much as so unlike its own, fills
+# it: as Inception was trained (Szegedy et al. 2015), there from 0.08 on; fine-tuning has seen too few images for that.
+_LEAST_AREA = 0.7
+_SHAPE = 4 / 3
+# Fractions of 255, and of the picture's own contrast.
 _BRIGHTNESS = 0.1
 _CONTRAST = 0.15
 
@@ -38,6 +39,12 @@ class View:
     seed: int
     flip: bool
 
+    @property
+    def key(self) -> dict[str, Any]:
+        """What tells its pictures from others of the same images."""
+        amounts = [_LEAST_AREA, _SHAPE, _BRIGHTNESS, _CONTRAST]
+        return {"view": self.number, "seed": self.seed, "flip": self.flip, "amounts": amounts}
+
     def draws(self, digests: Sequence[bytes]) -> np.ndarray:
         """Return the random numbers of images, float32 `[N, 7]` in -1..1, given the digests of their bytes."""
         table = np.empty((len(digests), _DRAWS), "float32")
@@ -52,8 +59,7 @@ class View:
 
 
 def change(pixels: tf.Tensor, number: tf.Tensor | int, seed: int, flip: bool) -> tf.Tensor:
-    """Return pictures that are flipped (left to right), shifted, scaled, turned, brightened and changed in contrast at
-    random.
+    """Return pictures of a part of each, flipped (left to right), brightened and changed in contrast, all at random.
 
     Args:
         pixels: uint8 `[N, H, W, 3]`.
@@ -66,36 +72,34 @@ def change(pixels: tf.Tensor, number: tf.Tensor | int, seed: int, flip: bool) ->
 
 
 def _changed(pixels: tf.Tensor, draws: tf.Tensor, flip: bool) -> tf.Tensor:
-    right, down, larger, turn, mirror, brighter, sharper = tf.unstack(draws, _DRAWS, axis=1)
+    right, down, smaller, wider, mirror, brighter, sharper = tf.unstack(draws, _DRAWS, axis=1)
+    area, shape = 1 - (1 - _LEAST_AREA) * (1 + smaller) / 2, tf.exp(math.log(_SHAPE) * wider)
+    width, height = tf.minimum(1.0, tf.sqrt(area * shape)), tf.minimum(1.0, tf.sqrt(area / shape))
     sign = tf.where((mirror < 0) & flip, -1.0, 1.0)
-    moved = _affine(tf.cast(pixels, tf.float32), right, down, 1 + _SCALE * larger, turn, sign)
+    part = _part(tf.cast(pixels, tf.float32), right, down, width, height, sign)
     contrast = 1 + _CONTRAST * sharper[:, None, None, None]
-    mean = tf.reduce_mean(moved, (1, 2), keepdims=True)
-    changed = moved * contrast + (mean * (1 - contrast) + 255 * _BRIGHTNESS * brighter[:, None, None, None])
+    mean = tf.reduce_mean(part, (1, 2), keepdims=True)
+    changed = part * contrast + (mean * (1 - contrast) + 255 * _BRIGHTNESS * brighter[:, None, None, None])
     return tf.cast(tf.round(tf.clip_by_value(changed, 0, 255)), tf.uint8)
 
 
-def _affine(
-    images: tf.Tensor, right: tf.Tensor, down: tf.Tensor, scale: tf.Tensor, turn: tf.Tensor, sign: tf.Tensor
+def _part(
+    images: tf.Tensor, right: tf.Tensor, down: tf.Tensor, width: tf.Tensor, height: tf.Tensor, sign: tf.Tensor
 ) -> tf.Tensor:
-    """Return images turned and scaled about their centres, mirrored where `sign` is -1, and shifted; what comes in
-    from beyond an edge is its reflection.
+    """Return parts of images at the images' size: so wide and high, in fractions, from one edge (-1) to the other (1),
+    mirrored where `sign` is -1.
     """
     shape = tf.shape(images)
-    height, width = tf.unstack(tf.cast(shape[1:3], tf.float32))
-    angle = 2 * math.pi * _TURN * turn
+    y, x = tf.unstack((tf.cast(shape[1:3], tf.float32) - 1) / 2)
     # From a place in the result to one in the picture.
-    xx, xy = scale * tf.cos(angle) * sign, -scale * tf.sin(angle)
-    yx, yy = scale * tf.sin(angle) * sign, scale * tf.cos(angle)
-    x, y = (width - 1) / 2, (height - 1) / 2
-    to_x = x - xx * x - xy * y + _SHIFT * width * right
-    to_y = y - yx * x - yy * y + _SHIFT * height * down
-    nothing = tf.zeros_like(turn)
+    to_x = x * (1 - width * sign + (1 - width) * right)
+    to_y = y * (1 - height + (1 - height) * down)
+    nothing = tf.zeros_like(sign)
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
-        transforms=tf.stack([xx, xy, to_x, yx, yy, to_y, nothing, nothing], 1),
+        transforms=tf.stack([width * sign, nothing, to_x, nothing, height, to_y, nothing, nothing], 1),
         output_shape=shape[1:3],
         fill_value=0.0,
         interpolation="BILINEAR",
-        fill_mode="REFLECT",
+        fill_mode="NEAREST",
     )

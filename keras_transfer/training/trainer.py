@@ -94,7 +94,7 @@ class Trainer:
 
         A solved head is convex: of more images, the same penalty makes a better one. A thawed network is trained by
         the very schedule that chose its epoch: as many steps, ended at the same one. Nothing validates it; it is
-        dropped where its loss on the training images is worse than that of the validated network.
+        dropped where its loss on the images that it trained on is worse than the validated network's on the same.
         """
         kept = [(phase, result) for phase, result in zip(self.phases, self.results, strict=True) if result.best_epoch]
         convex = all(isinstance(phase.by, Solver) for phase, _ in kept)
@@ -118,13 +118,13 @@ class Trainer:
         )
 
     def _refit_network(self, kept: list[tuple[Phase, PhaseResult]]) -> dict[str, float]:
-        """Run phases once more, from the beginning, and return the loss on the training images before and after."""
+        """Run phases once more, from the beginning, and return the loss on all their images before and after."""
         feed = self.feed(kept[-1][0].trains, kept[-1][0].views)
-        before, validated = self.scores(feed, self.setup.train), self._weights()
+        before, validated = self.scores(feed, self.setup.seen), self._weights()
         self._set_weights(self._initial_weights)
         for phase, result in kept:
             self._run_again(phase, result)
-        after = self.scores(feed, self.setup.train)
+        after = self.scores(feed, self.setup.seen)
         if not after["loss"] <= before["loss"]:
             self._set_weights(validated)
         return {"before": before["loss"], "after": after["loss"]}

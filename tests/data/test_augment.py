@@ -30,23 +30,23 @@ def test_digits_are_not_mirrored():
         assert abs(unturned - expected) <= (12 if flip else 0)
 
 
-def test_what_is_in_the_middle_moves_as_far_as_a_picture_is_shifted(monkeypatch):
-    dot = np.zeros((50, 81, 121, 3), "uint8")
-    dot[:, 37:44, 57:64] = 255
-
-    def middles():
-        changed = augment.change(dot, 0, 0, True).numpy()[..., 0].astype(float)
-        rows, columns = np.mgrid[:81, :121]
-        weight = changed.sum((1, 2))
-        return np.stack([(changed * rows).sum((1, 2)) / weight - 40, (changed * columns).sum((1, 2)) / weight - 60])
-
+def test_a_part_of_the_picture_fills_it(monkeypatch):
+    """A ramp over the picture tells which part: its ends are values of the ramp, its area and shape within limits."""
+    rows, columns = np.mgrid[:101, :101].astype("uint8") * 2
+    ramps = np.stack([rows, columns, columns], 2)[None].repeat(200, 0)
     monkeypatch.setattr(augment, "_BRIGHTNESS", 0)
     monkeypatch.setattr(augment, "_CONTRAST", 0)
-    down, right = middles()
-    assert 7 < np.abs(down).max() < 10
-    assert 10 < np.abs(right).max() < 14
-    monkeypatch.setattr(augment, "_SHIFT", 0)
-    assert np.abs(middles()).max() < 0.5
+    changed = augment.change(ramps, 0, 0, True).numpy() / 200
+    height = changed[:, -1, 50, 0] - changed[:, 0, 50, 0]
+    width = np.abs(changed[:, 50, -1, 1] - changed[:, 50, 0, 1])
+    area, shape = width * height, width / height
+    assert 0.65 < area.min() < 0.75
+    assert 0.95 < area.max() <= 1
+    assert 3 / 4 - 0.02 < shape.min() < 0.85
+    assert 1.2 < shape.max() < 4 / 3 + 0.02
+    at_the_top, at_the_bottom = changed[:, 0, 50, 0] < 0.005, changed[:, -1, 50, 0] > 0.995
+    assert 0 < at_the_top.mean() < 0.5
+    assert 0 < at_the_bottom.mean() < 0.5
 
 
 def test_views_draw_for_each_image_alone():
