@@ -34,7 +34,7 @@ CHOSEN = {
 def test_images_unlike_those_of_imagenet_are_fine_tuned_deeply():
     recipe, why = tuned(score=0.69)
     assert recipe.thaw == "block6"
-    assert (recipe.fine_tune_epochs, recipe.views, recipe.label_smoothing) == (12, 4, 0.1)
+    assert (recipe.fine_tune_epochs, recipe.views, recipe.label_smoothing) == (20, 8, 0.1)
     assert why == "1,700 images, the head at 0.69 in cross-validation"
 
 
@@ -57,7 +57,8 @@ def test_where_little_is_left_to_gain_the_head_is_enough():
 
 
 def test_many_images_are_fine_tuned_on_and_few_are_not():
-    assert tuned(images=2_000, score=0.95)[0].thaw == "block6"
+    recipe, _ = tuned(images=2_000, score=0.95)
+    assert (recipe.thaw, recipe.fine_tune_epochs) == ("block6", 12)
     recipe, why = tuned(images=190, score=0.5)
     assert recipe.thaw == "none"
     assert "19 images a class are too few" in why
@@ -75,7 +76,8 @@ def test_the_rate_is_that_of_the_kind_of_network(base, rate):
 
 
 def test_a_processor_fine_tunes_less_of_a_heavy_network():
-    assert tuned(base=VGG, gflops=5.6)[0].thaw == "block5"
+    heavy, _ = tuned(base=VGG, gflops=5.6)
+    assert (heavy.thaw, heavy.fine_tune_epochs) == ("block5", 12)
     assert tuned(base=VGG, gflops=0.0)[0].thaw == "block3"
 
 
