@@ -58,7 +58,7 @@ def test_where_little_is_left_to_gain_the_head_is_enough():
 
 def test_many_images_are_fine_tuned_on_and_few_are_not():
     recipe, _ = tuned(images=2_000, score=0.95)
-    assert (recipe.thaw, recipe.fine_tune_epochs) == ("block6", 12)
+    assert (recipe.thaw, recipe.fine_tune_epochs, recipe.views) == ("block6", 12, 4)
     recipe, why = tuned(images=190, score=0.5)
     assert recipe.thaw == "none"
     assert "19 images a class are too few" in why
@@ -77,7 +77,7 @@ def test_the_rate_is_that_of_the_kind_of_network(base, rate):
 
 def test_a_processor_fine_tunes_less_of_a_heavy_network():
     heavy, _ = tuned(base=VGG, gflops=5.6)
-    assert (heavy.thaw, heavy.fine_tune_epochs) == ("block5", 12)
+    assert (heavy.thaw, heavy.fine_tune_epochs, heavy.views) == ("block5", 12, 4)
     assert tuned(base=VGG, gflops=0.0)[0].thaw == "block3"
 
 
