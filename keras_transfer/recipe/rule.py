@@ -90,9 +90,10 @@ def fine_tuning(recipe: Recipe, base: Base, situation: Situation) -> tuple[Recip
         base: Row of the base that is transferred.
         situation: Known once the head was fitted.
     """
-    few = situation.images < _MANY
-    heavy = situation.images * (_EPOCHS_OF_FEW if few else _EPOCHS) * situation.gflops / 1000 > _HEAVY
-    epochs, views = (_EPOCHS_OF_FEW, _VIEWS_OF_FEW) if few and not heavy else (_EPOCHS, _VIEWS)
+    teraflops = situation.images * situation.gflops / 1000
+    longer = situation.images < _MANY and teraflops * _EPOCHS_OF_FEW <= _HEAVY
+    epochs, views = (_EPOCHS_OF_FEW, _VIEWS_OF_FEW) if longer else (_EPOCHS, _VIEWS)
+    heavy = teraflops * epochs > _HEAVY
     why, thaw = _depth(base, situation, heavy)
     if recipe.thaw != AUTO:
         why, thaw = "As asked", recipe.thaw
