@@ -191,9 +191,12 @@ def _summary(records: Sequence[dict[str, Any]]) -> list[str]:
         pairs = [(of_rule[draw], others[draw]) for draw in of_rule if draw in others]
         if pairs:
             gains = _gains(pairs)
+            seconds, others_seconds = (sum(record["seconds"] for record in side) for side in zip(*pairs, strict=True))
+            # Of a head's seconds, features that an earlier record left are no part.
+            time = f"; {seconds / others_seconds:.2f} times its processor's time" if choice == GUIDE else ""
             lines.append(
                 f"By rule minus {choice}, {_MANY_A_CLASS} images a class and more: {_interval(gains)} points over "
-                f"{len(gains)} draws, {min(gains):+.1f} in the worst."
+                f"{len(gains)} draws, {min(gains):+.1f} in the worst{time}."
             )
     return lines
 
