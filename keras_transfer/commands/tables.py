@@ -151,8 +151,7 @@ def predictions(records: Sequence[dict[str, Any]], metrics: dict[str, Any], widt
                 rows.append((record["path"], "-", "-"))
             else:
                 rows.append((record["path"], record["label"] or "(none)", f"{record['confidence']:.3f}"))
-    faults = [wrapped(f"{record['path']}: {record['error']}", width, "  ") for record in records if record.get("error")]
-    return "\n".join([*aligned(rows, width, (0, 1)), *[""] * bool(faults), *faults, *_warnings(metrics)])
+    return "\n".join([*aligned(rows, width, (0, 1)), *_warnings(metrics)])
 
 
 _MAX_FINDINGS = 8  # Of a kind, in the terminal.
