@@ -33,6 +33,12 @@ def wrapped(text: str, width: int, indent: str = "") -> str:
     return "\n".join(map(printable, lines))
 
 
+def with_path(before: str, path: str, width: int, after: str = "") -> str:
+    """Return a line that names a path; where it would break within the path, that begins a line, to be copied whole."""
+    path = printable(path)
+    return f"{before}{path}{after}" if len(before + path) <= width else f"{before.rstrip()}\n{path}{after}"
+
+
 def shortened(text: str, width: int) -> str:
     """Return text with `...` for its middle where it is longer than `width`."""
     if len(text) <= width:

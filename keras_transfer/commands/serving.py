@@ -124,7 +124,7 @@ def export(
     from keras_transfer.exports.convert import export as run
 
     report = run(model, format, precision, file, Progress(quiet), data)
-    click.echo(json.dumps(dataclasses.asdict(report), indent=2) if as_json else tables.exported(report))
+    click.echo(json.dumps(dataclasses.asdict(report), indent=2) if as_json else tables.exported(report, layout.width()))
 
 
 @cli.command(example="models saved_models/")

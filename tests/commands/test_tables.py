@@ -52,6 +52,16 @@ def test_end_of_fit_names_files_and_next_commands():
     assert all(len(line) <= 80 for line in text.splitlines() if LONG not in line)
 
 
+def test_end_of_fit_breaks_no_path_that_fits_a_line():
+    folder = "models/" + "x" * 48 + "/1"
+    lines = tables.run(run_metrics(3), Recipe(), folder, {}).splitlines()
+    assert f"Wrote {folder} in 20 s." in lines
+    assert f"{folder}/assets.extra/README.md" in lines
+    assert f"{folder}/assets.extra/ (metrics.json, history.csv, ...)" in lines
+    wide = tables.run(run_metrics(3), Recipe(), folder, {}, 120).splitlines()
+    assert f"Model card: {folder}/assets.extra/README.md" in wide
+
+
 def test_end_of_fit_warns_of_classes_with_few_images():
     text = tables.run(run_metrics(3), Recipe(), "m/1", {"class 0": 3, "class 1": 30, "class 2": 30})
     assert "Warning: Fewer than 5 training images of class 0" in text
