@@ -237,6 +237,15 @@ def test_a_whole_session_on_the_terminal(photos, tiny_base, tmp_path, capsys):
     assert set(answer["predictions"][0]) == {"path", "label", "confidence", "probabilities"}
     assert set(answer["predictions"][-1]) == {"path", "error"}
 
+    images = [photos / "red" / "00.jpg", tmp_path / "missing.jpg", broken, photos / "blue" / "00.jpg"]
+    code, out, err = run("predict", model, *images, "--quiet", capsys=capsys)
+    assert code == 1
+    assert [line.split()[-1] == "-" for line in out.splitlines()[1:]] == [False, True, True, False]
+    assert err.splitlines() == [
+        f"{images[1]}: cannot be read (No such file or directory)",
+        f"{broken}: is not a JPEG, PNG, GIF, BMP or WebP image",
+    ]
+
     code, out, _ = run("predict", model, photos / "*" / "00.jpg", "--csv", capsys=capsys)
     assert code == 0
     assert out.splitlines()[0] == "path,label,confidence,blue,green,red,error"

@@ -73,7 +73,7 @@ def check(
     findings = run(recipe, options["base"] is not None, html, Progress(quiet), convert)
     click.echo(json.dumps(findings.record(), indent=2) if as_json else tables.check(findings, layout.width()))
     if html is not None and not as_json:
-        click.echo(f"Wrote {html}.")
+        click.echo(layout.with_path("Wrote ", html, layout.width(), "."))
     counts = [f"{findings.kinds[kind]} {kind}" for kind in kinds if findings.kinds[kind]]
     if counts:
         raise UserError(f"{data}: {', '.join(counts)} (--fail-on).")
@@ -110,7 +110,11 @@ def features(photos: str | None, output: str, as_json: bool, quiet: bool, debug:
 
     count, width = write(recipe, file, Progress(quiet))
     report = {"file": output, "images": count, "features": width}
-    click.echo(json.dumps(report) if as_json else f"Wrote {output}: {count} images, {width} features each.")
+    if as_json:
+        click.echo(json.dumps(report))
+    else:
+        size = f": {count} images, {width} features each."
+        click.echo(layout.with_path("Wrote ", output, layout.width(), size))
 
 
 @cli.command(example="cache --clear")

@@ -15,6 +15,7 @@ _NARROWEST = 60  # Columns below which nothing is laid out.
 UNLIMITED = sys.maxsize  # Width of a file or a pipe: nothing is shortened there.
 _PROSE = 110  # Columns beyond which lines of text are hard to read.
 _MIN_CELL = 8  # Columns of a shortened cell.
+_READABLE_CELL = 16  # Below which a column is rather left out than shortened further, where it may be.
 
 
 def width() -> int:
@@ -32,6 +33,12 @@ def wrapped(text: str, width: int, indent: str = "") -> str:
     return "\n".join(map(printable, lines))
 
 
+def with_path(before: str, path: str, width: int, after: str = "") -> str:
+    """Return a line that names a path; where it would break within the path, that begins a line, to be copied whole."""
+    path = printable(path)
+    return f"{before}{path}{after}" if len(before + path) <= width else f"{before.rstrip()}\n{path}{after}"
+
+
 def shortened(text: str, width: int) -> str:
     """Return text with `...` for its middle where it is longer than `width`."""
     if len(text) <= width:
@@ -41,7 +48,11 @@ def shortened(text: str, width: int) -> str:
 
 
 def aligned(
-    rows: Sequence[Sequence[str]], width: int = UNLIMITED, flexible: Collection[int] = (), expendable: int = 0
+    rows: Sequence[Sequence[str]],
+    width: int = UNLIMITED,
+    flexible: Collection[int] = (),
+    expendable: int = 0,
+    name: int | None = None,
 ) -> list[str]:
     """Left-align words, right-align columns whose cells below the heading are all numbers.
 
@@ -50,12 +61,16 @@ def aligned(
         width: Columns of a line.
         flexible: Positions of the columns whose cells are shortened in the middle where lines are longer than that.
         expendable: How many of the last columns are left out, the last first, as long as that is not enough.
+        name: Position of the column that tells rows apart: its cells are shortened where nothing else is enough.
     """
     columns = list(zip(*([printable(cell) for cell in row] for row in rows), strict=True))
-    widths = _fitted(columns, width, flexible)
+    widths = _fitted(columns, width, flexible, _READABLE_CELL)
     while expendable and _line_width(widths) > width:
         columns, expendable = columns[:-1], expendable - 1
-        widths = _fitted(columns, width, flexible)
+        widths = _fitted(columns, width, flexible, _READABLE_CELL)
+    widths = _narrowed(widths, columns, width, flexible, _MIN_CELL)
+    if name is not None:
+        widths = _narrowed(widths, columns, width, (name,), _MIN_CELL)
     numbers = [all(cell.replace(",", "").replace(".", "", 1).isdigit() for cell in column[1:]) for column in columns]
     return [
         "  ".join(
@@ -66,16 +81,21 @@ def aligned(
     ]
 
 
-def _fitted(columns: Sequence[Sequence[str]], width: int, flexible: Collection[int]) -> list[int]:
-    """Return the widths of columns, the widest of the flexible ones narrowed until lines fit or they are narrow."""
-    widths = [max(map(len, column)) for column in columns]
-    narrowest = [max(_MIN_CELL, len(column[0])) for column in columns]
-    while _line_width(widths) > width:
-        shrinking = [index for index in flexible if index < len(widths) and widths[index] > narrowest[index]]
+def _fitted(columns: Sequence[Sequence[str]], width: int, flexible: Collection[int], least: int) -> list[int]:
+    return _narrowed([max(map(len, column)) for column in columns], columns, width, flexible, least)
+
+
+def _narrowed(
+    widths: Sequence[int], columns: Sequence[Sequence[str]], width: int, flexible: Collection[int], least: int
+) -> list[int]:
+    """Return the widths of columns, the widest of the flexible ones narrowed until lines fit or they are at least."""
+    narrowed, narrowest = list(widths), [max(least, len(column[0])) for column in columns]
+    while _line_width(narrowed) > width:
+        shrinking = [index for index in flexible if index < len(narrowed) and narrowed[index] > narrowest[index]]
         if not shrinking:
             break
-        widths[max(shrinking, key=widths.__getitem__)] -= 1
-    return widths
+        narrowed[max(shrinking, key=narrowed.__getitem__)] -= 1
+    return narrowed
 
 
 def _line_width(widths: Sequence[int]) -> int:

@@ -35,7 +35,7 @@ def models(versions: Sequence[Version], sources: Sequence[str], width: int = NAR
                 portable(version.weights),
             )
         )
-    return "\n".join(aligned(rows, width, flexible=(0, 2, 3, 6), expendable=3))
+    return "\n".join(aligned(rows, width, flexible=(2, 3, 6), expendable=5, name=0))
 
 
 def bases(table: Sequence[Base], width: int = NARROW) -> str:

@@ -14,6 +14,7 @@ from keras_transfer.commands.group import Option, cli
 from keras_transfer.commands.shared import (
     data_argument,
     debug_option,
+    exit_with_errors,
     json_option,
     load,
     one_source,
@@ -125,8 +126,7 @@ def predict(model: str, images: tuple[str, ...], as_json: bool, as_csv: bool, qu
         write_predictions(predictions, classifier.classes, sys.stdout)
     else:
         click.echo(tables.predictions(records, classifier.metrics, layout.width()))
-    if any(prediction.error for prediction in predictions):
-        sys.exit(1)
+    exit_with_errors(records)
 
 
 @cli.command(example="bases --json")

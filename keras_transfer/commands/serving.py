@@ -16,6 +16,7 @@ from keras_transfer.commands.group import cli
 from keras_transfer.commands.shared import (
     data_name,
     debug_option,
+    exit_with_errors,
     json_option,
     load_tensorflow_for,
     quiet_option,
@@ -92,8 +93,7 @@ def request(model_url: str, images: tuple[str, ...], as_json: bool, debug: bool)
         click.echo(json.dumps({"model": model_url, "predictions": records}, indent=2))
     else:
         click.echo(tables.predictions(records, {}, layout.width()))
-    if any(record.get("error") for record in records):
-        sys.exit(1)
+    exit_with_errors(records)
 
 
 @cli.command(example="export saved_models/photos --format litert --precision int8")
@@ -124,7 +124,7 @@ def export(
     from keras_transfer.exports.convert import export as run
 
     report = run(model, format, precision, file, Progress(quiet), data)
-    click.echo(json.dumps(dataclasses.asdict(report), indent=2) if as_json else tables.exported(report))
+    click.echo(json.dumps(dataclasses.asdict(report), indent=2) if as_json else tables.exported(report, layout.width()))
 
 
 @cli.command(example="models saved_models/")

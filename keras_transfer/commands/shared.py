@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from keras_transfer.recipe.options import AUTO, option_name
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.logs import import_tensorflow
+from keras_transfer.support.terminal import message
 
 if TYPE_CHECKING:
     from keras_transfer.versions.saved import SavedClassifier
@@ -122,6 +124,19 @@ def recipe_of(options: dict[str, Any], start: Recipe | None = None) -> Recipe:
 
     fields = {name: value for name, value in options.items() if value is not None}
     return check_base(start.replace(**fields) if start else Recipe(**fields))
+
+
+def exit_with_errors(records: Sequence[Mapping[str, Any]]) -> None:
+    """Name the images that have no prediction on standard error, each with its reason, and exit with 1 if any has none.
+
+    Args:
+        records: With `path` and, of those images, `error`.
+    """
+    failed = [record for record in records if record.get("error")]
+    for record in failed:
+        click.echo(message(f"{record['path']}: {record['error']}", sys.stderr), err=True)
+    if failed:
+        sys.exit(1)
 
 
 def training_counts(version: Path) -> dict[str, int]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_transfer.commands.cautions import cautions
 from keras_transfer.commands.choices import choices
-from keras_transfer.commands.layout import NARROW, aligned, wrapped
+from keras_transfer.commands.layout import NARROW, aligned, with_path, wrapped
 from keras_transfer.evaluation import per_class
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.paths import portable
@@ -46,9 +46,9 @@ def run(metrics: dict[str, Any], recipe: Recipe, folder: str, training: Mapping[
         *(wrapped(line, width) for line in [*results, *_warnings(metrics), *_cautions(test, training)]),
         *_classes(test, width),
         "",
-        f"Wrote {folder} in {metrics['seconds']['total']:.0f} s.",
-        f"Model card: {folder}/assets.extra/README.md",
-        f"Records:    {folder}/assets.extra/ (metrics.json, history.csv, ...)",
+        with_path("Wrote ", folder, width, f" in {metrics['seconds']['total']:.0f} s."),
+        with_path("Model card: ", f"{folder}/assets.extra/README.md", width),
+        with_path("Records:    ", f"{folder}/assets.extra/", width, " (metrics.json, history.csv, ...)"),
         "",
         *_next(folder),
     ]
@@ -151,8 +151,7 @@ def predictions(records: Sequence[dict[str, Any]], metrics: dict[str, Any], widt
                 rows.append((record["path"], "-", "-"))
             else:
                 rows.append((record["path"], record["label"] or "(none)", f"{record['confidence']:.3f}"))
-    faults = [wrapped(f"{record['path']}: {record['error']}", width, "  ") for record in records if record.get("error")]
-    return "\n".join([*aligned(rows, width, (0, 1)), *[""] * bool(faults), *faults, *_warnings(metrics)])
+    return "\n".join([*aligned(rows, width, (0, 1)), *_warnings(metrics)])
 
 
 _MAX_FINDINGS = 8  # Of a kind, in the terminal.
@@ -223,9 +222,10 @@ def _first(lines: list[str], width: int) -> list[str]:
     return [wrapped(line, width, "    ") for line in lines[:_MAX_FINDINGS]] + more
 
 
-def exported(report: Exported) -> str:
+def exported(report: Exported, width: int = NARROW) -> str:
     """What `export` says."""
-    written = f"Wrote {report.file}, {report.format} {report.precision}, {report.bytes / 1e6:.1f} MB."
+    size = f", {report.format} {report.precision}, {report.bytes / 1e6:.1f} MB."
+    written = with_path("Wrote ", str(report.file), width, size)
     if not report.images:
         return written
     same = "" if report.agreement is None else f"the same class on {report.agreement:.1%}, "

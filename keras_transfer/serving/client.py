@@ -29,19 +29,30 @@ def request(url: str, files: Sequence[str | Path], seconds: float = 60.0) -> lis
 
     Raises:
         UsageError: the address is neither, or gRPC's package is missing.
-        UserError: a file cannot be read, or the server refuses or does not answer.
+        UserError: no file can be read (one of several that cannot has an `error`), or the server refuses or does not
+            answer.
     """
     server = _address(url)
+    ask = _grpc if server.scheme == "grpc" else _rest
     predictions: list[dict[str, Any]] = []
+    count = 0
     for start in range(0, len(files), _MAX_FILES):
-        contents = []
-        for file in files[start : start + _MAX_FILES]:
-            try:
-                contents.append(Path(file).read_bytes())
-            except OSError as error:
-                raise UserError(f"{file} cannot be read ({error.strerror}).") from error
-        predictions += (_grpc if server.scheme == "grpc" else _rest)(url, server, contents, seconds)
+        contents = [_read(file) for file in files[start : start + _MAX_FILES]]
+        readable = [content for content in contents if isinstance(content, bytes)]
+        answers = iter(ask(url, server, readable, seconds) if readable else ())
+        predictions += [next(answers) if isinstance(content, bytes) else {"error": content} for content in contents]
+        count += len(readable)
+    if files and not count:
+        raise UserError(f"{files[0]} {predictions[0]['error']}.")
     return predictions
+
+
+def _read(file: str | Path) -> bytes | str:
+    """Return the bytes of a file, or why it cannot be read."""
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ _STRONGER = tuple(10.0**exponent for exponent in range(-4, -8, -1))
 # Of the held-out loss: what a weaker penalty must gain for a still weaker one to be tried. Where classes are told apart
 # without fail, the loss falls for ever, to no one's use, and each solution takes longer than the one before.
 _MIN_GAIN = 1e-3
-_LONG = 10.0  # Seconds, from which on a person is told beforehand how long a head will take.
+_LONG = 10.0  # Seconds, from which on a person is told how long a head may take.
 # Times the seconds of a fold's first and strongest penalty, of 20 to 100 classes: 4 to 7 for all penalties of the fold,
 # and up to 7 for each of the two heads that are solved to the end, without and with the validation images.
 _ALL_PENALTIES, _FINAL_HEADS = 7, 10
@@ -105,26 +105,31 @@ def choose(
         weights: float32 `[N]`, how much each counts; None counts all the same.
         folds: Of the images of one view; without any, the first penalty is taken.
         views: How many views of each image there are; only the first is held out.
-        progress: Is told of each fold, and beforehand if all of them will take long; None tells nobody.
+        progress: Is told of each fold, and after the first penalty if all of them may take long; None tells nobody.
     """
     count = len(targets) // views
     nothing = np.full((count, targets.shape[1]), np.nan)
     if not folds:
         return Choice(_STRENGTHS[0], nothing, {})
+    # Seconds, for which solutions that are timed would wait.
+    import sklearn.linear_model  # noqa: F401
+
     progress = progress or Progress(quiet=True)
     fitted = [np.concatenate([train + view * count for view in range(views)]) for train, _ in folds]
 
+    seconds: list[float] = []  # Of each solution.
+
     def solve(fold: int, strength: float, start: Solution | None) -> Solution:
+        begun = time.monotonic()
         indices = fitted[fold]
         some = None if weights is None else weights[indices]
-        return task.solve(embeddings.at(indices), targets[indices], strength, some, start, ROUGH)
+        solution = task.solve(embeddings.at(indices), targets[indices], strength, some, start, ROUGH)
+        seconds.append(time.monotonic() - begun)
+        return solution
 
     def attempt(strength: float, starts: Sequence[Solution | None]) -> _Attempt:
-        begun = time.monotonic()
         solutions: list[Solution] = []
         for solution in pool.map(solve, range(len(folds)), [strength] * len(folds), starts):
-            if starts[0] is None and not solutions:
-                _announce(time.monotonic() - begun, len(folds), targets.shape, progress)
             solutions.append(solution)
             advance(1)
         logits = nothing.copy()
@@ -140,21 +145,24 @@ def choose(
         one_thread(),
         ThreadPoolExecutor(os.cpu_count()) as pool,
     ):
-        tried = _walk(attempt, _STRENGTHS[1:], [attempt(_STRENGTHS[0], [None] * len(folds))])
+        tried = [attempt(_STRENGTHS[0], [None] * len(folds))]
+        # The first solution of a process waits for what the others have no need of.
+        _announce(min(seconds), len(folds), targets.shape, progress)
+        tried = _walk(attempt, _STRENGTHS[1:], tried)
         if len(tried) == 2 and tried[0].loss <= tried[1].loss:
             tried = [*reversed(_walk(attempt, _STRONGER, tried[:1])), tried[1]]
     best = min(tried, key=lambda attempt: attempt.loss)
     return Choice(best.strength, best.logits, {attempt.strength: attempt.loss for attempt in tried})
 
 
-def _announce(first: float, folds: int, shape: tuple[int, ...], progress: Progress) -> None:
-    """Say how long the head will take, where that is long, by the seconds that the first fold took."""
-    seconds = first * (_ALL_PENALTIES * folds / min(folds, os.cpu_count() or 1) + _FINAL_HEADS)
+def _announce(fold: float, folds: int, shape: tuple[int, ...], progress: Progress) -> None:
+    """Say how long the head may take, where that is long, by the seconds of a fold's first penalty."""
+    seconds = fold * (_ALL_PENALTIES * folds / min(folds, os.cpu_count() or 1) + _FINAL_HEADS)
     if seconds < _LONG:
         return
     length = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
     progress.say(
-        f"Solving the head for {shape[1]:,} outputs on {shape[0]:,} embeddings will take about {length}; "
+        f"Solving the head for {shape[1]:,} outputs on {shape[0]:,} embeddings may take up to {length}; "
         "--head-solver adam trains it by gradient instead."
     )
 

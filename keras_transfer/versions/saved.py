@@ -218,6 +218,7 @@ class SavedClassifier:
             raise UserError(f"{examples.source} is for {examples.task}, the model for {task}.")
         if task == REGRESSION:
             return examples
+        examples = self._respelled(examples)
         unknown = [name for name in examples.classes if name not in self.classes]
         if unknown:
             known = ", ".join(self.classes)
@@ -228,6 +229,21 @@ class SavedClassifier:
         labels = np.zeros((len(examples), len(self.classes)), "float32")
         labels[:, places] = examples.labels
         return replace(examples, labels=labels, classes=self.classes)
+
+    def _respelled(self, examples: Examples) -> Examples:
+        """Return the examples with classes that differ from the model's in case alone called as it calls them: earlier
+        releases wrote headings of a table, where they name classes, in lower case.
+        """
+        names = {
+            name: name.lower()
+            for name in examples.classes
+            if name not in self.classes and name.lower() in set(self.classes) - set(examples.classes)
+        }
+        if not names:
+            return examples
+        told = "; ".join(f"class {name!r} is the model's {own!r}" for name, own in names.items())
+        classes = tuple(names.get(name, name) for name in examples.classes)
+        return replace(examples, classes=classes, understood=f"{examples.understood} In it, {told}.".lstrip())
 
     def _predict_batch(self, images: Sequence[Any], start: int) -> list[Prediction]:
         names = [in_memory.name_of(image, index) for index, image in enumerate(images, start)]

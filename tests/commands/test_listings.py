@@ -12,22 +12,28 @@ LONG = "/home/somebody/projects/photos-of-flowers/" + "deeper/" * 10
 HEADING = ["model", "test", "data", "base", "written", "MB", "weights"]
 
 
-def listed(width):
-    version = Version("saved_models/" + "flowers-" * 8, 3, "inceptionresnetv2", LONG + "w.h5", ("accuracy", 0.9), 1, 0)
+def listed(width, name="flowers-mobilenetv2"):
+    version = Version(f"saved_models/{name}", 3, "inceptionresnetv2", LONG + "w" * 30 + ".h5", ("accuracy", 0.9), 1, 0)
     return listings.models([version], ["photos"], width).splitlines()
 
 
-@pytest.mark.parametrize("width", [60, 80, 1000])
-def test_models_fit_the_terminal_and_name_the_data(width):
+@pytest.mark.parametrize(("width", "shown"), [(60, 3), (70, 4), (80, 5), (100, 6), (110, 7), (1000, 7)])
+def test_models_leave_out_columns_before_names_are_shortened(width, shown):
     heading, line = listed(width)
-    shown = heading.split()
-    assert shown == HEADING[: len(shown)]
-    assert len(shown) >= 5
+    assert heading.split() == HEADING[:shown]
     assert max(len(heading), len(line)) <= width
-    assert "/3 " in line
-    assert " photos " in line
+    assert line.startswith("saved_models/flowers-mobilenetv2/3 ")
+    assert " photos" in line
     assert LONG not in line
-    assert line.endswith("w.h5")
+    assert line.endswith("w.h5") is (shown == 7)
+
+
+def test_names_too_long_for_the_terminal_lose_their_middle():
+    heading, line = listed(60, "flowers-" * 8)
+    assert heading.split() == HEADING[:2]
+    assert len(line) == 60
+    assert "/3 " in line
+    assert listed(1000, "flowers-" * 8)[1].startswith("saved_models/" + "flowers-" * 8 + "/3 ")
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])

@@ -66,6 +66,10 @@ def test_any_name_of_a_model_can_be_in_an_address(photos):
             client.request(f"http://{host}/v1/models/{name}", [file])
         assert paths == [f"/v1/models/{name}:predict" for name in ("été à la mer", "写真", "a#b", "a?b", "50%")]
         paths.clear()
+        predictions = client.request(f"http://{host}/v1/models/x", ["none.jpg", file])
+        assert predictions[0] == {"error": "cannot be read (No such file or directory)"}
+        assert predictions[1]["label"] == "red"
+        paths.clear()
         predictions = client.request(f"http://{host}/v1/models/x", [file] * 70)
         assert (len(predictions), len(paths), predictions[0]["confidence"]) == (70, 3, None)
         server.shutdown()

@@ -1,3 +1,4 @@
+import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -127,6 +128,22 @@ def test_a_head_that_takes_long_is_announced_and_its_folds_are_counted(long, mon
     embeddings, labels = blobs(3)
     chosen = choice(classification(labels), embeddings, progress=(progress := Folds()))
     announced = capsys.readouterr().err
-    assert announced.startswith("Solving the head for 3 outputs on 180 embeddings will take about ") == long
+    assert announced.startswith("Solving the head for 3 outputs on 180 embeddings may take up to ") == long
     assert ("--head-solver adam" in announced) == long
     assert progress.count == 5 * len(chosen.losses) <= progress.total
+
+
+class SlowAtFirst(Classification):
+    """Waits at its first solution, as one does that imports its library."""
+
+    def solve(self, *arguments):
+        if not vars(self).setdefault("begun", False):
+            object.__setattr__(self, "begun", True)
+            time.sleep(1.0)
+        return super().solve(*arguments)
+
+
+def test_what_only_the_first_solution_waits_for_is_not_multiplied(capsys):
+    embeddings, labels = blobs(3)
+    choice(SlowAtFirst(np.eye(3, dtype="float32")[labels]), embeddings, progress=Folds())
+    assert capsys.readouterr().err == ""

@@ -29,6 +29,8 @@ def test_new_photos_are_all_used_and_known_ones_left_out(version, photos, tmp_pa
     classifier = kt.load(version.folder.parent)
     fresh = write_photos(tmp_path / "fresh", 3, seed=77)
     assert classifier.evaluate(str(fresh))["excluded_as_seen"] == 0
+    (fresh / "red").rename(fresh / "Red")
+    assert classifier.evaluate(str(fresh))["images"] == 9
     (fresh / "purple").mkdir()
     (fresh / "purple" / "a.jpg").write_bytes(next((photos / "red").glob("*.jpg")).read_bytes())
     with pytest.raises(kt.UserError, match="class 'purple' is none of the model's"):

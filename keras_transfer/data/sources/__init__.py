@@ -180,17 +180,21 @@ def _unknown(source: str, path: Path) -> UsageError:
 def expand(images: Sequence[str]) -> list[str]:
     """Return the files that paths, globs and folders (and what lies below them) name, in order.
 
+    What names no file stays in its place, so that whoever reads it says so and the others are read all the same.
+
     Raises:
-        UsageError: one of them names nothing.
+        UsageError: none of them names a file.
     """
     files: list[str] = []
+    missing = []
     for name in images:
         path = Path(name).expanduser()
         if path.is_dir():
             named = folders.files(path)
         else:
             named = [str(path)] if path.exists() else sorted(glob.glob(str(path), recursive=True))
-        if not named:
-            raise UsageError(f"{name!r} names no file. Give image files, globs or folders.")
-        files += named
+        files += named or [name]
+        missing += [] if named else [name]
+    if missing and len(missing) == len(files):
+        raise UsageError(f"{missing[0]!r} names no file. Give image files, globs or folders.")
     return files

@@ -77,7 +77,8 @@ def labels(table: Table, task: str, roles: dict[str, str], taken: Collection[str
     if task == REGRESSION:
         if single is None:
             raise UserError(f"{table.source}: there is no column 'label' or 'target' with the numbers to predict.")
-        return Labels(_numbers(table, single), (single,), REGRESSION, (single,), f"{single!r} the number to predict")
+        target = table.spelling(single)
+        return Labels(_numbers(table, single), (target,), REGRESSION, (single,), f"{target!r} the number to predict")
     if column in flags and len(flags) > 1:
         if task == MULTI_LABEL:
             return _from_flags(table, free, flags, task)
@@ -174,7 +175,7 @@ def _from_flags(table: Table, free: Sequence[str], flags: Sequence[str], task: s
     _demand_flags(table, free)
     matrix = np.asarray([[FLAGS[cell.lower()] for cell in table.columns[name]] for name in flags], "float32").T
     ones = matrix.sum(axis=1)
-    classes, columns = tuple(map(composed, flags)), tuple(flags)
+    classes, columns = tuple(composed(table.spelling(name)) for name in flags), tuple(flags)
     if task == CLASSIFICATION and (ones != 1).any():
         index = int(np.flatnonzero(ones != 1)[0])
         raise UserError(

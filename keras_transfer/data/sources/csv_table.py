@@ -85,7 +85,8 @@ def load_parts(
             raise UserError(f"{part.source}: its columns are not those of {first.source}.")
     joined = {name: [cell for part in parts for cell in part.columns[name]] for name in first.columns}
     places = [place for part in parts for place in part.places]
-    examples = _examples(Table(source, joined, places), source, folder, recipe, purpose, contents)
+    table = Table(source, joined, places, spellings=first.spellings)
+    examples = _examples(table, source, folder, recipe, purpose, contents)
     names = listed([os.path.relpath(part.source, folder) for part in parts])
     return examples.explained(f"Labels are in {names}. {examples.understood}")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from keras_transfer.support.errors import UsageError, UserError
@@ -25,12 +25,18 @@ class Table:
         columns: Headings in lower case to the cells of each row, without blanks around them.
         places: File and row number, counted from 1, of each row.
         has_headings: Whether the file has a first row of headings; if not, they were given to it.
+        spellings: Headings in lower case to the same as the file writes them, which may name classes.
     """
 
     source: str
     columns: dict[str, list[str]]
     places: list[tuple[str, int]]
     has_headings: bool = True
+    spellings: Mapping[str, str] = field(default_factory=dict)
+
+    def spelling(self, name: str) -> str:
+        """Return a heading as the file writes it."""
+        return self.spellings.get(name, name)
 
     def first_of(self, names: Sequence[str]) -> str | None:
         """Return the first of some headings that the table has."""
@@ -74,12 +80,13 @@ def read(
         raise UserError(f"{source}, line {reader.line_num + skipped}: {error}.") from error
     if not rows:
         raise UserError(f"{source} has no rows. It needs a header 'path,label' and one row an image.")
-    names = [name.lower() for name in rows[0][1]]
+    written = rows[0][1]
+    names = [name.lower() for name in written]
     has_headings = bool(set(names) & set(headings)) or not any(map(_is_image_name, names))
     if has_headings:
         del rows[0]
     else:
-        names = _given_headings([row for _, row in rows], splits, source)
+        written = names = _given_headings([row for _, row in rows], splits, source)
     if not rows:
         raise UserError(f"{source} has no rows. It needs a header 'path,label' and one row an image.")
     for number, row in rows:
@@ -91,7 +98,8 @@ def read(
     columns = {
         name: list(cells) for name, cells in zip(names, zip(*(row for _, row in rows), strict=True), strict=True)
     }
-    return Table(source, columns, [(source, number) for number, _ in rows], has_headings)
+    places = [(source, number) for number, _ in rows]
+    return Table(source, columns, places, has_headings, dict(zip(names, written, strict=True)))
 
 
 def _decoded(content: bytes, source: str, encoding: str) -> str:

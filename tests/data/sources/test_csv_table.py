@@ -97,6 +97,15 @@ def test_flags_of_which_every_row_has_one_are_classes(tmp_path):
     assert load(tmp_path / "t.csv", text, task="multi-label").task == "multi-label"
 
 
+def test_headings_that_name_classes_keep_their_spelling(tmp_path):
+    several = load(tmp_path / "t.csv", "Path,Red,BMW 3er\na,1,1\nb,0,1\n")
+    assert (several.task, several.classes) == ("multi-label", ("Red", "BMW 3er"))
+    single = load(tmp_path / "t.csv", "Path,Red,BMW 3er\na,1,0\nb,0,1\n")
+    assert (single.task, labels_of(single)) == ("classification", ["Red", "BMW 3er"])
+    numbers = load(tmp_path / "t.csv", "Path,Target\na,1.5\nb,2.5\n", task="regression")
+    assert numbers.classes == ("Target",)
+
+
 @pytest.mark.parametrize("odd", ["", "-1", "2", "?"])
 def test_an_odd_cell_among_flags_is_named(tmp_path, odd):
     with pytest.raises(

@@ -36,6 +36,7 @@ def test_what_predict_takes_is_expanded(photos):
     assert sources.expand([str(photos / "red" / "00.jpg")]) == [str(photos / "red" / "00.jpg")]
     with pytest.raises(UsageError, match="names no file"):
         sources.expand([str(photos / "*.gif")])
+    assert sources.expand(["none.jpg", str(photos / "red" / "00.jpg")]) == ["none.jpg", str(photos / "red" / "00.jpg")]
 
 
 def test_other_archives_are_to_be_unpacked(tmp_path):
