@@ -95,7 +95,7 @@ class Feed:
             augmented: For training: weigh images, and augment freshly decoded pixels, where the recipe says so.
         """
         setup = self.setup
-        targets = setup.targets(indices) if augmented else [setup.task.targets[indices]]
+        targets = setup.weighted_targets_of(indices) if augmented else [setup.targets_of(indices)]
         if self.stored or embedding:
             specs = self.sets[0].specs()
             signature = features.boundary_signature(self.sets[0])
