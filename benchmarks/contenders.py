@@ -160,7 +160,7 @@ def top(spec: Spec) -> dict[str, Any]:
         )
         for row in rows
     ]
-    descent, objective = GradientDescent(spec["epochs"], 3e-4), Classification(np.eye(classes))
+    descent, objective = GradientDescent(spec["epochs"], 3e-4), Classification()
     keras.utils.set_random_seed(0)
     with computing_in(plan.policy, tail, keep_float32=[network.head.get_layer("logits")]):
         compile_for(tail, descent, objective, len(batches), plan.xla)

@@ -53,10 +53,10 @@ def _accuracies(
     split = pool(examples, a_class, seed)
     objective = task_of(split)
     seen, test = np.flatnonzero(split.splits != SPLITS.index("test")), split.indices("test")
-    standard = linear.scale(features[seen])
+    standard, targets = linear.scale(features[seen]), objective.targets(split)[seen]
     folds = penalty.folds(split.labels[seen], None, seed)
-    strength = penalty.choose(objective, standard, objective.targets[seen], None, folds).strength
-    head = standard.head(objective.solve(standard, objective.targets[seen], strength))
+    strength = penalty.choose(objective, standard, targets, None, folds).strength
+    head = standard.head(objective.solve(standard, targets, strength))
 
     def accuracy(given: np.ndarray) -> float:
         return float((head.logits(given[test]).argmax(1) == split.labels[test]).mean())

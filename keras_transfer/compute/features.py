@@ -44,7 +44,7 @@ class Extractor:
         base: All of whose weights the tensors may depend on.
         key: What the activations depend on besides the images.
         plan: Engine and precision.
-        decoder: How files become pixels.
+        decoder: How the files of the data set become pixels.
         progress: Shows each pass.
         cache_limit: Disk for all stored activations, in GB.
         engine_name: What ran the last pass, empty while all was found stored.
@@ -70,11 +70,7 @@ class Extractor:
         values = sum(int(np.prod(output.shape[1:])) for output in self.frozen.outputs)
         return values * (4 if self.plan.precision == "float32" else 2)
 
-    def plain(self, examples: Examples, digests: Sequence[bytes]) -> ActivationSet:
-        """Return the activations of the images as they are; see `extract`."""
-        return self.extract(examples, digests, None)
-
-    def extract(self, examples: Examples, digests: Sequence[bytes], view: View | None) -> ActivationSet:
+    def extract(self, examples: Examples, digests: Sequence[bytes], view: View | None = None) -> ActivationSet:
         """Return the activations of images, computed where they are not stored.
 
         Args:
@@ -94,8 +90,7 @@ class Extractor:
             missing = self._missing(stored, digests)
         if missing:
             names, wanted = [examples.paths[index] for index in missing], [digests[index] for index in missing]
-            decoder = self.decoder.of(examples.format)
-            batches = verified.images(examples.contents, names, wanted, decoder, engine.BATCH, view)
+            batches = verified.images(examples.contents, names, wanted, self.decoder, engine.BATCH, view)
             self._pass("Features" if view is None else f"Augmented view {view.number}", stored, wanted, batches)
         return stored
 
@@ -160,6 +155,7 @@ def extractor(
     pretrained: PretrainedBase,
     recipe: Recipe,
     plan: ComputePlan,
+    format: str | None,
     progress: Progress,
 ) -> Extractor:
     """Return what computes the activations of a network's frozen part, keyed by all that they depend on.
@@ -171,6 +167,7 @@ def extractor(
         pretrained: Its base.
         recipe: Gives pooling, resizing, and the disk that may be used.
         plan: Engine and precision.
+        format: Of all images, as in `Examples`.
         progress: Shows each pass.
     """
     key = {
@@ -186,7 +183,7 @@ def extractor(
         "precision": plan.precision,
         "engine": plan.engine,
     }
-    decoder = Decoder(network.size, recipe.resize, recipe.max_pixels)
+    decoder = Decoder(network.size, recipe.resize, recipe.max_pixels, format)
     return Extractor(frozen, network.base, key, plan, decoder, progress, recipe.cache_limit)
 
 

@@ -74,5 +74,5 @@ def compute(recipe: Recipe, examples: Examples, progress: Progress) -> tuple[np.
         pretrained = transfer.load_base(recipe, progress)
         network = build(pretrained.base, pretrained.spec, recipe, len(examples.classes))
         frozen = cut(network, None).frozen
-    extractor = features.extractor(frozen, "none", network, pretrained, recipe, plan, progress)
-    return features.embeddings(extractor.plain(examples, examples.digests), examples.digests), pretrained
+    extractor = features.extractor(frozen, "none", network, pretrained, recipe, plan, examples.format, progress)
+    return features.embeddings(extractor.extract(examples, examples.digests), examples.digests), pretrained

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import keras
 import numpy as np
 
@@ -12,7 +10,6 @@ from keras_transfer.tasks.linear import Scaled, Solution
 from keras_transfer.tasks.task import Task
 
 
-@dataclass(frozen=True)
 class Classification(Task):
     """One of K classes: softmax, cross-entropy, accuracy."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import keras
 import numpy as np
 
@@ -12,7 +10,6 @@ from keras_transfer.tasks.linear import Scaled, Solution
 from keras_transfer.tasks.task import Task
 
 
-@dataclass(frozen=True)
 class MultiLabel(Task):
     """Any of K classes: a sigmoid for each, binary cross-entropy, accuracy over all image-class pairs."""
 

@@ -13,11 +13,9 @@ from keras_transfer.tasks.task import Task
 
 def task_of(examples: Examples) -> Task:
     """Return the task of a data set whose splits are drawn."""
-    targets = examples.targets()
     if examples.task == CLASSIFICATION:
-        return Classification(targets)
+        return Classification()
     if examples.task == MULTI_LABEL:
-        return MultiLabel(targets)
-    train = targets[examples.indices("train")]
-    mean, deviation = float(train.mean()), float(train.std()) if np.ptp(train) else 1.0
-    return Regression((targets - mean) / np.float32(deviation), mean=mean, deviation=deviation)
+        return MultiLabel()
+    train = examples.targets()[examples.indices("train")]
+    return Regression(float(train.mean()), float(train.std()) if np.ptp(train) else 1.0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from keras_transfer.data.examples import Examples
 from keras_transfer.tasks import linear
 from keras_transfer.tasks.linear import Scaled, Solution
 from keras_transfer.tasks.task import Task
@@ -25,6 +26,10 @@ class Regression(Task):
     score = "r2"
     mean: float = 0.0
     deviation: float = 1.0
+
+    def targets(self, examples: Examples) -> np.ndarray:
+        """Return the numbers, standardised, float32 `[N, K]`."""
+        return (examples.targets() - self.mean) / np.float32(self.deviation)
 
     def output(self) -> keras.Layer:
         """Return the layer that takes standardised numbers back to the user's units."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import ClassVar
 
 import keras
 import numpy as np
 
+from keras_transfer.data.examples import Examples
 from keras_transfer.tasks import linear
 from keras_transfer.tasks.linear import Scaled, Solution
 
@@ -16,19 +16,20 @@ _PRIOR_DEVIATION = 0.5  # Of a temperature's logarithm, before any image is look
 _MAX_TEMPERATURE = 10.0
 
 
-@dataclass(frozen=True)
 class Task(ABC):
     """What a network learns: targets, output, loss, scores, and how a linear head for it is solved.
 
     Attributes:
-        targets: float32 `[N, K]`, of all examples.
         loss_name: Name of the metric that validation compares networks by: the loss, without label smoothing.
         score: Name of the metric that people look at.
     """
 
     loss_name: ClassVar[str]
     score: ClassVar[str]
-    targets: np.ndarray
+
+    def targets(self, examples: Examples) -> np.ndarray:
+        """Return what a network learns of labelled images, float32 `[N, K]`."""
+        return examples.targets()
 
     @abstractmethod
     def output(self) -> keras.Layer:

@@ -143,17 +143,20 @@ class Saving(keras.callbacks.Callback):
                 # and then `Epochs` lets the next one begin.
                 self.model.stop_training = True
         elif self._request.requested or self._checkpoint.due(self._since):
-            self._save(self._step, state.values(self.model.metrics_variables), state.values(self._epochs.weights))
+            self._save(self._step, state.values(self.model.metrics_variables))
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Keep the state; the weights of the epoch that is kept only where they are others than those to go on with."""
-        best = state.values(self._epochs.weights)
-        same = all(map(np.array_equal, best, self.model.get_weights()))
-        self._save(0, [], [] if same else best)
+        """Keep the state."""
+        self._save(0, [])
 
-    def _save(self, step: int, metrics: state.Arrays, best: state.Arrays) -> None:
+    def _save(self, step: int, metrics: state.Arrays) -> None:
+        """Keep the state; the weights of the epoch that is kept only where they are others than those to go on with."""
         seconds = time.monotonic() - self._started + (self._checkpoint.begun.seconds if self._checkpoint.begun else 0)
         variables, optimizer = state.values(self.model.variables), state.values(self.model.optimizer.variables)
+        current = {id(variable): array for variable, array in zip(self.model.variables, variables, strict=True)}
+        best = state.values(self._epochs.weights)
+        if all(map(np.array_equal, best, (current[id(weight)] for weight in self.model.weights))):
+            best = []
         self._checkpoint.save(PhaseState(list(self._epochs.logs), step, seconds, variables, optimizer, metrics, best))
         self._since = 0
         self._request.end_if_requested()

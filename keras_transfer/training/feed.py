@@ -15,7 +15,6 @@ from keras_transfer.compute.features import Extractor, NotStored
 from keras_transfer.compute.store import ActivationSet
 from keras_transfer.data import augment, pipeline
 from keras_transfer.data.augment import View
-from keras_transfer.data.decoding.decode import Decoder
 from keras_transfer.network.blocks import Block
 from keras_transfer.network.cut import Frozen, cut
 from keras_transfer.network.precision import computing_in
@@ -95,7 +94,7 @@ class Feed:
             augmented: For training: weigh images, and augment freshly decoded pixels, where the recipe says so.
         """
         setup = self.setup
-        targets = setup.targets(indices) if augmented else [setup.task.targets[indices]]
+        targets = setup.weighted_targets_of(indices) if augmented else [setup.targets_of(indices)]
         if self.stored or embedding:
             specs = self.sets[0].specs()
             signature = features.boundary_signature(self.sets[0])
@@ -105,7 +104,7 @@ class Feed:
                 signature = [tf.TensorSpec((None, *shape), tf.as_dtype(dtype))]
             read = partial(_read, self.sets, setup.digests_of(indices), tensors)
             return pipeline.stored(read, signature, targets, order)
-        batches = pipeline.decoded(setup.examples.at(indices), targets, self._decoder, order)
+        batches = pipeline.decoded(setup.examples.at(indices), targets, self.extractor.decoder, order)
         if augmented and self.fresh:
             seed, flip = setup.recipe.seed, setup.flips
             changed = batches.enumerate(order.start).map(
@@ -127,12 +126,12 @@ class Feed:
         order = self.in_order(indices)
         if self.stored:
             digests = self.setup.digests_of(indices)
-            activations = self.extractor.plain(self.setup.examples.at(indices), digests)
+            activations = self.extractor.extract(self.setup.examples.at(indices), digests)
             signature = features.boundary_signature(activations)
             read = partial(_read, [activations], digests, list(range(len(signature))))
             batches = pipeline.stored(read, signature, [], order)
         else:
-            batches = pipeline.decoded(self.setup.examples.at(indices), [], self._decoder, order)
+            batches = pipeline.decoded(self.setup.examples.at(indices), [], self.extractor.decoder, order)
         with failures.reported(self._in_float32):
             outputs = [self._in_float32.predict_on_batch(x) for (x,) in batches]
         return np.concatenate(list(map(keras.ops.convert_to_numpy, outputs)))
@@ -140,10 +139,6 @@ class Feed:
     def embeddings(self, indices: np.ndarray, view: int) -> np.ndarray:
         """Return what the head takes, float32 `[N, D]`, for some training or validation images of a view."""
         return features.embeddings(self.sets[view], self.setup.digests_of(indices))
-
-    @cached_property
-    def _decoder(self) -> Decoder:
-        return self.extractor.decoder.of(self.setup.examples.format)
 
     @cached_property
     def trainable(self) -> keras.Model:
@@ -167,8 +162,9 @@ class Feed:
         setup = self.setup
         frozen = self.cut.frozen if self.stored else cut(setup.network, None).frozen
         boundary = self.boundary if self.stored else "none"
+        format = setup.examples.format
         return features.extractor(
-            frozen, boundary, setup.network, setup.pretrained, setup.recipe, setup.plan, setup.progress
+            frozen, boundary, setup.network, setup.pretrained, setup.recipe, setup.plan, format, setup.progress
         )
 
     def _lack_of_room(self) -> str | None:

@@ -51,7 +51,7 @@ def solve(feed: Feed, indices: np.ndarray, solver: Solver, name: str) -> PhaseRe
     scores = {}
     if not np.isin(setup.validation, indices).any():
         held = feed.embeddings(setup.validation, 0)
-        scores = setup.task.evaluate(head.logits(held), setup.task.targets[setup.validation])
+        scores = setup.task.evaluate(head.logits(held), setup.targets_of(setup.validation))
     seconds = time.monotonic() - begun
     rate = len(targets) / max(seconds, 1e-9)
     history = [{"phase": name, "iterations": iterations, **{f"val_{key}": value for key, value in scores.items()}}]
@@ -72,12 +72,12 @@ def _held_out(setup: Setup, choice: Choice) -> tuple[float, dict[str, float]]:
     held = np.flatnonzero(~np.isnan(choice.logits[:, 0]))
     if not len(held):
         return 1.0, {}
-    return calibrated(setup.task, choice.logits[held], setup.task.targets[setup.seen[held]])
+    return calibrated(setup.task, choice.logits[held], setup.targets_of(setup.seen[held]))
 
 
 def _data(feed: Feed, indices: np.ndarray, method: str) -> tuple[linear.Scaled, np.ndarray, np.ndarray | None]:
     """Return embeddings of all views of some images, view after view, their targets, and their weights if any."""
     views = [feed.embeddings(indices, view) for view in range(feed.views)]
     embeddings = linear.scale(np.concatenate(views) if len(views) > 1 else views[0], method)
-    targets, *weights = (np.concatenate([table] * feed.views) for table in feed.setup.targets(indices))
+    targets, *weights = (np.concatenate([table] * feed.views) for table in feed.setup.weighted_targets_of(indices))
     return embeddings, targets, weights[0] if weights else None

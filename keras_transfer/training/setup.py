@@ -64,9 +64,17 @@ class Setup:
         """Return the digests of some images."""
         return [self.examples.digests[index] for index in indices]
 
-    def targets(self, indices: np.ndarray) -> list[np.ndarray]:
+    @cached_property
+    def _targets(self) -> np.ndarray:
+        return self.task.targets(self.examples)
+
+    def targets_of(self, indices: np.ndarray) -> np.ndarray:
+        """Return the targets of some images, float32 `[N, K]`."""
+        return self._targets[indices]
+
+    def weighted_targets_of(self, indices: np.ndarray) -> list[np.ndarray]:
         """Return what training compares with: targets and, where classes are weighed, the images' weights."""
-        targets = self.task.targets[indices]
+        targets = self.targets_of(indices)
         return (
             [targets, classification.class_weights(targets)] if self.recipe.class_weights == "balanced" else [targets]
         )

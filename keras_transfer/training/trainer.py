@@ -179,7 +179,7 @@ class Trainer:
 
     def scores(self, feed: Feed, indices: np.ndarray) -> dict[str, float]:
         """Return score and loss of the network as it is on some images, in float32."""
-        return self.setup.task.evaluate(feed.logits(indices), self.setup.task.targets[indices])
+        return self.setup.task.evaluate(feed.logits(indices), self.setup.targets_of(indices))
 
     def logits(self, indices: np.ndarray) -> np.ndarray:
         """Return the logits of the network as it is, float32 `[N, K]`."""
@@ -213,7 +213,7 @@ class Trainer:
         is compared once the temperature is right, and the network that is kept gets it.
         """
         start, validation = self._weights(), self.setup.validation
-        targets = self.setup.task.targets[validation]
+        targets = self.setup.targets_of(validation)
         _, before = calibrated(self.setup.task, feed.logits(validation), targets)
         result = self._run(phase, feed, self.setup.train)
         temperature, after = calibrated(self.setup.task, feed.logits(validation), targets)

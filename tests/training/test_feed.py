@@ -77,7 +77,7 @@ def test_what_a_trained_base_computes_is_not_stored_as_that_of_the_pretrained(ph
     fresh = trainer(photos, base=tiny_base, size=24)
     examples, digests = fresh.setup.examples.at(test), fresh.setup.digests_of(test)
     feed = Feed(fresh.setup, fresh.setup.pretrained.spec.thawed("middle_conv"))
-    actual = features.embeddings(feed.extractor.plain(examples, digests), digests)
+    actual = features.embeddings(feed.extractor.extract(examples, digests), digests)
     pixels = next(iter(pipeline.images(examples.contents, examples.paths, feed.extractor.decoder, 100)))
     np.testing.assert_allclose(actual, feed.cut.frozen(pixels)[-1], atol=1e-4)
 

@@ -29,7 +29,7 @@ def test_the_training_step_is_traced_once():
     targets = np.eye(3, dtype="float32")[np.arange(12) % 3]
     batches = tf.data.Dataset.from_tensor_slices((np.ones((12, 4), "float32"), targets)).batch(4).repeat()
     counting.traced = 0
-    task, head = Classification(targets), Phase("head", "head", GradientDescent(2, 1e-3))
+    task, head = Classification(), Phase("head", "head", GradientDescent(2, 1e-3))
     phase = train(head, model, Batches(batches, 12, 3, None), task, False, Progress(quiet=True))
     assert phase.epochs == 2
     assert counting.traced == 1
@@ -41,7 +41,7 @@ def test_each_epoch_is_told_in_one_line(capsys):
     targets = np.eye(3, dtype="float32")[np.arange(12) % 3]
     data = tf.data.Dataset.from_tensor_slices((np.ones((12, 4), "float32"), targets)).batch(4)
     phase = Phase("fine-tune", "all", GradientDescent(2, 1e-3))
-    train(phase, model, Batches(data.repeat(), 12, 3, data), Classification(targets), False, Progress())
+    train(phase, model, Batches(data.repeat(), 12, 3, data), Classification(), False, Progress())
     first, second, *_ = capsys.readouterr().err.splitlines()
     for part in ("fine-tune  epoch 1/2", "loss ", "accuracy ", "val. loss ", "val. accuracy ", "best 1", "rate "):
         assert part in first
@@ -67,7 +67,7 @@ def trained(begun=None, stop=None, diverges=False, techniques=()):
     phase = Phase("fine-tune", "all", GradientDescent(2, 0.1, stop=stop), techniques=techniques)
     states = []
     checkpoint = Checkpoint(begun, lambda steps: True, states.append)
-    result = train(phase, model, Batches(data, 12, 3, held), Classification(TARGETS), False, Progress(True), checkpoint)
+    result = train(phase, model, Batches(data, 12, 3, held), Classification(), False, Progress(True), checkpoint)
     return model.get_weights(), result, states
 
 

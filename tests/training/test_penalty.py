@@ -12,29 +12,30 @@ from keras_transfer.tasks.regression import Regression
 from keras_transfer.training import penalty
 from tests.tasks.test_linear import blobs
 
+CLASSIFICATION = Classification()
 
-def choice(task, embeddings, groups=None, strata=None, views=1, progress=None):
-    strata = task.targets.argmax(1) if strata is None else strata
+
+def choice(embeddings, targets, groups=None, strata=None, views=1, progress=None, task=CLASSIFICATION):
+    strata = targets.argmax(1) if strata is None else strata
     folds = penalty.folds(strata, groups, 0)
-    targets = np.concatenate([task.targets] * views)
+    targets = np.concatenate([targets] * views)
     return penalty.choose(task, linear.scale(embeddings), targets, None, folds, views, progress)
 
 
-def classification(labels):
-    return Classification(np.eye(labels.max() + 1, dtype="float32")[labels])
+def one_hot(labels):
+    return np.eye(labels.max() + 1, dtype="float32")[labels]
 
 
 def test_the_penalty_of_the_least_held_out_loss_is_chosen():
     embeddings, labels = blobs(3, each=12, width=40)
-    chosen = choice(classification(labels), embeddings)
+    chosen = choice(embeddings, one_hot(labels))
     assert chosen.strength == min(chosen.losses, key=chosen.losses.get)
     unseen, unseen_labels = blobs(3, each=200, width=40, seed=1)
     scaled = linear.scale(embeddings)
-    task = classification(labels)
     losses = {}
     for strength in chosen.losses:
-        head = scaled.head(task.solve(scaled, task.targets, strength))
-        losses[strength] = task.evaluate(head.logits(unseen), np.eye(3)[unseen_labels])["loss"]
+        head = scaled.head(CLASSIFICATION.solve(scaled, one_hot(labels), strength))
+        losses[strength] = CLASSIFICATION.evaluate(head.logits(unseen), np.eye(3)[unseen_labels])["loss"]
     assert losses[chosen.strength] < 1.2 * min(losses.values())
     assert len(losses) > 2
 
@@ -43,7 +44,7 @@ def test_no_image_is_judged_by_a_head_that_saw_it():
     """Labels that mean nothing cannot be told out of fold, whatever the penalty."""
     generator = np.random.default_rng(0)
     embeddings, labels = generator.normal(size=(120, 400)).astype("float32"), np.arange(120) % 3
-    chosen = choice(classification(labels), embeddings)
+    chosen = choice(embeddings, one_hot(labels))
     assert 0.15 < (chosen.logits.argmax(1) == labels).mean() < 0.5
     assert chosen.losses[chosen.strength] > 1.0
 
@@ -54,8 +55,8 @@ def test_images_of_a_group_are_held_out_together():
     half, labels = generator.normal(size=(60, 400)).astype("float32"), np.arange(60) % 3
     embeddings, twice = np.concatenate([half, half + 1e-3]), np.concatenate([labels, labels])
     groups = np.arange(120) % 60
-    together = choice(classification(twice), embeddings, groups)
-    apart = choice(classification(twice), embeddings)
+    together = choice(embeddings, one_hot(twice), groups)
+    apart = choice(embeddings, one_hot(twice))
     assert (together.logits.argmax(1) == twice).mean() < 0.55
     assert (apart.logits.argmax(1) == twice).mean() > 0.8
 
@@ -64,7 +65,7 @@ def test_stronger_penalties_are_tried_where_the_first_is_the_best():
     generator = np.random.default_rng(0)
     labels = np.arange(400) % 2
     embeddings = generator.normal(size=(400, 50)).astype("float32") + 0.05 * labels[:, None].astype("float32")
-    chosen = choice(classification(labels), embeddings)
+    chosen = choice(embeddings, one_hot(labels))
     assert min(chosen.losses) < 1e-3
     assert chosen.strength == min(chosen.losses, key=chosen.losses.get)
 
@@ -73,7 +74,7 @@ def test_weaker_penalties_are_tried_where_they_gain():
     generator = np.random.default_rng(0)
     embeddings = generator.normal(size=(600, 6)).astype("float32")
     labels = (embeddings[:, 0] * 1000 > 0).astype(int)
-    assert choice(classification(labels), embeddings).strength > 10
+    assert choice(embeddings, one_hot(labels)).strength > 10
 
 
 @pytest.mark.parametrize("counts", [(1, 9), (1, 1), (2, 3, 9)])
@@ -83,25 +84,25 @@ def test_rare_classes_are_always_trained_on(counts):
         assert set(labels[train]) == set(labels)
         assert not set(train) & set(held)
     embeddings = np.random.default_rng(0).normal(size=(len(labels), 5)).astype("float32")
-    assert choice(classification(labels), embeddings).strength > 0
+    assert choice(embeddings, one_hot(labels)).strength > 0
 
 
 def test_other_tasks_choose_alike():
     embeddings, labels = blobs(3)
     several = np.stack([labels == 0, labels >= 1], 1).astype("float32")
     zeros = np.zeros(len(labels), int)
-    crossed = choice(MultiLabel(several), embeddings, strata=zeros)
-    assert MultiLabel(several).evaluate(crossed.logits, several)["accuracy"] > 0.95
+    crossed = choice(embeddings, several, strata=zeros, task=MultiLabel())
+    assert MultiLabel().evaluate(crossed.logits, several)["accuracy"] > 0.95
     numbers = (embeddings @ np.arange(5)).astype("float32")[:, None]
-    task = Regression((numbers - numbers.mean()) / numbers.std())
-    crossed = choice(task, embeddings, strata=zeros)
-    assert task.evaluate(crossed.logits, task.targets)["r2"] > 0.99
+    targets = (numbers - numbers.mean()) / numbers.std()
+    crossed = choice(embeddings, targets, strata=zeros, task=Regression())
+    assert Regression().evaluate(crossed.logits, targets)["r2"] > 0.99
 
 
 def test_only_images_as_they_are_are_held_out():
     embeddings, labels = blobs(3)
     views = np.concatenate([embeddings, embeddings + 5, embeddings - 5])
-    chosen = choice(classification(labels), views, views=3)
+    chosen = choice(views, one_hot(labels), views=3)
     assert chosen.logits.shape == (len(labels), 3)
     assert (chosen.logits.argmax(1) == labels).mean() > 0.9
 
@@ -126,7 +127,7 @@ def test_a_head_that_takes_long_is_announced_and_its_folds_are_counted(long, mon
     if long:
         monkeypatch.setattr(penalty, "_LONG", 0.0)
     embeddings, labels = blobs(3)
-    chosen = choice(classification(labels), embeddings, progress=(progress := Folds()))
+    chosen = choice(embeddings, one_hot(labels), progress=(progress := Folds()))
     announced = capsys.readouterr().err
     assert announced.startswith("Solving the head for 3 outputs on 180 embeddings may take up to ") == long
     assert ("--head-solver adam" in announced) == long

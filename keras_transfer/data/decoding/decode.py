@@ -53,10 +53,6 @@ class Decoder:
     max_pixels: int
     format: str | None = None
 
-    def of(self, format: str | None) -> Decoder:
-        """Return the same rule for files that all have one format, or several."""
-        return replace(self, format=format)
-
     def __call__(self, content: tf.Tensor) -> tf.Tensor:
         """Return uint8 `[size, size, 3]` from the bytes (a scalar string) of a JPEG, PNG, GIF, BMP or, in TensorFlow
         2.21 or newer, WebP file.
@@ -68,7 +64,7 @@ class Decoder:
 
     def pixels(self, content: bytes) -> np.ndarray:
         """Return the pixels of one file outside a graph, uint8 `[size, size, 3]`."""
-        return self.of(image_format(content[:HEAD]))(tf.constant(content)).numpy()
+        return replace(self, format=image_format(content[:HEAD]))(tf.constant(content)).numpy()
 
 
 @dataclass(frozen=True)

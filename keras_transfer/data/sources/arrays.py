@@ -74,8 +74,7 @@ def _listed(archive: Mapping[str, np.ndarray], source: str, purpose: Purpose) ->
         splits += [split] * count
     class_names = next((_texts(archive[held[name]]) for name in _NAMES if name in held), None)
     meaning = labels.interpret(cells, class_names, names, source)
-    if len(meaning.classes) < purpose.min_classes:
-        raise UserError(f"{source}: every label is {meaning.classes[0]!r}. A classifier needs at least two classes.")
+    purpose.demand_classes(meaning.classes, source)
     messages = [f"{', '.join(held[name] for pair, _ in pairs for name in pair)} are read.", meaning.described(source)]
     return Examples(
         source, Path(), names, meaning.values, np.asarray(splits, "int8"), meaning.classes, meaning.task,

@@ -19,6 +19,7 @@ from keras_transfer.data.examples import (
     sorted_classes,
 )
 from keras_transfer.data.sources.csv_text import Table
+from keras_transfer.data.sources.labels import indicators, numbered
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.recipe.options import AUTO
 from keras_transfer.support.errors import UserError
@@ -110,11 +111,10 @@ def _single(table: Table, column: str, task: str, purpose: Purpose) -> Labels:
     classes = sorted_classes(names)
     if task == AUTO:
         _demand_names(table, column, classes)
-    if len(classes) < purpose.min_classes:
-        raise UserError(f"{table.source}: every label is {classes[0]!r}. A classifier needs at least two classes.")
-    numbers = {name: number for number, name in enumerate(classes)}
-    values = np.asarray([numbers[name] for name in names], "int32")
-    return Labels(values, classes, CLASSIFICATION, (column,), f"{column!r} the label ({_counted(classes)})")
+    purpose.demand_classes(classes, table.source)
+    return Labels(
+        numbered(names, classes), classes, CLASSIFICATION, (column,), f"{column!r} the label ({_counted(classes)})"
+    )
 
 
 def _demand_names(table: Table, column: str, classes: Sequence[str]) -> None:
@@ -146,13 +146,9 @@ def _several(table: Table, column: str) -> Labels:
     classes = sorted_classes(name for names in labels for name in names)
     if not classes:
         raise UserError(f"{table.source}: the column {column!r} is empty throughout.")
-    numbers = {name: number for number, name in enumerate(classes)}
-    matrix = np.zeros((len(labels), len(classes)), "float32")
-    for index, names in enumerate(labels):
-        matrix[index, [numbers[name] for name in names]] = 1
     separated = f", separated by {separator!r}" if separator else ""
     meaning = f"{column!r} the labels{separated} ({_counted(classes)})"
-    return Labels(matrix, classes, MULTI_LABEL, (column,), meaning)
+    return Labels(indicators(labels, classes), classes, MULTI_LABEL, (column,), meaning)
 
 
 def _split(table: Table, index: int, column: str, separator: str) -> list[str]:

@@ -47,6 +47,21 @@ def whole(value: float) -> int:
     return int(value)
 
 
+def numbered(names: Sequence[str], classes: Sequence[str]) -> np.ndarray:
+    """Return the position of each name among the classes, int32 `[N]`."""
+    numbers = {name: number for number, name in enumerate(classes)}
+    return np.asarray([numbers[name] for name in names], "int32")
+
+
+def indicators(labels: Sequence[Sequence[str]], classes: Sequence[str]) -> np.ndarray:
+    """Return 1 for each class that an image has and 0 for the others, float32 `[N, K]`."""
+    numbers = {name: number for number, name in enumerate(classes)}
+    values = np.zeros((len(labels), len(classes)), "float32")
+    for index, names in enumerate(labels):
+        values[index, [numbers[name] for name in names]] = 1
+    return values
+
+
 def interpret(cells: Sequence[Cell], names: Sequence[str] | None, places: Sequence[str], source: str) -> Labels:
     """Return the labels of images.
 
@@ -87,15 +102,11 @@ def interpret(cells: Sequence[Cell], names: Sequence[str] | None, places: Sequen
     else:
         named = [tuple(composed(str(label)) for label in cell) for cell in cells]
         classes = sorted_classes(name for cell in named for name in cell)
-    numbers_of = {name: number for number, name in enumerate(classes)}
     if max(widths) == 1:
-        return Labels(np.asarray([numbers_of[cell[0]] for cell in named], "int32"), classes, CLASSIFICATION)
-    values = np.zeros((len(cells), len(classes)), "float32")
-    for index, cell in enumerate(named):
-        values[index, [numbers_of[name] for name in cell]] = 1
+        return Labels(numbered([cell[0] for cell in named], classes), classes, CLASSIFICATION)
     several = sum(len(cell) > 1 for cell in cells)
     understood = f"{several} of {len(cells)} images have several labels: the task is multi-label"
-    return Labels(values, classes, MULTI_LABEL, understood)
+    return Labels(indicators(named, classes), classes, MULTI_LABEL, understood)
 
 
 def _indicators(table: np.ndarray, names: Sequence[str] | None, source: str) -> Labels:

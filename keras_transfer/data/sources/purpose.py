@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
+
+from keras_transfer.support.errors import UserError
 
 
 class Purpose(enum.Enum):
@@ -22,3 +25,8 @@ class Purpose(enum.Enum):
     def min_classes(self) -> int:
         """Fewest classes that are accepted."""
         return 2 if self is Purpose.TRAIN else 1
+
+    def demand_classes(self, classes: Sequence[str], source: str) -> None:
+        """Refuse labels, of whose classes there is one at least, that are too few for a classifier."""
+        if len(classes) < self.min_classes:
+            raise UserError(f"{source}: every label is {classes[0]!r}. A classifier needs at least two classes.")

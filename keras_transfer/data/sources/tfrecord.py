@@ -104,9 +104,7 @@ class Table:
         if not self.names:
             raise UserError(f"{source} holds no labelled records.")
         meaning = labels.interpret(self.cells, class_names, self.names, source)
-        if len(meaning.classes) < purpose.min_classes:
-            only = meaning.classes[0]
-            raise UserError(f"{source}: every label is {only!r}. A classifier needs at least two classes.")
+        purpose.demand_classes(meaning.classes, source)
         messages = [meaning.described(source)]
         if self.unlabelled:
             messages.append(f"{self.unlabelled} records of {source} have no label and are left out.")

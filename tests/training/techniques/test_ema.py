@@ -41,7 +41,7 @@ def train(used, validated=True, seed=3):
     data = tf.data.Dataset.from_tensor_slices((x, targets)).batch(4)
     batches = Batches(data.repeat(), 12, STEPS, data if validated else None)
     phase = Phase("head", "head", GradientDescent(EPOCHS, 0.3), techniques=tuple(used))
-    result = loop.train(phase, model, batches, Classification(targets), False, Progress(quiet=True))
+    result = loop.train(phase, model, batches, Classification(), False, Progress(quiet=True))
     return model, result, data
 
 
