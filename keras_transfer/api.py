@@ -128,8 +128,8 @@ def features(
         options: Fields of `Recipe`; of a recipe that is given, those to change.
 
     Returns:
-        `features` float32 `[N, D]`, `labels` `[N]` (class names; of other tasks numbers `[N, K]`), `paths`, `classes`
-        and `weights`.
+        `features` float32 `[N, D]`, `labels` `[N]` (class names; of other tasks numbers `[N, K]`), `paths`, `splits`
+        (`train`, `validation` or `test`, or empty where the data is not split), `classes` and `weights`.
 
     Raises:
         UserError: with one line that says what is wrong, where, and what to do.

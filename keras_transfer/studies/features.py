@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_transfer.data import prepare
-from keras_transfer.data.examples import CLASSIFICATION, Examples
+from keras_transfer.data.examples import CLASSIFICATION, SPLITS, Examples
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import files, forks
 from keras_transfer.support.errors import UserError
@@ -36,7 +36,9 @@ def write(recipe: Recipe, file: Path, progress: Progress) -> tuple[int, int]:
 
 
 def arrays(recipe: Recipe, progress: Progress) -> dict[str, np.ndarray]:
-    """Return `features` float32 `[N, D]`, `labels`, `paths`, `classes` and `weights` (strings) of all images.
+    """Return `features` float32 `[N, D]`, `labels`, `paths`, `splits`, `classes` and `weights` (strings) of all images.
+
+    A split is `train`, `validation` or `test`, or empty where the source does not give it: none is drawn.
 
     Args:
         recipe: Gives base, weights, data, size, pooling, resizing, precision and engine.
@@ -50,6 +52,7 @@ def arrays(recipe: Recipe, progress: Progress) -> dict[str, np.ndarray]:
         "features": vectors,
         "labels": names[examples.labels] if examples.task == CLASSIFICATION else examples.labels,
         "paths": np.asarray(list(examples.paths)),
+        "splits": np.asarray([*SPLITS, ""])[examples.splits],  # UNASSIGNED is the last.
         "classes": names,
         "weights": np.asarray(pretrained.weights),
     }

@@ -16,6 +16,7 @@ def test_feature_vectors_come_with_labels_and_paths(photos, tiny_base, version, 
     assert found["features"].shape == (42, 16)
     assert list(found["paths"]) == list(examples.paths)
     assert list(found["labels"]) == [examples.classes[label] for label in examples.labels]
+    assert list(found["splits"]) == [""] * 42
 
     import keras
     import tensorflow as tf
@@ -36,3 +37,4 @@ def test_images_too_few_to_be_split_have_features_too(photos, tiny_base, tmp_pat
     found = kt.features(str(tmp_path), kt.Progress(quiet=True), base=tiny_base)
     assert found["features"].shape == (2, 16)
     assert list(found["labels"]) == ["red", "red"]
+    assert list(found["splits"]) == ["test", "test"]
