@@ -27,8 +27,10 @@ body { font: 15px/1.45 system-ui, sans-serif; color: #1b1b1b; background: #fff; 
        padding: 0 1rem }
 h1 { font-size: 1.5rem; margin-bottom: .2rem } h2 { font-size: 1.15rem; margin: 2rem 0 .2rem }
 p.about { margin: 0 0 .7rem; color: #555 } table { border-collapse: collapse; margin: .6rem 0 }
-td, th { text-align: left; padding: .15rem .9rem .15rem 0; vertical-align: top } td.n, th.n { text-align: right }
-.bar { background: #4a6fa5; height: .75rem; min-width: 1px } .grid { display: flex; flex-wrap: wrap; gap: .9rem }
+td, th { text-align: left; padding: .15rem .9rem .15rem 0; vertical-align: top;
+         overflow-wrap: anywhere } td.n, th.n { text-align: right }
+.bar { background: #4a6fa5; height: .75rem; min-width: 1px; margin-top: .3rem }
+img { box-shadow: 0 0 0 1px #ccc } .grid { display: flex; flex-wrap: wrap; gap: .9rem }
 .finding { border: 1px solid #ddd; border-radius: 6px; padding: .6rem; max-width: 100% }
 .finding .row { display: flex; flex-wrap: wrap; gap: .5rem } figure { margin: 0; width: 112px }
 figcaption { font-size: 11px; overflow-wrap: anywhere; color: #444 } .detail { font-size: 13px; margin-top: .4rem;
