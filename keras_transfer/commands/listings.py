@@ -106,7 +106,8 @@ def cache(records: Sequence[dict[str, Any]], leftovers: Sequence[Leftover], widt
                 )
             )
         total = sum(record["bytes"] for record in records)
-        lines = [*aligned(rows, width, (0, 1)), f"{total / 1e9:.2f} GB in all."]
+        size = f"{total / 1e9:.2f} GB" if total >= 1e9 else f"{_megabytes(total)} MB"
+        lines = [*aligned(rows, width, (0, 1)), f"{size} in all."]
     if leftovers:
         rows = [("left by interrupted runs", "MB", "last used")]
         rows += [(str(left.path), _megabytes(left.bytes), _minute(left.modified)) for left in leftovers]

@@ -77,7 +77,8 @@ def too_few(report: dict[str, Any]) -> str | None:
     max_images = max(record["images"] for record in records)
     if max_images >= _MIN_IMAGES:
         return None
-    return f"Classes are not compared: there are at most {max_images} test images of each; it takes {_MIN_IMAGES}."
+    counted = "is at most 1 test image" if max_images == 1 else f"are at most {max_images} test images"
+    return f"Classes are not compared: there {counted} of each; it takes {_MIN_IMAGES}."
 
 
 def table(report: dict[str, Any]) -> list[tuple[str, ...]]:

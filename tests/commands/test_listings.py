@@ -51,7 +51,8 @@ def stored(**key):
 def test_cache_says_in_words_what_is_stored():
     keys = [("none", "plain"), ("block5", 2)]
     records = [stored(base="vgg16", boundary=boundary, size=224, view=view) for boundary, view in keys]
-    heading, features, augmented, _ = listings.cache([*records], []).splitlines()
+    heading, features, augmented, total = listings.cache([*records], []).splitlines()
+    assert total == "4.0 MB in all."
     assert heading.split() == ["base", "activations", "px", "view", "images", "MB", "last", "used"]
     assert features.split()[:5] == ["vgg16", "features", "224", "original", "5"]
     assert " input of block5 " in augmented

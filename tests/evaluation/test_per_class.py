@@ -92,3 +92,9 @@ def test_of_too_few_images_none_is_named_and_their_number_is_told():
     text = tables.evaluation(test, {"data": {"classes": CLASSES}}, "photos/", {})
     assert text.splitlines()[-1] == "Classes are not compared: there are at most 5 test images of each; it takes 10."
     assert "worst classes" not in text
+
+
+def test_a_single_test_image_of_a_class_is_told_in_the_singular():
+    assert per_class.too_few(report([0, 1, 2], [0, 2, 2])).startswith(
+        "Classes are not compared: there is at most 1 test image of"
+    )
