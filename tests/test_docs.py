@@ -70,6 +70,11 @@ def test_every_page_is_reached_from_the_readme():
     assert {file.name for file in (REPOSITORY / "docs").glob("*.md")} == set(linked)
 
 
+def test_the_tutorial_puts_no_photo_into_a_command_line():
+    """An argument of 128 KiB is too long for Linux."""
+    assert "$(base64" not in (REPOSITORY / "docs" / "tutorial.md").read_text("utf-8")
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_of_a_page_are_there(page):
     """With their options."""
