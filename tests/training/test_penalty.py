@@ -137,14 +137,16 @@ def test_a_head_that_takes_long_is_announced_and_its_folds_are_counted(long, mon
 class SlowAtFirst(Classification):
     """Waits at its first solution, as one does that imports its library."""
 
+    begun = False
+
     def solve(self, *arguments):
-        if not vars(self).setdefault("begun", False):
-            object.__setattr__(self, "begun", True)
+        if not self.begun:
+            self.begun = True
             time.sleep(1.0)
         return super().solve(*arguments)
 
 
 def test_what_only_the_first_solution_waits_for_is_not_multiplied(capsys):
     embeddings, labels = blobs(3)
-    choice(SlowAtFirst(np.eye(3, dtype="float32")[labels]), embeddings, progress=Folds())
+    choice(embeddings, one_hot(labels), progress=Folds(), task=SlowAtFirst())
     assert capsys.readouterr().err == ""
