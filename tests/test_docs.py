@@ -61,7 +61,7 @@ def test_lint_has_the_same_version_wherever_it_runs(program):
         versions["hook"] = re.findall(
             r"ruff-pre-commit\n +rev: v([\d.]+)", (REPOSITORY / ".pre-commit-config.yaml").read_text()
         )
-    assert len({tuple(found) for found in versions.values()}) == 1, versions
+    assert len({tuple(pinned) for pinned in versions.values()}) == 1, versions
     assert all(versions.values())
 
 

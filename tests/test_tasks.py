@@ -47,8 +47,8 @@ def test_several_labels_an_image(tmp_path, tiny_base, capsys):
     assert result.metrics["test"]["macro_f1"] > 0.7
     assert {"mean_average_precision", "exact_match", "micro_f1"} <= set(result.metrics["test"])
     model = kt.load(result.folder)
-    found = model.predict([str(tmp_path / f"{number}.png") for number in range(8)])
-    for prediction in found:
+    predictions = model.predict([str(tmp_path / f"{number}.png") for number in range(8)])
+    for prediction in predictions:
         sure = [name for name, share in prediction.probabilities.items() if share >= 0.5]
         assert prediction.label == "|".join(sure)
     again = model.evaluate(data)

@@ -11,7 +11,6 @@ from typing import Any
 import keras
 import ml_dtypes
 import numpy as np
-import tensorflow as tf
 
 from keras_transfer.compute import engine, store
 from keras_transfer.compute.device import ComputePlan
@@ -32,7 +31,7 @@ _HALF = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16}  # What is store
 
 
 class NotStored(UserError):
-    """Activations cannot be written to the disk."""
+    """Activations cannot be written to the disk, or there is no room for them."""
 
 
 @dataclass
@@ -199,9 +198,3 @@ def embeddings(stored: ActivationSet, digests: Sequence[bytes]) -> np.ndarray:
     """Return the embeddings, float32 `[N, D]`: the last tensor of each stored image."""
     last = len(stored.specs()) - 1
     return stored.read(digests, [last])[0].astype("float32", copy=False)
-
-
-def boundary_signature(stored: ActivationSet) -> list[tf.TensorSpec]:
-    """Return the signature of the stored boundary activations; of the embedding where nothing else is stored."""
-    specs = stored.specs()
-    return [tf.TensorSpec((None, *shape), tf.as_dtype(dtype)) for shape, dtype in specs[:-1] or specs]

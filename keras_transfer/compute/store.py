@@ -165,15 +165,10 @@ def shortage(needed: int, limit: float) -> str | None:
     return f"{root} has {free / 1e9:.1f} GB free" if needed * 1.05 > free + deleted else None
 
 
-def make_room(needed: int, limit: float) -> str | None:
-    """Make room for `needed` bytes under `limit` GB, the least recently used shards going first.
-
-    Returns:
-        None, or why there is no room.
-    """
-    reason = shortage(needed, limit)
-    if reason is not None:
-        return reason
+def make_room(needed: int, limit: float) -> None:
+    """Make room for `needed` bytes under `limit` GB, if there can be, the least recently used shards going first."""
+    if shortage(needed, limit) is not None:
+        return
     files.delete_staging()
     stored = [shard for folder in files.children(_writable_root()) for shard in _shards(folder)]
     stored.sort(key=shards.last_used)
@@ -182,7 +177,6 @@ def make_room(needed: int, limit: float) -> str | None:
         if total + needed <= limit * 1e9:
             break
         total -= _delete(shard)
-    return None
 
 
 def contents() -> list[dict[str, Any]]:

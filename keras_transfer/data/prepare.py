@@ -24,6 +24,7 @@ from keras_transfer.support.progress import Progress
 
 _MAX_REJECTED = 0.1  # Share of the images.
 _WARNED = ("leak", "label-conflict", "imbalance", "crop", "dark-16-bit")  # Kinds of findings that a run warns of.
+_SAMPLES = 4
 _MAX_COMPARED = 10_000  # Images; to look for near duplicates in different splits, all pairs are compared.
 
 
@@ -64,10 +65,10 @@ class Prepared:
                 by_kind[finding.kind].append(finding)
         return [_warning(group, self.listed) for group in by_kind.values() if group]
 
-    def samples(self, max_count: int = 4) -> list[bytes]:
+    def samples(self) -> list[bytes]:
         """Return the bytes of a few training images, those that can still be read."""
         examples = self.examples
-        paths = [examples.paths[index] for index in examples.indices("train")[:max_count]]
+        paths = [examples.paths[index] for index in examples.indices("train")[:_SAMPLES]]
         read = (inspector.read(examples.contents, path) for path in paths)
         return [content for content, fault in read if fault is None]
 

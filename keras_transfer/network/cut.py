@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from keras_transfer.network.blocks import Block
-from keras_transfer.network.graph import Call, calls
+from keras_transfer.network.graph import Call, calls, makers
 from keras_transfer.network.network import Network
 
 
@@ -110,7 +110,7 @@ def _split(base: keras.Model, boundary: str) -> tuple[list[Call], list[Call]]:
     if boundary:
         opening = [call for call in steps if call.operation.name == boundary.removeprefix("<")]
         ends = [tensor for call in opening for tensor in (call.inputs if boundary[0] == "<" else call.outputs)]
-    maker = {id(tensor): call for call in steps for tensor in call.outputs}
+    maker = makers(steps)
     frozen: set[int] = set()
     waiting = [maker[id(tensor)] for tensor in ends]
     while waiting:
@@ -122,5 +122,5 @@ def _split(base: keras.Model, boundary: str) -> tuple[list[Call], list[Call]]:
 
 
 def _crossing(frozen: list[Call], thawed: list[Call]) -> list[keras.KerasTensor]:
-    made = {id(tensor) for call in frozen for tensor in call.outputs}
+    made = makers(frozen)
     return list({id(tensor): tensor for call in thawed for tensor in call.inputs if id(tensor) in made}.values())

@@ -8,7 +8,7 @@ is one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,11 @@ def calls(network: keras.Model) -> list[Call]:
             steps.setdefault(id(node), Call(node.operation, inputs, list(node.output_tensors)))
             waiting.pop()
     return list(steps.values())
+
+
+def makers(steps: Iterable[Call]) -> dict[int, Call]:
+    """Return the step that makes each tensor, by the tensor's `id`."""
+    return {id(tensor): call for call in steps for tensor in call.outputs}
 
 
 def call_each(network: keras.Model, inputs: Sequence[keras.KerasTensor], call: Callable[..., Any]) -> Any:

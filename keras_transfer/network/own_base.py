@@ -15,7 +15,7 @@ import keras
 import numpy as np
 
 from keras_transfer.network.cut import one_or_list
-from keras_transfer.network.graph import Call, call_each, calls
+from keras_transfer.network.graph import Call, call_each, calls, makers
 from keras_transfer.network.model_files import UNREADABLE, first_line, load_model
 from keras_transfer.network.precision import copied
 from keras_transfer.support.errors import UsageError, UserError
@@ -102,7 +102,8 @@ def _feature_map(flat: keras.Model, file: Path) -> keras.KerasTensor:
     """Return where the base of a model ends: its output, or what the pooling takes that its head begins with."""
     steps = calls(flat)
     if len(flat.outputs) > 1:
-        shown = ", ".join(f"{_maker(steps, tensor)} {_listed([tensor.shape[1:]])}" for tensor in flat.outputs)
+        maker = makers(steps)
+        shown = ", ".join(f"{maker[id(end)].operation.name} {_listed([end.shape[1:]])}" for end in flat.outputs)
         raise UserError(f"--base: {file} has {len(flat.outputs)} outputs ({shown}): save a model with one of them.")
     output = flat.outputs[0]
     ends = [tensor for call in reversed(steps) for tensor in call.outputs if _is_feature_map(tensor)]
@@ -119,7 +120,7 @@ def _feature_map(flat: keras.Model, file: Path) -> keras.KerasTensor:
 
 def _leads_past(tensor: keras.KerasTensor, flat: keras.Model, steps: list[Call]) -> bool:
     """Whether the images reach the output by a way that avoids a tensor."""
-    maker = {id(output): call for call in steps for output in call.outputs}
+    maker = makers(steps)
     waiting = [output for output in flat.outputs if output is not tensor]
     visited = {id(tensor)}
     while waiting:
@@ -145,10 +146,6 @@ def _bounded(base: keras.Model, file: Path) -> keras.Model:
                     "numbers of an image."
                 )
     return base
-
-
-def _maker(steps: list[Call], tensor: keras.KerasTensor) -> str:
-    return next(call.operation.name for call in steps if any(tensor is output for output in call.outputs))
 
 
 def _listed(shapes: list[Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from functools import cached_property, partial
+from functools import cached_property
 
 import keras
 import numpy as np
@@ -57,17 +57,15 @@ class Feed:
         """
         if not self.stored or self.sets:
             return
-        if self.boundary != "none":
-            reason = self._lack_of_room()
-            try:
-                if reason is None:
-                    self.sets = self._extracted()
-                    return
-            except NotStored as error:
-                reason = str(error)
-            self._compute_anew(reason)
-            return
-        self.sets = self._extracted()
+        try:
+            self._demand_room()
+            self.sets = self._extracted()
+        except NotStored as error:
+            if self.boundary == "none":
+                raise
+            self.setup.progress.warn(f"{error} They are computed anew in each epoch, which takes longer.")
+            self.stored, self.views = False, 1
+            self.extractor = self._extractor()
 
     def _extracted(self) -> list[ActivationSet]:
         setup, sets = self.setup, []
@@ -96,14 +94,7 @@ class Feed:
         setup = self.setup
         targets = setup.weighted_targets_of(indices) if augmented else [setup.targets_of(indices)]
         if self.stored or embedding:
-            specs = self.sets[0].specs()
-            signature = features.boundary_signature(self.sets[0])
-            tensors = list(range(len(signature)))
-            if embedding:
-                tensors, (shape, dtype) = [len(specs) - 1], specs[-1]
-                signature = [tf.TensorSpec((None, *shape), tf.as_dtype(dtype))]
-            read = partial(_read, self.sets, setup.digests_of(indices), tensors)
-            return pipeline.stored(read, signature, targets, order)
+            return self._stored_batches(self.sets, indices, targets, order, embedding)
         batches = pipeline.decoded(setup.examples.at(indices), targets, self.extractor.decoder, order)
         if augmented and self.fresh:
             seed, flip = setup.recipe.seed, setup.flips
@@ -125,11 +116,8 @@ class Feed:
         """
         order = self.in_order(indices)
         if self.stored:
-            digests = self.setup.digests_of(indices)
-            activations = self.extractor.extract(self.setup.examples.at(indices), digests)
-            signature = features.boundary_signature(activations)
-            read = partial(_read, [activations], digests, list(range(len(signature))))
-            batches = pipeline.stored(read, signature, [], order)
+            activations = self.extractor.extract(self.setup.examples.at(indices), self.setup.digests_of(indices))
+            batches = self._stored_batches([activations], indices, [], order)
         else:
             batches = pipeline.decoded(self.setup.examples.at(indices), [], self.extractor.decoder, order)
         with failures.reported(self._in_float32):
@@ -167,20 +155,33 @@ class Feed:
             frozen, boundary, setup.network, setup.pretrained, setup.recipe, setup.plan, format, setup.progress
         )
 
-    def _lack_of_room(self) -> str | None:
+    def _demand_room(self) -> None:
+        """Raise `NotStored` where there is no room for what is missing."""
+        if self.boundary == "none":  # Embeddings are small, and needed in any case.
+            return
         setup = self.setup
         missing = self.extractor.count_missing(setup.digests_of(setup.seen), self._views())
         needed = missing * self.extractor.bytes_per_image
         reason = store.shortage(needed, setup.recipe.cache_limit) if missing else None
-        return reason and f"Storing the activations at {self.boundary} would take {needed / 1e9:.1f} GB, but {reason}."
+        if reason is not None:
+            raise NotStored(
+                f"Storing the activations at {self.boundary} would take {needed / 1e9:.1f} GB, but {reason}."
+            )
 
-    def _compute_anew(self, reason: str) -> None:
-        self.setup.progress.warn(f"{reason} They are computed anew in each epoch, which takes longer.")
-        self.stored, self.views = False, 1
-        self.extractor = self._extractor()
+    def _stored_batches(
+        self,
+        sets: Sequence[ActivationSet],
+        indices: np.ndarray,
+        targets: Sequence[np.ndarray],
+        order: pipeline.Order,
+        embedding: bool = False,
+    ) -> tf.data.Dataset:
+        """Return batches of what lies at the boundary, or of the embedding, which is stored last, and of targets."""
+        digests, specs = self.setup.digests_of(indices), sets[0].specs()
+        tensors = [len(specs) - 1] if embedding else list(range(max(len(specs) - 1, 1)))
+        signature = [tf.TensorSpec((None, *specs[tensor][0]), tf.as_dtype(specs[tensor][1])) for tensor in tensors]
 
+        def read(view: int, positions: np.ndarray) -> list[np.ndarray]:
+            return sets[view].read([digests[position] for position in positions], tensors)
 
-def _read(
-    sets: Sequence[ActivationSet], digests: Sequence[bytes], tensors: Sequence[int], view: int, positions: np.ndarray
-) -> list[np.ndarray]:
-    return sets[view].read([digests[position] for position in positions], tensors)
+        return pipeline.stored(read, signature, targets, order)

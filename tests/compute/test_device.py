@@ -1,11 +1,22 @@
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
 from keras_transfer.compute import device
 from keras_transfer.data.examples import REGRESSION
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError
+
+
+def has_gpus(monkeypatch, capabilities):
+    """Let TensorFlow see GPUs with CUDA compute capabilities, `unknown` for one without."""
+    details = {
+        name: {} if capability == "unknown" else {"compute_capability": capability}
+        for name, capability in capabilities.items()
+    }
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: list(details))
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", details.get)
 
 
 @pytest.mark.parametrize(
@@ -16,13 +27,13 @@ from keras_transfer.support.errors import UsageError
         ((9, 0), "avx512f", "bfloat16", True),
         ((7, 5), "avx512_bf16", "float16", True),
         ((6, 1), "avx512_bf16", "float32", True),
-        (device._UNKNOWN, "avx512_bf16", "float32", False),
+        ("unknown", "avx512_bf16", "float32", False),  # Of another maker's GPU.
     ],
 )
-def test_precision_and_xla_follow_from_the_device(monkeypatch, tmp_path, capability, flags, precision, xla):
-    monkeypatch.setattr(device, "_gpu_capability", lambda: capability)
-    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\nflags\t\t: fpu {flags}\n\n")
-    monkeypatch.setattr(device, "Path", lambda name: tmp_path / Path(name).name)
+def test_precision_and_xla_follow_from_the_device(monkeypatch, capability, flags, precision, xla):
+    has_gpus(monkeypatch, {} if capability is None else {"gpu": capability})
+    cpu = f"processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\nflags\t\t: fpu {flags}\n\n"
+    monkeypatch.setattr(Path, "read_text", lambda file, *given: cpu if file == Path("/proc/cpuinfo") else "")
     assert device.processor() == "Some CPU @ 2 GHz"
     plan = device.plan(Recipe(base="resnet50"))
     assert (plan.precision, plan.xla) == (precision, xla)
@@ -35,20 +46,15 @@ def test_precision_and_xla_follow_from_the_device(monkeypatch, tmp_path, capabil
 
 def test_of_several_gpus_the_first_that_tensorflow_sees_computes(monkeypatch):
     """Whichever others there are that the user hid from it."""
-    import tensorflow as tf
-
-    capabilities = {"hidden": (9, 0), "first": (7, 5), "second": (8, 6)}
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: list(capabilities))
-    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["first", "second"])
-    details = {name: {"compute_capability": capability} for name, capability in capabilities.items()}
-    monkeypatch.setattr(tf.config.experimental, "get_device_details", details.get)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["hidden", "first", "second"])
+    has_gpus(monkeypatch, {"first": (7, 5), "second": (8, 6)})
     assert device.plan(Recipe(base="resnet50")).precision == "float16"
-    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [])
+    has_gpus(monkeypatch, {})
     assert device.plan(Recipe(base="resnet50")).device == "cpu"
 
 
 def test_the_engine_follows_from_what_is_installed(monkeypatch):
-    monkeypatch.setattr(device, "_gpu_capability", lambda: None)
+    has_gpus(monkeypatch, {})
     monkeypatch.setattr(device.importlib.util, "find_spec", lambda name: object())
     assert device.plan(Recipe(base="resnet50")).engine == "openvino"
     assert device.plan(Recipe(base="vgg16")).engine == "tensorflow"

@@ -28,54 +28,53 @@ def open_descriptors():
     return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
 
 
-@pytest.fixture
-def descriptors_before():
-    return open_descriptors()
-
-
-@pytest.fixture
-def many_shards(monkeypatch):
+def many_shards():
     """The stored activations of 100 images, in as many shards."""
-    monkeypatch.setattr(store, "_MIN_IMAGES", 1)
-    monkeypatch.setattr(store, "_MAX_SHARDS", 100)
-    ActivationSet({"base": "many"}).write(digests(100), batches(100))
+    stored = ActivationSet({"base": "many"})
+    for digest, batch in zip(digests(100), batches(100, size=1), strict=True):
+        stored.write([digest], [batch])
     return ActivationSet({"base": "many"})
 
 
-def test_open_files_are_bounded_whatever_the_number_of_shards(descriptors_before, many_shards):
-    assert many_shards.missing(digests(100)) == []
+def test_open_files_are_bounded_whatever_the_number_of_shards():
+    before = open_descriptors()
+    stored = many_shards()
+    assert stored.missing(digests(100)) == []
     for _ in range(2):
-        np.testing.assert_array_equal(many_shards.read(digests(100), [1, 0])[0], np.arange(100))
-    assert open_descriptors() - descriptors_before < 80
+        np.testing.assert_array_equal(stored.read(digests(100), [1, 0])[0], np.arange(100))
+    assert open_descriptors() - before < 80
 
 
-def test_running_out_of_descriptors_is_survived(many_shards):
+def test_running_out_of_descriptors_is_survived():
+    stored = many_shards()
     resource = pytest.importorskip("resource")
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     highest = max(map(int, os.listdir("/proc/self/fd"))) if os.path.isdir("/proc/self/fd") else 40
     resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 12, limits[1]))
     try:
-        assert many_shards.missing(digests(100)) == []
+        assert stored.missing(digests(100)) == []
         again = ActivationSet({"base": "many"})
         assert again.missing(digests(100)) == []
-        for stored in (many_shards, again):
-            np.testing.assert_array_equal(stored.read(digests(100), [1])[0], np.arange(100))
+        for opened in (stored, again):
+            np.testing.assert_array_equal(opened.read(digests(100), [1])[0], np.arange(100))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-def test_more_shards_than_can_stay_open_are_kept_from_being_cleared(many_shards):
+def test_more_shards_than_can_stay_open_are_kept_from_being_cleared():
     pytest.importorskip("fcntl")
-    assert many_shards.missing(digests(100)) == []
+    stored = many_shards()
+    assert stored.missing(digests(100)) == []
     ActivationSet({"base": "a"}).write(digests(9), batches(9))
     store.clear()
     store.make_room(1000, 2000 / 1e9)
     assert [record["key"]["base"] for record in store.contents()] == ["many"]
-    np.testing.assert_array_equal(many_shards.read(digests(100), [1])[0], np.arange(100))
+    np.testing.assert_array_equal(stored.read(digests(100), [1])[0], np.arange(100))
 
 
-def test_a_set_that_nobody_reads_any_more_is_cleared(many_shards):
-    assert many_shards.missing(digests(100)) == []
-    many_shards._shards, many_shards._where = [], {}
+def test_a_set_that_nobody_reads_any_more_is_cleared():
+    stored = many_shards()
+    assert stored.missing(digests(100)) == []
+    del stored
     store.clear()
     assert store.contents() == []

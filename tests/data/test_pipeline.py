@@ -12,8 +12,8 @@ def test_images_come_in_the_order_of_their_paths(photos):
     paths = sources.load(str(photos)).paths
     batches = list(pipeline.images(Files(), paths, DECODER, 8).as_numpy_iterator())
     assert [len(batch) for batch in batches] == [8] * 5 + [2]
-    for path, found in zip(paths, np.concatenate(batches), strict=True):
-        np.testing.assert_array_equal(found, DECODER(tf.io.read_file(path)))
+    for path, pixels in zip(paths, np.concatenate(batches), strict=True):
+        np.testing.assert_array_equal(pixels, DECODER(tf.io.read_file(path)))
 
 
 def test_no_pipeline_tunes_itself(photos):
@@ -24,7 +24,7 @@ def test_no_pipeline_tunes_itself(photos):
     for dataset in (
         pipeline.images(Files(), examples.paths, DECODER, 8),
         pipeline.decoded(examples, [], DECODER, order),
-        pipeline.stored(lambda view, found: [rows[found]], spec, [], order),
+        pipeline.stored(lambda view, indices: [rows[indices]], spec, [], order),
     ):
         assert dataset.options().autotune.enabled is False
 

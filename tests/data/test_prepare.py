@@ -31,12 +31,12 @@ def test_what_cannot_be_decoded_is_left_out_and_listed(tmp_path):
     cut = data / "green" / "00.jpg"
     cut.write_bytes(cut.read_bytes()[:200])
     (data / "red" / "note.txt").write_text("hello")
-    found = prepared(data)
-    assert sorted(names(found.rejected)) == ["00.jpg", "note.txt"]
-    assert len(found.examples) == 41 == len(found.examples.digests)
-    assert not {path for path, _ in found.rejected} & set(found.examples.paths)
-    assert (np.bincount(found.examples.splits) > 0).all()
-    found.write_rejected(tmp_path / "rejected.csv")
+    result = prepared(data)
+    assert sorted(names(result.rejected)) == ["00.jpg", "note.txt"]
+    assert len(result.examples) == 41 == len(result.examples.digests)
+    assert not {path for path, _ in result.rejected} & set(result.examples.paths)
+    assert (np.bincount(result.examples.splits) > 0).all()
+    result.write_rejected(tmp_path / "rejected.csv")
     assert (tmp_path / "rejected.csv").read_text().splitlines()[0] == "path,reason"
     with pytest.raises(UserError, match=r"00\.jpg cannot be decoded.*without --strict"):
         prepared(data, strict=True)
@@ -63,11 +63,11 @@ def test_exact_duplicates_stay_on_one_side(tmp_path, seed):
     for number in range(0, 12, 3):
         for copy in range(2):
             shutil.copy(data / "red" / f"{number:02d}.jpg", data / "red" / f"copy{number}-{copy}.jpg")
-    found = prepared(data, seed=seed)
+    result = prepared(data, seed=seed)
     sides = {}
-    for digest, split in zip(found.examples.digests, found.examples.splits, strict=True):
+    for digest, split in zip(result.examples.digests, result.examples.splits, strict=True):
         assert sides.setdefault(digest, split) == split
-    assert len(found.examples) == 50
+    assert len(result.examples) == 50
 
 
 def test_near_duplicates_stay_on_one_side_where_asked(tmp_path):
@@ -79,12 +79,12 @@ def test_near_duplicates_stay_on_one_side_where_asked(tmp_path):
             coarse = Image.fromarray(generator.integers(0, 256, (6, 6, 3)).astype("uint8")).resize((120, 120))
             for copy, quality in enumerate((95, 90, 80)):
                 coarse.save(data / name / f"{number}-{copy}.jpg", quality=quality)
-    found = prepared(data, group_duplicates=True)
+    result = prepared(data, group_duplicates=True)
     sides = {}
-    for path, split in zip(found.examples.paths, found.examples.splits, strict=True):
+    for path, split in zip(result.examples.paths, result.examples.splits, strict=True):
         assert sides.setdefault(path.rsplit("-", 1)[0], split) == split
-    assert set(found.examples.splits) == {0, 1, 2}
-    assert not any("are alike" in warning for warning in found.warnings)
+    assert set(result.examples.splits) == {0, 1, 2}
+    assert not any("are alike" in warning for warning in result.warnings)
     plain = prepared(data)
     (warning,) = [warning for warning in plain.warnings if "are alike" in warning]
     assert warning.startswith("a/")
@@ -100,11 +100,11 @@ def test_a_given_test_split_loses_what_training_has(tmp_path):
     write_photos(data / "train", 8)
     write_photos(data / "test", 4, seed=50)
     shutil.copy(data / "train" / "red" / "00.jpg", data / "test" / "red" / "leak.jpg")
-    found = prepared(data)
-    ((path, why),) = found.rejected
+    result = prepared(data)
+    ((path, why),) = result.rejected
     assert path.endswith("test/red/leak.jpg")
     assert "is in the train split too" in why or "is in the validation split too" in why
-    assert len(found.examples.indices("test")) == 12
+    assert len(result.examples.indices("test")) == 12
 
 
 @pytest.mark.parametrize(("split", "verb"), [("validation", "validate"), ("test", "test")])
@@ -124,9 +124,9 @@ def test_the_copy_of_an_undecodable_image_in_another_split_is_left_out_with_it(t
     cut.write_bytes(cut.read_bytes()[:200])
     shutil.copy(cut, data / "test" / "red" / "copy.jpg")
     shutil.copy(data / "train" / "blue" / "01.png", data / "test" / "blue" / "leak.png")
-    found = prepared(data, group_duplicates=grouped)
-    assert sorted(names(found.rejected)) == ["00.jpg", "copy.jpg", "leak.png"]
-    assert len(found.examples) == 24 + 12 - 1 == len(found.examples.digests)
+    result = prepared(data, group_duplicates=grouped)
+    assert sorted(names(result.rejected)) == ["00.jpg", "copy.jpg", "leak.png"]
+    assert len(result.examples) == 24 + 12 - 1 == len(result.examples.digests)
 
 
 def test_a_class_without_a_picture_left_is_named(tmp_path):
@@ -145,12 +145,12 @@ def test_a_picture_that_a_table_names_twice_is_two_examples_of_one_group(tmp_pat
     cut = data / "green" / "00.jpg"
     cut.write_bytes(cut.read_bytes()[:200])
     (data / "table.csv").write_text("\n".join(["path,label", *lines, lines[-1]]))
-    found = prepared(data / "table.csv")
-    assert len(found.examples) == 42 == len(found.examples.digests)
-    assert all(found.examples.digests)
-    twice = [row for row, path in enumerate(found.examples.paths) if path == found.examples.paths[-1]]
+    result = prepared(data / "table.csv")
+    assert len(result.examples) == 42 == len(result.examples.digests)
+    assert all(result.examples.digests)
+    twice = [row for row, path in enumerate(result.examples.paths) if path == result.examples.paths[-1]]
     assert len(twice) == 2
-    assert len({int(found.examples.splits[row]) for row in twice}) == 1
+    assert len({int(result.examples.splits[row]) for row in twice}) == 1
 
 
 def test_what_was_decoded_once_is_believed_until_its_bytes_change(tmp_path, fresh_cache, monkeypatch):
@@ -206,11 +206,11 @@ def test_copies_by_name_stay_on_one_side_and_that_is_said(tmp_path, seed):
                     tmp_path / name / f"{photo}_jpg.rf.{copy:08d}.png"
                 )
     listener = Listener()
-    found = prepare(Recipe(data=str(tmp_path), seed=seed), listener)
+    result = prepare(Recipe(data=str(tmp_path), seed=seed), listener)
     sides = {}
-    for path, split in zip(found.examples.paths, found.examples.splits, strict=True):
+    for path, split in zip(result.examples.paths, result.examples.splits, strict=True):
         assert sides.setdefault(path.split("_jpg.rf")[0], split) == split
-    assert set(found.examples.splits) == {0, 1, 2}
+    assert set(result.examples.splits) == {0, 1, 2}
     assert any("54 images are copies of 18 photos by their names" in line for line in listener.lines)
 
 
@@ -245,11 +245,11 @@ def test_names_that_are_not_utf8_are_decoded_and_written_escaped(tmp_path, fresh
     os.rename(data / "red" / "00.jpg", os.fsencode(data / "red") + b"/ros\xe9.jpg")
     with open(os.fsencode(data / "red") + b"/not\xe9.jpg", "w") as stream:
         stream.write("hello")
-    found = prepared(data)
-    assert len(found.examples) == 42
-    found.examples.write_csv(tmp_path / "splits.csv")
+    result = prepared(data)
+    assert len(result.examples) == 42
+    result.examples.write_csv(tmp_path / "splits.csv")
     assert "red/ros\\xe9.jpg,red," in (tmp_path / "splits.csv").read_text("utf-8")
-    found.write_rejected(tmp_path / "rejected.csv")
+    result.write_rejected(tmp_path / "rejected.csv")
     assert "not\\xe9.jpg" in (tmp_path / "rejected.csv").read_text("utf-8")
 
 

@@ -80,10 +80,10 @@ def test_two_groups_are_too_few_for_three_splits():
 
 
 def test_each_fold_tests_every_image_once():
-    found = list(splits.folds(examples([20, 11]), 4, 0))
-    tested = np.sum([fold.splits == 2 for fold in found], axis=0)
+    folds = list(splits.folds(examples([20, 11]), 4, 0))
+    tested = np.sum([fold.splits == 2 for fold in folds], axis=0)
     assert (tested == 1).all()
-    for fold in found:
+    for fold in folds:
         assert set(fold.splits) == {0, 1, 2}
         for label in (0, 1):
             assert set(fold.splits[fold.labels == label]) == {0, 1, 2}

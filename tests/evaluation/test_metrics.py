@@ -6,11 +6,11 @@ from keras_transfer.evaluation import metrics
 
 def test_known_answers():
     probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.3, 0.7]])
-    found = metrics.classification(probabilities, np.array([0, 1, 1, 1]))
-    assert found["accuracy"] == 0.75
-    assert found["loss"] == pytest.approx(-np.log([0.9, 0.2, 0.6, 0.7]).mean())
-    assert found["macro_f1"] == pytest.approx((2 / 3 + 0.8) / 2)
-    low, high = found["accuracy_interval"]
+    scores = metrics.classification(probabilities, np.array([0, 1, 1, 1]))
+    assert scores["accuracy"] == 0.75
+    assert scores["loss"] == pytest.approx(-np.log([0.9, 0.2, 0.6, 0.7]).mean())
+    assert scores["macro_f1"] == pytest.approx((2 / 3 + 0.8) / 2)
+    low, high = scores["accuracy_interval"]
     assert (low, high) == (pytest.approx(0.3006, abs=1e-3), pytest.approx(0.9544, abs=1e-3)), "Wilson's interval"
 
 

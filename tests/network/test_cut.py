@@ -49,11 +49,11 @@ def test_what_is_above_the_cut_has_the_gradients_of_the_whole(name, thaw):
             loss = keras.losses.categorical_crossentropy(np.eye(3), model(given, training=True), from_logits=True)
         return loss, tape.gradient(loss, weights)
 
-    found, found_gradients = trained(parts.above, one_or_list(activations))
-    loss, gradients = trained(everything, images)
-    np.testing.assert_allclose(found, loss, atol=1e-4)
-    for one, other in zip(found_gradients, gradients, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-3 * np.abs(other).max() + 1e-6)
+    losses, gradients = trained(parts.above, one_or_list(activations))
+    expected_losses, expected_gradients = trained(everything, images)
+    np.testing.assert_allclose(losses, expected_losses, atol=1e-4)
+    for actual, expected in zip(gradients, expected_gradients, strict=True):
+        np.testing.assert_allclose(actual, expected, atol=1e-3 * np.abs(expected).max() + 1e-6)
 
 
 def test_a_nasnet_cell_is_cut_by_two_tensors():

@@ -68,10 +68,10 @@ def test_weights_of_a_file_are_the_bases(name, kind, top, tmp_path):
         network.save(file)
     loaded = weights.load(name.lower(), str(file), SIZE, 0).base
     expected = [value for layer in layers_with_weights(network) for value in layer.get_weights()]
-    found = [value for layer in layers_with_weights(loaded) for value in layer.get_weights()]
-    assert len(found) <= len(expected)
-    for one, other in zip(found, expected, strict=False):
-        np.testing.assert_array_equal(one, other)
+    arrays = [value for layer in layers_with_weights(loaded) for value in layer.get_weights()]
+    assert len(arrays) <= len(expected)
+    for actual, right in zip(arrays, expected, strict=False):
+        np.testing.assert_array_equal(actual, right)
 
 
 def classifier(base, layout):
@@ -269,9 +269,9 @@ def test_a_base_that_was_trained_in_half_precision_computes_in_float32(tmp_path,
     x = keras.layers.Conv2D(4, 3, name="low", dtype=policy)(inputs)
     base = keras.Model(inputs, keras.layers.Conv2D(8, 3, name="high", dtype=policy)(x))
     base.save(tmp_path / "mine.keras")
-    found = weights.load(str(tmp_path / "mine.keras"), "imagenet", 16, 0).base
+    loaded = weights.load(str(tmp_path / "mine.keras"), "imagenet", 16, 0).base
     images = np.random.default_rng(0).uniform(0, 1, (2, 16, 16, 3)).astype("float32")
-    answers = found(images)
+    answers = loaded(images)
     assert keras.backend.standardize_dtype(answers.dtype) == "float32"
     half = keras.ops.convert_to_numpy(keras.ops.cast(base(images), "float32"))
     np.testing.assert_allclose(answers, half, atol=0.02)

@@ -11,12 +11,12 @@ def test_feature_vectors_come_with_labels_and_paths(photos, tiny_base, version, 
     file = tmp_path / "features.npz"
     commands.main(["features", "--base", tiny_base, "--data", str(photos), "--precision", "float32", "-o", str(file)])
     assert "42 images, 16 features" in capsys.readouterr().out
-    found = np.load(file)
+    stored = np.load(file)
     examples = sources.load(str(photos))
-    assert found["features"].shape == (42, 16)
-    assert list(found["paths"]) == list(examples.paths)
-    assert list(found["labels"]) == [examples.classes[label] for label in examples.labels]
-    assert list(found["splits"]) == [""] * 42
+    assert stored["features"].shape == (42, 16)
+    assert list(stored["paths"]) == list(examples.paths)
+    assert list(stored["labels"]) == [examples.classes[label] for label in examples.labels]
+    assert list(stored["splits"]) == [""] * 42
 
     import keras
     import tensorflow as tf
@@ -26,7 +26,7 @@ def test_feature_vectors_come_with_labels_and_paths(photos, tiny_base, version, 
     base = keras.models.load_model(tiny_base, compile=False)
     pixels = tf.cast(Decoder(24, "crop", 10**8)(tf.io.read_file(examples.paths[5])), tf.float32)[None]
     expected = np.asarray(base(pixels)).mean((1, 2))[0]
-    np.testing.assert_allclose(found["features"][5], expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(stored["features"][5], expected, rtol=1e-4, atol=1e-4)
     assert [path.name for path in tmp_path.iterdir()] == ["features.npz"]
 
 
@@ -34,7 +34,7 @@ def test_images_too_few_to_be_split_have_features_too(photos, tiny_base, tmp_pat
     (tmp_path / "test" / "red").mkdir(parents=True)
     for file in sorted((photos / "red").iterdir())[:2]:
         (tmp_path / "test" / "red" / file.name).symlink_to(file)
-    found = kt.features(str(tmp_path), kt.Progress(quiet=True), base=tiny_base)
-    assert found["features"].shape == (2, 16)
-    assert list(found["labels"]) == ["red", "red"]
-    assert list(found["splits"]) == ["test", "test"]
+    features = kt.features(str(tmp_path), kt.Progress(quiet=True), base=tiny_base)
+    assert features["features"].shape == (2, 16)
+    assert list(features["labels"]) == ["red", "red"]
+    assert list(features["splits"]) == ["test", "test"]

@@ -31,7 +31,7 @@ def test_without_a_cache_folder_a_temporary_one_is_used_with_one_warning(unwrita
     again = ActivationSet({"base": "a"})
     assert again.missing(DIGESTS) == []
     np.testing.assert_array_equal(again.read(DIGESTS, [0])[0], np.arange(3))
-    assert store.make_room(10, 1) is None
+    assert store.shortage(10, 1) is None
     (line,) = capsys.readouterr().err.splitlines()
     assert ("No home folder is known" if os.environ["KERAS_TRANSFER_CACHE"][0] == "~" else "cannot be written") in line
     assert "KERAS_TRANSFER_CACHE names another folder" in line

@@ -33,8 +33,8 @@ def test_the_folded_head_answers_as_the_solver_does(classes, method):
     scaled = pareto(embeddings)
     expected = LogisticRegression(C=0.1, max_iter=300, tol=1e-8).fit(scaled, labels).predict_log_proba(scaled)
     logits = head.logits(embeddings)
-    found = logits - np.log(np.exp(logits).sum(1, keepdims=True))
-    np.testing.assert_allclose(found, expected, atol=2e-3)
+    actual = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    np.testing.assert_allclose(actual, expected, atol=2e-3)
 
 
 def test_separable_classes_are_solved_to_the_end():
@@ -54,8 +54,8 @@ def test_separable_classes_are_solved_to_the_end():
     with linear.one_thread():
         whole = LogisticRegression(C=10.0, max_iter=3000, tol=1e-8).fit(scaled, labels)
     divisor = np.sqrt(embeddings.std(0) * embeddings.std(0).mean())
-    found = loss(head.kernel * divisor[:, None], head.logits(embeddings.astype("float64")))
-    assert found == pytest.approx(loss(whole.coef_, whole.decision_function(scaled)), rel=0.01)
+    actual = loss(head.kernel * divisor[:, None], head.logits(embeddings.astype("float64")))
+    assert actual == pytest.approx(loss(whole.coef_, whole.decision_function(scaled)), rel=0.01)
 
 
 def test_a_dead_feature_does_no_harm():
@@ -85,10 +85,10 @@ def test_fewer_images_than_dimensions_have_the_same_solution(images):
     head = solved(embeddings, labels, 3, 0.1)
     scaled = pareto(embeddings)
     whole = LogisticRegression(C=0.1, max_iter=3000, tol=1e-8).fit(scaled, labels)
-    found = head.logits(embeddings)
+    actual = head.logits(embeddings)
     expected = whole.decision_function(scaled)
     np.testing.assert_allclose(
-        found - found.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), atol=5e-3
+        actual - actual.mean(1, keepdims=True), expected - expected.mean(1, keepdims=True), atol=5e-3
     )
 
 

@@ -141,7 +141,7 @@ class SlowAtFirst(Classification):
 
     def solve(self, *arguments):
         if not self.begun:
-            object.__setattr__(self, "begun", True)
+            self.begun = True
             time.sleep(1.0)
         return super().solve(*arguments)
 

@@ -105,9 +105,7 @@ def test_the_solved_head_is_calibrated_by_its_held_out_logits(photos, tiny_base)
     temperature = head.details["temperature"]
     assert temperature != pytest.approx(1.0, abs=1e-3)
     exported = one.setup.network.head.get_layer("logits").get_weights()[0]
-    plain = one._run(
-        Phase("head", "head", Solver("newton-cg", refit.details["strength"])), one.feed("head"), one.setup.seen
-    )
+    plain = heads.solve(one.feed("head"), one.setup.seen, Solver("newton-cg", refit.details["strength"]), "head")
     assert plain.validation == {}
     np.testing.assert_allclose(
         exported, one.setup.network.head.get_layer("logits").get_weights()[0] / temperature, rtol=1e-3, atol=1e-5

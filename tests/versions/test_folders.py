@@ -72,11 +72,11 @@ def test_models_are_listed_with_what_they_are(version, tmp_path):
     shutil.copytree(version.folder, tmp_path / "colours" / "2")
     shutil.copytree(version.folder, tmp_path / "colours" / "10")
     (tmp_path / "no-model").mkdir()
-    found = folders.listing(tmp_path)
-    assert [(Path(one.model).name, one.version) for one in found] == [("colours", 2), ("colours", 10)]
-    assert found == folders.listing(tmp_path / "colours")
-    assert found[0].score == ("accuracy", version.metrics["test"]["accuracy"])
-    assert found[0].bytes > 10_000
+    listing = folders.listing(tmp_path)
+    assert [(Path(entry.model).name, entry.version) for entry in listing] == [("colours", 2), ("colours", 10)]
+    assert listing == folders.listing(tmp_path / "colours")
+    assert listing[0].score == ("accuracy", version.metrics["test"]["accuracy"])
+    assert listing[0].bytes > 10_000
 
 
 def test_old_versions_go_and_what_is_no_version_stays(version, tmp_path):

@@ -19,10 +19,10 @@ sys.modules["keras"] = None  # TensorFlow itself imports it where it can.
 import tensorflow as tf
 graph = tf.saved_model.load(sys.argv[1])
 contents = [open(path, "rb").read() for path in sorted(glob.glob(sys.argv[2] + "/*/*"))]
-found = graph.signatures["serving_default"](image_bytes=tf.constant(contents))
+outputs = graph.signatures["serving_default"](image_bytes=tf.constant(contents))
 assert sys.modules["keras"] is None and "keras_transfer" not in sys.modules
-words = {key: [word.decode() for word in found.pop(key).numpy()] for key in ("label", "error")}
-print(json.dumps({key: value.numpy().tolist() for key, value in found.items()} | words))
+words = {key: [word.decode() for word in outputs.pop(key).numpy()] for key in ("label", "error")}
+print(json.dumps({key: value.numpy().tolist() for key, value in outputs.items()} | words))
 """
 
 
@@ -34,15 +34,15 @@ def test_a_process_without_keras_gives_what_training_saw(version, photos):
     environment = {"PATH": "/usr/bin:/bin", "TF_CPP_MIN_LOG_LEVEL": "3", "HOME": "/tmp"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    outputs = json.loads(done.stdout)
     model = keras.models.load_model(version.folder / "assets.extra" / "model.keras", compile=False)
     paths = sorted(load(str(photos)).paths)
     pixels = np.stack([DECODER(tf.io.read_file(path)) for path in paths])
     expected = model.predict(pixels.astype("float32"), verbose=0)
-    np.testing.assert_allclose(found["probabilities"], expected, atol=1e-5)
-    np.testing.assert_allclose(found["confidence"], expected.max(1), atol=1e-5)
+    np.testing.assert_allclose(outputs["probabilities"], expected, atol=1e-5)
+    np.testing.assert_allclose(outputs["confidence"], expected.max(1), atol=1e-5)
     names = version.metrics["data"]["classes"]
-    assert found["label"] == [names[best] for best in expected.argmax(1)]
+    assert outputs["label"] == [names[best] for best in expected.argmax(1)]
 
 
 def test_the_signatures_are_as_documented(version, photos):

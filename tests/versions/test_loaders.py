@@ -44,11 +44,11 @@ for row, file in enumerate(files):
     content = open(file, "rb").read()
     c.TF_StringInit(P(start + row * string))
     c.TF_StringCopy(P(start + row * string), content, ctypes.c_size_t(len(content)))
-found = (P * 1)()
-c.TF_SessionRun(session, None, (Output * 1)(place(feed)), (P * 1)(tensor), 1, (Output * 1)(place(fetch)), found, 1,
+outputs = (P * 1)()
+c.TF_SessionRun(session, None, (Output * 1)(place(feed)), (P * 1)(tensor), 1, (Output * 1)(place(fetch)), outputs, 1,
                 None, 0, None, status)
 check()
-values = ctypes.cast(c.TF_TensorData(P(found[0])), ctypes.POINTER(ctypes.c_float))
+values = ctypes.cast(c.TF_TensorData(P(outputs[0])), ctypes.POINTER(ctypes.c_float))
 assert "tensorflow" not in sys.modules
 print(json.dumps([values[k] for k in range(count * int(classes))]))
 """
@@ -103,6 +103,6 @@ def test_openvino_reads_the_signature_of_pixels(version, classifier, tmp_path):
     exact = {"INFERENCE_PRECISION_HINT": "f32"}  # Else it takes bfloat16 where the processor has it.
     compiled = openvino.Core().compile_model(openvino.convert_model(str(copy)), "CPU", exact)
     pixels = np.random.default_rng(0).uniform(0, 255, (3, 24, 24, 3)).astype("float32")
-    found = [output for output in compiled([pixels]).values() if output.shape == (3, 3)]
+    probabilities = [output for output in compiled([pixels]).values() if output.shape == (3, 3)]
     expected = classifier.run("images", list(pixels))["probabilities"]
-    np.testing.assert_allclose(found[0], expected, atol=1e-4)
+    np.testing.assert_allclose(probabilities[0], expected, atol=1e-4)

@@ -58,14 +58,14 @@ def test_a_file_that_cannot_be_read_leaves_its_neighbours_whole(classifier, phot
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.jpg").write_text("hello")
     files = [good[0], str(cut), good[1], str(tmp_path / "empty.png"), str(tmp_path / "text.jpg"), "/none.jpg", good[2]]
-    found = classifier.predict(files)
-    assert [prediction.path for prediction in found] == files
-    assert [prediction.error is None for prediction in found] == [True, False, True, False, False, False, True]
+    predictions = classifier.predict(files)
+    assert [prediction.path for prediction in predictions] == files
+    assert [prediction.error is None for prediction in predictions] == [True, False, True, False, False, False, True]
     alone = classifier.predict(good)
-    for one, other in zip([found[0], found[2], found[6]], alone, strict=True):
+    for one, other in zip([predictions[0], predictions[2], predictions[6]], alone, strict=True):
         np.testing.assert_allclose(one.confidence, other.confidence, atol=1e-6)
         assert sum(one.probabilities.values()) == pytest.approx(1, abs=1e-5)
-    json.dumps([prediction.record() for prediction in found])
+    json.dumps([prediction.record() for prediction in predictions])
 
 
 def test_photos_of_one_class_are_measured_however_the_model_was_fitted(classifier, tmp_path, monkeypatch):

@@ -34,14 +34,13 @@ def perceptual_hash(pixels: np.ndarray) -> np.ndarray:
     return imagehash.phash(Image.fromarray(pixels), hash_size=HASH_SIDE).hash.reshape(-1)
 
 
-def near(hashes: np.ndarray, max_bits: int = MAX_BITS) -> np.ndarray:
+def near(hashes: np.ndarray) -> np.ndarray:
     """Return what links pictures that hardly differ, as they are or with one mirrored, directly or through others.
 
     Of a thousand pictures that are all alike there are half a million pairs: only a minimum spanning forest is kept.
 
     Args:
         hashes: Bool `[N, 256]`.
-        max_bits: Bits in which the pictures of a link may differ.
 
     Returns:
         int64 `[L, 3]`, L < N: positions i < j and the bits in which their hashes differ.
@@ -53,7 +52,7 @@ def near(hashes: np.ndarray, max_bits: int = MAX_BITS) -> np.ndarray:
         # The product of two hashes of +1 and -1 is the bits that agree less those that differ.
         agreement = np.maximum(block @ signs[start:].T, block @ mirrored[start:].T)
         bits = (hashes.shape[1] - agreement) / 2
-        left, right = np.nonzero(bits <= max_bits)
+        left, right = np.nonzero(bits <= MAX_BITS)
         left, right = left[left < right], right[left < right]
         if len(left):
             pairs = np.stack([left + start, right + start, bits[left, right].astype("int64")], axis=1)

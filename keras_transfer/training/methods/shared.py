@@ -10,7 +10,7 @@ from keras_transfer.training.phase import HEAD, GradientDescent, Phase, Solver
 from keras_transfer.training.trainer import Trainer
 
 
-def head_phase(trainer: Trainer, views: int = 1) -> Phase:
+def head_phase(trainer: Trainer, views: int) -> Phase:
     """Return the phase that fits the head on frozen features: solved if it can be, else trained by gradient.
 
     Where the embeddings are too large to solve the head, the trainer's recipe says so afterwards.

@@ -33,13 +33,13 @@ def wild(shared_data):
     with (folder / "manifest.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     paths = [str(folder / "files" / row["file"]) for row in rows]
-    found = {}
+    pictures = {}
     for number, path in enumerate(paths):
         try:
-            found[number] = Decoder(64, "squash", LIMIT)(tf.io.read_file(path)).numpy()
+            pictures[number] = Decoder(64, "squash", LIMIT)(tf.io.read_file(path)).numpy()
         except UNDECODABLE:
             continue
-    return rows, paths, found
+    return rows, paths, pictures
 
 
 def why(path, limit=LIMIT):
@@ -47,7 +47,7 @@ def why(path, limit=LIMIT):
 
 
 def test_every_file_is_decoded_or_rejected_as_by_the_reference(wild):
-    rows, paths, found = wild
+    rows, paths, pictures = wild
     wrong = []
     for number, (row, path) in enumerate(zip(rows, paths, strict=True)):
         with open(path, "rb") as stream:
@@ -55,21 +55,21 @@ def test_every_file_is_decoded_or_rejected_as_by_the_reference(wild):
         supported = kind is not None and (kind != "WebP" or webp.DECODABLE)
         expected = row["reference"] == "decode" and supported and row["file"] not in REFUSED
         decodes = Thumbnail(LIMIT)(Files().read(path)) is not None
-        if (number in found) != expected or decodes != expected:
+        if (number in pictures) != expected or decodes != expected:
             wrong.append(row["file"])
-        if number in found:
+        if number in pictures:
             alone = Decoder(64, "squash", LIMIT).pixels(Files().read(path))
-            np.testing.assert_array_equal(alone, found[number], err_msg=row["file"])
+            np.testing.assert_array_equal(alone, pictures[number], err_msg=row["file"])
         else:
             assert why(path).startswith(("is ", "has ", "cannot be ")), why(path)
     assert not wrong
-    assert len(found) > 100
+    assert len(pictures) > 100
 
 
 def test_pictures_look_as_the_reference_shows_them(wild):
-    rows, paths, found = wild
+    rows, paths, pictures = wild
     wrong = {}
-    for number, pixels in found.items():
+    for number, pixels in pictures.items():
         if rows[number]["file"] not in OTHERWISE:
             expected = reference(paths[number])
             large = max(expected.shape[:2]) >= 128

@@ -17,9 +17,9 @@ def groups_of(rows):
 
 def changed(row, bits, seed):
     places = np.random.default_rng(seed).permutation(256)[:bits]
-    found = row.copy()
-    found[places] ^= True
-    return found
+    copy = row.copy()
+    copy[places] ^= True
+    return copy
 
 
 def test_links_join_what_is_alike_directly_or_through_others():
@@ -49,8 +49,8 @@ def test_a_mirrored_picture_is_alike():
     coarse = np.random.default_rng(0).integers(0, 256, (6, 6, 3)).astype("uint8")
     picture = Image.fromarray(coarse).resize((64, 64))
     pictures = [picture, ImageOps.mirror(picture), ImageOps.flip(picture)]
-    found = duplicates.near(np.stack([duplicates.perceptual_hash(np.asarray(one)) for one in pictures]))
-    assert found[:, :2].tolist() == [[0, 1]]
+    links = duplicates.near(np.stack([duplicates.perceptual_hash(np.asarray(picture)) for picture in pictures]))
+    assert links[:, :2].tolist() == [[0, 1]]
 
 
 @pytest.mark.parametrize(
@@ -62,8 +62,8 @@ def test_a_mirrored_picture_is_alike():
     ],
 )
 def test_groupings_are_joined(groupings, expected):
-    found = duplicates.joined(*(None if one is None else np.asarray(one) for one in groupings))
-    assert (None if found is None else found.tolist()) == expected
+    groups = duplicates.joined(*(None if given is None else np.asarray(given) for given in groupings))
+    assert (None if groups is None else groups.tolist()) == expected
 
 
 def test_graph_routines_get_indices_of_32_bits(monkeypatch):

@@ -11,13 +11,13 @@ from keras_transfer.recipe.recipe import Recipe
 pytestmark = pytest.mark.quick
 
 
-def found(inspections, classes=("a", "b"), **options):
+def findings_of(inspections, classes=("a", "b"), **options):
     count = len(inspections)
     labels = np.arange(count, dtype="int32") % 2
     paths = [f"{index}.png" for index in range(count)]
     digests = [index.to_bytes(16, "big") for index in range(count)]
     examples = Examples("photos", Path(), paths, labels, np.full(count, -1, "int8"), classes, digests=digests)
-    return {one.kind: one for one in findings(examples, inspections, Recipe(**options))}
+    return {finding.kind: finding for finding in findings(examples, inspections, Recipe(**options))}
 
 
 def of_size(height, width, **more):
@@ -26,29 +26,31 @@ def of_size(height, width, **more):
 
 def test_much_that_is_cropped_is_told_with_numbers():
     wide = [of_size(240, 960)] * 6 + [of_size(400, 400)] * 4 + [of_size(0, 0)]
-    assert found(wide)["crop"].detail == (
+    assert findings_of(wide)["crop"].detail == (
         "--resize crop cuts away half or more of 60% of the pictures (the median picture loses 75% of its area): "
         "--resize squash or --resize pad shows them whole"
     )
-    assert "crop" not in found(wide, resize="pad")
-    assert "crop" not in found([of_size(300, 400)] * 9 + [of_size(100, 400)])
-    assert "crop" not in found([])
+    assert "crop" not in findings_of(wide, resize="pad")
+    assert "crop" not in findings_of([of_size(300, 400)] * 9 + [of_size(100, 400)])
+    assert "crop" not in findings_of([])
 
 
 def test_values_that_do_not_fill_their_bits_are_told_with_the_factor_that_does():
-    dark = found([of_size(8, 8, peak=4095), of_size(8, 8), of_size(8, 8, peak=900)])["dark-16-bit"]
+    dark = findings_of([of_size(8, 8, peak=4095), of_size(8, 8), of_size(8, 8, peak=900)])["dark-16-bit"]
     assert dark.paths == ["0.png", "2.png"]
     assert dark.detail == (
         "2 pictures of 16 bits hold values up to 4,095 only (12 bits): of 256 grey levels 16 are left. "
         "Multiply the values by 16 and write them again"
     )
-    assert "dark-16-bit" not in found([of_size(8, 8, peak=4095), of_size(8, 8, peak=65_000)])
+    assert "dark-16-bit" not in findings_of([of_size(8, 8, peak=4095), of_size(8, 8, peak=65_000)])
 
 
 def test_a_class_of_which_nothing_can_be_used_is_no_imbalance():
     pictures = [of_size(40, 40)] * 24
-    assert "imbalance" not in found(pictures, ("a", "b", "annotations"))
-    assert found(pictures, ("a", "b", "annotations"))["few"].detail.startswith("fewer than 10 images of 'annotations'")
+    assert "imbalance" not in findings_of(pictures, ("a", "b", "annotations"))
+    assert findings_of(pictures, ("a", "b", "annotations"))["few"].detail.startswith(
+        "fewer than 10 images of 'annotations'"
+    )
 
 
 def test_pictures_with_little_to_compare_are_like_no_other():

@@ -12,10 +12,10 @@ from tests.conftest import REPOSITORY
 
 @pytest.fixture(scope="module")
 def tfds():
-    found = pytest.importorskip("tensorflow_datasets")
-    if not hasattr(found, "builder"):
+    module = pytest.importorskip("tensorflow_datasets")
+    if not hasattr(module, "builder"):
         pytest.skip("tensorflow-datasets does not work with the protobuf installed here")
-    return found
+    return module
 
 
 @pytest.fixture(scope="module")
@@ -71,8 +71,8 @@ def test_prepared_data_of_tensorflow_datasets(prepared, name):
         len(files[::2]), 0, len(files[1::2]),
     ]  # fmt: skip
     read, names = examples.contents.read, examples.classes
-    found = sorted((read(path), names[label]) for path, label in zip(examples.paths, examples.labels, strict=True))
-    assert found == sorted((file.read_bytes(), file.parent.name) for file in files)
+    images = sorted((read(path), names[label]) for path, label in zip(examples.paths, examples.labels, strict=True))
+    assert images == sorted((file.read_bytes(), file.parent.name) for file in files)
 
 
 def test_what_is_not_trained_on_needs_no_training_split(prepared):

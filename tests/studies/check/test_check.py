@@ -52,29 +52,29 @@ def png_of(file):
 
 
 def test_everything_seeded_is_found(seeded):
-    found = check(Recipe(data=str(seeded)), progress=QUIET)
-    assert found.files == 36 + 13
-    rejected = {path.rsplit("/", 1)[-1]: reason for path, reason in found.rejected}
+    report = check(Recipe(data=str(seeded)), progress=QUIET)
+    assert report.files == 36 + 13
+    rejected = {path.rsplit("/", 1)[-1]: reason for path, reason in report.rejected}
     assert set(rejected) == {"cut.jpg", "empty.png", "note.jpg"}
     assert rejected["empty.png"] == "is empty"
-    assert sorted(kinds(found, "duplicate")) == [["blue/wrong.jpg", "red/03.jpg"], ["red/00.jpg", "red/twin.jpg"]]
-    assert kinds(found, "label-conflict") == [["blue/wrong.jpg", "red/03.jpg"]]
-    near = sorted(kinds(found, "near-duplicate"))
+    assert sorted(kinds(report, "duplicate")) == [["blue/wrong.jpg", "red/03.jpg"], ["red/00.jpg", "red/twin.jpg"]]
+    assert kinds(report, "label-conflict") == [["blue/wrong.jpg", "red/03.jpg"]]
+    near = sorted(kinds(report, "near-duplicate"))
     assert near == [
         ["blue/09.jpg", "blue/turned.jpg"],
         ["red/01.png", "red/moving.gif"],
         ["red/06.jpg", "red/clear.png"],
     ]
-    assert kinds(found, "misnamed") == [["blue/misnamed.jpg"]]
-    assert ["green/flat.png"] in kinds(found, "near-constant")
-    assert kinds(found, "cmyk") == [["green/press.jpg"]]
-    assert kinds(found, "16-bit") == [["green/deep.png"]]
-    assert kinds(found, "alpha") == [["red/clear.png"]]
-    assert kinds(found, "animated") == [["red/moving.gif"]]
-    assert kinds(found, "orientation") == [["blue/turned.jpg"]]
-    assert kinds(found, "tiny") == [["red/tiny.png"]]
-    assert not kinds(found, "leak")
-    assert found.classes == {"blue": 15, "green": 15, "red": 16}
+    assert kinds(report, "misnamed") == [["blue/misnamed.jpg"]]
+    assert ["green/flat.png"] in kinds(report, "near-constant")
+    assert kinds(report, "cmyk") == [["green/press.jpg"]]
+    assert kinds(report, "16-bit") == [["green/deep.png"]]
+    assert kinds(report, "alpha") == [["red/clear.png"]]
+    assert kinds(report, "animated") == [["red/moving.gif"]]
+    assert kinds(report, "orientation") == [["blue/turned.jpg"]]
+    assert kinds(report, "tiny") == [["red/tiny.png"]]
+    assert not kinds(report, "leak")
+    assert report.classes == {"blue": 15, "green": 15, "red": 16}
 
 
 @pytest.mark.once
@@ -169,9 +169,9 @@ def test_other_kinds_than_those_of_findings_are_refused(kinds, message, capsys):
 
 
 def test_a_folder_without_classes_is_looked_over_all_the_same(photos):
-    found = check(Recipe(data=str(photos / "red")), progress=QUIET)
-    assert found.files == 14
-    assert [one.kind for one in found.warnings if one.kind == "one-class"] == ["one-class"]
+    report = check(Recipe(data=str(photos / "red")), progress=QUIET)
+    assert report.files == 14
+    assert [one.kind for one in report.warnings if one.kind == "one-class"] == ["one-class"]
 
 
 def test_what_a_source_was_taken_for_is_shown_and_nothing_usable_is_an_error(tmp_path):

@@ -14,18 +14,18 @@ def test_discriminants_are_those_of_scikit_learn():
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
     vectors, labels = blobs()
-    found = discriminants(vectors[:120], labels[:120], 4, vectors[120:])
+    scores = discriminants(vectors[:120], labels[:120], 4, vectors[120:])
     twin = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.5).fit(vectors[:120], labels[:120])
     expected = twin.decision_function(vectors[120:])
-    np.testing.assert_allclose(np.diff(found, axis=1), np.diff(expected, axis=1), atol=1e-3 * np.abs(expected).max())
+    np.testing.assert_allclose(np.diff(scores, axis=1), np.diff(expected, axis=1), atol=1e-3 * np.abs(expected).max())
 
 
 def test_a_class_that_a_fold_lacks_is_not_chosen():
     vectors, labels = blobs()
     here = labels != 2
-    found = discriminants(vectors[here], labels[here], 4, vectors[here])
-    assert np.isfinite(found).all()
-    assert (found.argmax(1) == labels[here]).all()
+    scores = discriminants(vectors[here], labels[here], 4, vectors[here])
+    assert np.isfinite(scores).all()
+    assert (scores.argmax(1) == labels[here]).all()
 
 
 def test_changed_labels_are_suspected_and_no_other():

@@ -42,14 +42,14 @@ def test_what_leaks_between_splits_is_found_and_nothing_else(shared_data, tmp_pa
         image = CHANGES[number % 4](Image.open(file).convert("RGB"))
         image.save(tmp_path / "test" / file.parent.name / f"copy{number}.jpg", quality=70)
         planted.add((f"copy{number}.jpg", file.name))
-    found = check(Recipe(data=str(tmp_path)), progress=QUIET)
+    report = check(Recipe(data=str(tmp_path)), progress=QUIET)
     pairs = {
-        tuple(sorted(path.rsplit("/", 1)[-1] for path in one.paths)) for one in found.warnings if one.kind == "leak"
+        tuple(sorted(path.rsplit("/", 1)[-1] for path in one.paths)) for one in report.warnings if one.kind == "leak"
     }
     assert pairs == {tuple(sorted(pair)) for pair in planted}
-    assert len(kinds(found, "near-duplicate")) == len(planted)
-    assert not kinds(found, "duplicate")
-    assert not found.rejected
+    assert len(kinds(report, "near-duplicate")) == len(planted)
+    assert not kinds(report, "duplicate")
+    assert not report.rejected
 
 
 def test_of_a_seeded_folder_nothing_is_missed_and_nothing_else_reported(shared_data, tmp_path):
@@ -109,7 +109,7 @@ def test_wrong_labels_among_real_photos(shared_data, tmp_path):
     table = tmp_path / "flowers.csv"
     table.write_text("\n".join(rows))
     recipe = Recipe(data=str(table), base="mobilenet", weights=str(weights), allow_outside=True)
-    found = check(recipe, labels=True, progress=QUIET)
-    suspected = {one.paths[0] for one in found.warnings if one.kind == "suspicious-label"}
+    report = check(recipe, labels=True, progress=QUIET)
+    suspected = {one.paths[0] for one in report.warnings if one.kind == "suspicious-label"}
     assert len(suspected & {str(file) for file in wrong}) >= 8
     assert len(suspected - {str(file) for file in wrong}) <= 6
