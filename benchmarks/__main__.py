@@ -1,4 +1,4 @@
-"""`python -m benchmarks speed`, `growth`, `rule`, `precision`, `serving` and `check`: see `--help`."""
+"""`python -m benchmarks speed`, `growth`, `recipe`, `precision`, `serving` and `check`: see `--help`."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ def read(file: Path) -> list[dict[str, Any]]:
 def table(records: Sequence[dict[str, Any]]) -> list[str]:
     """Return, for each base, set, number of images and choice, the mean over seeds and the gain over the head."""
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for record in records:
+    for record in sorted(records, key=lambda record: (*_key(record)[:3], list(CHOICES).index(record["choice"]))):
         groups.setdefault((record["base"], record["data"], record["a_class"], record["choice"]), []).append(record)
     lines = [
         "| base | data | a class | choice | test accuracy | gain over the head, points | loss | calibration error "
