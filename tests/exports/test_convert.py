@@ -8,7 +8,7 @@ import pytest
 
 import keras_transfer as kt
 from keras_transfer import commands
-from keras_transfer.commands import tables
+from keras_transfer.commands import layout, tables
 from keras_transfer.exports import convert, formats
 from keras_transfer.support.progress import Progress
 
@@ -126,7 +126,7 @@ def test_without_the_photos_a_form_is_written_and_not_compared(moved, capsys):
     assert Path(report.file).is_file()
     assert (report.images, report.agreement, report.largest_difference) == (0, None, None)
     assert "not compared" in capsys.readouterr().err
-    assert tables.exported(report).count("\n") == 0
+    assert tables.exported(report, layout.UNLIMITED).count("\n") == 0
 
 
 @pytest.mark.once
