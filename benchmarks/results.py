@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import sys
+import textwrap
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
@@ -18,7 +19,7 @@ FILE = Path(__file__).with_name("RESULTS.md")
 _PACKAGES = ("tensorflow", "keras", "openvino", "keras-hub", "torch", "transformers")
 _TITLE = (
     "# Results\n\n"
-    "Written by the commands named, each of which replaces its own section; ratios are of runs that took turns.\n"
+    "Written by the commands named, each of which replaces its own section; ratios are of runs that took\nturns.\n"
 )
 
 
@@ -28,11 +29,17 @@ def show(name: str, lines: list[str], markdown: bool) -> None:
     if not markdown:
         return
     words = [_neutral(word) for word in sys.argv[1:] if word != "--markdown"]
-    section = [f"## {name}", "", f"`python -m benchmarks {' '.join(words)}`", "", machine(), "", *lines, ""]
+    command = ["```", f"python -m benchmarks {' '.join(words)}", "```"]
+    section = [f"## {name}", "", *command, "", *map(_wrapped, [machine(), "", *lines]), ""]
     text = FILE.read_text("utf-8") if FILE.exists() else _TITLE
     parts = [part for part in re.split(r"(?m)^(?=## )", text) if not part.startswith(f"## {name}\n")]
     FILE.write_text("\n".join([part.rstrip() + "\n" for part in parts] + ["\n".join(section)]), "utf-8")
     click.echo(f"Wrote {FILE}.", err=True)
+
+
+def _wrapped(line: str) -> str:
+    """Return a line of prose in lines of 100 characters, as all Markdown here; one of a table as it is."""
+    return line if line.startswith("|") else textwrap.fill(line, 100, break_long_words=False, break_on_hyphens=False)
 
 
 def machine() -> str:
