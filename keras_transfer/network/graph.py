@@ -1,9 +1,9 @@
 """The graph of a functional model: which operation is called on what, and the same calls on other tensors.
 
 Keras tells neither in public. This module alone reads its private parts (`KerasTensor._keras_history`,
-`Operation._inbound_nodes`, `Function._run_through_graph`), which are the same from Keras 3.8 to 3.15. Its maintainers
-know of no other way (https://github.com/keras-team/keras/issues/20267); `tests/network/test_graph.py` fails when there
-is one.
+`Operation._inbound_nodes` and their `arguments`, `Function._run_through_graph`), which are the same from Keras 3.8 to
+3.15. Its maintainers know of no other way (https://github.com/keras-team/keras/issues/20267);
+`tests/network/test_graph.py` fails when there is one.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ import keras
 
 @dataclass(frozen=True)
 class Call:
-    """A step of a model's graph: an operation, what it is called on, and what it gives."""
+    """A step of a model's graph: an operation, what it is called on, with which keywords, and what it gives."""
 
     operation: keras.Operation
     inputs: list[keras.KerasTensor]
+    keywords: dict[str, Any]
     outputs: list[keras.KerasTensor]
 
 
@@ -41,7 +42,8 @@ def calls(network: keras.Model) -> list[Call]:
         if missing:
             waiting += missing
         else:
-            steps.setdefault(id(node), Call(node.operation, inputs, list(node.output_tensors)))
+            keywords, outputs = dict(node.arguments.kwargs), list(node.output_tensors)
+            steps.setdefault(id(node), Call(node.operation, inputs, keywords, outputs))
             waiting.pop()
     return list(steps.values())
 

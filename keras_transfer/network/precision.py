@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import keras
 
@@ -44,9 +45,11 @@ def copied_in(dtype: str, model: keras.Model) -> keras.Model:
     return twin
 
 
-def copied(step: keras.Operation, dtype: str, name: str | None = None) -> keras.Operation:
-    """Return a copy of a step of a graph, without its weights, that computes in a dtype."""
-    config = step.get_config()
+def copied(step: keras.Operation, dtype: str, name: str | None = None, **changed: Any) -> keras.Operation:
+    """Return a copy of a step of a graph, without its weights, that computes in a dtype; `changed` are entries of its
+    configuration.
+    """
+    config = step.get_config() | changed
     # Keras 3.8 records the casts of its policies as steps of their own.
     if isinstance(step, keras.Layer) or config.get("dtype") in ("bfloat16", "float16"):
         config["dtype"] = dtype

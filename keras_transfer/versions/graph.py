@@ -15,6 +15,7 @@ import tensorflow as tf
 from keras_transfer.data.decoding import formats
 from keras_transfer.data.decoding.decode import Decoder, kind_of
 from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, Examples
+from keras_transfer.network import folding
 from keras_transfer.network.network import Network
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import logs
@@ -41,6 +42,7 @@ def save(network: Network, recipe: Recipe, examples: Examples, folder: Path) -> 
         folder: Exists and is empty.
     """
     size = network.size
+    network = folding.folded(network)  # Which halves what there is to trace, write, load and compute.
     pixels = keras.Input((size, size, 3), name="images")
     embedding = network.embedder()(pixels)
     whole = keras.Model(pixels, [embedding, network.output(network.head(embedding))])
