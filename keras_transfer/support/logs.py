@@ -7,6 +7,7 @@ user nothing.
 
 from __future__ import annotations
 
+import gc
 import io
 import logging
 import os
@@ -26,7 +27,7 @@ def import_tensorflow() -> None:
         import tensorflow
 
         return
-    with _without_standard_error():
+    with _without_standard_error(), _without_collections():
         import keras
         import tensorflow
 
@@ -63,6 +64,21 @@ def _without_standard_error() -> Iterator[None]:
         finally:
             os.dup2(saved, 2)
             os.close(saved)
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Let no garbage be looked for among what the block imports, then or later: all of it stays, and is so much that
+    each look takes half a second.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if enabled:
+            gc.enable()
 
 
 @contextmanager

@@ -1,3 +1,4 @@
+import gc
 import logging
 import os
 
@@ -27,3 +28,16 @@ def test_what_c_code_said_is_told_where_it_failed_but_not_on_interruption(error,
     with pytest.raises(error):
         _fail_in_c_code(error)
     assert ("said by C++" in capfd.readouterr().err) is told
+
+
+def test_what_is_imported_is_never_searched_for_garbage_but_all_else_is():
+    with logs._without_collections():
+        assert not gc.isenabled()
+        imported = [[]]
+    try:
+        assert gc.isenabled()
+        assert not any(tracked is imported for tracked in gc.get_objects())
+        later = [[]]
+        assert any(tracked is later for tracked in gc.get_objects())
+    finally:
+        gc.unfreeze()
