@@ -42,6 +42,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "head, 4 views": {"thaw": "none", "views": 4},
     "head, 8 views": {"thaw": "none", "views": 8},
     RULE: {},
+    "by rule, no smoothing": {"label_smoothing": 0.0},
     "last stage": {**_DEEP, "thaw": "{top}"},
     "deep": {**_DEEP, "thaw": "{deep}"},
     "deep, rate / 3": {**_DEEP, "thaw": "{deep}", "fine_tune_lr": 1e-4},
