@@ -27,7 +27,11 @@ def folded(network: Network) -> Network:
     """
     base = network.base
     pairs = _pairs(base)
-    twins = {id(convolution): _biased(convolution) for convolution, _ in pairs}
+    if not pairs:
+        return network
+    twins = {
+        id(convolution): copied(convolution, convolution.dtype_policy.name, use_bias=True) for convolution, _ in pairs
+    }
     left_out = {id(normalisation) for _, normalisation in pairs}
 
     def call(step: keras.Operation, *args: keras.KerasTensor, **kwargs: object) -> keras.KerasTensor:
@@ -61,13 +65,6 @@ def _pairs(base: keras.Model) -> list[tuple[keras.Layer, keras.layers.BatchNorma
         ):
             pairs.append((before, step.operation))
     return pairs
-
-
-def _biased(convolution: keras.Layer) -> keras.Layer:
-    """Return a copy of a convolution, without its weights, that has a bias."""
-    biased = copied(convolution, convolution.dtype_policy.name, use_bias=True)
-    biased.trainable = False
-    return biased
 
 
 def _weights(convolution: keras.Layer, normalisation: keras.layers.BatchNormalization) -> list[np.ndarray]:
