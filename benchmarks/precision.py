@@ -12,8 +12,7 @@ from keras_transfer.data.inspection import inspector
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.studies import features as embeddings
 from keras_transfer.support.progress import Progress
-from keras_transfer.tasks import linear
-from keras_transfer.tasks.of_examples import task_of
+from keras_transfer.tasks import linear, task_of
 from keras_transfer.training import penalty
 
 PRECISIONS = ("float32", "float16", "bfloat16")

@@ -20,12 +20,11 @@ from keras_transfer.compute import device
 from keras_transfer.data import sources
 from keras_transfer.data.examples import SPLITS, Examples
 from keras_transfer.data.inspection import inspector
-from keras_transfer.evaluation import metrics
 from keras_transfer.network import network
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.recipe.rule import complete
 from keras_transfer.support.progress import Progress, Stopwatch
-from keras_transfer.tasks.of_examples import task_of
+from keras_transfer.tasks import task_of
 from keras_transfer.training import methods, transfer
 from keras_transfer.training.setup import Setup
 from keras_transfer.training.trainer import Trainer
@@ -121,7 +120,7 @@ def _run(recipe: Recipe, split: Examples, choice: str) -> dict[str, Any]:
         chosen = complete(recipe.replace(**options), len(split.indices("train")))
         objective = task_of(split)
         built = network.build(pretrained.base, pretrained.spec, chosen, len(split.classes), objective.output())
-        plan = device.plan(chosen, split.task)
+        plan = device.plan(chosen, objective.needs_float32)
         trainer = Trainer(Setup(chosen, pretrained, built, split, objective, plan, progress), timer)
         methods.run(trainer)
         seconds = timer.total()
@@ -148,7 +147,7 @@ def _guide(recipe: Recipe, split: Examples, choice: str) -> dict[str, Any]:
 
 
 def _scores(split: Examples, probabilities: np.ndarray) -> dict[str, float]:
-    report = metrics.report(split.task, probabilities, split.labels[split.indices("test")])
+    report = task_of(split).report(probabilities, split.labels[split.indices("test")])
     return {name: report[name] for name in ("accuracy", "loss", "expected_calibration_error")}
 
 

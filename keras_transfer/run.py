@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_transfer.data import prepare
-from keras_transfer.data.examples import REGRESSION, SPLITS
+from keras_transfer.data.examples import SPLITS
 from keras_transfer.data.inspection import inspector
 from keras_transfer.data.prepare import Prepared
 from keras_transfer.recipe import rule
@@ -19,6 +19,7 @@ from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import forks, logs, stopping
 from keras_transfer.support.paths import portable, shown
 from keras_transfer.support.progress import Progress, Stopwatch
+from keras_transfer.tasks import TASKS
 from keras_transfer.versions import folders
 
 if TYPE_CHECKING:
@@ -127,7 +128,8 @@ def _announce(prepared: Prepared, recipe: Recipe, folder: Path, progress: Progre
     """Say, before training, what was understood, what is left out, and what is strange about the images."""
     examples = prepared.examples
     counts = " / ".join(f"{len(examples.indices(split)):,}" for split in SPLITS)
-    what = f"{len(examples.classes)} classes" if examples.task != REGRESSION else f"numbers ({examples.classes[0]})"
+    classes = examples.classes
+    what = f"{len(classes)} classes" if TASKS[examples.task].has_classes else f"numbers ({classes[0]})"
     progress.say(f"{shown(recipe.data)}: {what}, {counts} images to train / validate / test, seed {recipe.seed}.")
     progress.say(f"{recipe.base}, weights {portable(recipe.weights)}, {recipe.size} px, to {shown(str(folder))}.")
     if prepared.rejected:

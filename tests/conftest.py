@@ -21,8 +21,8 @@ COLOURS = {"blue": (30, 60, 200), "green": (40, 180, 60), "red": (210, 50, 40)}
 
 
 # Folders and modules whose tests need no TensorFlow.
-QUICK = ("recipe", "support", "tasks/test_linear.py", "training/test_penalty.py", "compute/test_open_files.py",
-         "compute/test_shards.py", "compute/test_store.py",
+QUICK = ("recipe", "support", "tasks/test_linear.py", "tasks/test_reports.py", "training/test_penalty.py",
+         "compute/test_open_files.py", "compute/test_shards.py", "compute/test_store.py",
          "data/inspection/test_copies.py", "data/test_splits.py", "data/sources/test_folders.py",
          "data/sources/test_csv_table.py", "data/sources/test_zipped.py", "test_docs.py")  # fmt: skip
 

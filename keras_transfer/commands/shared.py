@@ -19,6 +19,7 @@ from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.logs import import_tensorflow
 from keras_transfer.support.terminal import message
+from keras_transfer.tasks import TASKS
 
 if TYPE_CHECKING:
     from keras_transfer.versions.saved import SavedClassifier
@@ -143,7 +144,8 @@ def training_counts(version: Path) -> dict[str, int]:
     """Return the training images of each class of a version; nothing of one that has no classes."""
     extra = version / "assets.extra"
     metrics = _metrics(version)
-    if metrics.get("task") != "classification" or not (extra / "splits.csv").is_file():
+    task = TASKS.get(metrics.get("task", ""))
+    if task is None or not task.single_label or not (extra / "splits.csv").is_file():
         return {}
     with (extra / "splits.csv").open(newline="", encoding="utf-8") as stream:
         counts = Counter(row["label"] for row in csv.DictReader(stream) if row["split"] == "train")

@@ -15,6 +15,7 @@ from keras_transfer.evaluation import per_class
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.paths import portable
 from keras_transfer.support.program import program
+from keras_transfer.tasks import recorded
 
 if TYPE_CHECKING:
     from keras_transfer.data.inspection.findings import Finding
@@ -237,9 +238,10 @@ def exported(report: Exported, width: int = NARROW) -> str:
 
 
 def _task_name(metrics: dict[str, Any]) -> str:
-    if metrics.get("task") == "regression":
-        return f"regression of {metrics['data']['classes'][0]!r}"
-    return f"{len(metrics['data']['classes'])} classes{', several an image' * (metrics.get('task') == 'multi-label')}"
+    task, classes = recorded(metrics), metrics["data"]["classes"]
+    if not task.has_classes:
+        return f"{task.name} of {classes[0]!r}"
+    return f"{len(classes)} classes{', several an image' * (not task.single_label)}"
 
 
 def _left_out(data: dict[str, Any]) -> str:

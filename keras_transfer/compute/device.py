@@ -7,7 +7,6 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_transfer.data.examples import CLASSIFICATION, REGRESSION
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError
 
@@ -39,7 +38,7 @@ class ComputePlan:
         return "float32" if self.precision == "float32" else f"mixed_{self.precision}"
 
 
-def plan(recipe: Recipe, task: str = CLASSIFICATION) -> ComputePlan:
+def plan(recipe: Recipe, needs_float32: bool = False) -> ComputePlan:
     """Choose what the recipe leaves open.
 
     Precision: bfloat16 on what multiplies in it, float16 on GPUs with only that, float32 elsewhere; classifiers trained
@@ -49,7 +48,7 @@ def plan(recipe: Recipe, task: str = CLASSIFICATION) -> ComputePlan:
 
     Args:
         recipe: What the user asked for.
-        task: What is learnt.
+        needs_float32: Whether half precision would cost accuracy, as `Task` says.
 
     Raises:
         UsageError: OpenVINO is asked for and not installed.
@@ -57,7 +56,7 @@ def plan(recipe: Recipe, task: str = CLASSIFICATION) -> ComputePlan:
     gpu = _gpu_capability()
     precision = recipe.precision
     if precision == "auto":
-        precision = "float32" if task == REGRESSION else _fastest_precision(gpu)
+        precision = "float32" if needs_float32 else _fastest_precision(gpu)
     installed = importlib.util.find_spec("openvino") is not None
     if recipe.engine == "openvino" and not installed:
         raise UsageError("--engine openvino needs the package openvino: pip install openvino.")

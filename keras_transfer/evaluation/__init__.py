@@ -1,1 +1,1 @@
-"""How good a model is, on images it did not see."""
+"""What the reports of tasks have in common, and what they say of single classes."""

@@ -1,56 +1,11 @@
-"""How well each class is recognised, and which worst."""
+"""Which classes a report says are recognised worst."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
-
-from keras_transfer.data.examples import CLASSIFICATION, REGRESSION
 
 _MAX_SHOWN = 5  # Classes.
 _MIN_IMAGES = 10  # Of a class, below which its recall may be anything: 7 of 9 is 0.45 to 0.94.
-_SCORES = ("precision", "recall", "f1")
-
-
-def scores(task: str, outputs: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return `per_class` of `metrics.json`: by class, its `images`, `precision`, `recall`, `f1`, and, where there is
-    one class an image, the class that it is most often taken for, `taken_for`, in `taken_for_images` images.
-
-    What is undefined is None: the recall of a class without images, the precision of one that is never predicted.
-
-    Args:
-        task: One of `keras_transfer.data.examples.TASKS`; numbers have no classes.
-        outputs: What the model serves, float `[N, K]`.
-        labels: As in `Examples`.
-        classes: K names.
-    """
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-
-    if task == REGRESSION:
-        return {}
-    single, positions = task == CLASSIFICATION, np.arange(len(classes))
-    predicted, truth = (outputs.argmax(1), labels) if single else (outputs >= 0.5, labels >= 0.5)
-    columns = precision_recall_fscore_support(truth, predicted, labels=positions, zero_division=np.nan)
-    records: dict[str, dict[str, Any]] = {
-        name: {"images": int(images), **{key: _defined(value) for key, value in zip(_SCORES, values, strict=True)}}
-        for name, *values, images in zip(classes, *columns, strict=True)
-    }
-    if single:
-        mistaken = confusion_matrix(truth, predicted, labels=positions)
-        np.fill_diagonal(mistaken, 0)
-        for name, counts in zip(classes, mistaken, strict=True):
-            confused = int(counts.argmax())
-            records[name] |= {
-                "taken_for": classes[confused] if counts[confused] else None,
-                "taken_for_images": int(counts[confused]),
-            }
-    return records
-
-
-def _defined(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
 
 
 def worst(report: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

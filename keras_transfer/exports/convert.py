@@ -103,12 +103,11 @@ def export(
 def _compare(classifier: SavedClassifier, pixels: np.ndarray, predict: Predict) -> tuple[float | None, float]:
     """Return the share of images that get the same class, None for regression, and the largest difference."""
     outputs = classifier.run("images", list(pixels))
-    name = "value" if "value" in outputs else "probabilities"
-    expected = outputs[name].reshape(len(pixels), -1)
+    expected = outputs[classifier.task.served].reshape(len(pixels), -1)
     with logs.without_notes():
         actual = predict(pixels).reshape(len(pixels), -1)
-    agreement = None if name == "value" else float((actual.argmax(1) == expected.argmax(1)).mean())
-    return agreement, float(np.abs(actual - expected).max())
+    same = actual.argmax(1) == expected.argmax(1)
+    return float(same.mean()) if classifier.task.has_classes else None, float(np.abs(actual - expected).max())
 
 
 def _unlike(report: Exported, test: dict[str, Any]) -> bool:

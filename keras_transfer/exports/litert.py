@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.data.examples import REGRESSION
 from keras_transfer.exports import litert_metadata
 from keras_transfer.exports.network import SAMPLES, Predict, functional
 from keras_transfer.versions.saved import SavedClassifier
@@ -25,8 +24,8 @@ def write(classifier: SavedClassifier, precision: str, images: TrainingImages, f
         converter.target_spec.supported_types = [tf.float16]
     if precision == "int8":
         converter.representative_dataset = lambda: ([pixels[None]] for pixels in images.pixels("train", SAMPLES))
-    regression = classifier.metrics.get("task") == REGRESSION
-    content = litert_metadata.described(converter.convert(), file.stem, () if regression else classifier.classes)
+    classes = classifier.classes if classifier.task.has_classes else ()
+    content = litert_metadata.described(converter.convert(), file.stem, classes)
     file.write_bytes(content)
 
     def predict(pixels: np.ndarray) -> np.ndarray:

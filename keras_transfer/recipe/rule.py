@@ -69,8 +69,8 @@ class Situation:
 
     Attributes:
         images: Training images.
-        classes: Classes; of other tasks than classification, 1.
-        score: Cross-validated (or validation) accuracy of the head; None of other tasks.
+        classes: Classes; 1 of tasks other than one class an image.
+        score: Cross-validated (or validation) accuracy of the head; None of tasks other than one class an image.
         enlarged: How many times the short side of the median image is enlarged to the input size.
         gflops: Of one image's forward pass on a processor; 0 on what is faster.
     """
@@ -111,7 +111,13 @@ def fine_tuning(recipe: Recipe, base: Base, situation: Situation) -> tuple[Recip
 
 
 def _depth(base: Base, situation: Situation, heavy: bool) -> tuple[str, str]:
-    """Return why, in words, and from which block on the base is fine-tuned."""
+    """Return why, in words, and from which block on the base is fine-tuned.
+
+    Args:
+        base: Of the table.
+        situation: Known once the head was fitted.
+        heavy: Whether a processor would take too long over more than the last stage.
+    """
     images, score = situation.images, situation.score
     a_class = images / situation.classes
     deep = base.blocks[len(base.blocks) - max(1, round(_DEEP * len(base.blocks)))].name

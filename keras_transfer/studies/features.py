@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_transfer.data import prepare
-from keras_transfer.data.examples import CLASSIFICATION, SPLITS, Examples
+from keras_transfer.data.examples import SPLITS, Examples
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import files, forks
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
+from keras_transfer.tasks import TASKS
 from keras_transfer.versions import folders
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def arrays(recipe: Recipe, progress: Progress) -> dict[str, np.ndarray]:
     names = np.asarray(examples.classes)
     return {
         "features": vectors,
-        "labels": names[examples.labels] if examples.task == CLASSIFICATION else examples.labels,
+        "labels": names[examples.labels] if TASKS[examples.task].single_label else examples.labels,
         "paths": np.asarray(list(examples.paths)),
         "splits": np.asarray([*SPLITS, ""])[examples.splits],  # UNASSIGNED is the last.
         "classes": names,
@@ -72,7 +73,7 @@ def compute(recipe: Recipe, examples: Examples, progress: Progress) -> tuple[np.
     from keras_transfer.training import transfer
 
     recipe = transfer.with_size(folders.with_weights_file(recipe))
-    plan = device.plan(recipe, examples.task)
+    plan = device.plan(recipe, TASKS[examples.task].needs_float32)
     with transfer.built_in_float32():
         pretrained = transfer.load_base(recipe, progress)
         network = build(pretrained.base, pretrained.spec, recipe, len(examples.classes))

@@ -9,7 +9,6 @@ import numpy as np
 
 from keras_transfer.data import splits
 from keras_transfer.data.examples import Examples
-from keras_transfer.evaluation import metrics
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.progress import Progress, Stopwatch
 from keras_transfer.training import transfer
@@ -33,7 +32,7 @@ def measure(recipe: Recipe, examples: Examples, progress: Progress) -> dict[str,
         trained = transfer.train(recipe, fold, progress, Stopwatch())
         indices = fold.indices("test")
         outputs = trained.setup.network.output(trained.logits(indices))
-        reports.append(metrics.report(fold.task, keras.ops.convert_to_numpy(outputs), fold.labels[indices]))
+        reports.append(trained.setup.task.report(keras.ops.convert_to_numpy(outputs), fold.labels[indices]))
     names = [name for name, value in reports[0].items() if isinstance(value, float)]
     values = {name: [report[name] for report in reports] for name in names}
     return {

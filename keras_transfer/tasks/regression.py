@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
-from keras_transfer.data.examples import Examples
+from keras_transfer.data.examples import REGRESSION, Examples
 from keras_transfer.tasks import linear
 from keras_transfer.tasks.linear import Scaled, Solution
 from keras_transfer.tasks.task import Task
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
@@ -19,13 +22,23 @@ class Regression(Task):
 
     Attributes:
         mean: Of the training targets.
-        deviation: Of the training targets.
+        deviation: Of the training targets; 1 where they are all equal.
     """
 
+    name = REGRESSION
     loss_name = "squared_error"
     score = "r2"
+    served = "value"
+    has_classes = False
+    needs_float32 = True
     mean: float = 0.0
     deviation: float = 1.0
+
+    @classmethod
+    def of(cls, examples: Examples) -> Regression:
+        """Return the task for a data set whose splits are drawn."""
+        train = examples.targets()[examples.indices("train")]
+        return cls(float(train.mean()), float(train.std()) if np.ptp(train) else 1.0)
 
     def targets(self, examples: Examples) -> np.ndarray:
         """Return the numbers, standardised, float32 `[N, K]`."""
@@ -33,14 +46,20 @@ class Regression(Task):
 
     def output(self) -> keras.Layer:
         """Return the layer that takes standardised numbers back to the user's units."""
+        import keras
+
         return keras.layers.Rescaling(self.deviation, self.mean, dtype="float32", name="values")
 
     def loss(self, label_smoothing: float) -> keras.losses.Loss:
         """Return the loss."""
+        import keras
+
         return keras.losses.MeanSquaredError()
 
     def metrics(self) -> list[keras.metrics.Metric]:
         """Return the metrics `score` and `loss_name` on logits."""
+        import keras
+
         return [keras.metrics.R2Score(name=self.score), keras.metrics.MeanSquaredError(self.loss_name)]
 
     def temperature(self, logits: np.ndarray, targets: np.ndarray) -> float:
@@ -64,3 +83,16 @@ class Regression(Task):
     ) -> Solution:
         """Return a ridge regression, which has a closed form."""
         return linear.ridge(embeddings, targets, strength)
+
+    def report(self, outputs: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+        """Return the metrics of predicted numbers, float `[N, 1]`, in their units; `loss` is the mean squared error."""
+        from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
+
+        error = float(mean_squared_error(labels, outputs))
+        return {
+            "mean_absolute_error": float(mean_absolute_error(labels, outputs)),
+            "root_mean_squared_error": error**0.5,
+            "r2": float(r2_score(labels, outputs)) if len(labels) > 1 else float("nan"),
+            "loss": error,
+            "images": len(labels),
+        }

@@ -3,29 +3,49 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import keras
 import numpy as np
 
 from keras_transfer.data.examples import Examples
 from keras_transfer.tasks import linear
 from keras_transfer.tasks.linear import Scaled, Solution
 
+if TYPE_CHECKING:
+    import keras
+
 _PRIOR_DEVIATION = 0.5  # Of a temperature's logarithm, before any image is looked at.
 _MAX_TEMPERATURE = 10.0
 
 
 class Task(ABC):
-    """What a network learns: targets, output, loss, scores, and how a linear head for it is solved.
+    """What a network learns: targets, output, loss, scores, how a linear head for it is solved, and the report of what
+    is served.
 
     Attributes:
+        name: As in `Examples.task` and `metrics.json`.
         loss_name: Name of the metric that validation compares networks by: the loss, without label smoothing.
         score: Name of the metric that people look at.
+        served: Name of the served output that is compared with labels.
+        has_classes: Whether labels are classes, which a prediction names rightly or not; otherwise they are numbers.
+        single_label: Whether an image has exactly one class. The rule of fine-tuning, balanced weights and the search
+            for wrong labels know such images only.
+        needs_float32: Whether training in half precision was measured to cost accuracy.
     """
 
+    name: ClassVar[str]
     loss_name: ClassVar[str]
     score: ClassVar[str]
+    served: ClassVar[str] = "probabilities"
+    has_classes: ClassVar[bool] = True
+    single_label: ClassVar[bool] = False
+    needs_float32: ClassVar[bool] = False
+
+    @classmethod
+    def of(cls, examples: Examples) -> Task:
+        """Return the task for a data set whose splits are drawn."""
+        return cls()
 
     def targets(self, examples: Examples) -> np.ndarray:
         """Return what a network learns of labelled images, float32 `[N, K]`."""
@@ -59,10 +79,44 @@ class Task(ABC):
     ) -> Solution:
         """Return the linear head that fits the embeddings of N images best, under a penalty of `1 / strength`."""
 
+    @abstractmethod
+    def report(self, outputs: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+        """Return the metrics of the `test` block of `metrics.json`.
+
+        Args:
+            outputs: What is served under the name `served`, float32 `[N, K]`, N > 0.
+            labels: As in `Examples`.
+        """
+
+    def per_class(self, outputs: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return `per_class` of the `test` block: the scores of each class, by its name; numbers have none.
+
+        Args:
+            outputs: As of `report`.
+            labels: As of `report`.
+            classes: K names.
+        """
+        return {}
+
+    def class_weights(self, targets: np.ndarray) -> np.ndarray:
+        """Return a weight for each image, float32 `[N]`, by which every class weighs the same, 1 on average.
+
+        Args:
+            targets: One-hot, float32 `[N, K]`, of the training images of a task of a `single_label`.
+        """
+        from sklearn.utils.class_weight import compute_sample_weight
+
+        return compute_sample_weight("balanced", targets.argmax(1)).astype("float32")
+
     @property
     def validation_loss(self) -> str:
         """The loss on validation images, as Keras's logs name it."""
         return f"val_{self.loss_name}"
+
+    def calibrated(self, logits: np.ndarray, targets: np.ndarray) -> tuple[float, dict[str, float]]:
+        """Return the best temperature of held-out logits `[N, K]`, and score and loss of the logits divided by it."""
+        temperature = self.temperature(logits, targets)
+        return temperature, self.evaluate(logits / temperature, targets)
 
     def temperature(self, logits: np.ndarray, targets: np.ndarray) -> float:
         """Return what logits `[N, K]` are to be divided by for the least loss (Guo et al. 2017,

@@ -9,7 +9,6 @@ import numpy as np
 from keras_transfer.data import splits
 from keras_transfer.tasks import linear
 from keras_transfer.training import penalty
-from keras_transfer.training.calibration import calibrated
 from keras_transfer.training.feed import Feed
 from keras_transfer.training.penalty import Choice
 from keras_transfer.training.phase import PhaseResult, Solver
@@ -72,7 +71,7 @@ def _held_out(setup: Setup, choice: Choice) -> tuple[float, dict[str, float]]:
     held = np.flatnonzero(~np.isnan(choice.logits[:, 0]))
     if not len(held):
         return 1.0, {}
-    return calibrated(setup.task, choice.logits[held], setup.targets_of(setup.seen[held]))
+    return setup.task.calibrated(choice.logits[held], setup.targets_of(setup.seen[held]))
 
 
 def _data(feed: Feed, indices: np.ndarray, method: str) -> tuple[linear.Scaled, np.ndarray, np.ndarray | None]:

@@ -13,7 +13,6 @@ from keras_transfer.network.network import Network
 from keras_transfer.network.weights import PretrainedBase
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.progress import Progress
-from keras_transfer.tasks import classification
 from keras_transfer.tasks.task import Task
 
 
@@ -75,6 +74,4 @@ class Setup:
     def weighted_targets_of(self, indices: np.ndarray) -> list[np.ndarray]:
         """Return what training compares with: targets and, where classes are weighed, the images' weights."""
         targets = self.targets_of(indices)
-        return (
-            [targets, classification.class_weights(targets)] if self.recipe.class_weights == "balanced" else [targets]
-        )
+        return [targets, self.task.class_weights(targets)] if self.recipe.class_weights == "balanced" else [targets]

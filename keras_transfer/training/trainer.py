@@ -15,7 +15,6 @@ from keras_transfer.data import pipeline
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.progress import Stopwatch
 from keras_transfer.training import head, loop
-from keras_transfer.training.calibration import calibrated
 from keras_transfer.training.callbacks import Checkpoint
 from keras_transfer.training.feed import Feed
 from keras_transfer.training.loop import Batches
@@ -214,9 +213,9 @@ class Trainer:
         """
         start, validation = self._weights(), self.setup.validation
         targets = self.setup.targets_of(validation)
-        _, before = calibrated(self.setup.task, feed.logits(validation), targets)
+        _, before = self.setup.task.calibrated(feed.logits(validation), targets)
         result = self._run(phase, feed, self.setup.train)
-        temperature, after = calibrated(self.setup.task, feed.logits(validation), targets)
+        temperature, after = self.setup.task.calibrated(feed.logits(validation), targets)
         details = {"before": before, "reached": {"epoch": result.best_epoch, **after}, "temperature": temperature}
         if after["loss"] < before["loss"] * (1 - _MIN_GAIN):
             self.divide_logits(temperature)

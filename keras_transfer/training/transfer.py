@@ -14,7 +14,7 @@ from keras_transfer.network import weights
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.progress import Progress, Stopwatch
-from keras_transfer.tasks.of_examples import task_of
+from keras_transfer.tasks import task_of
 from keras_transfer.training import methods
 from keras_transfer.training.setup import Setup
 from keras_transfer.training.state import TrainingState, folder_of
@@ -40,12 +40,12 @@ def train(
     Returns:
         What trained; its network, in float32, is ready to be served.
     """
-    plan = device.plan(recipe, examples.task)
+    task = task_of(examples)
+    plan = device.plan(recipe, task.needs_float32)
     progress.say(f"Computing on the {plan.device.upper()}, engine {plan.engine}, {plan.precision}{', XLA' * plan.xla}.")
     with built_in_float32():
         with timer.time("build"):
             pretrained = load_base(recipe, progress)
-            task = task_of(examples)
             network = networks.build(pretrained.base, pretrained.spec, recipe, len(examples.classes), task.output())
             setup = Setup(recipe, pretrained, network, examples, task, plan, progress)
             state = TrainingState(folder_of(setup), recipe.checkpoint_every, progress) if resume else None

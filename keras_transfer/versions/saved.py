@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from keras_transfer import tasks
 from keras_transfer.data import sources
 from keras_transfer.data.contents import Files
 from keras_transfer.data.decoding import formats
-from keras_transfer.data.examples import CLASSIFICATION, REGRESSION, Examples, training_digests
+from keras_transfer.data.examples import Examples, training_digests
 from keras_transfer.data.inspection import inspector
-from keras_transfer.evaluation import metrics, per_class
 from keras_transfer.network.network import Network
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import forks
@@ -40,6 +40,7 @@ class SavedClassifier:
         folder: Of the version.
         classes: Labels, in the order of the probabilities.
         metrics: What `metrics.json` says of it, empty in a version that is being written.
+        task: What it has learnt; in a version that is being written, its examples know.
         recipe: Of the run that made it; None in a version that is being written.
 
     Raises:
@@ -66,6 +67,7 @@ class SavedClassifier:
         complete = (extra / "metrics.json").is_file()
         self.metrics: dict[str, Any] = json.loads((extra / "metrics.json").read_text("utf-8")) if complete else {}
         demand_schema(self.metrics, folders.SCHEMA, "its metrics.json")
+        self.task = tasks.recorded(self.metrics)()
         self.recipe = Recipe.from_json(extra / "recipe.json") if complete else None
         listed = folders.labels_in((self.folder / "assets" / "labels.txt").read_bytes().decode())
         recorded = self.metrics.get("data", {}).get("classes", listed)
@@ -131,7 +133,7 @@ class SavedClassifier:
         source = data or recipe.data
         try:
             # Any image is measured by itself: groups are for splitting, two classes for fitting.
-            listed = sources.load_measured(source, recipe, self.metrics.get("task", CLASSIFICATION))
+            listed = sources.load_measured(source, recipe, self.task.name)
         except UserError as error:
             if data is not None:
                 raise
@@ -170,7 +172,7 @@ class SavedClassifier:
         Raises:
             UserError: the images of the run are gone, or the model predicts numbers.
         """
-        if self.metrics.get("task") == REGRESSION:
+        if not self.task.has_classes:
             raise UserError("A predicted number is not simply right or wrong: compare `predict` with the true numbers.")
         wrong = []
         for name, label, content in self.training_images(data).files("test"):
@@ -187,7 +189,7 @@ class SavedClassifier:
             UserError: none can be decoded.
         """
         measured, outputs, rejected = [], [], []
-        name = "value" if examples.task == REGRESSION else "probabilities"
+        task = tasks.TASKS[examples.task]()
         with progress.task("Testing", len(examples)) as advance:
             for start in range(0, len(examples), _BATCH):
                 files = [inspector.read(examples.contents, path) for path in examples.paths[start : start + _BATCH]]
@@ -196,15 +198,15 @@ class SavedClassifier:
                         rejected.append({"path": examples.paths[index], "reason": result})
                     else:
                         measured.append(index)
-                        outputs.append(np.atleast_1d(result[name]))
+                        outputs.append(np.atleast_1d(result[task.served]))
                 advance(len(files))
         if not measured:
             raise UserError(
                 f"{examples.source}: no image can be decoded. {rejected[0]['path']} {rejected[0]['reason']}."
             )
-        results = examples.task, np.asarray(outputs), examples.labels[measured]
-        classes = per_class.scores(*results, examples.classes)
-        return metrics.report(*results) | {"per_class": classes, "rejected": rejected}
+        results = np.asarray(outputs), examples.labels[measured]
+        classes = task.per_class(*results, examples.classes)
+        return task.report(*results) | {"per_class": classes, "rejected": rejected}
 
     @property
     def max_pixels(self) -> int:
@@ -213,21 +215,20 @@ class SavedClassifier:
 
     def _in_own_classes(self, examples: Examples) -> Examples:
         """Return the examples with labels that are positions in the model's classes."""
-        task = self.metrics.get("task", CLASSIFICATION)
-        if examples.task != task:
-            raise UserError(f"{examples.source} is for {examples.task}, the model for {task}.")
-        if task == REGRESSION:
+        if examples.task != self.task.name:
+            raise UserError(f"{examples.source} is for {examples.task}, the model for {self.task.name}.")
+        if not self.task.has_classes:
             return examples
         examples = self._respelled(examples)
         unknown = [name for name in examples.classes if name not in self.classes]
         if unknown:
             known = ", ".join(self.classes)
             raise UserError(f"{examples.source}: class {unknown[0]!r} is none of the model's: {known}.")
-        places = np.asarray([self.classes.index(name) for name in examples.classes])
-        if task == CLASSIFICATION:
-            return replace(examples, labels=places[examples.labels], classes=self.classes)
+        numbers = np.asarray([self.classes.index(name) for name in examples.classes])
+        if self.task.single_label:
+            return replace(examples, labels=numbers[examples.labels], classes=self.classes)
         labels = np.zeros((len(examples), len(self.classes)), "float32")
-        labels[:, places] = examples.labels
+        labels[:, numbers] = examples.labels
         return replace(examples, labels=labels, classes=self.classes)
 
     def _respelled(self, examples: Examples) -> Examples:

@@ -1,11 +1,12 @@
 import numpy as np
 
 from keras_transfer.commands.cautions import cautions
-from keras_transfer.evaluation import metrics
+from keras_transfer.tasks.classification import Classification
+from keras_transfer.tasks.regression import Regression
 
 
 def report(answers, labels):
-    return metrics.classification(np.eye(3, dtype="float32")[answers], np.asarray(labels))
+    return Classification().report(np.eye(3, dtype="float32")[answers], np.asarray(labels))
 
 
 def test_good_scores_are_not_doubted():
@@ -32,7 +33,7 @@ def test_images_of_one_class_have_no_largest():
 
 def test_numbers_no_better_than_their_mean():
     labels = np.arange(12, dtype="float32")[:, None]
-    assert "their mean" in cautions(metrics.regression(np.full_like(labels, 20), labels), {})[0]
+    assert "their mean" in cautions(Regression().report(np.full_like(labels, 20), labels), {})[0]
 
 
 def test_an_untested_version_has_no_cautions():

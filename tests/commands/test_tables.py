@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 
 from keras_transfer.commands import tables
-from keras_transfer.evaluation import metrics as measured
 from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.tasks.classification import Classification
 
 LONG = "/home/somebody/projects/photos-of-flowers/" + "deeper/" * 10
 
 
 def report(classes, images=20):
     labels = np.arange(images) % classes  # All answered right.
-    return measured.classification(np.eye(classes, dtype="float32")[labels], labels) | {
+    return Classification().report(np.eye(classes, dtype="float32")[labels], labels) | {
         "rejected": [],
         "excluded_as_seen": 0,
     }

@@ -4,7 +4,6 @@ import pytest
 import tensorflow as tf
 
 from keras_transfer.compute import device
-from keras_transfer.data.examples import REGRESSION
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError
 
@@ -38,8 +37,8 @@ def test_precision_and_xla_follow_from_the_device(monkeypatch, capability, flags
     plan = device.plan(Recipe(base="resnet50"))
     assert (plan.precision, plan.xla) == (precision, xla)
     assert plan.policy == ("float32" if precision == "float32" else f"mixed_{precision}")
-    assert device.plan(Recipe(base="resnet50"), REGRESSION).precision == "float32"
-    assert device.plan(Recipe(base="resnet50", precision="bfloat16"), REGRESSION).precision == "bfloat16"
+    assert device.plan(Recipe(base="resnet50"), needs_float32=True).precision == "float32"
+    assert device.plan(Recipe(base="resnet50", precision="bfloat16"), needs_float32=True).precision == "bfloat16"
     chosen = device.plan(Recipe(base="resnet50", precision="float32", xla="off", engine="tensorflow"))
     assert (chosen.precision, chosen.xla, chosen.engine) == ("float32", False, "tensorflow")
 

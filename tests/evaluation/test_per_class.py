@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from keras_transfer.commands import tables
-from keras_transfer.evaluation import metrics, per_class
+from keras_transfer.evaluation import per_class
+from keras_transfer.tasks.classification import Classification
+from keras_transfer.tasks.multi_label import MultiLabel
 from keras_transfer.versions import card
 
 CLASSES = ("daisy", "rose", "tulip")
@@ -13,9 +15,9 @@ CLASSES = ("daisy", "rose", "tulip")
 def report(truth, predicted, classes=CLASSES):
     """The report of answers that are all sure."""
     truth, answers = np.asarray(truth), np.eye(len(classes), dtype="float32")[predicted]
-    records = per_class.scores("classification", answers, truth, classes)
-    return metrics.report("classification", answers, truth) | {
-        "per_class": records,
+    task = Classification()
+    return task.report(answers, truth) | {
+        "per_class": task.per_class(answers, truth, classes),
         "rejected": [],
         "excluded_as_seen": 0,
     }
@@ -53,7 +55,7 @@ def test_what_cannot_be_said_of_a_class_is_null():
 
 def test_classes_of_several_labels_an_image_are_scored_one_by_one():
     answers = np.array([[0.9, 0.1, 0.8], [0.2, 0.1, 0.7]])
-    records = per_class.scores("multi-label", answers, np.array([[1, 0, 1], [1, 0, 0]], "float32"), CLASSES)
+    records = MultiLabel().per_class(answers, np.array([[1, 0, 1], [1, 0, 0]], "float32"), CLASSES)
     assert records["daisy"]["recall"] == records["tulip"]["precision"] == 0.5
     assert "taken_for" not in records["daisy"]
     json.dumps(records, allow_nan=False)

@@ -4,10 +4,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from keras_transfer.data.examples import REGRESSION, Examples
-from keras_transfer.tasks import classification, linear
+from keras_transfer.tasks import linear, task_of
 from keras_transfer.tasks.classification import Classification
 from keras_transfer.tasks.multi_label import MultiLabel
-from keras_transfer.tasks.of_examples import task_of
 from keras_transfer.tasks.regression import Regression
 from tests.tasks.test_linear import blobs
 
@@ -63,14 +62,14 @@ def test_numbers_are_served_in_their_own_units():
 
 def test_balanced_weights_make_every_class_weigh_the_same():
     targets = np.eye(3, dtype="float32")[[0] * 6 + [1] * 3 + [2]]
-    weights = classification.class_weights(targets)
+    weights = Classification().class_weights(targets)
     np.testing.assert_allclose([weights[targets[:, k] == 1].sum() for k in range(3)], 10 / 3, rtol=1e-6)
     embeddings, labels = blobs(2, each=50)
     rare = np.concatenate([np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)[:4]])
     shifted = embeddings[rare] + np.random.default_rng(3).normal(0, 500, (len(rare), 5)).astype("float32")
     one_hot = np.eye(2, dtype="float32")[labels[rare]]
     plain = solved(Classification(), shifted, one_hot, 0.01)
-    weighed = solved(Classification(), shifted, one_hot, 0.01, classification.class_weights(one_hot))
+    weighed = solved(Classification(), shifted, one_hot, 0.01, Classification().class_weights(one_hot))
     assert weighed.logits(shifted)[:, 1].mean() > plain.logits(shifted)[:, 1].mean()
 
 

@@ -10,7 +10,7 @@ from keras_transfer.network import weights
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.progress import Progress, Stopwatch
-from keras_transfer.tasks.of_examples import task_of
+from keras_transfer.tasks import task_of
 from keras_transfer.training import methods
 from keras_transfer.training.phase import GradientDescent, Phase
 from keras_transfer.training.setup import Setup

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from keras_transfer.data import sources
-from keras_transfer.data.examples import CLASSIFICATION
 from keras_transfer.data.inspection import inspector
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.recipe.recipe import Recipe
@@ -15,6 +14,7 @@ from keras_transfer.studies.check.report import Findings
 from keras_transfer.support import forks, logs
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
+from keras_transfer.tasks import TASKS
 
 
 def check(
@@ -52,7 +52,7 @@ def check(
     if not usable and convert_to is None:
         raise UserError(f"{recipe.data}: no image can be used. {examples.paths[0]} {inspections[0].fault}.")
     suspects = None
-    if labels and usable and examples.task == CLASSIFICATION and len(examples.classes) > 1:
+    if labels and usable and TASKS[examples.task].single_label and len(examples.classes) > 1:
         from keras_transfer.studies.check.labels import suspects as suspects_of
 
         suspects = suspects_of(examples, inspections, recipe, progress)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from keras_transfer.data.examples import CLASSIFICATION
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.recipe import SOLVERS, Recipe
 from keras_transfer.training import head, techniques
@@ -30,7 +29,7 @@ def head_phase(trainer: Trainer, views: int) -> Phase:
 def completed(trainer: Trainer, thaw: str) -> Recipe:
     """Let the trainer go on with a recipe that fine-tunes what a method says, and return it; nothing stays open."""
     setup = trainer.setup
-    score = 1.0 if setup.examples.task == CLASSIFICATION else None
+    score = 1.0 if setup.task.single_label else None
     situation = rule.Situation(len(setup.train), len(setup.examples.classes), score, 1.0)
     return trainer.choose(rule.fine_tuning(trainer.recipe.replace(thaw=thaw), setup.pretrained.spec, situation)[0])
 

@@ -11,7 +11,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from keras_transfer.data.examples import CLASSIFICATION
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.options import AUTO
 from keras_transfer.training import techniques
@@ -56,7 +55,7 @@ def _lowest(setup: Setup, thaw: str) -> str:
 
 def _situation(trainer: Trainer) -> rule.Situation:
     setup, result = trainer.setup, trainer.results[-1]
-    if setup.examples.task != CLASSIFICATION:
+    if not setup.task.single_label:
         return rule.Situation(len(setup.train), 1, None, 1.0)
     scores = result.details.get("cross_validation") or result.validation
     sides = setup.examples.short_sides(setup.train)
