@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from keras_transfer.support import files, logs
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.progress import Progress
 from keras_transfer.versions.saved import SavedClassifier
+from keras_transfer.versions.training_images import TrainingImages
 
 _COMPARED = 32  # Images of the test split on which a file is compared.
 _MIN_AGREEMENT = 0.9
@@ -69,16 +69,9 @@ def export(
     if precision == "int8" and format != "keras":
         next(images.files("train", 1))  # It is calibrated on them; better refused before the conversion.
     progress.say(f"Converting to {format}, {precision}")
-    with files.staging_folder(file.parent) as staging:
-        written = staging / file.name
-        try:
-            with logs.without_notes():
-                predict = _WRITERS[format](classifier, precision, images, written)
-        except ImportError as error:
-            needed = [format, "onnx"] if (format, precision) == ("openvino", "int8") else [format]
-            packages = " ".join(_PACKAGES[part] for part in needed)
-            raise UsageError(f"--format {format} needs another package: pip install {packages}.") from error
-        size = sum(part.stat().st_size for part in staging.iterdir())
+    with files.whole(file) as written:
+        predict = _write(classifier, format, precision, images, written)
+        size = sum(part.stat().st_size for part in written.parent.iterdir())
         if images.missing:
             report = Exported(str(file), format, precision, size, 0, None, None)
             progress.warn(
@@ -92,12 +85,21 @@ def export(
                 progress.warn(
                     "Its predictions differ from the SavedModel's. Measure it on your own images before you use it."
                 )
-        for part in sorted(staging.iterdir(), reverse=True):
-            os.replace(part, file.with_suffix(part.suffix))
     if output is None:
         with files.whole(folder / f"{file.name}.json") as record:
             record.write_text(json.dumps(report.__dict__, indent=2), "utf-8")
     return report
+
+
+def _write(classifier: SavedClassifier, format: str, precision: str, images: TrainingImages, file: Path) -> Predict:
+    """Write the file and return what predicts by it."""
+    try:
+        with logs.without_notes():
+            return _WRITERS[format](classifier, precision, images, file)
+    except ImportError as error:
+        needed = [format, "onnx"] if (format, precision) == ("openvino", "int8") else [format]
+        packages = " ".join(_PACKAGES[part] for part in needed)
+        raise UsageError(f"--format {format} needs another package: pip install {packages}.") from error
 
 
 def _compare(classifier: SavedClassifier, pixels: np.ndarray, predict: Predict) -> tuple[float | None, float]:

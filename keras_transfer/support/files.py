@@ -33,19 +33,26 @@ _ABANDONED_SECONDS = 86_400  # Where nothing can be locked, what is as old as th
 def whole(file: Path) -> Iterator[Path]:
     """Yield a path to write a file to, of the same name, which takes the place of `file` at the end of the block.
 
+    Files that are written next to it and belong to it, such as those of its weights, get their places before it does.
     If the block fails, what it wrote is deleted.
     """
     with staging_folder(file.parent) as staging:
         yield staging / file.name
-        os.replace(staging / file.name, file)
+        companions = [part for part in staging.iterdir() if part.name != file.name]
+        for part in [*companions, staging / file.name]:
+            os.replace(part, file.with_name(part.name))
 
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder to fill, which takes the place of `folder`, if that is empty or not there, at the end."""
+    """Yield an empty folder to fill, which takes the place of `folder`, if that is empty or not there, at the end.
+
+    If nothing was written into it, or the block fails, nothing is made.
+    """
     with staging_folder(folder.parent) as staging:
         yield staging
-        os.replace(staging, folder)
+        if any(staging.iterdir()):
+            os.replace(staging, folder)
 
 
 @contextmanager

@@ -62,6 +62,28 @@ def test_nothing_is_seen_of_a_file_before_it_is_whole(output):
     assert [path.name for path in output.iterdir()] == ["a.txt"]
 
 
+def test_what_belongs_to_a_file_has_its_place_before_it(output, monkeypatch):
+    replaced, replace = [], os.replace
+
+    def noted(part, target):
+        replace(part, target)
+        replaced.append(target.name)
+
+    monkeypatch.setattr(files.os, "replace", noted)
+    with files.whole(output / "a.xml") as staging:
+        for name in ("z.bin", "a.xml", "a.bin"):
+            staging.with_name(name).write_text(name)
+    assert sorted(replaced) == ["a.bin", "a.xml", "z.bin"]
+    assert replaced[-1] == "a.xml"
+    assert {path.name: path.read_text() for path in output.iterdir()} == {name: name for name in replaced}
+
+
+def test_a_folder_that_nothing_was_written_into_is_not_made(output):
+    with files.whole_folder(output / "folder"):
+        pass
+    assert list(output.iterdir()) == []
+
+
 _KILLED = """
 import os, signal, sys
 from pathlib import Path

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from keras_transfer.data.examples import Examples
 from keras_transfer.support.errors import UsageError
-from keras_transfer.support.files import staging_folder
+from keras_transfer.support.files import whole_folder
 from keras_transfer.support.progress import Progress
 
 _QUALITY = 95
@@ -55,23 +55,20 @@ def convert(
     written: list[str] = []
     refused: list[tuple[str, str]] = []
     taken: set[Path] = {Path(examples.short(path)) for path in examples.paths}
-    with staging_folder(folder.parent) as staging:
-        with progress.task("Converting", len(rejected)) as advance:
-            for name, reason in rejected:
-                try:
-                    content, suffix = _encoded(examples.contents.read(name), max_pixels)
-                except UnidentifiedImageError:
-                    refused.append((name, reason))
-                except Exception as error:  # Pillow meets anything here.
-                    refused.append((name, str(error) or type(error).__name__))
-                else:
-                    target = _free(_below(examples.short(name)), suffix, taken)
-                    (staging / target).parent.mkdir(parents=True, exist_ok=True)
-                    (staging / target).write_bytes(content)
-                    written.append(name)
-                advance(1)
-        if written:
-            os.replace(staging, folder)
+    with whole_folder(folder) as staging, progress.task("Converting", len(rejected)) as advance:
+        for name, reason in rejected:
+            try:
+                content, suffix = _encoded(examples.contents.read(name), max_pixels)
+            except UnidentifiedImageError:
+                refused.append((name, reason))
+            except Exception as error:  # Pillow meets anything here.
+                refused.append((name, str(error) or type(error).__name__))
+            else:
+                target = _free(_below(examples.short(name)), suffix, taken)
+                (staging / target).parent.mkdir(parents=True, exist_ok=True)
+                (staging / target).write_bytes(content)
+                written.append(name)
+            advance(1)
     return Converted(str(folder), written, refused)
 
 
