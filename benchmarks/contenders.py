@@ -101,27 +101,28 @@ def project(spec: Spec) -> dict[str, Any]:
 
 
 def floor(spec: Spec) -> dict[str, Any]:
-    """One forward pass of the base over each training and validation image, decoding included, nothing else."""
+    """One forward pass of the base over each training and validation image, as it is decoded, and nothing else."""
     import keras_transfer as kt
     from keras_transfer.compute import device, engine
-    from keras_transfer.data import pipeline, sources
+    from keras_transfer.data import sources, verified
     from keras_transfer.data.decoding.decode import Decoder
+    from keras_transfer.data.inspection import inspector
     from keras_transfer.network import weights
     from keras_transfer.network.cut import cut
     from keras_transfer.network.network import build
 
-    recipe = kt.Recipe(base=spec["base"])
+    recipe, progress = kt.Recipe(base=spec["base"]), kt.Progress(quiet=True)
     plan = device.plan(recipe)
     pretrained = weights.load(spec["base"], spec["weights"], spec["size"], spec["seed"])
     frozen = cut(build(pretrained.base, pretrained.spec, recipe, 2), pretrained.spec.thawed("auto")).frozen
-    examples = sources.load(f"{spec['data']}/train")
+    examples, _ = inspector.with_digests(sources.load(f"{spec['data']}/train"), progress)
     decoder = Decoder(spec["size"], "crop", recipe.max_pixels)
-    batches = pipeline.images(examples.contents, examples.paths, decoder, engine.BATCH)
-    sample = next(iter(batches.as_numpy_iterator()))
-    runner, _ = engine.start(frozen, plan, sample, kt.Progress(quiet=True))
+    images = examples.contents, examples.paths, examples.digests, decoder, engine.BATCH
+    sample = next(verified.images(*images))
+    runner, _ = engine.start(frozen, plan, sample, progress)
     list(runner.run([sample] * 3))
     begun = time.monotonic()
-    for _ in runner.run(batches.as_numpy_iterator()):
+    for _ in runner.run(verified.images(*images)):
         pass
     return {"seconds": time.monotonic() - begun, "engine": runner.name}
 
@@ -187,7 +188,7 @@ def probe(spec: Spec) -> dict[str, Any]:
 
     options = {key: spec[key] for key in ("base", "data", "weights", "size", "seed")}
     recipe, progress = kt.Recipe(**options), kt.Progress(quiet=True)
-    found = prepare.prepare(recipe, progress)
+    found = prepare.inspected(recipe, prepare.listing(recipe, progress), progress)
     features, _ = embeddings.compute(recipe, found.examples, progress)
     labels = found.examples.labels
     train, held, test = (found.examples.indices(name) for name in ("train", "validation", "test"))

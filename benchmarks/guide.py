@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from benchmarks.loops import fit_twice
-from keras_transfer.data import pipeline
+from keras_transfer.data import verified
 from keras_transfer.data.decoding.decode import Decoder
 from keras_transfer.data.examples import Examples
 from keras_transfer.network import weights
@@ -52,7 +52,5 @@ def _pixels(examples: Examples, split: str, decoder: Decoder) -> Any:
     import tensorflow as tf
 
     chosen = examples.at(examples.indices(split))
-    pixels = np.concatenate(
-        list(pipeline.images(chosen.contents, chosen.paths, decoder, 32).as_numpy_iterator())
-    ).astype("uint8")
-    return tf.data.Dataset.from_tensor_slices((pixels, chosen.labels))
+    pixels = list(verified.images(chosen.contents, chosen.paths, chosen.digests, decoder, 32))
+    return tf.data.Dataset.from_tensor_slices((np.concatenate(pixels), chosen.labels))

@@ -68,6 +68,16 @@ def write_photos(folder, each=14, seed=0):
     return folder
 
 
+def prepared(data, progress=None, **options):
+    """What a run on some data trains and tests on."""
+    from keras_transfer.data import prepare
+    from keras_transfer.recipe.recipe import Recipe
+    from keras_transfer.support.progress import Progress
+
+    recipe, progress = Recipe(data=str(data), **options), progress or Progress(quiet=True)
+    return prepare.inspected(recipe, prepare.listing(recipe, progress), progress)
+
+
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory):
     """Three classes of fourteen pictures, as JPEG, PNG and BMP."""

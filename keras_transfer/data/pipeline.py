@@ -32,7 +32,6 @@ class Order(Protocol):
 
 
 PARALLEL = os.cpu_count() or 1  # Pictures that are decoded at the same time.
-AHEAD_BYTES = 2**26  # Pixels that wait for the network; while it is being converted, decoding goes on.
 
 
 def steady(dataset: tf.data.Dataset) -> tf.data.Dataset:
@@ -44,12 +43,6 @@ def steady(dataset: tf.data.Dataset) -> tf.data.Dataset:
     options = tf.data.Options()
     options.autotune.enabled = False
     return dataset.with_options(options)
-
-
-def encoded(contents: Contents, names: Sequence[str]) -> tf.data.Dataset:
-    """Return the bytes of each image, a scalar string, in order."""
-    dataset = tf.data.Dataset.from_tensor_slices(encoded_names(names))
-    return dataset.map(reader(contents), num_parallel_calls=PARALLEL, deterministic=True)
 
 
 def encoded_names(names: Sequence[str]) -> tf.Tensor:
@@ -67,13 +60,6 @@ def reader(contents: Contents) -> Callable[[tf.Tensor], tf.Tensor]:
         return tf.ensure_shape(content, ())
 
     return read
-
-
-def images(contents: Contents, names: Sequence[str], decoder: Decoder, batch_size: int) -> tf.data.Dataset:
-    """Return batches of uint8 `[B, size, size, 3]`, in the order of `names`, the last one shorter."""
-    dataset = encoded(contents, names).map(decoder, num_parallel_calls=PARALLEL, deterministic=True)
-    ahead = max(2, AHEAD_BYTES // (batch_size * decoder.size**2 * 3))
-    return steady(dataset.batch(batch_size).prefetch(ahead))
 
 
 def stored(

@@ -80,17 +80,6 @@ class Prepared:
                 csv.writer(stream).writerows([("path", "reason"), *rows])
 
 
-def prepare(recipe: Recipe, progress: Progress) -> Prepared:
-    """List, inspect and split the images of a recipe.
-
-    Raises:
-        UserError: as `listing` and `usable`.
-    """
-    listed = listing(recipe, progress)
-    logs.import_tensorflow()
-    return inspected(recipe, listed, progress)
-
-
 def listing(recipe: Recipe, progress: Progress) -> Examples:
     """List the images of a recipe, and split them on trial: what is wrong with so little is told before TensorFlow is
     imported, and before an image is read.

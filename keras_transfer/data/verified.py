@@ -15,6 +15,7 @@ from keras_transfer.data.decoding.decode import Decoder
 from keras_transfer.data.inspection import inspector
 from keras_transfer.support.errors import UserError
 
+_AHEAD_BYTES = 2**26  # Of files and pixels that wait for the network; while it is being converted, decoding goes on.
 _SAMPLED = 8  # Images whose files tell how large files are.
 
 
@@ -51,7 +52,7 @@ def images(
     dataset = dataset.map(picture, num_parallel_calls=pipeline.PARALLEL, deterministic=True).batch(batch_size)
     # The bytes come with the pixels and are digested here: a pipeline that calls Python can keep a process that fails
     # from ending.
-    ahead = pipeline.AHEAD_BYTES // (batch_size * (decoder.size**2 * 3 + _mean_bytes(contents, names)))
+    ahead = _AHEAD_BYTES // (batch_size * (decoder.size**2 * 3 + _mean_bytes(contents, names)))
     batches = pipeline.steady(dataset.prefetch(max(2, ahead))).as_numpy_iterator()
     for start in range(0, len(names), batch_size):
         end = start + batch_size

@@ -2,18 +2,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.data import pipeline, sources
-from keras_transfer.data.contents import Files
 from keras_transfer.data.decoding.decode import Decoder
 
 DECODER = Decoder(16, "crop", 10**8)
-
-
-def test_images_come_in_the_order_of_their_paths(photos):
-    paths = sources.load(str(photos)).paths
-    batches = list(pipeline.images(Files(), paths, DECODER, 8).as_numpy_iterator())
-    assert [len(batch) for batch in batches] == [8] * 5 + [2]
-    for path, pixels in zip(paths, np.concatenate(batches), strict=True):
-        np.testing.assert_array_equal(pixels, DECODER(tf.io.read_file(path)))
 
 
 def test_no_pipeline_tunes_itself(photos):
@@ -22,7 +13,6 @@ def test_no_pipeline_tunes_itself(photos):
     rows = np.arange(len(examples), dtype="float32")
     spec = [tf.TensorSpec((None,), tf.float32)]
     for dataset in (
-        pipeline.images(Files(), examples.paths, DECODER, 8),
         pipeline.decoded(examples, [], DECODER, order),
         pipeline.stored(lambda view, indices: [rows[indices]], spec, [], order),
     ):
@@ -45,12 +35,12 @@ def test_epochs_are_shuffled_by_the_seed_and_rotate_through_the_views():
     assert any((one[1] != other[1]).any() for one, other in zip(batches, first(9, 1), strict=True))
 
 
-def test_decoded_batches_carry_their_labels(photos):
+def test_decoded_batches_come_in_order_with_their_labels(photos):
     examples = sources.load(str(photos))
-    order = pipeline.Sequential(len(examples), 5)
-    rows = 0
-    for pixels, labels in pipeline.decoded(examples, [examples.targets()], DECODER, order):
-        np.testing.assert_array_equal(labels.numpy().argmax(1), examples.labels[rows : rows + len(labels)])
-        np.testing.assert_array_equal(pixels[0], DECODER(tf.io.read_file(examples.paths[rows])))
-        rows += len(labels)
-    assert rows == len(examples)
+    order = pipeline.Sequential(len(examples), 8)
+    batches = list(pipeline.decoded(examples, [examples.targets()], DECODER, order))
+    assert [len(labels) for _, labels in batches] == [8] * 5 + [2]
+    pixels, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    np.testing.assert_array_equal(labels.argmax(1), examples.labels)
+    for path, picture in zip(examples.paths, pixels, strict=True):
+        np.testing.assert_array_equal(picture, DECODER(tf.io.read_file(path)))

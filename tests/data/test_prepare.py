@@ -9,17 +9,9 @@ from keras_transfer.compute import store
 from keras_transfer.data.contents import Files
 from keras_transfer.data.decoding.decode import Thumbnail
 from keras_transfer.data.inspection import decodable
-from keras_transfer.data.prepare import prepare
-from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
-from tests.conftest import COLOURS, draw, write_photos
-
-QUIET = Progress(quiet=True)
-
-
-def prepared(data, **options):
-    return prepare(Recipe(data=str(data), **options), QUIET)
+from tests.conftest import COLOURS, draw, prepared, write_photos
 
 
 def names(pairs):
@@ -206,7 +198,7 @@ def test_copies_by_name_stay_on_one_side_and_that_is_said(tmp_path, seed):
                     tmp_path / name / f"{photo}_jpg.rf.{copy:08d}.png"
                 )
     listener = Listener()
-    result = prepare(Recipe(data=str(tmp_path), seed=seed), listener)
+    result = prepared(tmp_path, listener, seed=seed)
     sides = {}
     for path, split in zip(result.examples.paths, result.examples.splits, strict=True):
         assert sides.setdefault(path.split("_jpg.rf")[0], split) == split
@@ -216,13 +208,13 @@ def test_copies_by_name_stay_on_one_side_and_that_is_said(tmp_path, seed):
 
 def test_what_the_source_was_taken_for_is_said(photos):
     listener = Listener()
-    prepare(Recipe(data=str(photos)), listener)
+    prepared(photos, listener)
     assert listener.lines == ["3 classes: blue, green, red."]
 
 
 def test_of_two_shares_a_part_of_the_first_validates_and_that_is_said(photos):
     listener = Listener()
-    examples = prepare(Recipe(data=str(photos), split="80/20"), listener).examples
+    examples = prepared(photos, listener, split="80/20").examples
     assert [len(examples.indices(split)) for split in ("train", "validation", "test")] == [27, 6, 9]
     assert listener.lines[1] == (
         "--split has two shares, 80 to train and 20 to test: 15 of the 80 are for validation, by which the training is "
@@ -232,12 +224,12 @@ def test_of_two_shares_a_part_of_the_first_validates_and_that_is_said(photos):
 
 def test_imbalance_is_warned_of(tmp_path):
     data = write_photos(tmp_path / "data", 16)
-    assert prepare(Recipe(data=str(data)), QUIET).warnings == []
+    assert prepared(data).warnings == []
     for number in range(3, 16):
         next((data / "red").glob(f"{number:02d}.*")).unlink()
-    (warning,) = prepare(Recipe(data=str(data)), QUIET).warnings
+    (warning,) = prepared(data).warnings
     assert warning.startswith("16 images of 'blue', 3 of 'red': --class-weights balanced")
-    assert prepare(Recipe(data=str(data), class_weights="balanced"), QUIET).warnings == []
+    assert prepared(data, class_weights="balanced").warnings == []
 
 
 def test_names_that_are_not_utf8_are_decoded_and_written_escaped(tmp_path, fresh_cache):

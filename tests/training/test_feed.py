@@ -6,14 +6,13 @@ import pytest
 
 from keras_transfer.compute import features, shards, store
 from keras_transfer.compute.store import ActivationSet
-from keras_transfer.data import pipeline
 from keras_transfer.data.augment import View
 from keras_transfer.support import files
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 from keras_transfer.training.feed import Feed
 from tests.conftest import draw, write_photos
-from tests.training.trainers import fine_tune, run, trainer
+from tests.training.trainers import decoded, fine_tune, run, trainer
 
 
 @pytest.mark.once
@@ -78,8 +77,7 @@ def test_what_a_trained_base_computes_is_not_stored_as_that_of_the_pretrained(ph
     examples, digests = fresh.setup.examples.at(test), fresh.setup.digests_of(test)
     feed = Feed(fresh.setup, fresh.setup.pretrained.spec.thawed("middle_conv"))
     actual = features.embeddings(feed.extractor.extract(examples, digests), digests)
-    pixels = next(iter(pipeline.images(examples.contents, examples.paths, feed.extractor.decoder, 100)))
-    np.testing.assert_allclose(actual, feed.cut.frozen(pixels)[-1], atol=1e-4)
+    np.testing.assert_allclose(actual, feed.cut.frozen(decoded(examples, feed))[-1], atol=1e-4)
 
 
 @pytest.mark.once

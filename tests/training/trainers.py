@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_transfer.compute import device
-from keras_transfer.data import pipeline, sources, splits
+from keras_transfer.data import sources, splits
 from keras_transfer.data.inspection import inspector
 from keras_transfer.network import network as model
 from keras_transfer.network import weights
@@ -50,10 +50,14 @@ def fine_tune(one, **options):
 
 def served_loss(one):
     """The validation loss of the network as it is served: float32, from decoded pixels."""
-    held = [one.setup.examples.paths[row] for row in one.setup.validation]
-    pixels = next(iter(pipeline.images(one.setup.examples.contents, held, one.feed("head").extractor.decoder, 100)))
-    probabilities = np.asarray(one.setup.network.classifier()(pixels))
-    return -np.log(probabilities[np.arange(len(held)), one.setup.examples.labels[one.setup.validation]]).mean()
+    held = one.setup.examples.at(one.setup.validation)
+    probabilities = np.asarray(one.setup.network.classifier()(decoded(held, one.feed("head"))))
+    return -np.log(probabilities[np.arange(len(held)), held.labels]).mean()
+
+
+def decoded(examples, feed):
+    """The pixels of images, decoded one by one."""
+    return np.stack([feed.extractor.decoder.pixels(examples.contents.read(path)) for path in examples.paths])
 
 
 TUNED = {"size": 24, "fine_tune_epochs": 4, "fine_tune_lr": 1e-3, "batch_size": 8, "patience": "none", "seed": 1}

@@ -8,12 +8,11 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from keras_transfer import commands
-from keras_transfer.data.prepare import prepare
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.studies.check.check import check
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
-from tests.conftest import draw, write_photos
+from tests.conftest import draw, prepared, write_photos
 from tests.data.decoding.files import exif
 from tests.studies.check.findings import kinds
 
@@ -89,15 +88,15 @@ def test_a_run_says_what_the_check_finds(seeded, tmp_path):
     for number in range(120):
         draw((9, 9, 9), number, (160, 40)).save(data / "train" / "green" / f"wide{number}.png")
     findings = check(Recipe(data=str(data)), progress=QUIET)
-    prepared = prepare(Recipe(data=str(data)), QUIET)
+    run = prepared(data)
     leaks = kinds(findings, "leak")
     assert leaks == [["red/04.png", "red/leak.png"], ["blue/06.jpg", "blue/mirrored.png"]]
-    left_out = {path for path, _ in prepared.rejected}
+    left_out = {path for path, _ in run.rejected}
     assert left_out == {path for path, _ in findings.rejected} | {str(data / "test" / "red" / "leak.png")}
     assert {path for path, _ in findings.rejected} == {
         one.paths[0] for one in findings.warnings if one.kind == "unreadable"
     }
-    told = "\n".join(prepared.warnings)
+    told = "\n".join(run.warnings)
     assert "are alike, in train and test" in told or "are alike, in validation and test" in told
     assert "--group-duplicates" not in told  # The test split is given.
     for kind in ("label-conflict", "imbalance", "dark-16-bit", "crop"):
@@ -105,7 +104,7 @@ def test_a_run_says_what_the_check_finds(seeded, tmp_path):
         details = [one.detail.partition("%")[0][:40] for one in findings.warnings if one.kind == kind]
         assert details, kind
         assert any(detail in told for detail in details), kind
-    assert len(prepared.warnings) == 5
+    assert len(run.warnings) == 5
 
 
 @pytest.mark.once
@@ -115,7 +114,7 @@ def test_what_a_run_would_refuse_is_found(tmp_path):
         (data / "red" / f"{number:02d}.{('png', 'bmp')[number - 1]}").unlink()
     findings = check(Recipe(data=str(data)), progress=QUIET)
     with pytest.raises(UserError) as refusal:
-        prepare(Recipe(data=str(data)), QUIET)
+        prepared(data)
     assert [one.detail for one in findings.warnings if one.kind == "refused"] == [str(refusal.value)]
 
 
