@@ -104,8 +104,10 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
         # Only now, so that everything wrong with options and data is said before TensorFlow's seconds are spent.
         from keras_transfer.studies import folds
         from keras_transfer.training import transfer
-    with timer.time("data"):
+    with timer.time("build"):
         recipe = transfer.with_size(recipe)
+        transfer.demand_base(recipe, progress)
+    with timer.time("data"):
         prepared = prepare.inspected(recipe, listed, progress)
     _announce(prepared, recipe, folder, progress)
     examples = prepared.examples

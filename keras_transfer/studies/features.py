@@ -10,7 +10,7 @@ import numpy as np
 from keras_transfer.data import prepare
 from keras_transfer.data.examples import CLASSIFICATION, SPLITS, Examples
 from keras_transfer.recipe.recipe import Recipe
-from keras_transfer.support import files, forks
+from keras_transfer.support import files, forks, logs
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 from keras_transfer.versions import folders
@@ -45,7 +45,10 @@ def arrays(recipe: Recipe, progress: Progress) -> dict[str, np.ndarray]:
         progress: Is told about the pass.
     """
     forks.check()
-    examples = prepare.unsplit(recipe, progress)
+    listed = prepare.unsplit_listing(recipe, progress)
+    logs.import_tensorflow()
+    demand_base(recipe, progress)
+    examples = prepare.unsplit(recipe, listed, progress)
     vectors, pretrained = compute(recipe, examples, progress)
     names = np.asarray(examples.classes)
     return {
@@ -56,6 +59,18 @@ def arrays(recipe: Recipe, progress: Progress) -> dict[str, np.ndarray]:
         "classes": names,
         "weights": np.asarray(pretrained.weights),
     }
+
+
+def demand_base(recipe: Recipe, progress: Progress) -> None:
+    """Refuse a base that cannot be had, before images are read.
+
+    Args:
+        recipe: As for `compute`.
+        progress: Is told of a download.
+    """
+    from keras_transfer.training import transfer
+
+    transfer.demand_base(transfer.with_size(folders.with_weights_file(recipe)), progress)
 
 
 def compute(recipe: Recipe, examples: Examples, progress: Progress) -> tuple[np.ndarray, PretrainedBase]:

@@ -9,8 +9,8 @@ import keras
 
 from keras_transfer.compute import device
 from keras_transfer.data.examples import Examples
+from keras_transfer.network import imagenet, weights
 from keras_transfer.network import network as networks
-from keras_transfer.network import weights
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.progress import Progress, Stopwatch
@@ -59,6 +59,25 @@ def with_size(recipe: Recipe) -> Recipe:
     spec = weights.in_table(recipe.base)
     native, smallest = (spec.size, spec.least_size) if spec else (weights.native_size(recipe.base), 1)
     return recipe.replace(size=rule.input_size(recipe, native, smallest))
+
+
+def demand_base(recipe: Recipe, progress: Progress) -> None:
+    """Load the base once, before images are read, where that may fail: ImageNet's weights may have to be downloaded,
+    and a file may not fit. The built-in sample, which is read in a second, goes on without ImageNet's.
+
+    Args:
+        recipe: With its input size.
+        progress: Is told of a download.
+
+    Raises:
+        UserError: as `keras_transfer.network.weights.load`.
+    """
+    spec = weights.in_table(recipe.base)
+    stored = spec is not None and recipe.weights == "imagenet" and imagenet.file(spec.name, int(recipe.size)).exists()
+    drawn = spec is not None and recipe.weights == "random"
+    if not (stored or drawn or recipe.data == "digits"):
+        with built_in_float32():
+            load_base(recipe, progress)
 
 
 def load_base(recipe: Recipe, progress: Progress) -> weights.PretrainedBase:
