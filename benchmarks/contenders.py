@@ -189,7 +189,8 @@ def probe(spec: Spec) -> dict[str, Any]:
     options = {key: spec[key] for key in ("base", "data", "weights", "size", "seed")}
     recipe, progress = kt.Recipe(**options), kt.Progress(quiet=True)
     found = prepare.inspected(recipe, prepare.listing(recipe, progress), progress)
-    features, _ = embeddings.compute(recipe, found.examples, progress)
+    recipe, pretrained = embeddings.load_base(recipe, progress)
+    features = embeddings.compute(recipe, pretrained, found.examples, progress)
     labels = found.examples.labels
     train, held, test = (found.examples.indices(name) for name in ("train", "validation", "test"))
 

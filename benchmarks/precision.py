@@ -22,10 +22,11 @@ def report(recipe: Recipe, a_class: int, seeds: int) -> list[str]:
     """Return the table of `python -m benchmarks precision`."""
     progress = Progress(quiet=True)
     examples, _ = inspector.inspect(sources.load(recipe.data), recipe.max_pixels, progress)
+    recipe, pretrained = embeddings.load_base(recipe.replace(engine="tensorflow"), progress)
     found = {
-        precision: embeddings.compute(recipe.replace(precision=precision, engine="tensorflow"), examples, progress)[
-            0
-        ].astype("float32")
+        precision: embeddings.compute(recipe.replace(precision=precision), pretrained, examples, progress).astype(
+            "float32"
+        )
         for precision in PRECISIONS
     }
     exact = found["float32"]

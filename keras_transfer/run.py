@@ -105,8 +105,11 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
         # Only now, so that everything wrong with options and data is said before TensorFlow's seconds are spent.
         from keras_transfer.studies import folds
         from keras_transfer.training import transfer
-    with timer.time("data"):
+    with timer.time("build"):
         recipe = transfer.with_size(recipe)
+        # Before images are read, for weights may have to be downloaded, or not fit.
+        pretrained = transfer.load_base(recipe, progress)
+    with timer.time("data"):
         prepared = prepare.inspected(recipe, listed, progress)
     _announce(prepared, recipe, folder, progress)
     examples = prepared.examples
@@ -115,7 +118,7 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
     if recipe.folds != "none":
         with timer.time("folds"):
             blocks["folds"] = folds.measure(recipe, examples, progress)
-    trained = transfer.train(recipe, examples, progress, timer, resume)
+    trained = transfer.train(recipe, pretrained, examples, progress, timer, resume)
     result = _write(folder, prepared, trained, timer, progress, blocks)
     if recipe.keep != "all":
         folders.prune(folder, int(recipe.keep))

@@ -1,11 +1,13 @@
 import csv
 import json
+from functools import partial
 
 import pytest
 
 import keras_transfer as kt
 from keras_transfer import run
 from keras_transfer.commands import tables
+from keras_transfer.data.inspection import inspector
 from keras_transfer.support.paths import cache_folder
 from tests.conftest import draw, write_photos
 from tests.data.decoding.files import png_chunk
@@ -86,6 +88,16 @@ def test_work_that_fails_leaves_nothing_behind(tiny_base, tmp_path, fault):
     assert not (tmp_path / "out").exists()
 
 
+def no_image_is_read(*_, **__):
+    raise AssertionError
+
+
+def test_weights_that_do_not_fit_are_refused_before_images_are_read(photos, tiny_base, tmp_path, monkeypatch):
+    monkeypatch.setattr(inspector, "inspect", no_image_is_read)
+    with pytest.raises(kt.UserError, match="does not fit mobilenet"):
+        kt.fit(str(photos), QUIET, base="mobilenet", size=32, weights=tiny_base, output=str(tmp_path))
+
+
 def test_without_a_network_only_the_sample_goes_on(monkeypatch, photos, tmp_path, capsys):
     import keras
 
@@ -97,9 +109,13 @@ def test_without_a_network_only_the_sample_goes_on(monkeypatch, photos, tmp_path
 
     real = keras.applications.MobileNet
     monkeypatch.setattr(keras.applications, "MobileNet", refuse)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     own = kt.Recipe(base="mobilenet", data=str(photos), size=32, output=str(tmp_path / "own"))
-    with pytest.raises(kt.UserError, match="mobilenet_1_0_224_tf_no_top"):
-        kt.fit(own, QUIET)
+    with monkeypatch.context() as patch:
+        patch.setattr(inspector, "inspect", no_image_is_read)
+        for command in (kt.fit, kt.features, partial(kt.check, labels=True)):
+            with pytest.raises(kt.UserError, match="mobilenet_1_0_224_tf_no_top"):
+                command(own, progress=QUIET)
     sample = own.replace(data="digits", thaw="none", views=1, output=str(tmp_path / "sample"))
     result = kt.fit(sample, QUIET)
     assert result.metrics["weights"] == "random"

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import textwrap
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from keras_transfer.support.terminal import printable
+from keras_transfer.support.terminal import broken, printable
 
 NARROW = 80  # Columns of a usual terminal.
 _NARROWEST = 60  # Columns below which nothing is laid out.
@@ -25,12 +24,16 @@ def width() -> int:
     return UNLIMITED
 
 
-def wrapped(text: str, width: int, indent: str = "") -> str:
-    """Return text in lines of at most `width` columns, broken at blanks only; lines after the first are indented."""
-    lines = textwrap.wrap(
-        text, min(width, _PROSE), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
-    return "\n".join(map(printable, lines))
+def wrapped(text: str, width: int, indent: str = "", names: Iterable[str] = ()) -> str:
+    """Return text in lines of at most `width` columns, as `broken` breaks them; lines after the first are indented.
+
+    Args:
+        text: Of one line.
+        width: Of a line.
+        indent: Of the lines after the first.
+        names: Of files in the text, which are not broken.
+    """
+    return broken(text, min(width, _PROSE), names, indent)
 
 
 def with_path(before: str, path: str, width: int, after: str = "") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,12 +32,16 @@ from keras_transfer.support.progress import Progress
 @click.argument("model")
 @click.option("--name", help="Of the model, in addresses. [default: its folder's name]")
 @click.option("--port", type=click.IntRange(1, 65535), default=8501, show_default=True, help="Of the REST paths.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address that --embedded binds to.")
+@click.option("--host", help="Address that --embedded binds to. [default: 127.0.0.1]")
 @click.option("--embedded", is_flag=True, help="Serve from this process, with the same REST paths.")
 @click.option("--cors", metavar="ORIGIN", help="Let scripts of pages from there ask --embedded; '*' for any.")
 @debug_option
-def serve(model: str, name: str | None, port: int, host: str, embedded: bool, cors: str | None, debug: bool) -> None:
+def serve(
+    model: str, name: str | None, port: int, host: str | None, embedded: bool, cors: str | None, debug: bool
+) -> None:
     """Serve a model: by tensorflow_model_server if it is there, or print the line for Docker."""
+    if cors is not None:
+        _demand_origin(cors)
     from keras_transfer.serving import launch
     from keras_transfer.versions import folders
 
@@ -45,10 +50,12 @@ def serve(model: str, name: str | None, port: int, host: str, embedded: bool, co
         raise UsageError(f"{str(folder)!r} is no version in a model's folder.")
     name = name or folder.parent.name
     if embedded:
-        _serve_embedded(folder.parent, name, host, port, cors)
+        _serve_embedded(folder.parent, name, host or "127.0.0.1", port, cors)
         return
     if cors:
         raise UsageError("--cors is for --embedded. In front of TensorFlow Serving, a proxy adds such headers.")
+    if host:
+        raise UsageError("--host is for --embedded: TensorFlow Serving has no such option. Leave it out.")
     configuration = cache_folder() / "serving"
     launch.write_configuration(configuration)
     server = launch.binary()
@@ -58,6 +65,19 @@ def serve(model: str, name: str | None, port: int, host: str, embedded: bool, co
         click.echo("Or, to write and test a client without either: --embedded.", err=True)
         sys.exit(1)
     os.execv(server, [server, *launch.server_arguments(folder.parent.resolve(), name, configuration, port)])
+
+
+def _demand_origin(text: str) -> None:
+    """Refuse what no browser sends as the origin of a page, and what would therefore never be let in."""
+    scheme, _, host = text.partition("://")
+    standard_port = {"http": ":80", "https": ":443"}.get(scheme)
+    is_origin = re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@\\,\sA-Z]+", text)
+    if text != "*" and (not is_origin or (standard_port and host.endswith(standard_port))):
+        raise UsageError(
+            "--cors must be '*' or the origin of a page as browsers send it: scheme and host in lower case, and the "
+            "port unless it is the standard one, without a path, as https://photos.example or http://localhost:8000. "
+            f"Received: {text!r}."
+        )
 
 
 def _serve_embedded(model: Path, name: str, host: str, port: int, cors: str | None) -> None:

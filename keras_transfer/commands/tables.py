@@ -156,6 +156,7 @@ def predictions(records: Sequence[dict[str, Any]], metrics: dict[str, Any], widt
 
 
 _MAX_FINDINGS = 8  # Of a kind, in the terminal.
+_MAX_PATHS = 3  # Of a finding.
 
 
 def check(findings: Findings, width: int = NARROW) -> str:
@@ -163,8 +164,9 @@ def check(findings: Findings, width: int = NARROW) -> str:
     from keras_transfer.data.inspection.findings import KINDS, UNREADABLE
 
     splits = list(findings.splits)
-    lines = [wrapped(f"{findings.source}: {findings.files:,} images, {len(findings.rejected):,} cannot be used", width)]
-    lines += [wrapped(findings.understood, width)] * bool(findings.understood)
+    counts = f"{findings.source}: {findings.files:,} images, {len(findings.rejected):,} cannot be used"
+    lines = [wrapped(counts, width, names=[findings.source])]
+    lines += [wrapped(findings.understood, width, names=[findings.source])] * bool(findings.understood)
     if findings.classes:
         rows = [("class", "images", *splits)]
         rows += [
@@ -176,7 +178,7 @@ def check(findings: Findings, width: int = NARROW) -> str:
         lines += [
             "",
             "Cannot be used:",
-            *_first([f"  {_short(findings, path)} {reason}" for path, reason in findings.rejected], width),
+            *_first(findings, [(f"{_short(findings, path)} {why}", [path]) for path, why in findings.rejected], width),
         ]
     for kind, meaning in KINDS.items():
         of_kind = [finding for finding in findings.warnings if finding.kind == kind]
@@ -184,7 +186,7 @@ def check(findings: Findings, width: int = NARROW) -> str:
             lines += [
                 "",
                 f"{kind} ({len(of_kind)}): {meaning}",
-                *_first([f"  {_finding(findings, finding)}" for finding in of_kind], width),
+                *_first(findings, [(_finding(findings, finding), finding.paths) for finding in of_kind], width),
             ]
     if not findings.warnings:
         lines += ["", "Nothing is wrong with them."]
@@ -194,16 +196,17 @@ def check(findings: Findings, width: int = NARROW) -> str:
         f"Short sides of {low:.0f} to {high:.0f} px, median {middle:.0f}: --size {findings.advised_size} advised.",
     ]
     if findings.converted is not None:
-        lines += _converted(findings.converted, width)
+        lines += _converted(findings, findings.converted, width)
     if not findings.labels_checked:
         lines.append("Labels were not checked: --base names a network to check them with.")
     return "\n".join(lines)
 
 
-def _converted(copies: Converted, width: int) -> list[str]:
-    refused = [f"  {name} cannot be converted ({why})" for name, why in copies.refused]
-    where = f" in {copies.folder}" if copies.written else ""
-    return ["", f"Wrote {len(copies.written)} converted copies{where}.", *_first(refused, width)]
+def _converted(findings: Findings, copies: Converted, width: int) -> list[str]:
+    count = f"Wrote {len(copies.written)} converted copies"
+    written = with_path(f"{count} in ", copies.folder, width, ".") if copies.written else f"{count}."
+    refused = [(f"{name} cannot be converted ({why})", [name]) for name, why in copies.refused]
+    return ["", written, *_first(findings, refused, width)]
 
 
 def _short(findings: Findings, path: str) -> str:
@@ -211,16 +214,21 @@ def _short(findings: Findings, path: str) -> str:
 
 
 def _finding(findings: Findings, finding: Finding) -> str:
-    names = ", ".join(_short(findings, path) for path in finding.paths[:3]) + (
-        f" and {len(finding.paths) - 3} more" if len(finding.paths) > 3 else ""
-    )
+    names = ", ".join(_short(findings, path) for path in finding.paths[:_MAX_PATHS])
+    if len(finding.paths) > _MAX_PATHS:
+        names += f" and {len(finding.paths) - _MAX_PATHS} more"
     return f"{names}: {finding.detail}" if names else finding.detail
 
 
-def _first(lines: list[str], width: int) -> list[str]:
+def _first(findings: Findings, lines: Sequence[tuple[str, Sequence[str]]], width: int) -> list[str]:
+    """Return the first lines, each given with the paths that it names; a line on all images names rejected ones."""
+    first = []
+    for line, paths in lines[:_MAX_FINDINGS]:
+        named = list(paths or [path for path, _ in findings.rejected])[:_MAX_PATHS]
+        names = [findings.source, *named, *(_short(findings, path) for path in named)]
+        first.append(wrapped(f"  {line}", width, "    ", names))
     rest = len(lines) - _MAX_FINDINGS
-    more = [f"  and {rest} more (--json and --html show all)"] * (rest > 0)
-    return [wrapped(line, width, "    ") for line in lines[:_MAX_FINDINGS]] + more
+    return first + [f"  and {rest} more (--json and --html show all)"] * (rest > 0)
 
 
 def exported(report: Exported, width: int = NARROW) -> str:

@@ -18,7 +18,6 @@ from keras_transfer.data.inspection.findings import Finding
 from keras_transfer.data.inspection.inspector import Inspection
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.recipe.recipe import Recipe
-from keras_transfer.support import logs
 from keras_transfer.support.errors import UsageError, UserError
 from keras_transfer.support.progress import Progress
 
@@ -105,19 +104,27 @@ def listing(recipe: Recipe, progress: Progress) -> Examples:
     return listed
 
 
-def unsplit(recipe: Recipe, progress: Progress) -> Examples:
-    """Return those images of a recipe that can be used, on no side of a split but what their source says: for what
-    only reads them, one image is enough.
+def unsplit_listing(recipe: Recipe, progress: Progress) -> Examples:
+    """List the images of a recipe, on no side of a split but what their source says: for what only reads them, one
+    image is enough.
 
     Raises:
-        UserError: as `usable`, but for too few images.
+        UserError: the images cannot be listed, or there is none.
     """
     listed = sources.load(recipe.data, recipe, Purpose.MEASURE)
     if not len(listed):
         raise UserError(f"{recipe.data} lists no images.")
     if listed.understood:
         progress.say(listed.understood)
-    logs.import_tensorflow()
+    return listed
+
+
+def unsplit(recipe: Recipe, listed: Examples, progress: Progress) -> Examples:
+    """Return those of the listed images that can be used.
+
+    Raises:
+        UserError: as `usable`, but for too few images.
+    """
     listed, inspections = inspector.inspect(listed, recipe.max_pixels, progress)
     indices = _without_faults(recipe, listed, inspections)
     if len(indices) < len(listed):

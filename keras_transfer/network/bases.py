@@ -13,6 +13,7 @@ from pathlib import Path
 
 from keras_transfer.network import blocks
 from keras_transfer.network.blocks import Block
+from keras_transfer.recipe.options import AUTO
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError, nearest
 from keras_transfer.support.program import program
@@ -61,6 +62,11 @@ class Base:
     def use(self) -> str:
         """What a base of its cost is for, one of `USES`."""
         return next(use for use, max_gflops in USES.items() if self.gflops <= max_gflops)
+
+    def demand_size(self, size: int) -> None:
+        """Raise `UsageError` for an input side, in px, that the constructor does not take."""
+        if size < self.least_size:
+            raise UsageError(f"--size: {self.name} takes images of at least {self.least_size} px. Received: {size}.")
 
     def thawed(self, thaw: str) -> Block | None:
         """Return the lowest block that `--thaw` frees, None for `none`.
@@ -121,14 +127,16 @@ def find(name: str) -> Base:
 
 
 def check_base(recipe: Recipe) -> Recipe:
-    """Return a recipe whose base and block are known, or are those of a file.
+    """Return a recipe whose base and block are known, or are those of a file, and whose size is not too small.
 
     Raises:
-        UsageError: naming the nearest base or block.
+        UsageError: naming the nearest base or block, or the least size.
     """
     spec = in_table(recipe.base)
     if spec is not None:
         spec.thawed(recipe.thaw)
+        if recipe.size != AUTO:
+            spec.demand_size(int(recipe.size))
     return recipe
 
 

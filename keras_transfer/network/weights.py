@@ -73,8 +73,7 @@ def load(base: str, weights: str, size: int, seed: int, progress: Progress | Non
         if weights not in ("imagenet", "random"):
             raise UsageError(f"--weights: {base} brings its own. Received: {weights!r}.")
         return _from_file(Path(base).expanduser(), size, weights)
-    if size < spec.least_size:
-        raise UsageError(f"--size: {spec.name} takes images of at least {spec.least_size} px. Received: {size}.")
+    spec.demand_size(size)
     if weights == "imagenet":
         return PretrainedBase(spec, _imagenet(spec, size, progress or Progress(quiet=True)), weights, spec.name)
     network = _construct(spec, size, None)

@@ -13,12 +13,13 @@ from typing import Any
 from urllib.parse import quote
 
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
+from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from keras_transfer.data.decoding import formats
 from keras_transfer.data.inspection import inspector
@@ -42,7 +43,7 @@ def application(
     max_bytes: int = MAX_BYTES,
     cors: str | None = None,
     body_seconds: float = _BODY_SECONDS,
-) -> Starlette:
+) -> ASGIApp:
     """Return the ASGI application that serves a model.
 
     Args:
@@ -81,6 +82,9 @@ def application(
         latency.observe(time.monotonic() - begun)
         return _json(body, status, {"connection": "close"} if status == 408 else None)
 
+    async def not_posted(request: HttpRequest) -> Response:
+        raise HTTPException(405)
+
     async def state(request: HttpRequest) -> Response:
         why = missing(request)
         if why:
@@ -117,17 +121,18 @@ def application(
     for path in ("/v1/models/{name}", "/v1/models/{name}/versions/{version}"):
         routes += [
             Route(f"{path}:predict", predict, methods=["POST"]),
+            Route(f"{path}:predict", not_posted),  # Or ":predict" would be taken for part of the name below.
             Route(f"{path}/metadata", metadata),
             Route(path, state),
         ]
     routes += [Route(path, measures) for path in ("/metrics", "/monitoring/prometheus/metrics")]
     handlers: dict[Any, Any] = {404: _unknown, 405: _unknown, 500: _failed}
-    middleware = []
-    if cors:
-        middleware = [Middleware(CORSMiddleware, (cors,), allow_methods=("GET", "POST"), allow_headers=("*",))]
-    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers, middleware=middleware)
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
     app.router.redirect_slashes = False
-    return app
+    if not cors:
+        return app
+    # Around all of it: as Starlette's own middleware, it would not see the answers to internal errors.
+    return CORSMiddleware(app, (cors,), allow_methods=("GET", "POST"), allow_headers=("*",))
 
 
 class _Bodies:

@@ -10,7 +10,7 @@ import numpy as np
 from keras_transfer.data import prepare
 from keras_transfer.data.examples import SPLITS, Examples
 from keras_transfer.recipe.recipe import Recipe
-from keras_transfer.support import files, forks
+from keras_transfer.support import files, forks, logs
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 from keras_transfer.tasks import TASKS
@@ -46,11 +46,13 @@ def arrays(recipe: Recipe, progress: Progress) -> dict[str, np.ndarray]:
         progress: Is told about the pass.
     """
     forks.check()
-    examples = prepare.unsplit(recipe, progress)
-    vectors, pretrained = compute(recipe, examples, progress)
+    listed = prepare.unsplit_listing(recipe, progress)
+    logs.import_tensorflow()
+    recipe, pretrained = load_base(recipe, progress)
+    examples = prepare.unsplit(recipe, listed, progress)
     names = np.asarray(examples.classes)
     return {
-        "features": vectors,
+        "features": compute(recipe, pretrained, examples, progress),
         "labels": names[examples.labels] if TASKS[examples.task].single_label else examples.labels,
         "paths": np.asarray(list(examples.paths)),
         "splits": np.asarray([*SPLITS, ""])[examples.splits],  # UNASSIGNED is the last.
@@ -59,11 +61,22 @@ def arrays(recipe: Recipe, progress: Progress) -> dict[str, np.ndarray]:
     }
 
 
-def compute(recipe: Recipe, examples: Examples, progress: Progress) -> tuple[np.ndarray, PretrainedBase]:
-    """Return the embeddings of images, float32 `[N, D]`, and the base that they come from.
+def load_base(recipe: Recipe, progress: Progress) -> tuple[Recipe, PretrainedBase]:
+    """Return a recipe with its input size and weights file, and its base: before images are read, for weights may have
+    to be downloaded, or not fit.
+    """
+    from keras_transfer.training import transfer
+
+    recipe = transfer.with_size(folders.with_weights_file(recipe))
+    return recipe, transfer.load_base(recipe, progress)
+
+
+def compute(recipe: Recipe, pretrained: PretrainedBase, examples: Examples, progress: Progress) -> np.ndarray:
+    """Return the embeddings of images, float32 `[N, D]`.
 
     Args:
-        recipe: Gives base, weights, pooling, resizing, precision and engine.
+        recipe: Gives pooling, resizing, precision and engine.
+        pretrained: The base.
         examples: All of which can be decoded, with digests.
         progress: Is told about the pass.
     """
@@ -72,11 +85,9 @@ def compute(recipe: Recipe, examples: Examples, progress: Progress) -> tuple[np.
     from keras_transfer.network.network import build
     from keras_transfer.training import transfer
 
-    recipe = transfer.with_size(folders.with_weights_file(recipe))
     plan = device.plan(recipe, TASKS[examples.task].needs_float32)
     with transfer.built_in_float32():
-        pretrained = transfer.load_base(recipe, progress)
         network = build(pretrained.base, pretrained.spec, recipe, len(examples.classes))
         frozen = cut(network, None).frozen
     extractor = features.extractor(frozen, "none", network, pretrained, recipe, plan, examples.format, progress)
-    return features.embeddings(extractor.extract(examples, examples.digests), examples.digests), pretrained
+    return features.embeddings(extractor.extract(examples, examples.digests), examples.digests)

@@ -29,7 +29,8 @@ def measure(recipe: Recipe, examples: Examples, progress: Progress) -> dict[str,
     reports = []
     for number, fold in enumerate(splits.folds(examples, count, recipe.seed)):
         progress.say(f"Fold {number + 1} of {count}")
-        trained = transfer.train(recipe, fold, progress, Stopwatch())
+        pretrained = transfer.load_base(recipe, progress)
+        trained = transfer.train(recipe, pretrained, fold, progress, Stopwatch())
         indices = fold.indices("test")
         outputs = trained.setup.network.output(trained.logits(indices))
         reports.append(trained.setup.task.report(keras.ops.convert_to_numpy(outputs), fold.labels[indices]))

@@ -11,6 +11,7 @@ from keras_transfer.compute import device
 from keras_transfer.data.examples import Examples
 from keras_transfer.network import network as networks
 from keras_transfer.network import weights
+from keras_transfer.network.weights import PretrainedBase
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.progress import Progress, Stopwatch
@@ -23,6 +24,7 @@ from keras_transfer.training.trainer import Trainer
 
 def train(
     recipe: Recipe,
+    pretrained: PretrainedBase,
     examples: Examples,
     progress: Progress,
     timer: Stopwatch,
@@ -32,6 +34,7 @@ def train(
 
     Args:
         recipe: Complete, but for what the method chooses while it trains.
+        pretrained: The recipe's base, which is trained on.
         examples: With splits and digests.
         progress: Is told of everything.
         timer: Is told the seconds of each part.
@@ -45,7 +48,6 @@ def train(
     progress.say(f"Computing on the {plan.device.upper()}, engine {plan.engine}, {plan.precision}{', XLA' * plan.xla}.")
     with built_in_float32():
         with timer.time("build"):
-            pretrained = load_base(recipe, progress)
             network = networks.build(pretrained.base, pretrained.spec, recipe, len(examples.classes), task.output())
             setup = Setup(recipe, pretrained, network, examples, task, plan, progress)
             state = TrainingState(folder_of(setup), recipe.checkpoint_every, progress) if resume else None
@@ -61,19 +63,25 @@ def with_size(recipe: Recipe) -> Recipe:
     return recipe.replace(size=rule.input_size(recipe, native, smallest))
 
 
-def load_base(recipe: Recipe, progress: Progress) -> weights.PretrainedBase:
-    """Load the recipe's base; without ImageNet's weights, the built-in sample goes on with random ones."""
+def load_base(recipe: Recipe, progress: Progress) -> PretrainedBase:
+    """Load the base of a recipe that has its size, in float32; without ImageNet's weights, the built-in sample goes on
+    with random ones.
+
+    Raises:
+        UserError: as `keras_transfer.network.weights.load`.
+    """
     size = int(recipe.size)
-    try:
-        return weights.load(recipe.base, recipe.weights, size, recipe.seed, progress)
-    except weights.ImageNetUnavailable as error:
-        if recipe.data != "digits":
-            raise
-        progress.warn(
-            f"{error}\nWarning: THE BUILT-IN SAMPLE RUNS ON WITH RANDOM WEIGHTS: it shows that everything works, "
-            "not what transfer gains."
-        )
-        return weights.load(recipe.base, "random", size, recipe.seed)
+    with built_in_float32():
+        try:
+            return weights.load(recipe.base, recipe.weights, size, recipe.seed, progress)
+        except weights.ImageNetUnavailable as error:
+            if recipe.data != "digits":
+                raise
+            progress.warn(
+                f"{error}\nWarning: THE BUILT-IN SAMPLE RUNS ON WITH RANDOM WEIGHTS: it shows that everything works, "
+                "not what transfer gains."
+            )
+            return weights.load(recipe.base, "random", size, recipe.seed)
 
 
 @contextmanager

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from keras_transfer.network import imagenet, weights
-from keras_transfer.network.bases import TABLE, bases, find
+from keras_transfer.network.bases import TABLE, bases, check_base, find
 from keras_transfer.network.cut import cut_tensors
 from keras_transfer.network.network import preparation
+from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError, nearest
 from tests.conftest import once
 
@@ -113,3 +114,9 @@ def test_thaw_takes_a_number_a_name_or_a_word():
         spec.thawed("9")
     with pytest.raises(UsageError, match="Did you mean 'conv5'"):
         spec.thawed("con5")
+
+
+def test_a_size_that_is_too_small_is_refused_at_once():
+    with pytest.raises(UsageError, match="--size: xception takes images of at least 71 px"):
+        check_base(Recipe(base="xception", size=64))
+    assert check_base(Recipe(base="xception", size=71)).size == 71

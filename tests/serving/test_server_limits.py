@@ -18,7 +18,10 @@ import numpy as np
 import pytest
 
 from keras_transfer import commands
+from keras_transfer.serving import rest
+from keras_transfer.serving.batching import Batcher, Full
 from keras_transfer.versions.saved import SavedClassifier
+from tests.command_line import run
 from tests.conftest import REPOSITORY
 from tests.serving.servers import b64, embedded, free_port, post, wait_until
 
@@ -140,6 +143,64 @@ def test_scripts_of_one_origin_may_ask_and_the_root_says_what_is_served(url):
         index = json.loads(answer.read())
     assert (index["model"], index["version"]) == ("colours", "1")
     assert index["predict"] == f"POST {PREDICT}"
+
+
+def from_page(url, path, method="GET", body=None, origin="https://photos.example", **headers):
+    """Return status, allowed origin and body of the answer that a script of a page would get."""
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    call = urllib.request.Request(url + path, body, {"Origin": origin, **names}, method=method)
+    try:
+        with urllib.request.urlopen(call, timeout=30) as answer:
+            return answer.status, answer.headers["access-control-allow-origin"], answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers["access-control-allow-origin"], error.read()
+
+
+def test_a_page_may_post_json(url):
+    asked = {"Access_Control_Request_Method": "POST", "Access_Control_Request_Headers": "content-type"}
+    assert from_page(url, PREDICT, "OPTIONS", **asked)[:2] == (200, "https://photos.example")
+    assert from_page(url, PREDICT, "OPTIONS", origin="https://strange.example", **asked)[:2] == (400, None)
+
+
+def refuse_all(*_):
+    raise Full
+
+
+def fail(*_):
+    raise RuntimeError
+
+
+def test_a_page_may_read_refusals_and_errors(url, photos, monkeypatch):
+    body = json.dumps({"instances": [b64(next(photos.glob("red/*")))]}).encode()
+    answers = [from_page(url, PREDICT, "POST", b"{"), from_page(url, "/none"), from_page(url, PREDICT)]
+    monkeypatch.setattr(rest, "body", fail)
+    answers.append(from_page(url, PREDICT, "POST", body))
+    monkeypatch.setattr(Batcher, "submit", refuse_all)
+    answers.append(from_page(url, PREDICT, "POST", body))
+    assert [status for status, _, _ in answers] == [400, 404, 405, 500, 503]
+    assert {origin for _, origin, _ in answers} == {"https://photos.example"}
+    assert all(set(json.loads(text)) == {"error"} for _, _, text in answers)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["", "photos.example", "https://photos.example/", "https://Photos.example", "https://photos.example:443", "null",
+     "https://a.example,https://b.example"],
+)  # fmt: skip
+def test_an_origin_that_no_browser_sends_is_refused(origin, capsys):
+    code, _, errors = run("serve", "nowhere", "--embedded", "--cors", origin, capsys=capsys)
+    assert (code, f"Received: {origin!r}." in errors) == (2, True)
+
+
+@pytest.mark.parametrize("origin", ["*", "http://localhost:8000", "https://[::1]:8000", "chrome-extension://abc"])
+def test_an_origin_is_taken(origin, capsys):
+    assert "there is no model" in run("serve", "nowhere", "--embedded", "--cors", origin, capsys=capsys)[2].lower()
+
+
+@pytest.mark.parametrize("option", ["--host", "--cors"])
+def test_what_is_for_the_embedded_server_is_refused_without_it(version, option, capsys):
+    code, _, errors = run("serve", version.folder.parent, option, "http://127.0.0.1", capsys=capsys)
+    assert (code, f"{option} is for --embedded" in errors) == (2, True)
 
 
 @pytest.fixture

@@ -47,15 +47,20 @@ def check(
     logs.import_tensorflow()
     from keras_transfer.data.decoding.decode import Decoder
 
+    labels = labels and TASKS[examples.task].single_label and len(examples.classes) > 1
+    if labels:
+        from keras_transfer.studies import features
+
+        recipe_and_base = features.load_base(recipe, progress)
     examples, inspections = inspector.inspect(examples, recipe.max_pixels, progress, anew=True)
     usable = any(inspection.fault is None for inspection in inspections)
     if not usable and convert_to is None:
         raise UserError(f"{recipe.data}: no image can be used. {examples.paths[0]} {inspections[0].fault}.")
     suspects = None
-    if labels and usable and TASKS[examples.task].single_label and len(examples.classes) > 1:
+    if labels and usable:
         from keras_transfer.studies.check.labels import suspects as suspects_of
 
-        suspects = suspects_of(examples, inspections, recipe, progress)
+        suspects = suspects_of(examples, inspections, *recipe_and_base, progress)
     findings = report.collect(recipe, examples, inspections, suspects)
     if html is not None:
         try:

@@ -17,6 +17,7 @@ from keras_transfer.data.examples import Examples
 from keras_transfer.data.inspection import duplicates
 from keras_transfer.data.inspection.findings import Finding, near_links
 from keras_transfer.data.inspection.inspector import Inspection
+from keras_transfer.network.weights import PretrainedBase
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.studies import features
 from keras_transfer.support.progress import Progress
@@ -30,19 +31,24 @@ _RATE, _RATE_IMAGES = 0.033, 100
 
 
 def suspects(
-    examples: Examples, inspections: Sequence[Inspection], recipe: Recipe, progress: Progress
+    examples: Examples,
+    inspections: Sequence[Inspection],
+    recipe: Recipe,
+    pretrained: PretrainedBase,
+    progress: Progress,
 ) -> list[Finding]:
     """Return the images whose labels are suspicious, the most suspicious first.
 
     Args:
         examples: With classes and digests.
         inspections: Of each of them; what cannot be used is left out.
-        recipe: Gives the base, its weights, and size.
+        recipe: Of the base, as `features.load_base` returns it.
+        pretrained: The base.
         progress: Is told about the pass through the base.
     """
     indices = np.flatnonzero([inspection.fault is None for inspection in inspections])
     usable = examples.at(indices)
-    embeddings, _ = features.compute(recipe, usable, progress)
+    embeddings = features.compute(recipe, pretrained, usable, progress)
     groups = duplicates.components(len(usable), near_links([inspections[index] for index in indices.tolist()]))
     scores = out_of_fold(embeddings, usable.labels, len(usable.classes), groups, recipe.seed)
     probabilities, doubts = doubt(scores, usable.labels)
