@@ -105,11 +105,18 @@ def train(
                 verbose=0,
                 shuffle=False,
             )
+    seconds = time.monotonic() - started + (begun.seconds if begun else 0.0)
+    return _result(phase, model, batches, task, epochs, seconds)
+
+
+def _result(
+    phase: Phase, model: keras.Model, batches: Batches, task: Task, epochs: Epochs, seconds: float
+) -> PhaseResult:
+    """Return what came of a phase that was trained; raise `UserError` where it diverged."""
     scores = epochs.scores(task)
     if scores and not np.isfinite(scores["loss"]):
         option = "--head-lr" if phase.trains == HEAD else "--fine-tune-lr"
         raise UserError(f"Training diverged: the loss of phase {phase.name!r} is NaN or infinite. Lower {option}.")
-    seconds = time.monotonic() - started + (begun.seconds if begun else 0.0)
     history = [_record(phase.name, epoch, logs, task) for epoch, logs in enumerate(epochs.logs, 1)]
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     rate = len(epochs.logs) * batches.count / max(seconds, 1e-9)

@@ -6,8 +6,8 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -107,52 +107,71 @@ def choose(
         views: How many views of each image there are; only the first is held out.
         progress: Is told of each fold, and after the first penalty if all of them may take long; None tells nobody.
     """
-    count = len(targets) // views
-    nothing = np.full((count, targets.shape[1]), np.nan)
     if not folds:
-        return Choice(_STRENGTHS[0], nothing, {})
+        return Choice(_STRENGTHS[0], np.full((len(targets) // views, targets.shape[1]), np.nan), {})
     # Seconds, for which solutions that are timed would wait.
     import sklearn.linear_model  # noqa: F401
 
     progress = progress or Progress(quiet=True)
-    fitted = [np.concatenate([train + view * count for view in range(views)]) for train, _ in folds]
-
-    seconds: list[float] = []  # Of each solution.
-
-    def solve(fold: int, strength: float, start: Solution | None) -> Solution:
-        begun = time.monotonic()
-        indices = fitted[fold]
-        some = None if weights is None else weights[indices]
-        solution = task.solve(embeddings.at(indices), targets[indices], strength, some, start, ROUGH)
-        seconds.append(time.monotonic() - begun)
-        return solution
-
-    def attempt(strength: float, starts: Sequence[Solution | None]) -> _Attempt:
-        solutions: list[Solution] = []
-        for solution in pool.map(solve, range(len(folds)), [strength] * len(folds), starts):
-            solutions.append(solution)
-            advance(1)
-        logits = nothing.copy()
-        for (_, held), solution in zip(folds, solutions, strict=True):
-            logits[held] = solution.logits(embeddings.values[held])
-        held = np.flatnonzero(~np.isnan(logits[:, 0]))
-        loss = task.evaluate(logits[held], targets[held])["loss"] if len(held) else np.inf
-        return _Attempt(strength, loss, logits, solutions)
-
     total = len(folds) * len(_STRENGTHS)  # At most.
     with (
         progress.task("Choosing the penalty of the head", total, "folds") as advance,
         one_thread(),
         ThreadPoolExecutor(os.cpu_count()) as pool,
     ):
-        tried = [attempt(_STRENGTHS[0], [None] * len(folds))]
+        crossed = _CrossValidation(task, embeddings, targets, weights, folds, views, pool, advance)
+        tried = [crossed.attempt(_STRENGTHS[0], [None] * len(folds))]
         # The first solution of a process waits for what the others have no need of.
-        _announce(min(seconds), len(folds), targets.shape, progress)
-        tried = _walk(attempt, _STRENGTHS[1:], tried)
+        _announce(min(crossed.seconds), len(folds), targets.shape, progress)
+        tried = _walk(crossed.attempt, _STRENGTHS[1:], tried)
         if len(tried) == 2 and tried[0].loss <= tried[1].loss:
-            tried = [*reversed(_walk(attempt, _STRONGER, tried[:1])), tried[1]]
+            tried = [*reversed(_walk(crossed.attempt, _STRONGER, tried[:1])), tried[1]]
     best = min(tried, key=lambda attempt: attempt.loss)
     return Choice(best.strength, best.logits, {attempt.strength: attempt.loss for attempt in tried})
+
+
+@dataclass(frozen=True)
+class _CrossValidation:
+    """Solves the heads of all folds for one penalty after the other.
+
+    Attributes:
+        task, embeddings, targets, weights, folds, views: As `choose` has them.
+        pool: Solves folds side by side.
+        advance: Is told of each fold.
+        seconds: Of each solution.
+    """
+
+    task: Task
+    embeddings: Scaled
+    targets: np.ndarray
+    weights: np.ndarray | None
+    folds: list[Fold]
+    views: int
+    pool: Executor
+    advance: Callable[[int], None]
+    seconds: list[float] = field(default_factory=list)
+
+    def attempt(self, strength: float, starts: Sequence[Solution | None]) -> _Attempt:
+        """Evaluate a penalty on what each fold holds out; the solver of each starts from a solution, or from zero."""
+        solutions: list[Solution] = []
+        for solution in self.pool.map(self._solve, self.folds, [strength] * len(self.folds), starts):
+            solutions.append(solution)
+            self.advance(1)
+        logits = np.full((len(self.targets) // self.views, self.targets.shape[1]), np.nan)
+        for (_, held), solution in zip(self.folds, solutions, strict=True):
+            logits[held] = solution.logits(self.embeddings.values[held])
+        held = np.flatnonzero(~np.isnan(logits[:, 0]))
+        loss = self.task.evaluate(logits[held], self.targets[held])["loss"] if len(held) else np.inf
+        return _Attempt(strength, loss, logits, solutions)
+
+    def _solve(self, fold: Fold, strength: float, start: Solution | None) -> Solution:
+        """Solve a head on all views of the images that a fold fits on."""
+        started, count = time.monotonic(), len(self.targets) // self.views
+        indices = np.concatenate([fold[0] + view * count for view in range(self.views)])
+        weights = None if self.weights is None else self.weights[indices]
+        solution = self.task.solve(self.embeddings.at(indices), self.targets[indices], strength, weights, start, ROUGH)
+        self.seconds.append(time.monotonic() - started)
+        return solution
 
 
 def _announce(fold: float, folds: int, shape: tuple[int, ...], progress: Progress) -> None:
