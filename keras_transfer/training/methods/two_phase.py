@@ -37,7 +37,7 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
     trainer.choose(recipe)
     if recipe.thaw != "none":
         trains = _lowest(setup, recipe.thaw)
-        blocks = "the whole base is" if trains == ALL else f"block {trains} of the base and all above it are"
+        blocks = "the whole base is" if trains == ALL else f"{trains} of the base and all above it are"
         setup.progress.say(f"{why}: {blocks} fine-tuned on {_views(recipe.views)} of each image{mirrored}.")
         by = shared.fine_tuning(recipe)
         yield Phase("fine-tune", trains, by, recipe.views, BEST_OR_BEFORE, techniques.of(recipe))
