@@ -203,7 +203,7 @@ def check(findings: Findings, width: int = NARROW) -> str:
 
 
 def _converted(findings: Findings, copies: Converted, width: int) -> list[str]:
-    count = f"Wrote {len(copies.written)} converted copies"
+    count = f"Wrote {len(copies.written)} converted {'copy' if len(copies.written) == 1 else 'copies'}"
     written = with_path(f"{count} in ", copies.folder, width, ".") if copies.written else f"{count}."
     refused = [(f"{name} cannot be converted ({why})", [name]) for name, why in copies.refused]
     return ["", written, *_first(findings, refused, width)]

@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from keras_transfer.exports import litert_metadata
 from keras_transfer.exports.network import SAMPLES, Predict, functional
+from keras_transfer.network.model_files import first_line
+from keras_transfer.support.errors import UserError
 from keras_transfer.versions.saved import SavedClassifier
 from keras_transfer.versions.training_images import TrainingImages
 
@@ -30,7 +32,13 @@ def write(classifier: SavedClassifier, precision: str, images: TrainingImages, f
 
     def predict(pixels: np.ndarray) -> np.ndarray:
         interpreter = _interpreter(content)
-        interpreter.allocate_tensors()
+        try:
+            interpreter.allocate_tensors()
+        except RuntimeError as error:
+            raise UserError(
+                f"--precision {precision}: LiteRT cannot run what it made of this network ({first_line(error)}). Take "
+                "--precision float16 or float32."
+            ) from error
         (input_,), (output,) = interpreter.get_input_details(), interpreter.get_output_details()
         outputs = []
         for picture in pixels:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -75,8 +75,14 @@ def check_writable(folder: Path) -> None:
         existing = existing.parent
     if not existing.is_dir():
         raise UsageError(f"--output: {existing} is a file. Give a folder.")
-    if not os.access(existing, os.W_OK):
-        raise UsageError(f"--output: {existing} cannot be written to. Give another folder, or change its rights.")
+    try:
+        # Rights tell little to a superuser, and nothing of a disk that is mounted to be read only.
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"--output: {existing} cannot be written to ({error.strerror}). Give another folder, or change its rights."
+        ) from error
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pytest
 import keras_transfer as kt
 from keras_transfer import commands
 from keras_transfer.commands import layout, tables
-from keras_transfer.exports import convert, formats
+from keras_transfer.exports import convert, formats, litert
 from keras_transfer.support.progress import Progress
 
 QUIET = Progress(quiet=True)
@@ -93,6 +93,26 @@ def test_the_command_writes_where_it_is_told(version, tmp_path, capsys):
     commands.main(["export", str(version.folder), "--format", "keras", "-o", str(tmp_path / "m.keras"), "--json"])
     assert json.loads(capsys.readouterr().out)["file"] == str(tmp_path / "m.keras")
     assert [path.name for path in tmp_path.iterdir()] == ["m.keras"]
+
+
+class Refusing:
+    """As LiteRT's interpreter, where XNNPACK cannot run a file: a quantised network whose numbers are too small."""
+
+    def __init__(self, content):
+        pass
+
+    def allocate_tensors(self):
+        raise RuntimeError("failed to create XNNPACK runtime\nNode number 34 failed to prepare")
+
+
+@pytest.mark.once
+def test_a_file_that_litert_cannot_run_is_refused(loaded, tmp_path, monkeypatch):
+    monkeypatch.setattr(convert, "SavedClassifier", lambda model: loaded)
+    monkeypatch.setattr(litert, "_interpreter", Refusing)
+    words = "LiteRT cannot run .* .failed to create XNNPACK runtime.. Take --precision float16"
+    with pytest.raises(kt.UserError, match=words):
+        convert.export(str(loaded.folder), "litert", "int8", tmp_path / "m.tflite", QUIET)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.once

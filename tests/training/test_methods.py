@@ -5,6 +5,7 @@ import pytest
 
 from keras_transfer.recipe import recipe as recipes
 from keras_transfer.recipe import rule
+from keras_transfer.support.progress import Progress
 from keras_transfer.training import methods
 from tests.training.trainers import run, trainer
 
@@ -72,7 +73,7 @@ def test_few_images_get_a_head_on_several_views_and_no_more(photos, tiny_base):
     assert one.computed <= 4 * len(one.setup.seen)
 
 
-def test_what_is_fine_tuned_follows_from_what_the_head_reached(photos, tiny_base, monkeypatch):
+def test_what_is_fine_tuned_follows_from_what_the_head_reached(photos, tiny_base, monkeypatch, capsys):
     situations = []
 
     def told(recipe, base, situation):
@@ -80,9 +81,12 @@ def test_what_is_fine_tuned_follows_from_what_the_head_reached(photos, tiny_base
         return recipe.replace(thaw="high_conv", views=2, fine_tune_epochs=1), "because"
 
     monkeypatch.setattr(rule, "fine_tuning", told)
-    one = trainer(photos, base=tiny_base, thaw="auto", views="auto", **OPTIONS | {"fine_tune_lr": 1e-8})
+    options = OPTIONS | {"fine_tune_lr": 1e-8}
+    one = trainer(photos, Progress(), base=tiny_base, thaw="auto", views="auto", **options)
     assert [result.name for result in run(one)] == ["head", "fine-tune"]
     assert one.reason == "because"
+    said = "because: high_conv of the base and all above it are fine-tuned on 2 views of each image"
+    assert said in capsys.readouterr().err
     (situation,) = situations
     assert (situation.images, situation.classes) == (len(one.setup.train), 3)
     assert situation.score == one.results[0].details["cross_validation"]["accuracy"]

@@ -30,21 +30,26 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
         # Features come with the activations at the boundary, in the same pass.
         trainer.feed(_lowest(setup, recipe.thaw), views if recipe.views == AUTO else recipe.views)
     yield shared.head_phase(trainer, views)
-    mirrored = " (mirrored ones among them: --augment no-flip where that means something else)" * setup.flips
     recipe, why = rule.fine_tuning(trainer.recipe, setup.pretrained.spec, _situation(trainer))
+    flips = setup.flips and recipe.views != 1
+    mirrored = " (mirrored ones among them: --augment no-flip where that means something else)" * flips
     trainer.reason = why
     trainer.choose(recipe)
     if recipe.thaw != "none":
         trains = _lowest(setup, recipe.thaw)
-        blocks = "everything" if trains == ALL else f"{trains} and all above"
-        setup.progress.say(f"{why}: {blocks} is fine-tuned on {recipe.views} views of each image{mirrored}.")
+        blocks = "the whole base is" if trains == ALL else f"{trains} of the base and all above it are"
+        setup.progress.say(f"{why}: {blocks} fine-tuned on {_views(recipe.views)} of each image{mirrored}.")
         by = shared.fine_tuning(recipe)
         yield Phase("fine-tune", trains, by, recipe.views, BEST_OR_BEFORE, techniques.of(recipe))
     elif shared.stored_views(recipe) > views and isinstance(trainer.phases[-1].by, Solver):
-        setup.progress.say(f"{why}; the head is fitted on {recipe.views} views of each image{mirrored}.")
+        setup.progress.say(f"{why}; the head is fitted on {_views(recipe.views)} of each image{mirrored}.")
         yield replace(shared.head_phase(trainer, shared.stored_views(recipe)), name="head, views")
     else:
         setup.progress.say(f"{why}.")
+
+
+def _views(views: int | str) -> str:
+    return "1 view" if views == 1 else f"{views} views"
 
 
 def _lowest(setup: Setup, thaw: str) -> str:
