@@ -185,20 +185,18 @@ def check(findings: Findings, width: int = NARROW) -> str:
         if of_kind and kind != UNREADABLE:
             lines += [
                 "",
-                f"{kind} ({len(of_kind)}): {meaning}",
+                wrapped(f"{kind} ({len(of_kind)}): {meaning}", width, "  "),
                 *_first(findings, [(_finding(findings, finding), finding.paths) for finding in of_kind], width),
             ]
     if not findings.warnings:
         lines += ["", "Nothing is wrong with them."]
     low, middle, high = findings.sizes["short_side"]
-    lines += [
-        "",
-        f"Short sides of {low:.0f} to {high:.0f} px, median {middle:.0f}: --size {findings.advised_size} advised.",
-    ]
+    sizes = f"Short sides of {low:.0f} to {high:.0f} px, median {middle:.0f}: --size {findings.advised_size} advised."
+    lines += ["", wrapped(sizes, width)]
     if findings.converted is not None:
         lines += _converted(findings, findings.converted, width)
     if not findings.labels_checked:
-        lines.append("Labels were not checked: --base names a network to check them with.")
+        lines.append(wrapped("Labels were not checked: --base names a network to check them with.", width))
     return "\n".join(lines)
 
 
@@ -238,11 +236,11 @@ def exported(report: Exported, width: int = NARROW) -> str:
     if not report.images:
         return written
     same = "" if report.agreement is None else f"the same class on {report.agreement:.1%}, "
-    return (
-        f"{written}\n"
+    compared = (
         f"Compared with the SavedModel on {report.images} test images: {same}"
         f"largest difference {report.largest_difference:.2g}."
     )
+    return f"{written}\n{wrapped(compared, width)}"
 
 
 def _task_name(metrics: dict[str, Any]) -> str:

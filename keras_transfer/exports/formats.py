@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from keras_transfer.support.errors import UsageError, nearest
+from keras_transfer.support.paths import demand_writable
 
 PRECISIONS = {
     "litert": ("float32", "float16", "int8"),
@@ -19,7 +20,8 @@ def demand(format: str, precision: str, output: Path | None) -> None:
     """Check format, precision and file name.
 
     Raises:
-        UsageError: there is no such format, it has no such precision, or the file's name does not end as it should.
+        UsageError: there is no such format, it has no such precision, or the file's name does not end as it should, or
+            it cannot be written.
     """
     if format not in PRECISIONS:
         raise UsageError(
@@ -29,5 +31,7 @@ def demand(format: str, precision: str, output: Path | None) -> None:
     if precision not in allowed:
         hint = nearest(precision, allowed)
         raise UsageError(f"--format {format} has the precisions {', '.join(allowed)}. Received: {precision!r}.{hint}")
-    if output is not None and output.suffix != SUFFIX[format]:
-        raise UsageError(f"--output must end in {SUFFIX[format]}. Received: {str(output)!r}.")
+    if output is not None:
+        if output.suffix != SUFFIX[format] or output.is_dir():
+            raise UsageError(f"--output must be a file that ends in {SUFFIX[format]}. Received: {str(output)!r}.")
+        demand_writable(output.parent, "--output")

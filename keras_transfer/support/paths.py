@@ -10,6 +10,7 @@ from pathlib import Path
 
 import platformdirs
 
+from keras_transfer.support.errors import UsageError
 from keras_transfer.support.progress import Progress
 
 
@@ -33,9 +34,8 @@ def writable_cache_folder() -> Path:
         return _temporary[folder]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # Rights tell little to a superuser, and nothing of a disk that is mounted to be read only.
-        with tempfile.TemporaryFile(dir=folder):
-            return folder
+        _write_to(folder)
+        return folder
     except OSError as error:
         where = f"{folder} cannot be written to ({error.strerror})" if folder != _NOWHERE else "No home folder is known"
         Progress(quiet=True).warn(
@@ -45,6 +45,33 @@ def writable_cache_folder() -> Path:
     temporary = _temporary[folder] = Path(tempfile.mkdtemp(prefix="keras_transfer-"))
     atexit.register(shutil.rmtree, temporary, ignore_errors=True)
     return temporary
+
+
+def demand_writable(folder: Path, option: str) -> None:
+    """Refuse, before any work, a folder that nothing can be written to, now or once it is made.
+
+    Args:
+        folder: Need not exist; then its nearest parent that does counts.
+        option: Which names it, or a file in it.
+
+    Raises:
+        UsageError: that is no folder, or cannot be written to.
+    """
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not existing.is_dir():
+        raise UsageError(f"{option}: {existing} is a file. Give a folder.")
+    try:
+        _write_to(existing)
+    except OSError as error:
+        raise UsageError(
+            f"{option}: {existing} cannot be written to ({error.strerror}). Give another folder, or change its rights."
+        ) from error
+
+
+def _write_to(folder: Path) -> None:
+    # Rights tell little to a superuser, and nothing of a disk that is mounted to be read only.
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 def readable_cache_folders() -> list[Path]:

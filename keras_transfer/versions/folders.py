@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -66,23 +65,6 @@ def load_recipe(source: str | Path) -> Recipe:
     if not Path(source).expanduser().is_file():
         return Recipe.from_json(newest(source) / "assets.extra" / "recipe.json")
     return Recipe.from_json(Path(source).expanduser())
-
-
-def check_writable(folder: Path) -> None:
-    """Raise `UsageError` unless versions can be written below `folder`, or below its nearest existing parent."""
-    existing = folder
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
-    if not existing.is_dir():
-        raise UsageError(f"--output: {existing} is a file. Give a folder.")
-    try:
-        # Rights tell little to a superuser, and nothing of a disk that is mounted to be read only.
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
-        raise UsageError(
-            f"--output: {existing} cannot be written to ({error.strerror}). Give another folder, or change its rights."
-        ) from error
 
 
 @contextmanager

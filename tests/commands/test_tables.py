@@ -124,5 +124,7 @@ def test_check_breaks_no_path(width):
     lines = tables.check(findings, width).splitlines()
     short = [name.removeprefix(source + "/") for name in names]
     assert lines[0].startswith(f"{source}:")
-    for name in (*names[2:], *short, findings.converted.folder):
+    unbroken = (source, *names[2:], *short, findings.converted.folder)
+    for name in unbroken:
         assert any(name in line for line in lines), name
+    assert all(len(line) <= width for line in lines if not any(name in line for name in unbroken))

@@ -121,7 +121,7 @@ def test_a_file_that_litert_cannot_run_is_refused(loaded, tmp_path, monkeypatch)
     [
         (["--format", "tflite"], "--format must be one of"),
         (["--format", "onnx", "--precision", "bfloat16"], "has the precisions float32, float16, int8"),
-        (["--format", "litert", "-o", "x.bin"], "must end in .tflite"),
+        (["--format", "litert", "-o", "x.bin"], "must be a file that ends in .tflite"),
     ],
 )
 def test_wrong_options(version, arguments, words, capsys):

@@ -1,6 +1,8 @@
+import errno
 import os
 import subprocess
 import sys
+import tempfile
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +12,8 @@ from keras_transfer.compute import store
 from keras_transfer.compute.store import ActivationSet
 from keras_transfer.data.sources import digits
 from keras_transfer.support import paths
+from keras_transfer.support.errors import UsageError
+from tests.command_line import run
 
 DIGESTS = [number.to_bytes(16, "big") for number in range(3)]
 
@@ -72,3 +76,36 @@ def test_a_temporary_cache_goes_with_the_process():
     command = [sys.executable, "-c", program]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert not os.path.exists(ended.stdout.strip())
+
+
+def refuse(dir):
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+def test_a_folder_that_nobody_can_write_to_is_refused_whoever_asks(monkeypatch, tmp_path):
+    """Also a superuser, whom rights do not stop, and on a disk that is mounted to be read only."""
+    paths.demand_writable(tmp_path / "models" / "name", "--output")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"--output: .*file is a file"):
+        paths.demand_writable(tmp_path / "file" / "name", "--output")
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    with pytest.raises(UsageError, match=r"--output: .* cannot be written to \(Read-only file system\)"):
+        paths.demand_writable(tmp_path / "models" / "name", "--output")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "photos", "--html", "page.html"],
+        ["check", "photos", "--convert", "copies"],
+        ["features", "photos", "-o", "features.npz"],
+        ["export", "model", "--format", "litert", "-o", "model.tflite"],
+        ["fit", "photos", "-o", "model"],
+    ],
+)
+def test_output_that_cannot_be_written_is_refused_before_the_work(arguments, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    code, _, errors = run(*arguments, capsys=capsys)
+    assert (code, "cannot be written to (Read-only file system)" in errors) == (2, True), errors

@@ -1,7 +1,5 @@
-import errno
 import os
 import shutil
-import tempfile
 import threading
 from pathlib import Path
 
@@ -62,23 +60,6 @@ def test_runs_that_finish_at_once_get_different_numbers(tmp_path):
     for thread in threads:
         thread.join()
     assert sorted(int(path.name) for path in (tmp_path / "name").iterdir()) == list(range(1, 9))
-
-
-def test_a_folder_that_cannot_be_is_a_usage_error(tmp_path):
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(UsageError, match="is a file"):
-        folders.check_writable(tmp_path / "file" / "name")
-
-
-def test_a_folder_that_nobody_can_write_to_is_refused_whoever_asks(monkeypatch, tmp_path):
-    """Also a superuser, whom rights do not stop, and on a disk that is mounted to be read only."""
-
-    def refuse(dir):
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-
-    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
-    with pytest.raises(UsageError, match=r"--output: .* cannot be written to \(Read-only file system\)"):
-        folders.check_writable(tmp_path / "models" / "name")
 
 
 def test_models_are_listed_with_what_they_are(version, tmp_path):

@@ -185,16 +185,13 @@ def expand(images: Sequence[str]) -> list[str]:
     Raises:
         UsageError: none of them names a file.
     """
-    files: list[str] = []
-    missing = []
-    for name in images:
-        path = Path(name).expanduser()
-        if path.is_dir():
-            named = folders.files(path)
-        else:
-            named = [str(path)] if path.exists() else sorted(glob.glob(str(path), recursive=True))
-        files += named or [name]
-        missing += [] if named else [name]
-    if missing and len(missing) == len(files):
-        raise UsageError(f"{missing[0]!r} names no file. Give image files, globs or folders.")
-    return files
+    named = [(name, _files(Path(name).expanduser())) for name in images]
+    if images and not any(files for _, files in named):
+        raise UsageError(f"{images[0]!r} names no file. Give image files, globs or folders.")
+    return [file for name, files in named for file in files or [name]]
+
+
+def _files(path: Path) -> list[str]:
+    if path.is_dir():
+        return folders.files(path)
+    return [str(path)] if path.exists() else sorted(glob.glob(str(path), recursive=True))

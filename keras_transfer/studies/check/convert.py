@@ -12,6 +12,7 @@ from pathlib import Path
 from keras_transfer.data.examples import Examples
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.files import whole_folder
+from keras_transfer.support.paths import demand_writable
 from keras_transfer.support.progress import Progress
 
 _QUALITY = 95
@@ -36,6 +37,7 @@ def demand_new(folder: Path) -> None:
     """Raise `UsageError` unless a folder can be made here, or is empty."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"--convert must be a new or empty folder. Received: {str(folder)!r}.")
+    demand_writable(folder.absolute().parent, "--convert")
 
 
 def convert(
