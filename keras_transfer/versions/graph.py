@@ -6,7 +6,7 @@ among several files it gets an `error` of its own. A request of one file fails a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
@@ -14,11 +14,13 @@ import tensorflow as tf
 
 from keras_transfer.data.decoding import formats
 from keras_transfer.data.decoding.decode import Decoder, kind_of
-from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, Examples
+from keras_transfer.data.examples import Examples
 from keras_transfer.network import folding
 from keras_transfer.network.network import Network
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import logs
+from keras_transfer.tasks import task_of
+from keras_transfer.tasks.task import Task
 from keras_transfer.versions import folders
 
 Outputs = dict[str, tf.Tensor]
@@ -52,7 +54,7 @@ def save(network: Network, recipe: Recipe, examples: Examples, folder: Path) -> 
     decoder = Decoder(size, recipe.resize, recipe.max_pixels)
     # Traced once and called by each signature, as the tower is.
     decode_all = tf.function(_decode_all(decoder), [tf.TensorSpec((None,), tf.string)], autograph=False)
-    named_outputs = _named_outputs(examples)
+    named_outputs = _named_outputs(task_of(examples), examples.classes)
 
     def images(images: tf.Tensor) -> Outputs:
         return named_outputs(tower(images)[1])
@@ -79,9 +81,9 @@ def save(network: Network, recipe: Recipe, examples: Examples, folder: Path) -> 
     (folder / "assets" / "labels.txt").write_bytes(folders.labels_text(examples.classes).encode())
 
 
-def _named_outputs(examples: Examples) -> Callable[[tf.Tensor], Outputs]:
+def _named_outputs(task: Task, classes: Sequence[str]) -> Callable[[tf.Tensor], Outputs]:
     """Return what turns the network's output, float32 `[N, K]`, into named outputs."""
-    labels = tf.constant(examples.classes, tf.string)
+    labels = tf.constant(classes, tf.string)
 
     def single_label(probabilities: tf.Tensor) -> Outputs:
         return {"label": tf.gather(labels, tf.argmax(probabilities, axis=1))}
@@ -91,14 +93,14 @@ def _named_outputs(examples: Examples) -> Callable[[tf.Tensor], Outputs]:
         return {"label": tf.strings.regex_replace(tf.strings.reduce_join(chosen, axis=1), r"\|$", "")}
 
     def classify(probabilities: tf.Tensor) -> Outputs:
-        label = several_labels if examples.task == MULTI_LABEL else single_label
+        label = single_label if task.single_label else several_labels
         confidence = tf.reduce_max(probabilities, axis=1)
-        return {"probabilities": probabilities, "confidence": confidence, **label(probabilities)}
+        return {task.served: probabilities, "confidence": confidence, **label(probabilities)}
 
     def measure(values: tf.Tensor) -> Outputs:
-        return {"value": values[:, 0]}
+        return {task.served: values[:, 0]}
 
-    return classify if examples.task in (CLASSIFICATION, MULTI_LABEL) else measure
+    return classify if task.has_classes else measure
 
 
 def _decode_all(decoder: Decoder) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:

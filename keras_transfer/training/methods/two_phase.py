@@ -60,12 +60,12 @@ def _lowest(setup: Setup, thaw: str) -> str:
 
 def _situation(trainer: Trainer) -> rule.Situation:
     setup, result = trainer.setup, trainer.results[-1]
+    base = setup.pretrained.spec
+    gflops = base.gflops * (setup.network.size / base.size) ** 2 if setup.plan.device == "cpu" else 0.0
     if not setup.task.single_label:
-        return rule.Situation(len(setup.train), 1, None, 1.0)
+        return rule.Situation(len(setup.train), 1, None, 1.0, gflops)
     scores = result.details.get("cross_validation") or result.validation
     sides = setup.examples.short_sides(setup.train)
     enlarged = setup.network.size / float(np.median(sides)) if len(sides) else 1.0
-    base = setup.pretrained.spec
-    gflops = base.gflops * (setup.network.size / base.size) ** 2 if setup.plan.device == "cpu" else 0.0
     score, classes = scores[setup.task.score], len(setup.examples.classes)
     return rule.Situation(len(setup.train), classes, score, enlarged, gflops)
