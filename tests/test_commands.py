@@ -48,11 +48,11 @@ def test_a_run_is_repeated_by_its_recipe_and_options_that_are_given_win(released
 
     monkeypatch.setattr("keras_transfer.run.fit", fit)
     for source in (released, released / "1", released / "1" / "assets.extra" / "recipe.json"):
-        run("fit", photos, "--recipe", source, "--seed", 3, "--base", "vgg16", "--strict", capsys=capsys)
+        run("fit", photos, "--recipe", source, "--seed", 3, "--base", "vgg16", "--size", 32, "--strict", capsys=capsys)
     assert recipes[0] == recipes[1] == recipes[2]
     kept = load_recipe(released)
     assert (kept.head_solver, kept.views, kept.size) == ("lbfgs", 1, 24)
-    assert recipes[0] == kept.replace(data=str(photos), seed=3, base="vgg16", strict=True)
+    assert recipes[0] == kept.replace(data=str(photos), seed=3, base="vgg16", size=32, strict=True)
     assert "There is no model at '/none'" in run("fit", "--recipe", "/none", capsys=capsys)[2]
 
 
