@@ -111,7 +111,7 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
         pretrained = transfer.load_base(recipe, progress)
     with timer.time("data"):
         prepared = prepare.inspected(recipe, listed, progress)
-    _announce(prepared, recipe, folder, progress)
+    _announce(prepared, recipe, pretrained.weights, folder, progress)
     examples = prepared.examples
     recipe = rule.complete(recipe, len(examples.indices("train")))
     blocks: dict[str, Any] = {"automatic": [name for name, value in asdict(requested).items() if value == AUTO]}
@@ -127,14 +127,14 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
     return result
 
 
-def _announce(prepared: Prepared, recipe: Recipe, folder: Path, progress: Progress) -> None:
+def _announce(prepared: Prepared, recipe: Recipe, weights: str, folder: Path, progress: Progress) -> None:
     """Say, before training, what was understood, what is left out, and what is strange about the images."""
     examples = prepared.examples
     counts = " / ".join(f"{len(examples.indices(split)):,}" for split in SPLITS)
     classes = examples.classes
     what = f"{len(classes)} classes" if TASKS[examples.task].has_classes else f"numbers ({classes[0]})"
     progress.say(f"{shown(recipe.data)}: {what}, {counts} images to train / validate / test, seed {recipe.seed}.")
-    progress.say(f"{recipe.base}, weights {portable(recipe.weights)}, {recipe.size} px, to {shown(str(folder))}.")
+    progress.say(f"{recipe.base}, weights {portable(weights)}, {recipe.size} px, to {shown(str(folder))}.")
     if prepared.rejected:
         progress.warn(inspector.left_out(prepared.rejected))
     for message in prepared.warnings:
