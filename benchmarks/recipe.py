@@ -173,7 +173,7 @@ def table(records: Sequence[dict[str, Any]]) -> list[str]:
             float(np.mean([record[key] for record in group]))
             for key in ("accuracy", "loss", "expected_calibration_error")
         ]
-        kept = sum(record["thawed"] != "none" for record in group)
+        kept = sum(record["phase"] in ("fine-tune", GUIDE) for record in group)
         times = [record["training"] / head["training"] for record, head in pairs]
         cells = [*draw, choice, f"{means[0]:.3f}", _interval(_gains(pairs)), f"{means[1]:.3f}", f"{means[2]:.3f}"]
         cells += [f"{kept} of {len(group)}", f"{np.median(times):.1f}" if times else "", len(group)]
