@@ -188,11 +188,11 @@ def probe(spec: Spec) -> dict[str, Any]:
 
     options = {key: spec[key] for key in ("base", "data", "weights", "size", "seed")}
     recipe, progress = kt.Recipe(**options), kt.Progress(quiet=True)
-    found = prepare.inspected(recipe, prepare.listing(recipe, progress), progress)
+    prepared = prepare.inspected(recipe, prepare.listing(recipe, progress), progress)
     recipe, pretrained = embeddings.load_base(recipe, progress)
-    features = embeddings.compute(recipe, pretrained, found.examples, progress)
-    labels = found.examples.labels
-    train, held, test = (found.examples.indices(name) for name in ("train", "validation", "test"))
+    features = embeddings.compute(recipe, pretrained, prepared.examples, progress)
+    labels = prepared.examples.labels
+    train, held, test = (prepared.examples.indices(name) for name in ("train", "validation", "test"))
 
     def fitted(rows: Any, strength: float) -> Any:
         solver = LogisticRegression(C=strength, max_iter=1000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import shlex
 import sys
 import textwrap
 from importlib.metadata import PackageNotFoundError, version
@@ -29,12 +30,19 @@ def show(name: str, lines: list[str], markdown: bool) -> None:
     if not markdown:
         return
     words = [_neutral(word) for word in sys.argv[1:] if word != "--markdown"]
-    command = ["```", f"python -m benchmarks {' '.join(words)}", "```"]
-    section = [f"## {name}", "", *command, "", *map(_wrapped, [machine(), "", *lines]), ""]
+    section = [f"## {name}", "", "```", _command(words), "```", "", *map(_wrapped, [machine(), "", *lines]), ""]
     text = FILE.read_text("utf-8") if FILE.exists() else _TITLE
     parts = [part for part in re.split(r"(?m)^(?=## )", text) if not part.startswith(f"## {name}\n")]
     FILE.write_text("\n".join([part.rstrip() + "\n" for part in parts] + ["\n".join(section)]), "utf-8")
     click.echo(f"Wrote {FILE}.", err=True)
+
+
+def _command(words: list[str]) -> str:
+    """Return the command with these words, quoted as a shell needs them, in lines of 100 characters that it joins."""
+    blank = "\0"  # Within quotes, where no line may end.
+    text = " ".join(shlex.quote(word).replace(" ", blank) for word in ["python", "-m", "benchmarks", *words])
+    lines = textwrap.wrap(text, 98, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)
+    return " \\\n".join(lines).replace(blank, " ")
 
 
 def _wrapped(line: str) -> str:

@@ -19,7 +19,7 @@ from keras_transfer.network import folding
 from keras_transfer.network.network import Network
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import logs
-from keras_transfer.tasks import task_of
+from keras_transfer.tasks import TASKS
 from keras_transfer.tasks.task import Task
 from keras_transfer.versions import folders
 
@@ -44,7 +44,7 @@ def save(network: Network, recipe: Recipe, examples: Examples, folder: Path) -> 
         folder: Exists and is empty.
     """
     size = network.size
-    network = folding.folded(network)  # Which halves what there is to trace, write, load and compute.
+    network = folding.folded(network)  # Half as much to trace, write, load and compute.
     pixels = keras.Input((size, size, 3), name="images")
     embedding = network.embedder()(pixels)
     whole = keras.Model(pixels, [embedding, network.output(network.head(embedding))])
@@ -54,7 +54,7 @@ def save(network: Network, recipe: Recipe, examples: Examples, folder: Path) -> 
     decoder = Decoder(size, recipe.resize, recipe.max_pixels)
     # Traced once and called by each signature, as the tower is.
     decode_all = tf.function(_decode_all(decoder), [tf.TensorSpec((None,), tf.string)], autograph=False)
-    named_outputs = _named_outputs(task_of(examples), examples.classes)
+    named_outputs = _named_outputs(TASKS[examples.task], examples.classes)
 
     def images(images: tf.Tensor) -> Outputs:
         return named_outputs(tower(images)[1])
@@ -81,7 +81,7 @@ def save(network: Network, recipe: Recipe, examples: Examples, folder: Path) -> 
     (folder / "assets" / "labels.txt").write_bytes(folders.labels_text(examples.classes).encode())
 
 
-def _named_outputs(task: Task, classes: Sequence[str]) -> Callable[[tf.Tensor], Outputs]:
+def _named_outputs(task: type[Task], classes: Sequence[str]) -> Callable[[tf.Tensor], Outputs]:
     """Return what turns the network's output, float32 `[N, K]`, into named outputs."""
     labels = tf.constant(classes, tf.string)
 

@@ -1,10 +1,14 @@
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+import keras_transfer as kt
+from keras_transfer.data import sources
 from keras_transfer.data.examples import REGRESSION, Examples
-from keras_transfer.tasks import linear, task_of
+from keras_transfer.tasks import TASKS, linear, task_of
 from keras_transfer.tasks.classification import Classification
 from keras_transfer.tasks.multi_label import MultiLabel
 from keras_transfer.tasks.regression import Regression
@@ -83,3 +87,18 @@ def test_numbers_that_are_all_equal_are_learnt_and_scored(tmp_path):
     np.testing.assert_allclose(targets.ravel(), [0, 0, 0, 0.3, 0.3], atol=1e-6)
     held = targets[3:]
     assert task.evaluate(held + 1, held) == {"r2": 0.0, "loss": pytest.approx(1.0)}
+
+
+def test_a_task_that_is_added_reports_by_itself(classifier, photos, monkeypatch):
+    """Nothing else has to know of it."""
+
+    class Counted(Classification):
+        name = "counted"
+
+        def report(self, outputs, labels):
+            return {"images": len(outputs)}
+
+    monkeypatch.setitem(TASKS, "counted", Counted)
+    examples = replace(sources.load(str(photos)), task="counted").at(np.arange(3))
+    report = classifier.measure(examples, kt.Progress(quiet=True))
+    assert (report["images"], list(report["per_class"])) == (3, ["blue", "green", "red"])

@@ -2,15 +2,11 @@ import csv
 import io
 import json
 import shutil
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import keras_transfer as kt
-from keras_transfer.data import sources
-from keras_transfer.tasks import TASKS
-from keras_transfer.tasks.classification import Classification
 from keras_transfer.versions import folders, saved
 from keras_transfer.versions.predictions import Prediction, write_predictions
 from tests.conftest import write_photos
@@ -23,21 +19,6 @@ def test_the_reported_test_metrics_are_those_of_the_served_graph(version, classi
     assert again["excluded_as_seen"] == 42 - again["images"]
     for key in ("accuracy", "loss", "macro_f1", "expected_calibration_error"):
         assert again[key] == pytest.approx(version.metrics["test"][key], abs=1e-6)
-
-
-def test_a_task_that_is_added_reports_by_itself(classifier, photos, monkeypatch):
-    """Nothing else has to know of it."""
-
-    class Counted(Classification):
-        name = "counted"
-
-        def report(self, outputs, labels):
-            return {"images": len(outputs)}
-
-    monkeypatch.setitem(TASKS, "counted", Counted)
-    examples = replace(sources.load(str(photos)), task="counted").at(np.arange(3))
-    report = classifier.measure(examples, kt.Progress(quiet=True))
-    assert (report["images"], list(report["per_class"])) == (3, ["blue", "green", "red"])
 
 
 def test_the_colours_are_learnt(version):
