@@ -94,13 +94,8 @@ def _exported(phases: Sequence[dict[str, Any]]) -> list[str]:
     """Say which network is exported, and why, where it is not simply the last one."""
     lines = []
     tuned = next((phase for phase in phases if "reached" in phase), None)
-    if tuned is not None and not tuned["best_epoch"]:
-        before, after = tuned["before"], tuned["reached"]
-        score = next(name for name in before if name != "loss")
-        lines.append(
-            f"Fine-tuning did not improve the validation loss ({before['loss']:.4f} before, {after['loss']:.4f} after; "
-            f"{score} {before[score]:.3f}, {after[score]:.3f}), so the head is kept."
-        )
+    if tuned is not None:
+        lines += _judged(tuned)
     if phases[-1]["name"] == "refit":
         refit = phases[-1]
         if not refit["best_epoch"]:
@@ -120,6 +115,21 @@ def _exported(phases: Sequence[dict[str, Any]]) -> list[str]:
                 "same schedule. It was not validated."
             )
     return lines
+
+
+def _judged(tuned: dict[str, Any]) -> list[str]:
+    """Say why the network of before is kept, or a fine-tuned one of a greater validation loss."""
+    before, after = tuned["before"], tuned["reached"]
+    score = next(name for name in before if name != "loss")
+    change = f"{before['loss']:.4f} before, {after['loss']:.4f} after; {score} {before[score]:.3f}, {after[score]:.3f}"
+    if not tuned["best_epoch"]:
+        return [f"Fine-tuning did not improve the validation loss ({change}), so the head is kept."]
+    if after["loss"] > before["loss"]:
+        return [
+            f"The validation loss rose ({change}) by no more than chance makes of so few images "
+            f"({tuned['chance']:.4f}), so the fine-tuned network is kept."
+        ]
+    return []
 
 
 def evaluation(

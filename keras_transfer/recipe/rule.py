@@ -121,8 +121,6 @@ def _depth(base: Base, situation: Situation, heavy: bool) -> tuple[str, str]:
     images, score = situation.images, situation.score
     a_class = images / situation.classes
     deep = base.blocks[len(base.blocks) - max(1, round(_DEEP * len(base.blocks)))].name
-    if heavy:
-        deep = base.top
     if score is None:
         return "The last stage", base.top
     head = f"{images:,} images, the head at {score:.2f} in cross-validation"
@@ -132,9 +130,11 @@ def _depth(base: Base, situation: Situation, heavy: bool) -> tuple[str, str]:
     if score >= _SOLVED and images < _MANY:
         return f"{head}: little is left to gain by fine-tuning", "none"
     if enlarged:
-        return f"{head}, images enlarged {situation.enlarged:.1f} times", deep
-    if score >= _NEAR and images < _MANY:
+        head += f", images enlarged {situation.enlarged:.1f} times"
+    elif score >= _NEAR and images < _MANY:
         return f"{head}: fine-tuning gains nothing on images so like ImageNet's", "none"
+    if heavy:
+        return f"{head}; a processor would take long over more than the last stage (--thaw {deep})", base.top
     return head, deep
 
 

@@ -46,12 +46,15 @@ class Classification(Task):
             keras.metrics.CategoricalCrossentropy(self.loss_name, from_logits=True),
         ]
 
-    def evaluate(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        """Return score, by its name, and `loss` of logits `[N, K]`."""
+    def losses(self, logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Return the loss of each image, float64 `[N]`, by its logits `[N, K]`."""
         from scipy.special import log_softmax
 
-        loss = -(log_softmax(logits.astype("float64"), axis=1) * targets).sum(1).mean()
-        return {self.score: float((logits.argmax(1) == targets.argmax(1)).mean()), "loss": float(loss)}
+        return -(log_softmax(logits.astype("float64"), axis=1) * targets).sum(1)
+
+    def mean_score(self, logits: np.ndarray, targets: np.ndarray) -> float:
+        """Return the metric `score` of logits `[N, K]`."""
+        return float((logits.argmax(1) == targets.argmax(1)).mean())
 
     def solve(
         self,

@@ -45,11 +45,14 @@ class MultiLabel(Task):
             keras.metrics.BinaryCrossentropy(self.loss_name, from_logits=True),
         ]
 
-    def evaluate(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        """Return score, by its name, and `loss` of logits `[N, K]`."""
+    def losses(self, logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Return the loss of each image, float64 `[N]`, by its logits `[N, K]`."""
         logits = logits.astype("float64")
-        loss = np.logaddexp(0, logits) - logits * targets
-        return {self.score: float(((logits >= 0) == (targets == 1)).mean()), "loss": float(loss.mean())}
+        return (np.logaddexp(0, logits) - logits * targets).mean(1)
+
+    def mean_score(self, logits: np.ndarray, targets: np.ndarray) -> float:
+        """Return the metric `score` of logits `[N, K]`."""
+        return float(((logits >= 0) == (targets == 1)).mean())
 
     def solve(
         self,

@@ -66,11 +66,15 @@ class Regression(Task):
         """Return 1: numbers are what they are."""
         return 1.0
 
-    def evaluate(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        """Return score, by its name, and `loss` of logits `[N, K]`."""
-        error = float(((logits - targets) ** 2).mean())
-        explained = 1 - error / float(targets.var()) if np.ptp(targets) else 0.0  # As Keras has it where all are equal.
-        return {self.score: explained, "loss": error}
+    def losses(self, logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Return the loss of each image, float64 `[N]`, by its logits `[N, K]`."""
+        return ((logits.astype("float64") - targets) ** 2).mean(1)
+
+    def mean_score(self, logits: np.ndarray, targets: np.ndarray) -> float:
+        """Return the metric `score` of logits `[N, K]`."""
+        if not np.ptp(targets):
+            return 0.0  # As Keras has it.
+        return 1 - float(self.losses(logits, targets).mean()) / float(targets.var())
 
     def solve(
         self,

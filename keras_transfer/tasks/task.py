@@ -64,8 +64,16 @@ class Task(ABC):
         """Return the metrics `score` and `loss_name` on logits."""
 
     @abstractmethod
+    def losses(self, logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """Return the loss of each image, float64 `[N]`, by its logits `[N, K]`."""
+
+    @abstractmethod
+    def mean_score(self, logits: np.ndarray, targets: np.ndarray) -> float:
+        """Return the metric `score` of logits `[N, K]`."""
+
     def evaluate(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        """Return score, by its name, and `loss` of logits `[N, K]`."""
+        """Return score, by its name, and mean `loss` of logits `[N, K]`."""
+        return {self.score: self.mean_score(logits, targets), "loss": float(self.losses(logits, targets).mean())}
 
     @abstractmethod
     def solve(
@@ -125,7 +133,7 @@ class Task(ABC):
         from scipy.optimize import minimize_scalar
 
         def loss(log: float) -> float:
-            images = len(targets) * self.evaluate(logits / np.exp(log), targets)["loss"]
+            images = float(self.losses(logits / np.exp(log), targets).sum())
             return images + 0.5 * (log / _PRIOR_DEVIATION) ** 2
 
         bound = np.log(_MAX_TEMPERATURE)

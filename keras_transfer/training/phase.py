@@ -8,8 +8,8 @@ from typing import Any
 from keras_transfer.training.technique import Technique
 
 HEAD, ALL = "head", "all"
-# Which weights a phase leaves: of its best epoch, of that one or of before, or of its last.
-BEST, BEST_OR_BEFORE, LAST = "best", "best or before", "last"
+# Which weights a phase leaves: of its best epoch, of that one unless it is worse than before, or of its last.
+BEST, BEST_UNLESS_WORSE, LAST = "best", "best unless worse", "last"
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Phase:
         views: Augmented views of each image, itself among them, that are stored and rotated through; `fresh` draws
             new ones in each epoch.
         keep: Which weights it leaves: `best` (of the epoch of the least validation loss; of the last one where there
-            is no patience), `best or before`, or `last`, for which nothing is validated.
+            is no patience), `best unless worse` than before, or `last`, for which nothing is validated.
         techniques: What changes its training by gradient.
     """
 

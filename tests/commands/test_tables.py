@@ -89,6 +89,31 @@ def test_end_of_fit_says_in_words_what_was_fine_tuned(thawed, words):
     assert words in " ".join(tables.run(metrics, recipe, "m/1", {}).split())
 
 
+@pytest.mark.parametrize(
+    ("best_epoch", "loss", "words"),
+    [
+        (
+            0,
+            0.2,
+            "Fine-tuning did not improve the validation loss (0.1000 before, 0.2000 after; accuracy 0.900, 0.850)",
+        ),
+        (
+            3,
+            0.12,
+            "The validation loss rose (0.1000 before, 0.1200 after; accuracy 0.900, 0.850) by no more than chance",
+        ),
+        (3, 0.05, None),
+    ],
+)
+def test_end_of_fit_says_why_fine_tuning_is_kept_or_not_where_the_loss_rose(best_epoch, loss, words):
+    metrics = run_metrics(3)
+    before, reached = {"accuracy": 0.9, "loss": 0.1}, {"accuracy": 0.85, "loss": loss}
+    judged = {"before": before, "reached": reached, "chance": 0.03}
+    metrics["phases"].append(metrics["phases"][0] | judged | {"name": "fine-tune", "best_epoch": best_epoch})
+    text = " ".join(tables.run(metrics, Recipe(), "m/1", {}).split())
+    assert words in text if words else "validation loss" not in text
+
+
 @pytest.mark.parametrize(("classes", "shown"), [(5, False), (6, True)])
 def test_top5_is_shown_above_five_classes(classes, shown):
     metrics = run_metrics(classes)

@@ -76,7 +76,8 @@ def test_the_rate_is_that_of_the_kind_of_network(base, rate):
 
 
 def test_a_processor_fine_tunes_less_of_a_heavy_network():
-    heavy, _ = tuned(base=VGG, gflops=5.6)
+    heavy, why = tuned(base=VGG, gflops=5.6)
+    assert why.endswith("a processor would take long over more than the last stage (--thaw block3)")
     assert (heavy.thaw, heavy.fine_tune_epochs, heavy.views) == ("block5", 12, 4)
     shorter, _ = tuned(base=VGG, gflops=0.4)
     assert (shorter.thaw, shorter.fine_tune_epochs, shorter.views) == ("block3", 12, 4)

@@ -15,7 +15,7 @@ from keras_transfer.recipe import rule
 from keras_transfer.recipe.options import AUTO
 from keras_transfer.training import techniques
 from keras_transfer.training.methods import shared
-from keras_transfer.training.phase import ALL, BEST_OR_BEFORE, Phase, Solver
+from keras_transfer.training.phase import ALL, BEST_UNLESS_WORSE, Phase, Solver
 from keras_transfer.training.setup import Setup
 from keras_transfer.training.trainer import Trainer
 
@@ -40,7 +40,7 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
         blocks = "the whole base is" if trains == ALL else f"{trains} of the base and all above it are"
         setup.progress.say(f"{why}: {blocks} fine-tuned on {_views(recipe.views)} of each image{mirrored}.")
         by = shared.fine_tuning(recipe)
-        yield Phase("fine-tune", trains, by, recipe.views, BEST_OR_BEFORE, techniques.of(recipe))
+        yield Phase("fine-tune", trains, by, recipe.views, BEST_UNLESS_WORSE, techniques.of(recipe))
     elif shared.stored_views(recipe) > views and isinstance(trainer.phases[-1].by, Solver):
         setup.progress.say(f"{why}; the head is fitted on {_views(recipe.views)} of each image{mirrored}.")
         yield replace(shared.head_phase(trainer, shared.stored_views(recipe)), name="head, views")
