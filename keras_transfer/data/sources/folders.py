@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_transfer.data.contents import Contents, Files
 from keras_transfer.data.examples import SPLITS, UNASSIGNED, Examples, listed, sorted_classes
-from keras_transfer.data.sources import csv_table, layout, unread
+from keras_transfer.data.sources import csv_table, layout, tfrecord, unread
 from keras_transfer.data.sources.layout import Classes
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.data.sources.tree import Folder, Tree, same_file_twice, walk
@@ -124,6 +124,8 @@ def _hint(root: Folder) -> str:
     if table:
         return f"Is its table meant? Then give that: --data {table}"
     for name in root.all_files():
+        if tfrecord.is_named_like_a_shard(os.path.basename(name)):
+            return f"Are its TFRecord files meant? Then give a pattern: --data '{root.path}/**/*.tfrec*'"
         advice = unread.advice(name)
         if advice:
             return f"{os.path.basename(name)} is not read as it is: {advice}."

@@ -47,6 +47,8 @@ def load(request, tmp_path):
         ("trainset", "testset"),
         ("wrapper/train", "wrapper/test"),
         ("train/images", "test/images"),
+        ("trainval", "test"),
+        ("train_val", "holdout"),
     ],
 )
 def test_folders_named_like_splits_are_splits(tmp_path, load, train, test):
@@ -78,6 +80,30 @@ def test_splits_without_training_images_are_refused(tmp_path, load):
     with pytest.raises(UserError, match="nothing to train on"):
         load(root)
     assert counts(load(root, Purpose.MEASURE)) == [0, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("test", "train_new"), "test/ and train_new/ hold folders of the same names .daisy, rose., as splits do"),
+        (("test_B", "train_A"), "test_B/ and train_A/"),
+        (("fold_0", "fold_1"), "fold_0/ and fold_1/"),
+        (("tulip/test", "tulip/train", "other"), "tulip/test/, tulip/train/ look like splits within a class"),
+    ],
+)
+def test_folders_that_are_rather_splits_than_classes_are_refused(tmp_path, load, names, words):
+    root = touch(tmp_path / "data", [f"{name}/{below}" for name in names for below in ("daisy", "rose")])
+    with pytest.raises(UserError, match=words):
+        load(root)
+
+
+def test_a_split_without_images_is_none(tmp_path):
+    root = touch(tmp_path / "data", ["train/daisy", "train/rose"])
+    for name in ("daisy", "rose"):
+        (root / "test" / name).mkdir(parents=True)
+    understood = sources.load(str(root)).understood
+    assert "Left out: test/, 0 images" in understood
+    assert "The validation and the test split are cut from train." in understood
 
 
 def test_splits_without_class_folders_are_refused(tmp_path, load):
