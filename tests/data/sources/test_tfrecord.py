@@ -161,7 +161,7 @@ def test_shards_in_folders_below_take_part(tmp_path):
     (tmp_path / "train").mkdir()
     (tmp_path / "train.tfrecord").rename(tmp_path / "train" / "a.tfrecord")
     (tmp_path / "extra" / "c.jpg").unlink()
-    with pytest.raises(UserError, match=r"TFRecord files meant\? .* --data '.*/\*\*/\*\.tfrec\*'"):
+    with pytest.raises(UserError, match=r"TFRecord files meant\? .* --data '.*/\*\*/\*\.tfrec\*'\."):
         sources.load(str(tmp_path))
     by_pattern = sources.load(f"{tmp_path}/**/*.tfrec*")
     assert [len(by_pattern.indices(split)) for split in ("train", "validation", "test")] == [2, 0, 2]
