@@ -229,8 +229,8 @@ def _splits_of(names: Sequence[str], root: Path, source: str, purpose: Purpose) 
         return [UNASSIGNED] * len(names)  # Only these were asked for.
     if "train" not in distinct and purpose is not Purpose.MEASURE:
         raise UserError(
-            f"{source}: no shard is to train on; names have the words {', '.join(sorted(distinct))}. Put train into the "
-            "names of those to train on."
+            f"{source}: no shard is to train on; names have the words {', '.join(sorted(distinct))}. Put train into "
+            "the names of those to train on."
         )
     return [SPLITS.index(next(iter(named))) for named in words]
 
