@@ -155,10 +155,13 @@ def _demand_names(examples: Examples) -> None:
 
 
 def _with_lookalikes(examples: Examples) -> Examples:
-    """Return the examples with a word on classes that may be one: people write `Cat` and `cat`."""
+    """Return the examples with a word on classes that may be one: people write `Cat` and `cat`, or copy a sign that
+    cannot be seen.
+    """
     names: dict[str, str] = {}
     for name in examples.classes:
-        earlier = names.setdefault(" ".join(name.casefold().split()), name)
+        visible = "".join(sign for sign in name.casefold() if unicodedata.category(sign) != "Cf")
+        earlier = names.setdefault(" ".join(visible.split()), name)
         if earlier != name:
             return examples.explained(f"{examples.understood} {earlier!r} and {name!r} count as two classes.".lstrip())
     return examples

@@ -60,11 +60,12 @@ def test_a_file_of_another_kind_says_what_to_do_alone_and_in_a_folder(tmp_path, 
         sources.load(str(tmp_path))
 
 
-def test_classes_whose_names_differ_in_case_or_blanks_are_pointed_out(tmp_path):
-    for number, name in enumerate(("Cat", "cat ", "dog")):
+@pytest.mark.parametrize("second", ["cat ", "Cat\u200b"])
+def test_classes_whose_names_differ_in_what_is_hardly_seen_are_pointed_out(tmp_path, second):
+    for number, name in enumerate(("Cat", second, "dog")):
         (tmp_path / name).mkdir()
         draw((200, 40, 40), number).save(tmp_path / name / "0.png")
-    assert sources.load(str(tmp_path)).understood.endswith("'Cat' and 'cat ' count as two classes.")
+    assert sources.load(str(tmp_path)).understood.endswith(f"'Cat' and {second!r} count as two classes.")
 
 
 def test_a_pipe_is_no_source(tmp_path):
