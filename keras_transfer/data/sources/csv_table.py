@@ -118,11 +118,12 @@ def _examples(
     never = (name for name in table.columns if _marker(name) in _MARKERS or _NO_LABELS.fullmatch(name))
     taken = {path, *split_columns, *never, recipe.group_by.lower()}
     labels = csv_labels.labels(table, recipe.task, roles, taken, purpose)
+    files = list(map(os.path.normpath, paths))
     if labels.task != REGRESSION:  # What is measured may be measured several times.
-        _demand_one_label(table, paths, labels)
+        _demand_one_label(table, files, labels)
     groups = _groups(table, recipe.group_by) if recipe.group_by else None
     messages = _messages(table, path, split_columns, labels, recipe.group_by.lower())
-    repeated = len(paths) - len(set(paths))
+    repeated = len(files) - len(set(files))
     if repeated:
         rows = "1 row names" if repeated == 1 else f"{repeated} rows name"
         messages.append(f"{rows} an image again: it counts as often as it is named.")
@@ -143,16 +144,16 @@ def _path_column(table: Table, recipe: Recipe) -> str:
     return column
 
 
-def _demand_one_label(table: Table, paths: Sequence[str], labels: Labels) -> None:
+def _demand_one_label(table: Table, files: Sequence[str], labels: Labels) -> None:
     """Refuse an image that has another label in another row, as tables of boxes or of annotators have it, or another of
     its labels.
     """
     first: dict[str, int] = {}
-    for index, path in enumerate(paths):
-        earlier = first.setdefault(path, index)
+    for index, file in enumerate(files):
+        earlier = first.setdefault(file, index)
         if np.any(labels.values[index] != labels.values[earlier]):
             raise UserError(
-                f"{table.place(index)}: {os.path.basename(path)} is {labels.text(index)!r} here and "
+                f"{table.place(index)}: {os.path.basename(file)} is {labels.text(index)!r} here and "
                 f"{labels.text(earlier)!r} in row {table.places[earlier][1]}. Give it one row; several labels stand in "
                 "a column 'labels', with | between them."
             )

@@ -47,6 +47,8 @@ def files(folder: Path) -> list[str]:
 
 def from_tree(tree: Tree, source: str, root: Path, contents: Contents, purpose: Purpose) -> Examples:
     """Return the images of a tree of folders as examples."""
+    if tree.doubled is not None:
+        raise UserError(f"{source}: {tree.doubled[0]} and {tree.doubled[1]} lead to one folder. Remove one of them.")
     arranged = layout.arrange(tree.root, source, purpose)
     if arranged.flat:
         names = listed([f"{folder.name}/" for _, folder in arranged.flat])

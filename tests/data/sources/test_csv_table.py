@@ -236,6 +236,8 @@ def test_a_table_to_measure_on_needs_no_second_class_and_no_training_rows(tmp_pa
 def test_an_image_with_two_labels_is_refused_with_both_rows(tmp_path):
     with pytest.raises(UserError, match=r"t\.csv, row 4: a\.jpg is 'dog' here and 'cat' in row 2"):
         load(tmp_path / "t.csv", "filename,class,xmin\na.jpg,cat,1\nb.jpg,dog,5\na.jpg,dog,3\n")
+    with pytest.raises(UserError, match=r"row 4: a\.jpg is 'dog' here and 'cat' in row 2"):
+        load(tmp_path / "t.csv", "path,label\na.jpg,cat\nb.jpg,dog\n./a.jpg,dog\n")
     assert len(load(tmp_path / "t.csv", "filename,class,xmin\na.jpg,cat,1\nb.jpg,dog,5\na.jpg,cat,3\n")) == 3
     with pytest.raises(UserError, match=r"row 4: a\.jpg is 'big' here and 'big\|red' in row 2\. Give it one row"):
         load(tmp_path / "t.csv", "path,labels\na.jpg,red|big\nb.jpg,big\na.jpg,big\n")

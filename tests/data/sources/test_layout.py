@@ -162,12 +162,13 @@ def test_what_devices_leave_behind_is_passed_over_and_counted(tmp_path, load):
         tmp_path / "data", ["daisy", "rose", "daisy/@eaDir/0.jpg", "rose/@__thumb", "#recycle", "__MACOSX/rose"]
     )
     touch(root, ["daisy/.ipynb_checkpoints", ".thumbnails"])
-    (root / "daisy" / "Thumbs.db").touch()
-    (root / "daisy" / "0.jpg@SynoEAStream").touch()
+    for name in ("Thumbs.db", "0.jpg@SynoEAStream", "0.jpg.xmp", "1.XMP", "1.aae", "0.jpg:Zone.Identifier"):
+        (root / "daisy" / name).touch()
     examples = load(root)
     assert (len(examples), examples.classes) == (4, ("daisy", "rose"))
     assert "@eaDir: 2 files" in examples.understood
     assert "#recycle: 2 files" in examples.understood
+    assert ".xmp: 2 files" in examples.understood
 
 
 @pytest.mark.parametrize(
