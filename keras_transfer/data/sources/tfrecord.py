@@ -148,7 +148,8 @@ class Table:
         purpose.demand_classes(meaning.classes, source)
         messages = [meaning.described(source)]
         if self.unlabelled:
-            messages.append(f"{self.unlabelled} records of {source} have no label and are left out.")
+            records = "1 record has" if self.unlabelled == 1 else f"{self.unlabelled} records have"
+            messages.append(f"{source}: {records} no label and {'is' if self.unlabelled == 1 else 'are'} left out.")
         return Examples(
             source,
             root,

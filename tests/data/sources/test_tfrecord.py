@@ -117,7 +117,7 @@ def test_labels_that_are_not_understood_are_named(tmp_path):
         sources.load(write_labelled(tmp_path / "b.tfrecord", *mixed))
     unlabelled = sources.load(write_labelled(tmp_path / "c.tfrecord", (0,), (1,), (-1,)))
     assert len(unlabelled) == 2
-    assert "1 records" in unlabelled.understood
+    assert "1 record has no label and is left out" in unlabelled.understood
 
 
 def test_every_record_is_in_a_split_or_its_shard_is_refused(tmp_path):
