@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -177,15 +178,14 @@ def _demand_no_splits(top: Folder, source: str) -> None:
                 f"{source}: {listed([f'{name}/{split}/' for split in below])} look like splits within a class. Put the "
                 f"splits above the classes, as {first}/{name}/."
             )
-        if not splits_in(name)[0] - _VALIDATION and not words(name) & _DOUBTFUL:
-            continue
-        for sibling, other in top.folders.items():
-            shared = [inner for inner in folder.folders if inner in other.folders]
-            if sibling != name and shared:
-                raise UserError(
-                    f"{source}: {name}/ and {sibling}/ hold folders of the same names ({listed(shared, 4)}), as splits "
-                    f"do. Call them train/, validation/ and test/; if they are classes, rename {name}/."
-                )
+    doubtful = [name for name in top.folders if splits_in(name)[0] - _VALIDATION or words(name) & _DOUBTFUL]
+    for first, second in itertools.combinations(doubtful, 2):
+        shared = [name for name in top.folders[first].folders if name in top.folders[second].folders]
+        if shared:
+            raise UserError(
+                f"{source}: {first}/ and {second}/ hold folders of the same names ({listed(shared, 4)}), as splits do. "
+                f"Call them train/, validation/ and test/; if they are classes, rename {first}/."
+            )
 
 
 def _demand_training(

@@ -69,7 +69,15 @@ def test_an_unlabelled_folder_beside_splits_is_left_out_and_named(tmp_path, load
 
 
 @pytest.mark.parametrize(
-    "names", [("bus", "car", "train"), ("test_tube", "train_station"), ("invalid", "valid"), ("invalid/a", "valid/b")]
+    "names",
+    [
+        ("bus", "car", "train"),
+        ("test_tube", "train_station"),
+        ("invalid", "valid"),
+        ("invalid/a", "valid/a"),
+        ("steam_boat/2024", "steam_train/2024"),
+        ("control/2024", "test/2024"),
+    ],
 )
 def test_classes_whose_names_hold_the_word_of_a_split_are_classes(tmp_path, load, names):
     assert load(touch(tmp_path / "data", names)).classes == tuple(name.split("/")[0] for name in names)
