@@ -193,8 +193,11 @@ def test_cache_is_shown_and_cleared(fresh_cache, capsys):
     assert json.loads(run("cache", "--clear", "--json", capsys=capsys)[1]) == {"freed_bytes": 0}
 
 
-def test_tensorflow_still_talks_while_it_is_imported():
-    """When this fails, `keras_transfer/quiet.py` is no longer needed."""
+def test_tensorflow_still_talks_while_it_is_imported(tmp_path):
+    """When this fails, `keras_transfer/support/logs.py` is no longer needed. Records are listed by TensorFlow."""
+    from tests.data.sources.test_tfrecord import write_labelled
+
+    shard = write_labelled(tmp_path / "a.tfrecord", (0,), (1,))
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     said = [
         subprocess.run(
@@ -202,7 +205,7 @@ def test_tensorflow_still_talks_while_it_is_imported():
         ).stderr
         for code in (
             "import tensorflow as tf; tf.config.list_physical_devices()",
-            "from keras_transfer.support import logs; logs.import_tensorflow()",
+            f"from keras_transfer.data import sources; sources.load({shard!r})",
         )
     ]
     assert said[1] == ""

@@ -31,6 +31,7 @@ _MAX_FILE_BYTES = 2**30  # Of an image; several are read at once.
 _MAX_MEMBER_BYTES = 2**28  # Of an image in an archive when unpacked; what announces more is a bomb.
 _UTF8_FLAG = 0x800  # https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, 4.4.4 and 4.6.9
 _UNICODE_PATH = 0x7075
+_WINDOWS = 0  # What packed it, 4.4.2: there, no name holds a backslash.
 _WORKERS = max(8, os.cpu_count() or 1)
 _PENDING = 1024  # Reads that are under way or done and not yet taken.
 
@@ -195,11 +196,13 @@ def image_in(record: bytes, key: str) -> bytes:
 @functools.lru_cache(maxsize=4)
 def _zip_file(archive: str) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
     opened = zipfile.ZipFile(archive)  # May be read by several threads at once.
-    names = [_member_name(member) for member in opened.infolist()]
+    members = [(_member_name(member), member) for member in opened.infolist()]
     # The .NET of long ago wrote `\\` between folders.
-    if not any("/" in name for name in names):
-        names = [name.replace("\\", "/") for name in names]
-    return opened, dict(zip(names, opened.infolist(), strict=True))
+    flat = not any("/" in name for name, _ in members)
+    return opened, {
+        name.replace("\\", "/") if flat or member.create_system == _WINDOWS else name: member
+        for name, member in members
+    }
 
 
 def _member_name(member: zipfile.ZipInfo) -> str:

@@ -9,17 +9,23 @@ _DEVICE_FOLDERS = {
     "@recycle",
     "@recently-snapshot",
     "@tmp",
+    "@sharebin",
+    "@sharesnap",
     "#recycle",
     "#snapshot",
     "$recycle.bin",
     "recycler",
     "system volume information",
+    "network trash folder",
+    "temporary items",
     "lost+found",
+    "_vti_cnf",
     "__macosx",
     "__pycache__",
 }
-_DEVICE_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "picasa.ini"}
-_DEVICE_ENDINGS = ("@synoeastream", "@synoresource", ":zone.identifier")
+_DEVICE_FILES = {"thumbs.db", "thumbs.db:encryptable", "ehthumbs.db", "desktop.ini", "icon\r", "picasa.ini"}
+# Those of a photo, beside it: a device's streams, and what darktable, Lightroom and iPhones note of edits.
+_DEVICE_ENDINGS = ("@SynoEAStream", "@SynoResource", ":Zone.Identifier", ":com.dropbox.attrs", ".xmp", ".AAE")
 
 
 def is_device_folder(name: str) -> bool:
@@ -29,5 +35,13 @@ def is_device_folder(name: str) -> bool:
 
 def is_device_file(name: str) -> bool:
     """Return whether a file is a device's or a program's, not the user's."""
-    lower = name.lower()
-    return name.startswith(".") or lower in _DEVICE_FILES or lower.endswith(_DEVICE_ENDINGS)
+    return name.startswith(".") or name.lower() in _DEVICE_FILES or _ending(name) is not None
+
+
+def kind_of_device_file(name: str) -> str:
+    """Return what the user should hear of such a file: its name, or the ending that all of its kind have."""
+    return _ending(name) or name
+
+
+def _ending(name: str) -> str | None:
+    return next((ending for ending in _DEVICE_ENDINGS if name.lower().endswith(ending.lower())), None)

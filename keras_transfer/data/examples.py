@@ -17,12 +17,15 @@ SPLITS = ("train", "validation", "test")
 SPLIT_NAMES = {
     "train": "train",
     "training": "train",
+    "trainval": "train",
     "val": "validation",
     "valid": "validation",
     "validation": "validation",
     "dev": "validation",
+    "eval": "validation",
     "test": "test",
     "testing": "test",
+    "holdout": "test",
 }
 UNASSIGNED = -1
 CLASSIFICATION, MULTI_LABEL, REGRESSION = TASKS = ("classification", "multi-label", "regression")

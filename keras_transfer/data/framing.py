@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from keras_transfer.support import logs
+
 _FRAME = 16  # Bytes around a record: its length, and checksums of length and data.
 
 
@@ -42,6 +44,7 @@ def records(shard: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _reader(shard: str | Path) -> Any:
+    logs.import_tensorflow()
     import tensorflow as tf
 
     # TensorFlow 2.18 to 2.21 has no public reader that begins at any record, and no public CRC-32C: `tf.data` reads a

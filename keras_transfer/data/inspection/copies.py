@@ -12,12 +12,13 @@ import numpy as np
 _ROBOFLOW = re.compile(r"(.+)_(?:jpe?g|png|gif|bmp|webp)\.rf\.[\w-]+", re.IGNORECASE)
 # `CLASS_original_STEM.jpg_UUID.jpg`, as Augmentor writes.
 _AUGMENTOR = re.compile(r".*_original_(.+?)(?:\.\w{3,4})?_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-# `STEM_flip.jpg`, `STEM-rot90.jpg`: copies where STEM is there too; without it, who knows.
+# `STEM_flip.jpg`, `STEM-150x150.jpg`, `thumb_STEM.jpg`: copies where STEM is there too; without it, who knows.
 _MARKED = re.compile(
     r"(.+?)(?:[_-](?:[hv]?flip(?:ped)?|rot(?:ated?)?|mirror(?:ed)?|aug(?:mented)?|crop(?:ped)?|blur(?:red)?|nois[ey]"
-    r"|bright(?:er)?|dark(?:er)?|thumb(?:nail)?)(?:[_-]?\d+)*)+",
+    r"|bright(?:er)?|dark(?:er)?|thumb(?:nail)?|preview|small|\d+x\d+)(?:[_-]?\d+)*)+",
     re.IGNORECASE,
 )
+_PREFIXED = re.compile(r"(?:thumb(?:nail)?|preview|small|tn)[_-](.+)", re.IGNORECASE)
 _SMALL = {"thumb", "thumbs", "thumbnail", "thumbnails", "preview", "previews"}  # Folders of smaller copies.
 
 
@@ -60,5 +61,5 @@ def _original(folder: str, stem: str, stems: set[tuple[str, str]]) -> tuple[str,
     above, name = os.path.split(folder)
     if re.sub(r"[\W_]", "", name.lower()) in _SMALL and (above, stem) in stems:
         return above, stem
-    match = _MARKED.fullmatch(stem)
+    match = _PREFIXED.fullmatch(stem) or _MARKED.fullmatch(stem)
     return (folder, match[1]) if match and (folder, match[1]) in stems else None

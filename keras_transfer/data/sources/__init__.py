@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_transfer.data.examples import CLASSIFICATION, REGRESSION, Examples, printable, sorted_classes
+from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, REGRESSION, Examples, printable, sorted_classes
 from keras_transfer.data.sources import arrays, csv_table, digits, folders, tfds, tfrecord, unread, zipped
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.recipe.options import AUTO
@@ -79,6 +79,13 @@ SOURCES = (
 )
 
 
+_NEEDS = {
+    CLASSIFICATION: "one label an image",
+    MULTI_LABEL: "several labels an image, as a CSV file may have",
+    REGRESSION: "a CSV file with a numeric column",
+}
+
+
 def load(source: str, recipe: Recipe | None = None, purpose: Purpose = Purpose.TRAIN) -> Examples:
     """List the labelled images of a source, unsplit unless the source itself is split.
 
@@ -102,9 +109,11 @@ def load(source: str, recipe: Recipe | None = None, purpose: Purpose = Purpose.T
     examples = _numbers_in_order(kind.load(request))
     _demand_names(examples)
     examples = _with_lookalikes(examples)
+    if purpose is Purpose.MEASURE and (examples.task, recipe.task) == (CLASSIFICATION, MULTI_LABEL):
+        several = np.eye(len(examples.classes), dtype="float32")[examples.labels]
+        examples = replace(examples, labels=several, task=MULTI_LABEL)
     if recipe.task not in (AUTO, examples.task):
-        needs = "a CSV file with a numeric column" if recipe.task == REGRESSION else "a CSV file with several labels"
-        raise UsageError(f"--task {recipe.task} needs {needs}. {source} is for {examples.task}.")
+        raise UsageError(f"{source} is for {examples.task}. For {recipe.task}, it needs {_NEEDS[recipe.task]}.")
     if recipe.group_by and examples.groups is None:
         raise UsageError(f"--group-by needs a CSV file with that column; {source} is none.")
     return examples
@@ -155,10 +164,13 @@ def _demand_names(examples: Examples) -> None:
 
 
 def _with_lookalikes(examples: Examples) -> Examples:
-    """Return the examples with a word on classes that may be one: people write `Cat` and `cat`."""
+    """Return the examples with a word on classes that may be one: people write `Cat` and `cat`, or copy a sign that
+    cannot be seen.
+    """
     names: dict[str, str] = {}
     for name in examples.classes:
-        earlier = names.setdefault(" ".join(name.casefold().split()), name)
+        visible = "".join(sign for sign in name.casefold() if unicodedata.category(sign) != "Cf")
+        earlier = names.setdefault(" ".join(visible.split()), name)
         if earlier != name:
             return examples.explained(f"{examples.understood} {earlier!r} and {name!r} count as two classes.".lstrip())
     return examples

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -21,12 +22,17 @@ from keras_transfer.data.examples import (
 from keras_transfer.data.sources.csv_text import Table
 from keras_transfer.data.sources.labels import indicators, numbered
 from keras_transfer.data.sources.purpose import Purpose
+from keras_transfer.data.sources.split_words import splits_in
 from keras_transfer.recipe.options import AUTO
 from keras_transfer.support.errors import UserError
 
 LABEL = ("label", "class", "category", "target", "value")
 SEVERAL = ("labels", "tags")
-FLAGS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
+_FLAGS = {"false": 0, "true": 1}
+_YES_AND_NO = {"no": 0, "yes": 1, "n": 0, "y": 1, "f": 0, "t": 1}
+_BRACKETS = {"[": "]", "{": "}", "(": ")"}
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
+_SEPARATORS = re.compile(r"\s*[,;|/+&\uff0c\u3001]\s*")
 _MANY_NUMBERS = 20  # Different whole numbers, above which they are rather measured than classes.
 
 
@@ -74,7 +80,9 @@ def labels(table: Table, task: str, roles: dict[str, str], taken: Collection[str
     column = several or single
     named = bool({"label", "labels"} & set(roles))
     free = [name for name in table.columns if name not in taken]
-    flags = [] if named else [name for name in free if _is_flags(table.columns[name])]
+    flags = [] if named else [name for name in free if all(flag(cell) is not None for cell in table.columns[name])]
+    if column is None and len(flags) < 2:
+        flags = [name for name in free if all(yes_or_no(cell) is not None for cell in table.columns[name])]
     if task == REGRESSION:
         if single is None:
             raise UserError(f"{table.source}: there is no column 'label' or 'target' with the numbers to predict.")
@@ -90,7 +98,7 @@ def labels(table: Table, task: str, roles: dict[str, str], taken: Collection[str
                 f"{rest}. Say which: --task classification, or --task multi-label."
             )
     if several and task != CLASSIFICATION:
-        return _several(table, several)
+        return _several(table, several, task)
     if column and task != MULTI_LABEL:
         return _single(table, column, task, purpose)
     if len(flags) > 1:
@@ -127,25 +135,39 @@ def _demand_names(table: Table, column: str, classes: Sequence[str]) -> None:
                 f"{table.source}: column {column!r} holds {len(classes)} different numbers. To predict them: "
                 "--task regression; if each is a class: --task classification."
             )
+    name = next(filter(_is_list, classes), None) or _combination(classes) or _with_shared_parts(classes)
+    if name is not None:
+        raise UserError(
+            f"{table.place(names.index(name))}: {name!r} in column {column!r} may be several labels. If so, call "
+            "the column 'labels', with | between them; if it is one: --task classification."
+        )
+
+
+def _with_shared_parts(classes: Sequence[str]) -> str | None:
+    """Return the first name of a class that has a part, by a separator of lists, in common with another."""
     for separator in ("|", ",", ";"):
         parts = {name: {part.strip() for part in name.split(separator)} for name in classes}
         uses = Counter(part for own in parts.values() for part in own)
-        shared = (name for name, own in parts.items() if len(own) > 1 and any(uses[part] > 1 for part in own))
-        name = next(shared, None)
-        if name is not None:
-            raise UserError(
-                f"{table.place(names.index(name))}: {name!r} in column {column!r} may be several labels. If so, call "
-                "the column 'labels', with | between them; if it is one: --task classification."
-            )
+        for name, own in parts.items():
+            if len(own) > 1 and any(uses[part] > 1 for part in own):
+                return name
+    return None
 
 
-def _several(table: Table, column: str) -> Labels:
+def _several(table: Table, column: str, task: str) -> Labels:
     cells = table.columns[column]
     separator = next((sign for sign in ("|", ";", ",") if any(sign in cell for cell in cells)), "")
     labels = [_split(table, index, column, separator) for index in range(len(cells))]
     classes = sorted_classes(name for names in labels for name in names)
     if not classes:
         raise UserError(f"{table.source}: the column {column!r} is empty throughout.")
+    combined = _combination(classes) if task == AUTO else None
+    if combined is not None:
+        index = next(index for index, names in enumerate(labels) if combined in names)
+        raise UserError(
+            f"{table.place(index)}: {combined!r} in column {column!r} is one label or several. Separate labels by |; "
+            "if it is one: --task multi-label."
+        )
     separated = f", separated by {separator!r}" if separator else ""
     meaning = f"{column!r} the labels{separated} ({_counted(classes)})"
     return Labels(indicators(labels, classes), classes, MULTI_LABEL, (column,), meaning)
@@ -153,11 +175,11 @@ def _several(table: Table, column: str) -> Labels:
 
 def _split(table: Table, index: int, column: str, separator: str) -> list[str]:
     cell = table.columns[column][index]
-    if cell.startswith("[") and cell.endswith("]"):
-        try:
-            return [str(name).strip() for name in ast.literal_eval(cell)]
-        except (ValueError, SyntaxError, TypeError) as error:
-            raise UserError(f"{table.place(index)}: {cell!r} in column {column!r} is no list of labels.") from error
+    if _is_list(cell):
+        names = _listed(cell)
+        if names is None:
+            raise UserError(f"{table.place(index)}: {cell!r} in column {column!r} is no list of labels.")
+        return names
     # A blank or a slash is part of many a name, and separates names in other tables.
     signs = {"": " /", ";": ","}.get(separator, "")
     if any(sign in cell for sign in signs):
@@ -167,9 +189,37 @@ def _split(table: Table, index: int, column: str, separator: str) -> list[str]:
     return [name.strip() for name in (cell.split(separator) if separator else [cell]) if name.strip()]
 
 
+def _is_list(cell: str) -> bool:
+    """Return whether a cell is a list as a program writes it, though not `(other)`."""
+    return cell[-1:] == _BRACKETS.get(cell[:1], " ") and (cell[0] != "(" or bool(_QUOTED.search(cell)))
+
+
+def _listed(cell: str) -> list[str] | None:
+    """Return the labels of a list that Python, JSON or pandas wrote; None if it is none of these."""
+    try:
+        names = ast.literal_eval(cell)
+    except (ValueError, SyntaxError, TypeError):
+        return None
+    strings = sum(isinstance(name, str) for name in names)
+    if strings != len(_QUOTED.findall(cell)):  # NumPy writes `['red' 'tall']`, which Python takes for one.
+        return None
+    return [str(name).strip() for name in names]
+
+
+def _combination(classes: Collection[str]) -> str | None:
+    """Return the first name of a class that is made of the names of others."""
+    for name in classes:
+        parts = [part for part in _SEPARATORS.split(name) if part]
+        if len(parts) > 1 and all(part in classes for part in parts):
+            return name
+    return None
+
+
 def _from_flags(table: Table, free: Sequence[str], flags: Sequence[str], task: str) -> Labels:
     _demand_flags(table, free)
-    matrix = np.asarray([[FLAGS[cell.lower()] for cell in table.columns[name]] for name in flags], "float32").T
+    if task == AUTO:
+        _demand_no_split(table, flags)
+    matrix = np.asarray([[yes_or_no(cell) for cell in table.columns[name]] for name in flags], "float32").T
     ones = matrix.sum(axis=1)
     classes, columns = tuple(composed(table.spelling(name)) for name in flags), tuple(flags)
     if task == CLASSIFICATION and (ones != 1).any():
@@ -189,19 +239,39 @@ def _from_flags(table: Table, free: Sequence[str], flags: Sequence[str], task: s
 def _demand_flags(table: Table, free: Sequence[str]) -> None:
     """Refuse a column that is of 0 and 1 but for some cells."""
     for name in free:
-        cells = [cell.lower() for cell in table.columns[name]]
-        odd = [index for index, cell in enumerate(cells) if cell not in FLAGS]
+        cells = table.columns[name]
+        odd = [index for index, cell in enumerate(cells) if flag(cell) is None]
         flags = len(cells) - len(odd)
         if odd and flags and (2 * flags >= len(cells) or not any(cells[index] for index in odd)):
-            cell = table.columns[name][odd[0]]
+            place, cell = table.place(odd[0]), cells[odd[0]]
             raise UserError(
-                f"{table.place(odd[0])}: {cell!r} in column {name!r} is neither 0 nor 1, as its other cells are. "
+                f"{place}: {cell!r} in column {name!r} is neither 0 nor 1, as its other cells are. "
                 "Mend it, or remove the column; a column of labels is named by --columns label=NAME."
             )
 
 
-def _is_flags(cells: Sequence[str]) -> bool:
-    return all(cell.lower() in FLAGS for cell in cells)
+def _demand_no_split(table: Table, flags: Sequence[str]) -> None:
+    """Ask about a column of 0 and 1 that is called like a split."""
+    name = next((name for name in flags if splits_in(name)[0] and not splits_in(name)[1]), None)
+    if name is not None:
+        raise UserError(
+            f"{table.source}: column {name!r} of 0 and 1 either marks a split, and should be called is_train, is_valid "
+            "or is_test, or it is a class. Rename it, or say that it is a class: --task multi-label, or "
+            "--task classification where each row has one."
+        )
+
+
+def flag(cell: str) -> int | None:
+    """Return 0 or 1 for a cell that says so (`0.0`, `True`), None for others."""
+    if re.fullmatch(r"[01](\.0*)?", cell):
+        return int(cell[0])
+    return _FLAGS.get(cell.lower())
+
+
+def yes_or_no(cell: str) -> int | None:
+    """Return the same also for a cell of `yes`, `no`, or their first letters."""
+    value = flag(cell)
+    return _YES_AND_NO.get(cell.lower()) if value is None else value
 
 
 def _is_number(cell: str) -> bool:

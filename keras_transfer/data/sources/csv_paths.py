@@ -61,11 +61,11 @@ def resolve(
             files = [rule.file(_parts(cell), contents) for cell in cells]
             first = next(index for index, file in enumerate(files) if file)
             names = [file or rule.name(_parts(cell)) for file, cell in zip(files, cells, strict=True)]
-            return names, f"{cells[first]!r} is read as {os.path.relpath(names[first], folder)!r}, and so on."
+            return names, f"{_quoted(cells[first])} is read as {os.path.relpath(names[first], folder)!r}, and so on."
         if "://" in cells[0]:
             raise UserError(
-                f"{table.place(0)}: {cells[0]!r} is an address, and there is no such file below {folder}. Download the "
-                "images into it."
+                f"{table.place(0)}: {_quoted(cells[0])} is an address, and there is no such file below {folder}. "
+                "Download the images into it."
             )
     if not allow_outside:
         _demand_inside(table, cells, names, folder, contents)
@@ -77,6 +77,11 @@ def portable(cell: str) -> str:
     return cell if "/" in cell else cell.replace("\\", "/")
 
 
+def _quoted(cell: str) -> str:
+    """Return a cell for a message; `repr` would double the backslashes of Windows."""
+    return f"'{cell}'" if cell.isprintable() else repr(cell)
+
+
 def _demand_inside(
     table: Table, cells: Sequence[str], names: Sequence[str], folder: str, contents: FileContents
 ) -> None:
@@ -86,7 +91,7 @@ def _demand_inside(
         if not any(os.path.commonpath((root, normal)) == root for root in roots):
             missing = "" if contents.is_file(name) else ", and there is no such file"
             raise UserError(
-                f"{table.place(index)}: {cells[index]!r} lies outside of {os.path.abspath(folder)}{missing}. "
+                f"{table.place(index)}: {_quoted(cells[index])} lies outside of {os.path.abspath(folder)}{missing}. "
                 "--allow-outside permits it."
             )
 
@@ -102,7 +107,9 @@ def _search(table: Table, cells: Sequence[str], folder: str, contents: FileConte
         rules = [rule for below in folders if _fits(rule := _Rule(dropped, below), probes, contents)]
         if len(rules) > 1:
             where = " and in ".join(os.path.relpath(rule.folder, folder) + "/" for rule in rules[:2])
-            raise UserError(f"{table.place(0)}: {cells[0]!r} is in {where}. Write the folder into the table's paths.")
+            raise UserError(
+                f"{table.place(0)}: {_quoted(cells[0])} is in {where}. Write the folder into the table's paths."
+            )
         if rules:
             return rules[0]
     return None

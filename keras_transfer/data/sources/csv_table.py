@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from keras_transfer.data.contents import FileContents, Files
 from keras_transfer.data.examples import REGRESSION, SPLIT_NAMES, SPLITS, UNASSIGNED, Examples, listed
 from keras_transfer.data.sources import csv_labels, csv_paths, csv_text
-from keras_transfer.data.sources.csv_labels import FLAGS, Labels
+from keras_transfer.data.sources.csv_labels import Labels, yes_or_no
 from keras_transfer.data.sources.csv_text import Table
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.recipe.recipe import Recipe
@@ -20,11 +21,14 @@ from keras_transfer.support.errors import UsageError, UserError, nearest
 
 _PATH = ("path", "file", "filename", "filepath", "file_name", "file_path", "image", "image_path", "image_name", "fname")
 _SPLIT = ("split", "set", "subset", "partition", "ml_use")
+# By headings without what stands between their words.
 _MARKERS = {
-    "is_train": ("train", "test"), "is_valid": ("validation", "train"), "valid": ("validation", "train"),
-    "is_val": ("validation", "train"), "is_validation": ("validation", "train"), "is_test": ("test", "train"),
+    "istrain": ("train", "test"), "isvalid": ("validation", "train"), "valid": ("validation", "train"),
+    "isval": ("validation", "train"), "isvalidation": ("validation", "train"), "istest": ("test", "train"),
+    "isholdout": ("test", "train"),
 }  # fmt: skip
-_NO_LABELS = ("", "index", "unnamed: 0", "fold", "kfold")  # Columns that are never classes.
+# Columns that are never classes.
+_NO_LABELS = re.compile(r"|id|index|unnamed: [\d.]+|(?:k|cv)?[ _-]?folds?(?:[ _-]?id)?|set|subset|partition")
 _UNASSIGNED = ("", "unassigned")
 
 
@@ -111,13 +115,15 @@ def _examples(
     path = _path_column(table, recipe)
     paths, read_as = csv_paths.resolve(table, path, str(folder), recipe.allow_outside, contents)
     splits, split_columns = _splits(table, roles.get("split"), purpose)
-    taken = {path, *split_columns, *_MARKERS, *_NO_LABELS, recipe.group_by.lower()}
+    never = (name for name in table.columns if _marker(name) in _MARKERS or _NO_LABELS.fullmatch(name))
+    taken = {path, *split_columns, *never, recipe.group_by.lower()}
     labels = csv_labels.labels(table, recipe.task, roles, taken, purpose)
+    files = list(map(os.path.normpath, paths))
     if labels.task != REGRESSION:  # What is measured may be measured several times.
-        _demand_one_label(table, paths, labels)
+        _demand_one_label(table, files, labels)
     groups = _groups(table, recipe.group_by) if recipe.group_by else None
     messages = _messages(table, path, split_columns, labels, recipe.group_by.lower())
-    repeated = len(paths) - len(set(paths))
+    repeated = len(files) - len(set(files))
     if repeated:
         rows = "1 row names" if repeated == 1 else f"{repeated} rows name"
         messages.append(f"{rows} an image again: it counts as often as it is named.")
@@ -138,16 +144,16 @@ def _path_column(table: Table, recipe: Recipe) -> str:
     return column
 
 
-def _demand_one_label(table: Table, paths: Sequence[str], labels: Labels) -> None:
+def _demand_one_label(table: Table, files: Sequence[str], labels: Labels) -> None:
     """Refuse an image that has another label in another row, as tables of boxes or of annotators have it, or another of
     its labels.
     """
     first: dict[str, int] = {}
-    for index, path in enumerate(paths):
-        earlier = first.setdefault(path, index)
+    for index, file in enumerate(files):
+        earlier = first.setdefault(file, index)
         if np.any(labels.values[index] != labels.values[earlier]):
             raise UserError(
-                f"{table.place(index)}: {os.path.basename(path)} is {labels.text(index)!r} here and "
+                f"{table.place(index)}: {os.path.basename(file)} is {labels.text(index)!r} here and "
                 f"{labels.text(earlier)!r} in row {table.places[earlier][1]}. Give it one row; several labels stand in "
                 "a column 'labels', with | between them."
             )
@@ -166,7 +172,7 @@ def _splits(table: Table, named: str | None, purpose: Purpose) -> tuple[np.ndarr
     """Return the split of each row, and the columns that tell it."""
     unsplit = np.full(len(table.places), UNASSIGNED, "int8")
     column = named or _split_column(table)
-    markers = [] if column else [name for name in _MARKERS if name in table.columns]
+    markers = [] if column else [name for name in table.columns if _marker(name) in _MARKERS]
     if column is not None:
         cells = [cell.lower() for cell in table.columns[column]]
         if all(cell in _UNASSIGNED for cell in cells):
@@ -183,15 +189,20 @@ def _splits(table: Table, named: str | None, purpose: Purpose) -> tuple[np.ndarr
         splits = np.zeros(len(table.places), "int8")
         for name in markers:
             for index, cell in enumerate(table.columns[name]):
-                if cell.lower() not in FLAGS:
+                marked = yes_or_no(cell)
+                if marked is None:
                     raise UserError(f"{table.place(index)}: {cell!r} in column {name!r} is neither true nor false.")
-                split = SPLITS.index(_MARKERS[name][1 - FLAGS[cell.lower()]])
+                split = SPLITS.index(_MARKERS[_marker(name)][1 - marked])
                 splits[index] = max(splits[index], split)
     else:
         return unsplit, []
     if SPLITS.index("train") not in splits and purpose is not Purpose.MEASURE:
         raise UserError(f"{table.source}: no row has the split 'train'.")
     return splits, [column] if column else markers
+
+
+def _marker(name: str) -> str:
+    return re.sub(r"[\W_]", "", name)
 
 
 def _split_column(table: Table) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from collections.abc import Collection, Mapping, Sequence
@@ -56,7 +57,7 @@ def read(
     Args:
         content: Of the file.
         source: What the user called it.
-        encoding: Of its text; by default UTF-8, or UTF-16 with its mark.
+        encoding: Of its text; by default UTF-8. A mark of UTF-8 or UTF-16 says more than this.
         headings: Known ones, by which a first row of headings is told from one of data.
         splits: Words that name splits, in lower case.
 
@@ -108,6 +109,8 @@ def _decoded(content: bytes, source: str, encoding: str) -> str:
     if not encoding and content[:2].count(0) == 1:
         endian = "be" if content.startswith(b"\0") else "le"
         raise UserError(f"{source} is UTF-16 without its mark, as it seems. Try --encoding utf-16-{endian}.")
+    if content.startswith(codecs.BOM_UTF8):
+        encoding = ""
     used = "utf-16" if content[:2] in _UTF16_MARKS else encoding or "utf-8-sig"
     try:
         text = content.decode(used)

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_transfer.data.contents import Contents, Files
 from keras_transfer.data.examples import SPLITS, UNASSIGNED, Examples, listed, sorted_classes
-from keras_transfer.data.sources import csv_table, layout, unread
+from keras_transfer.data.sources import csv_table, layout, tfrecord, unread
 from keras_transfer.data.sources.layout import Classes
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.data.sources.tree import Folder, Tree, same_file_twice, walk
@@ -47,6 +47,8 @@ def files(folder: Path) -> list[str]:
 
 def from_tree(tree: Tree, source: str, root: Path, contents: Contents, purpose: Purpose) -> Examples:
     """Return the images of a tree of folders as examples."""
+    if tree.doubled is not None:
+        raise UserError(f"{source}: {tree.doubled[0]} and {tree.doubled[1]} lead to one folder. Remove one of them.")
     arranged = layout.arrange(tree.root, source, purpose)
     if arranged.flat:
         names = listed([f"{folder.name}/" for _, folder in arranged.flat])
@@ -124,6 +126,9 @@ def _hint(root: Folder) -> str:
     if table:
         return f"Is its table meant? Then give that: --data {table}"
     for name in root.all_files():
+        if tfrecord.is_named_like_a_shard(os.path.basename(name)):
+            unpack = "" if os.path.isdir(root.path) else "unpack it, and "
+            return f"Are its TFRecord files meant? Then {unpack}give a pattern, as --data '{root.name}/**/*.tfrec*'."
         advice = unread.advice(name)
         if advice:
             return f"{os.path.basename(name)} is not read as it is: {advice}."

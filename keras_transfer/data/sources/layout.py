@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import re
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from keras_transfer.data.examples import SPLIT_NAMES, SPLITS, UNASSIGNED, counted, listed
+from keras_transfer.data.examples import SPLITS, UNASSIGNED, counted, listed
 from keras_transfer.data.sources.purpose import Purpose
+from keras_transfer.data.sources.split_words import FILLERS, splits_in, words
 from keras_transfer.data.sources.tree import Folder
 from keras_transfer.support.errors import UserError
 
 Classes = dict[str, list[str]]  # Names of images by class.
 
-# What stands beside a split's word in a folder's name: `training_set`, `Train_Data`, `test_images`.
-_FILLERS = {
-    *("set", "sets", "data", "dataset", "image", "images", "img", "imgs", "photo", "photos", "picture", "pictures"),
-    *("file", "files", "folder", "split"),
-}
 _UNLABELLED = {"pred", "preds", "predict", "prediction", "predictions", "unlabelled", "unlabeled", "submission"}
+_DOUBTFUL = {"fold", "trn", "tst", "evaluation"}  # Words of folders that are rather parts of a data set than classes.
+_TRAIN_AND_VALIDATION, _VALIDATION = {0, 1}, {1}
 
 
 @dataclass
@@ -50,15 +48,17 @@ def arrange(root: Folder, source: str, purpose: Purpose) -> Layout:
     top = _unwrapped(root, layout)
     candidates = _split_names(top)
     inner = {name: _unwrapped_split(top.folders[name], candidates[name]) for name in candidates}
-    labelled = sorted((name for name in candidates if inner[name].folders), key=lambda name: candidates[name])
+    labelled = [name for name in candidates if _is_labelled(inner[name], candidates[name])]
+    labelled.sort(key=lambda name: candidates[name])
     layout.flat = flat_splits(root)
-    strangers = [name for name in top.folders if name not in candidates and not _words(name) & _UNLABELLED]
+    strangers = [name for name in top.folders if name not in candidates and not words(name) & _UNLABELLED]
     if strangers and SPLITS.index("train") not in candidates.values():
         labelled = []  # `valid` beside `invalid` is a class.
     if not labelled:
         if layout.flat:
             pass
         elif top.folders or purpose is Purpose.TRAIN:
+            _demand_no_splits(top, source)
             layout.parts = [(UNASSIGNED, _classes(top, layout))]
         else:
             layout.parts = [(UNASSIGNED, {root.name: root.all_files()})]
@@ -66,7 +66,7 @@ def arrange(root: Folder, source: str, purpose: Purpose) -> Layout:
     for name, folder in top.folders.items():
         if name in labelled:
             layout.parts.append((candidates[name], _classes(inner[name], layout)))
-        elif name in candidates or _words(name) & _UNLABELLED:
+        elif name in candidates or words(name) & _UNLABELLED:
             count = len(folder.all_files())
             layout.messages.append(f"Left out: {name}/, {count} images without class folders.")
         else:
@@ -125,7 +125,7 @@ def _unwrapped_split(folder: Folder, split: int) -> Folder:
     """Return the folder within a split's that holds the classes: `seg_train/seg_train/`, `train/images/`."""
     while len(folder.folders) == 1 and not folder.files:
         (only,) = folder.folders.values()
-        neutral = _words(only.name) and _words(only.name) <= _FILLERS
+        neutral = words(only.name) and words(only.name) <= FILLERS
         if only.name.lower() != folder.name.lower() and not neutral and _split_of(only.name) != (split, frozenset()):
             break
         folder = only
@@ -144,20 +144,9 @@ def _split_names(folder: Folder) -> dict[str, int]:
 
 
 def _split_of(name: str) -> tuple[int, frozenset[str]] | None:
-    """Return the split that a name has the word of, and its other words."""
-    splits, rest = set(), set()
-    for word in _words(name):
-        stem = next((word.removesuffix(end) for end in _FILLERS if word.removesuffix(end) in SPLIT_NAMES), word)
-        if stem in SPLIT_NAMES:
-            splits.add(SPLITS.index(SPLIT_NAMES[stem]))
-        elif word not in _FILLERS:
-            rest.add(word)
-    return (splits.pop(), frozenset(rest)) if len(splits) == 1 else None
-
-
-def _words(name: str) -> set[str]:
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
-    return set(re.findall(r"[^\W\d_]+", spaced.lower()))
+    """Return the split that a name has the word of, and its other words; `train_val` is to train."""
+    splits, rest = splits_in(name)
+    return (min(splits), rest) if len(splits) == 1 or splits == _TRAIN_AND_VALIDATION else None
 
 
 def _classes(folder: Folder, layout: Layout) -> Classes:
@@ -172,6 +161,31 @@ def _say_strays(folder: Folder, layout: Layout) -> None:
         count = len(folder.files)
         what = f"{first}, which lies" if count == 1 else f"{first} and {count - 1} more files, which lie"
         layout.messages.append(f"Left out: {what} in {folder.name}/, in no class folder.")
+
+
+def _is_labelled(folder: Folder, split: int) -> bool:
+    """Return whether the folder of a split has class folders; to test or validate on, there must be images in them."""
+    return bool(folder.folders) and (split == 0 or bool(folder.all_files()))
+
+
+def _demand_no_splits(top: Folder, source: str) -> None:
+    """Refuse folders of classes that hold splits, or that are rather splits themselves."""
+    for name, folder in top.folders.items():
+        below = _split_names(folder)
+        if len(set(below.values())) > 1:
+            first = next(iter(below))
+            raise UserError(
+                f"{source}: {listed([f'{name}/{split}/' for split in below])} look like splits within a class. Put the "
+                f"splits above the classes, as {first}/{name}/."
+            )
+    doubtful = [name for name in top.folders if splits_in(name)[0] - _VALIDATION or words(name) & _DOUBTFUL]
+    for first, second in itertools.combinations(doubtful, 2):
+        shared = [name for name in top.folders[first].folders if name in top.folders[second].folders]
+        if shared:
+            raise UserError(
+                f"{source}: {first}/ and {second}/ hold folders of the same names ({listed(shared, 4)}), as splits do. "
+                f"Call them train/, validation/ and test/; if they are classes, rename {first}/."
+            )
 
 
 def _demand_training(

@@ -11,6 +11,7 @@ from keras_transfer.data.contents import ArrayRecords, Contents, Records
 from keras_transfer.data.examples import SPLIT_NAMES, SPLITS, UNASSIGNED, Examples, listed
 from keras_transfer.data.sources import tfrecord
 from keras_transfer.data.sources.purpose import Purpose
+from keras_transfer.support import logs
 from keras_transfer.support.errors import UsageError, UserError, nearest
 
 
@@ -77,6 +78,7 @@ def _tensorflow_datasets() -> Any:
             "tensorflow-datasets does not work: its tensorflow-metadata needs a newer protobuf than is installed. "
             "pip install 'tensorflow-metadata<1.18', and start Python anew."
         )
+    logs.import_tensorflow()
     return tensorflow_datasets
 
 

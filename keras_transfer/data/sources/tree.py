@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from keras_transfer.data.device_files import is_device_file, is_device_folder
+from keras_transfer.data.device_files import is_device_file, is_device_folder, kind_of_device_file
 from keras_transfer.data.examples import composed, listed
 from keras_transfer.support.errors import UserError
 
@@ -52,12 +52,14 @@ class Tree:
         root: The topmost folder.
         passed_over: Number of files by the name of the device's folder, or the kind of file.
         links: Links to folders that were not followed, since they lead to a folder that is listed already.
+        doubled: Two links to one folder elsewhere, if there are any: whose it is, nobody can tell.
         linked_files: Files that are links, with what they lead to.
     """
 
     root: Folder
     passed_over: Counter[str] = field(default_factory=Counter)
     links: list[str] = field(default_factory=list)
+    doubled: tuple[str, str] | None = None
     linked_files: dict[str, str] = field(default_factory=dict)
 
     def messages(self) -> list[str]:
@@ -86,12 +88,17 @@ def walk(path: Path) -> Tree:
     visited = {_identity(place) for place in (path, *Path(os.path.realpath(path)).parents)}
     links: list[tuple[Folder, os.DirEntry[str]]] = []
     _walk(tree, [(tree.root, str(path))], visited, links)
+    followed: dict[tuple[int, int], str] = {}
     while links:  # After the folders themselves: a photo belongs to the class in whose folder it lies.
         parent, entry = links.pop(0)
-        if _identity(entry.path) in visited:
+        target = _identity(entry.path)
+        if target in visited:
             tree.links.append(entry.path)
+            if target in followed:
+                tree.doubled = followed[target], entry.path
             continue
-        visited.add(_identity(entry.path))
+        followed[target] = entry.path
+        visited.add(target)
         _walk(tree, [(parent.folder(entry.name), entry.path)], visited, links)
     return tree
 
@@ -105,7 +112,7 @@ def _walk(
     while waiting:
         folder, path = waiting.pop()
         for entry in _entries(path):
-            if entry.is_dir():
+            if _is_folder(entry):
                 if is_device_folder(entry.name):
                     _pass_over(tree, entry)
                 elif entry.is_symlink():
@@ -117,7 +124,7 @@ def _walk(
                     waiting.append((folder.folder(entry.name), entry.path))
             elif is_device_file(entry.name):
                 if not entry.name.startswith("."):
-                    tree.passed_over[entry.name if "@" not in entry.name else "@" + entry.name.rpartition("@")[2]] += 1
+                    tree.passed_over[kind_of_device_file(entry.name)] += 1
             elif _is_special(entry):
                 tree.passed_over[f"{entry.path} (no regular file)"] += 1
             else:
@@ -142,12 +149,17 @@ def _pass_over(tree: Tree, entry: os.DirEntry[str]) -> None:
 
 
 def _is_special(entry: os.DirEntry[str]) -> bool:
-    """Return whether an entry is a device, a pipe or a socket; a link to nothing is none."""
-    if entry.is_file():
-        return False
+    """Return whether an entry is a device, a pipe or a socket; a link to nothing or to itself is none."""
     try:
-        return not stat.S_ISREG(entry.stat().st_mode)
+        return not entry.is_file() and not stat.S_ISREG(entry.stat().st_mode)
     except OSError:
+        return False
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # A link that leads to itself.
         return False
 
 
@@ -173,7 +185,10 @@ def of_names(name: str, members: dict[str, str]) -> Tree:
         if device is not None:
             if not device.startswith("."):
                 tree.passed_over[device] += 1
-        elif not is_device_file(parts[-1]):
+        elif is_device_file(parts[-1]):
+            if not parts[-1].startswith("."):
+                tree.passed_over[kind_of_device_file(parts[-1])] += 1
+        else:
             folder = tree.root
             for part in parts[:-1]:
                 folder = folder.folder(part)

@@ -30,7 +30,7 @@ def load(file: Path, source: str, recipe: Recipe, purpose: Purpose = Purpose.TRA
     except UnicodeDecodeError as error:
         name = error.object.decode("ascii", "backslashreplace")
         raise UserError(
-            f"{source}: the name {name!r} is not in UTF-8. Unpack it with its encoding "
+            f"{source}: the name '{name}' is not in UTF-8. Unpack it with its encoding "
             f"(unzip -O CP932 {file.name}, or CP936, CP866, CP850), and give the folder."
         ) from error
     except (zipfile.BadZipFile, OSError) as error:

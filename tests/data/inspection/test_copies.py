@@ -22,6 +22,7 @@ def sets(names):
         ["a/1.jpg", "a/thumbs/1.jpg"],
         ["a/1.jpg", "a/_thumbnails/1.jpg"],
         ["z.zip/a/1.jpg", "z.zip/a/1_thumb.jpg"],
+        ["a/1.jpg", "a/1-150x150.jpg", "a/1-300x200.jpg", "a/1_small.jpg", "a/tn_1.jpg", "a/thumb-1.jpg"],
     ],
 )  # fmt: skip
 def test_copies_of_one_photo_are_told_by_their_names(names):

@@ -53,8 +53,9 @@ def test_paths_that_are_there_are_not_looked_for(folder):
 
 
 def test_a_path_that_begins_with_a_backslash_does_not_lead_out(folder):
-    paths, _ = load(folder, ["\\train\\a.jpg", "\\train\\c.jpeg"])
+    paths, understood = load(folder, ["\\train\\a.jpg", "\\train\\c.jpeg"])
     assert paths == ["train/a.jpg", "train/c.jpeg"]
+    assert "'\\train\\a.jpg' is read as 'train/a.jpg'" in understood
     with pytest.raises(UserError, match=r"row 3: .* lies outside"):
         load(folder, ["train/a.jpg", "\\etc\\passwd"])
     with pytest.raises(UserError, match=r"row 3: .* lies outside"):

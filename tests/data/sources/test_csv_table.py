@@ -82,7 +82,9 @@ def labels_of(examples):
     return [examples.label_text(row) for row in range(len(examples))]
 
 
-@pytest.mark.parametrize("ones", [("1", "0"), ("1.0", "0.0"), (" 1", " 0"), ("True", "False"), ("true", "0")])
+@pytest.mark.parametrize(
+    "ones", [("1", "0"), ("1.0", "0.0"), ("1.00", "0"), (" 1", " 0"), ("True", "False"), ("true", "0"), ("yes", "No")]
+)
 def test_flags_are_told_whatever_their_spelling(tmp_path, ones):
     yes, no = ones
     examples = load(tmp_path / "t.csv", f",path,red,tall\n0,a,{yes},{yes}\n1,b,{no},{yes}\n0,c,{yes},{no}\n")
@@ -123,17 +125,38 @@ def test_a_flag_column_named_like_a_label_is_asked_about(tmp_path, name):
     assert load(tmp_path / "t.csv", text, task="classification").classes == ("0", "1")
 
 
-@pytest.mark.parametrize("cells", ["red|tall", "red,tall", "red;tall", "red, tall", "['red', 'tall']"])
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ("red|tall", "tall"),
+        ("red,tall", "tall"),
+        ("red;tall", "tall"),
+        ("red, tall", "tall"),
+        ("['red', 'tall']", "['tall']"),
+        ("{'red', 'tall'}", "{'tall'}"),
+        ("('red', 'tall')", "('tall',)"),
+        ('[""red"", ""tall""]', '[""tall""]'),
+    ],
+)
 def test_separators_of_labels(tmp_path, cells):
-    alone = "['tall']" if "[" in cells else "tall"
-    examples = load(tmp_path / "t.csv", f'path,labels\na.jpg,"{cells}"\nb.jpg,{alone}\n')
+    examples = load(tmp_path / "t.csv", f'path,labels\na.jpg,"{cells[0]}"\nb.jpg,"{cells[1]}"\n')
     assert (examples.task, labels_of(examples)) == ("multi-label", ["red|tall", "tall"])
 
 
-@pytest.mark.parametrize("cell", ["red tall", "red/tall", "[red, tall]"])
+@pytest.mark.parametrize("cell", ["red tall", "red/tall", "[red, tall]", "{red,tall}", "['red' 'tall']"])
 def test_labels_with_an_unclear_separator_are_named(tmp_path, cell):
     with pytest.raises(UserError, match=r"row 3: .* in column 'tags' is (one label or several|no list)"):
         load(tmp_path / "t.csv", f'image_name,tags\na.jpg,red\nb.jpg,"{cell}"\n')
+
+
+def test_a_label_made_of_others_is_asked_about(tmp_path):
+    text = "path,labels\na,red|tall\nb,red\nc,tall\nd,red+tall\n"
+    with pytest.raises(UserError, match=r"row 5: 'red\+tall' in column 'labels' is one label or several"):
+        load(tmp_path / "t.csv", text)
+    assert load(tmp_path / "t.csv", text, task="multi-label").classes == ("red", "red+tall", "tall")
+    for cell in ("red/tall", "['red', 'tall']"):
+        with pytest.raises(UserError, match=r"row 2: .* in column 'label' may be several labels"):
+            load(tmp_path / "t.csv", f'path,label\na,"{cell}"\nb,red\nc,tall\n')
 
 
 def test_several_labels_under_the_heading_of_one_are_asked_about(tmp_path):
@@ -153,16 +176,32 @@ def test_numbers_are_classes_only_where_they_are_few_and_whole(tmp_path):
         load(tmp_path / "t.csv", f"path,label\n{rows}")
 
 
-@pytest.mark.parametrize("marks", [("True", "False"), ("1", "0")])
-def test_a_column_that_marks_validation_is_a_split(tmp_path, marks):
+@pytest.mark.parametrize("marks", [("True", "False"), ("1", "0"), ("yes", "no")])
+@pytest.mark.parametrize("heading", ["is_valid", "Is Valid", "isValid"])
+def test_a_column_that_marks_validation_is_a_split(tmp_path, marks, heading):
     yes, no = marks
-    text = f"path,red,tall,is_valid,fold\na,1,1,{no},0\nb,0,1,{yes},1\nc,1,0,{no},0\n"
+    text = f"path,red,tall,{heading},fold\na,1,1,{no},0\nb,0,1,{yes},1\nc,1,0,{no},0\n"
     examples = load(tmp_path / "t.csv", text)
     assert examples.classes == ("red", "tall")
     assert examples.splits.tolist() == [0, 1, 0]
     assert "Not used: 'fold'" in examples.understood
     with pytest.raises(UserError, match="row 3: 'maybe' in column 'is_valid' is neither true nor false"):
         load(tmp_path / "t.csv", f"path,label,is_valid\na,x,{no}\nb,y,maybe\n")
+
+
+@pytest.mark.parametrize("name", ["test", "Validation", "train_set"])
+def test_a_flag_column_named_like_a_split_is_asked_about(tmp_path, name):
+    text = f"path,red,tall,{name}\na,1,0,0\nb,1,1,1\nc,0,1,0\n"
+    with pytest.raises(UserError, match=f"column '{name.lower()}' of 0 and 1 either marks a split.*is_test.*--task"):
+        load(tmp_path / "t.csv", text)
+    assert load(tmp_path / "t.csv", text, task="multi-label").classes == ("red", "tall", name)
+
+
+@pytest.mark.parametrize("name", ["folds", "kfold", "fold_id", "cv fold", "Unnamed: 0.1", "id", "subset"])
+def test_a_flag_column_of_folds_or_numbers_is_no_class(tmp_path, name):
+    examples = load(tmp_path / "t.csv", f"path,red,tall,{name}\na,1,0,0\nb,1,1,1\nc,0,1,0\n")
+    assert examples.classes == ("red", "tall")
+    assert f"Not used: '{name.lower()}'" in examples.understood
 
 
 def test_columns_are_named_by_an_option(tmp_path):
@@ -197,6 +236,8 @@ def test_a_table_to_measure_on_needs_no_second_class_and_no_training_rows(tmp_pa
 def test_an_image_with_two_labels_is_refused_with_both_rows(tmp_path):
     with pytest.raises(UserError, match=r"t\.csv, row 4: a\.jpg is 'dog' here and 'cat' in row 2"):
         load(tmp_path / "t.csv", "filename,class,xmin\na.jpg,cat,1\nb.jpg,dog,5\na.jpg,dog,3\n")
+    with pytest.raises(UserError, match=r"row 4: a\.jpg is 'dog' here and 'cat' in row 2"):
+        load(tmp_path / "t.csv", "path,label\na.jpg,cat\nb.jpg,dog\n./a.jpg,dog\n")
     assert len(load(tmp_path / "t.csv", "filename,class,xmin\na.jpg,cat,1\nb.jpg,dog,5\na.jpg,cat,3\n")) == 3
     with pytest.raises(UserError, match=r"row 4: a\.jpg is 'big' here and 'big\|red' in row 2\. Give it one row"):
         load(tmp_path / "t.csv", "path,labels\na.jpg,red|big\nb.jpg,big\na.jpg,big\n")

@@ -30,6 +30,12 @@ def test_text_that_is_not_utf8_is_read_only_in_a_named_encoding(tmp_path, encodi
         load(tmp_path / "t.csv", content, encoding="cp99")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_the_mark_of_a_file_says_more_than_the_option(tmp_path, encoding):
+    content = "path,label\na.jpg,rosé\nb.jpg,tulip\n".encode(encoding)
+    assert load(tmp_path / "t.csv", content, encoding="cp1252").classes == ("rosé", "tulip")
+
+
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 def test_utf16_without_its_mark_is_named(tmp_path, encoding):
     content = "path,label\na.jpg,rosé\nb.jpg,tulip\n".encode(encoding)

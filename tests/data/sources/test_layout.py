@@ -47,6 +47,8 @@ def load(request, tmp_path):
         ("trainset", "testset"),
         ("wrapper/train", "wrapper/test"),
         ("train/images", "test/images"),
+        ("trainval", "test"),
+        ("train_val", "holdout"),
     ],
 )
 def test_folders_named_like_splits_are_splits(tmp_path, load, train, test):
@@ -67,7 +69,15 @@ def test_an_unlabelled_folder_beside_splits_is_left_out_and_named(tmp_path, load
 
 
 @pytest.mark.parametrize(
-    "names", [("bus", "car", "train"), ("test_tube", "train_station"), ("invalid", "valid"), ("invalid/a", "valid/b")]
+    "names",
+    [
+        ("bus", "car", "train"),
+        ("test_tube", "train_station"),
+        ("invalid", "valid"),
+        ("invalid/a", "valid/a"),
+        ("steam_boat/2024", "steam_train/2024"),
+        ("control/2024", "test/2024"),
+    ],
 )
 def test_classes_whose_names_hold_the_word_of_a_split_are_classes(tmp_path, load, names):
     assert load(touch(tmp_path / "data", names)).classes == tuple(name.split("/")[0] for name in names)
@@ -78,6 +88,30 @@ def test_splits_without_training_images_are_refused(tmp_path, load):
     with pytest.raises(UserError, match="nothing to train on"):
         load(root)
     assert counts(load(root, Purpose.MEASURE)) == [0, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("test", "train_new"), "test/ and train_new/ hold folders of the same names .daisy, rose., as splits do"),
+        (("test_B", "train_A"), "test_B/ and train_A/"),
+        (("fold_0", "fold_1"), "fold_0/ and fold_1/"),
+        (("tulip/test", "tulip/train", "other"), "tulip/test/, tulip/train/ look like splits within a class"),
+    ],
+)
+def test_folders_that_are_rather_splits_than_classes_are_refused(tmp_path, load, names, words):
+    root = touch(tmp_path / "data", [f"{name}/{below}" for name in names for below in ("daisy", "rose")])
+    with pytest.raises(UserError, match=words):
+        load(root)
+
+
+def test_a_split_without_images_is_none(tmp_path):
+    root = touch(tmp_path / "data", ["train/daisy", "train/rose"])
+    for name in ("daisy", "rose"):
+        (root / "test" / name).mkdir(parents=True)
+    understood = sources.load(str(root)).understood
+    assert "Left out: test/, 0 images" in understood
+    assert "The validation and the test split are cut from train." in understood
 
 
 def test_splits_without_class_folders_are_refused(tmp_path, load):
@@ -136,12 +170,13 @@ def test_what_devices_leave_behind_is_passed_over_and_counted(tmp_path, load):
         tmp_path / "data", ["daisy", "rose", "daisy/@eaDir/0.jpg", "rose/@__thumb", "#recycle", "__MACOSX/rose"]
     )
     touch(root, ["daisy/.ipynb_checkpoints", ".thumbnails"])
-    (root / "daisy" / "Thumbs.db").touch()
-    (root / "daisy" / "0.jpg@SynoEAStream").touch()
+    for name in ("Thumbs.db", "0.jpg@SynoEAStream", "0.jpg.xmp", "1.XMP", "1.aae", "0.jpg:Zone.Identifier"):
+        (root / "daisy" / name).touch()
     examples = load(root)
     assert (len(examples), examples.classes) == (4, ("daisy", "rose"))
     assert "@eaDir: 2 files" in examples.understood
     assert "#recycle: 2 files" in examples.understood
+    assert ".xmp: 2 files" in examples.understood
 
 
 @pytest.mark.parametrize(

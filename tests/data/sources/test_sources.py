@@ -1,8 +1,10 @@
 import os
 
+import numpy as np
 import pytest
 
 from keras_transfer.data import sources
+from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError, UserError
 from tests.conftest import draw
 
@@ -28,6 +30,22 @@ def test_a_source_that_is_none_is_said(tmp_path):
     (tmp_path / "empty" / "other").mkdir()
     with pytest.raises(UserError, match="class folder 'only' is empty"):
         sources.load(str(tmp_path / "empty"))
+
+
+def test_labels_that_do_not_fit_the_task_are_refused_in_its_words(photos, tmp_path):
+    with pytest.raises(UsageError, match=r"is for classification\. For multi-label, it needs several labels an image"):
+        sources.load(str(photos), Recipe(data=str(photos), task="multi-label"))
+    pixels, several = np.zeros((2, 4, 4, 3), "uint8"), np.asarray([[1, 1], [0, 1]])
+    np.savez(tmp_path / "a.npz", x=pixels, y=several)
+    with pytest.raises(UsageError, match=r"is for multi-label\. For classification, it needs one label an image"):
+        sources.load_measured(str(tmp_path / "a.npz"), Recipe(), "classification")
+
+
+def test_a_model_of_several_labels_is_measured_where_each_image_has_one(photos):
+    examples = sources.load_measured(str(photos), Recipe(), "multi-label")
+    assert examples.task == "multi-label"
+    assert examples.labels.sum(0).tolist() == [14, 14, 14]
+    assert examples.labels.sum(1).tolist() == [1] * 42
 
 
 def test_what_predict_takes_is_expanded(photos):
@@ -60,11 +78,12 @@ def test_a_file_of_another_kind_says_what_to_do_alone_and_in_a_folder(tmp_path, 
         sources.load(str(tmp_path))
 
 
-def test_classes_whose_names_differ_in_case_or_blanks_are_pointed_out(tmp_path):
-    for number, name in enumerate(("Cat", "cat ", "dog")):
+@pytest.mark.parametrize("second", ["cat ", "Cat\u200b"])
+def test_classes_whose_names_differ_in_what_is_hardly_seen_are_pointed_out(tmp_path, second):
+    for number, name in enumerate(("Cat", second, "dog")):
         (tmp_path / name).mkdir()
         draw((200, 40, 40), number).save(tmp_path / name / "0.png")
-    assert sources.load(str(tmp_path)).understood.endswith("'Cat' and 'cat ' count as two classes.")
+    assert sources.load(str(tmp_path)).understood.endswith(f"'Cat' and {second!r} count as two classes.")
 
 
 def test_a_pipe_is_no_source(tmp_path):

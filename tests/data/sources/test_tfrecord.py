@@ -117,7 +117,7 @@ def test_labels_that_are_not_understood_are_named(tmp_path):
         sources.load(write_labelled(tmp_path / "b.tfrecord", *mixed))
     unlabelled = sources.load(write_labelled(tmp_path / "c.tfrecord", (0,), (1,), (-1,)))
     assert len(unlabelled) == 2
-    assert "1 records" in unlabelled.understood
+    assert "1 record has no label and is left out" in unlabelled.understood
 
 
 def test_every_record_is_in_a_split_or_its_shard_is_refused(tmp_path):
@@ -133,6 +133,8 @@ def test_every_record_is_in_a_split_or_its_shard_is_refused(tmp_path):
         ("trainval", "val", "test"): [2, 2, 2],
         ("a", "b"): [0, 0, 0],
         ("a-train", "b-train"): [4, 0, 0],
+        ("trainset", "TestData"): [2, 0, 2],
+        ("flowersTrain", "flowersTest2017"): [2, 0, 2],
     }
     for names, counts in expected.items():
         examples = load(*names)
@@ -144,6 +146,38 @@ def test_every_record_is_in_a_split_or_its_shard_is_refused(tmp_path):
     with pytest.raises(UserError, match="no shard is to train on"):
         load("a-val", "a-test")
     assert (load("only-test").splits == -1).all()  # As it is given to `evaluate`.
+
+
+def test_shards_in_folders_below_take_part(tmp_path):
+    for name in ("train", "test/b", "extra/c"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_labelled(tmp_path / f"{name}.tfrecord", (0,), (1,))
+    with pytest.raises(UserError, match=r"extra/c\.tfrecord: its name names no split, as others do"):
+        sources.load(str(tmp_path))
+    (tmp_path / "extra" / "c.tfrecord").rename(tmp_path / "extra" / "c.jpg")
+    examples = sources.load(str(tmp_path))
+    assert [len(examples.indices(split)) for split in ("train", "validation", "test")] == [2, 0, 2]
+    assert "Not read, for TFRecord files lie beside: extra/." in examples.understood
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train.tfrecord").rename(tmp_path / "train" / "a.tfrecord")
+    (tmp_path / "extra" / "c.jpg").unlink()
+    with pytest.raises(UserError, match=r"TFRecord files meant\? .* --data '.*/\*\*/\*\.tfrec\*'\."):
+        sources.load(str(tmp_path))
+    by_pattern = sources.load(f"{tmp_path}/**/*.tfrec*")
+    assert [len(by_pattern.indices(split)) for split in ("train", "validation", "test")] == [2, 0, 2]
+
+
+def test_a_shard_without_records_is_named(tmp_path):
+    write_labelled(tmp_path / "a-train.tfrecord", (0,), (1,))
+    (tmp_path / "a-test.tfrecord").touch()
+    assert "Without a record: a-test.tfrecord." in sources.load(str(tmp_path)).understood
+
+
+def test_a_text_that_is_not_utf8_is_refused(tmp_path):
+    text = tf.train.Feature(bytes_list=tf.train.BytesList(value=["ros\u00e9".encode("cp1252")]))
+    source = write_labelled(tmp_path / "a.tfrecord", {"image/class/text": text}, {"image/class/text": feature("tulip")})
+    with pytest.raises(UserError, match=r"a\.tfrecord@0: image/class/text: the text b'ros\\xe9' is not UTF-8"):
+        sources.load(source)
 
 
 def test_one_wrong_bit_is_noticed_when_listing_and_when_reading_again(tmp_path):

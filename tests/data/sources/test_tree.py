@@ -51,6 +51,22 @@ def test_one_file_in_two_classes_is_refused_with_both_names(classes):
         sources.load(str(classes))
 
 
+def test_two_links_to_one_folder_elsewhere_are_refused(classes, tmp_path):
+    touch(tmp_path, ["elsewhere"])
+    for name in ("rose", "tulip"):
+        (classes / name / "more").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    with pytest.raises(UserError, match=r"data/(rose|tulip)/more and .*data/(rose|tulip)/more lead to one folder"):
+        sources.load(str(classes))
+
+
+def test_a_link_to_itself_is_a_file_that_cannot_be_read(classes):
+    (classes / "rose" / "loop.jpg").symlink_to("loop.jpg")
+    examples = sources.load(str(classes))
+    assert sizes(examples) == {"rose": 4, "tulip": 3}
+    with pytest.raises(OSError, match="Too many levels"):
+        Files().read(str(classes / "rose" / "loop.jpg"))
+
+
 def test_only_regular_files_are_images(classes):
     os.mkfifo(classes / "rose" / "pipe.jpg")
     (classes / "rose" / "zero.jpg").symlink_to("/dev/zero")
