@@ -22,7 +22,7 @@ from keras_transfer.commands.shared import (
     recipe_options,
 )
 from keras_transfer.support.errors import UsageError, UserError, nearest
-from keras_transfer.support.paths import demand_writable
+from keras_transfer.support.paths import demand_file
 from keras_transfer.support.progress import Progress
 
 _CHECK_OPTIONS = (
@@ -66,9 +66,7 @@ def check(
 ) -> None:
     """Say what is wrong with labelled images before training: files, duplicates, leaks and, with --base, labels."""
     if html is not None:
-        if not Path(html).parent.is_dir() or Path(html).is_dir():
-            raise UsageError(f"--html must be a file in a folder that exists. Received: {html!r}.")
-        demand_writable(Path(html).parent, "--html")
+        demand_file(Path(html), ".html", "--html")
     kinds = _kinds(fail_on, labels=options["base"] is not None) if fail_on is not None else []
     recipe = recipe_of({**options, "data": data})
     from keras_transfer.studies.check.check import check as run
@@ -106,9 +104,7 @@ def _kinds(text: str, labels: bool) -> list[str]:
 def features(photos: str | None, output: str, as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
     """Write the feature vectors of labelled images, for a classifier of your own."""
     file = Path(output)
-    if file.suffix != ".npz" or not file.parent.is_dir() or file.is_dir():
-        raise UsageError(f"--output must be an .npz file in a folder that exists. Received: {output!r}.")
-    demand_writable(file.parent, "--output")
+    demand_file(file, ".npz", "--output")
     recipe = recipe_of({**options, "data": one_source(photos, options["data"])})
     from keras_transfer.studies.features import write
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from keras_transfer.support.errors import UsageError, nearest
-from keras_transfer.support.paths import demand_writable
+from keras_transfer.support.paths import demand_file
 
 PRECISIONS = {
     "litert": ("float32", "float16", "int8"),
@@ -32,6 +32,4 @@ def demand(format: str, precision: str, output: Path | None) -> None:
         hint = nearest(precision, allowed)
         raise UsageError(f"--format {format} has the precisions {', '.join(allowed)}. Received: {precision!r}.{hint}")
     if output is not None:
-        if output.suffix != SUFFIX[format] or output.is_dir():
-            raise UsageError(f"--output must be a file that ends in {SUFFIX[format]}. Received: {str(output)!r}.")
-        demand_writable(output.parent, "--output")
+        demand_file(output, SUFFIX[format], "--output")

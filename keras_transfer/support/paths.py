@@ -68,6 +68,22 @@ def demand_writable(folder: Path, option: str) -> None:
         ) from error
 
 
+def demand_file(file: Path, suffix: str, option: str) -> None:
+    """Refuse, before any work, a file that cannot be written, or whose name does not end as it should.
+
+    Args:
+        file: Its folder need not exist.
+        suffix: Such as `.npz`.
+        option: Which names it.
+
+    Raises:
+        UsageError: its name ends otherwise, it is a folder, or it cannot be written.
+    """
+    if file.suffix != suffix or file.is_dir():
+        raise UsageError(f"{option} must be a file that ends in {suffix}. Received: {str(file)!r}.")
+    demand_writable(file.parent, option)
+
+
 def _write_to(folder: Path) -> None:
     # Rights tell little to a superuser, and nothing of a disk that is mounted to be read only.
     with tempfile.TemporaryFile(dir=folder):

@@ -95,6 +95,22 @@ def test_a_folder_that_nobody_can_write_to_is_refused_whoever_asks(monkeypatch, 
 
 
 @pytest.mark.parametrize(
+    ("arguments", "ending"),
+    [
+        (["check", "photos", "--html", "page"], ".html"),
+        (["check", "photos", "--html", "folder.html"], ".html"),
+        (["features", "photos", "-o", "features.npy"], ".npz"),
+        (["export", "model", "--format", "onnx", "-o", "model"], ".onnx"),
+    ],
+)
+def test_a_file_of_another_ending_and_a_folder_are_refused(arguments, ending, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.html").mkdir()
+    code, _, errors = run(*arguments, capsys=capsys)
+    assert (code, f"must be a file that ends in {ending}" in errors) == (2, True), errors
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ["check", "photos", "--html", "page.html"],
