@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import classical
 from keras_transfer.compute import device
 from keras_transfer.data import sources
 from keras_transfer.data.examples import SPLITS, Examples
@@ -40,6 +41,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     GUIDE: {},
     "head, 4 views": {"thaw": "none", "views": 4},
     "head, 8 views": {"thaw": "none", "views": 8},
+    **{name: {} for name in classical.CLASSIFIERS},
     RULE: {},
     "by rule, no smoothing": {"label_smoothing": 0.0},
     "last stage": {**_DEEP, "thaw": "{top}"},
@@ -99,7 +101,8 @@ def measure(
                 record = {**draw, "choice": choice}
                 if _key(record) in done:
                     continue
-                record |= (_guide if choice == GUIDE else _run)(recipe.replace(seed=seed), split, choice)
+                run = _elsewhere if choice == GUIDE or choice in classical.CLASSIFIERS else _run
+                record |= run(recipe.replace(seed=seed), split, choice)
                 with file.open("a", encoding="utf-8") as stream:
                     stream.write(json.dumps(record) + "\n")
                 yield record
@@ -136,14 +139,19 @@ def _run(recipe: Recipe, split: Examples, choice: str) -> dict[str, Any]:
     }
 
 
-def _guide(recipe: Recipe, split: Examples, choice: str) -> dict[str, Any]:
-    """Train as Keras's guide does, and return what `_run` does."""
+def _elsewhere(recipe: Recipe, split: Examples, choice: str) -> dict[str, Any]:
+    """Train as Keras's guide does, or a classifier of scikit-learn, and return what `_run` does."""
     from benchmarks import guide
 
     started = time.process_time()
-    scores = _scores(split, guide.probabilities(recipe, split))
+    if choice == GUIDE:
+        probabilities = guide.probabilities(recipe, split)
+    else:
+        probabilities = classical.probabilities(recipe, split, choice)
     seconds = time.process_time() - started
-    return {**scores, "phase": choice, "thawed": "all", "seconds": seconds, "training": seconds, "computed": 0}
+    thawed = "all" if choice == GUIDE else "none"
+    scores = _scores(split, probabilities)
+    return {**scores, "phase": choice, "thawed": thawed, "seconds": seconds, "training": seconds, "computed": 0}
 
 
 def _scores(split: Examples, probabilities: np.ndarray) -> dict[str, float]:
