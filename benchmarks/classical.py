@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from keras_transfer.support.progress import Progress
 
 _FOLDS = 5  # At most: no more than a class has images.
 # Classifiers and what is tried, by the name of the choice.
-CLASSIFIERS: dict[str, tuple[Any, dict[str, list[float]]]] = {
+CLASSIFIERS: dict[str, tuple[Any, dict[str, Sequence[float | None]]]] = {
     "logistic regression": (
         make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),
         {"logisticregression__C": [10.0**exponent for exponent in range(-5, 2)]},
