@@ -39,7 +39,7 @@ class Extractor:
     """Computes and finds activations.
 
     Attributes:
-        frozen: Pixels to a list of tensors, the embedding last.
+        frozen: Pixels to a list of tensors, the embedding, where it is among them, last.
         base: All of whose weights the tensors may depend on.
         key: What the activations depend on besides the images.
         plan: Engine and precision.
@@ -93,9 +93,9 @@ class Extractor:
             self._pass("Features" if view is None else f"Augmented view {view.number}", stored, wanted, batches)
         return stored
 
-    def count_missing(self, digests: Sequence[bytes], views: Sequence[View | None]) -> int:
-        """Return how many activations of views of some images would have to be computed."""
-        return sum(len(self._missing(self._set(view), digests)) for view in views)
+    def count_missing(self, digests: Sequence[bytes], view: View | None = None) -> int:
+        """Return how many activations of a view of some images would have to be computed."""
+        return len(self._missing(self._set(view), digests))
 
     def _set(self, view: View | None) -> ActivationSet:
         """Return the set of a view, the same in each call: what was read of it once stays open whoever deletes it."""
@@ -160,7 +160,7 @@ def extractor(
     """Return what computes the activations of a network's frozen part, keyed by all that they depend on.
 
     Args:
-        frozen: Pixels to activations, the embedding last.
+        frozen: Pixels to activations, the embedding, where it is among them, last.
         boundary: Name of the block that is cut below, or `none`.
         network: The whole.
         pretrained: Its base.
@@ -176,6 +176,7 @@ def extractor(
         "network": pretrained.key,
         "weights": weights_digest(network.base),
         "boundary": boundary,
+        "tensors": len(frozen.outputs),
         "pooling": recipe.pooling,
         "size": network.size,
         "resize": recipe.resize,
@@ -195,6 +196,6 @@ def weights_digest(network: keras.Model) -> str:
 
 
 def embeddings(stored: ActivationSet, digests: Sequence[bytes]) -> np.ndarray:
-    """Return the embeddings, float32 `[N, D]`: the last tensor of each stored image."""
+    """Return the embeddings, float32 `[N, D]`: the last tensor of each image that is stored with its embedding."""
     last = len(stored.specs()) - 1
     return stored.read(digests, [last])[0].astype("float32", copy=False)

@@ -19,7 +19,8 @@ class Cut:
     """A network cut at a boundary, the parts sharing their layers with it.
 
     Attributes:
-        frozen: Pixels to the activations at the boundary, a list, followed by the embedding: all that is to be stored.
+        frozen: Pixels to the activations at the boundary, a list, followed by the embedding where that is wanted: all
+            that is to be stored.
         below: Pixels to the activations at the boundary, one tensor or a list.
         above: Activations at the boundary, one tensor or a list, to logits.
     """
@@ -29,8 +30,8 @@ class Cut:
     above: keras.Model
 
 
-def cut(network: Network, block: Block | None) -> Cut:
-    """Cut a network below a block, or, without one, below the head.
+def cut(network: Network, block: Block | None, embedding: bool = True) -> Cut:
+    """Cut a network below a block, or, without one, below the head, where the embedding is all that is to be stored.
 
     All that the boundary layer depends on is frozen, all else trained. The boundary is each tensor that leads from
     the one to the other, found in the base's graph: one for most bases, two for NASNet, whose cells read the two
@@ -42,8 +43,10 @@ def cut(network: Network, block: Block | None) -> Cut:
         embedding = network.pool(network.base(prepared))
         return Cut(keras.Model(pixels, [embedding]), keras.Model(pixels, embedding), network.head)
     tensors = cut_tensors(network.base, block.boundary)[0]
-    *activations, feature_map = keras.Model(network.base.input, [*tensors, network.base.output])(prepared)
-    frozen = keras.Model(pixels, [*activations, network.pool(feature_map)])
+    outputs = [*tensors, network.base.output] if embedding else tensors
+    stored = keras.tree.flatten(keras.Model(network.base.input, outputs)(prepared))
+    activations = stored[: len(tensors)]
+    frozen = keras.Model(pixels, [*activations, *map(network.pool, stored[len(tensors) :])])
     below = keras.Model(pixels, one_or_list(activations))
     inputs = one_or_list([keras.Input(tensor.shape[1:], dtype=tensor.dtype) for tensor in tensors])
     thawed = keras.Model(one_or_list(tensors), network.base.output, name="thawed")

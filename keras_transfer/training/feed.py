@@ -32,19 +32,23 @@ class Feed:
         block: The lowest block that is trained; None trains the head alone.
         views: Augmented views of each image that are stored, the image itself among them; `fresh` augments anew in
             each epoch, from pixels.
+        embedding: Store what the head takes too. Without it, the part above the boundary need not be computed, and
+            views of validation images are not needed either.
 
     Attributes:
         cut: The network, in two parts.
         extractor: Computes activations, or finds them.
         sets: Activations of all training and validation images, one set a view, once they are extracted.
+        embedding: Whether what the head takes is stored.
         stored: Whether what is trained gets stored activations; otherwise pixels, in each epoch anew.
         views: How many views there are; 1 where they are fresh.
     """
 
-    def __init__(self, setup: Setup, block: Block | None, views: int | str = 1) -> None:
+    def __init__(self, setup: Setup, block: Block | None, views: int | str = 1, embedding: bool = True) -> None:
         self.setup, self.fresh = setup, views == FRESH and setup.recipe.augment != "none"
         self.boundary = block.name if block else "none"
-        self.cut = cut(setup.network, block)
+        self.embedding = embedding or block is None
+        self.cut = cut(setup.network, block, self.embedding)
         self.stored = block is None or bool(block.boundary and views != FRESH)
         self.views = views if isinstance(views, int) and setup.recipe.augment != "none" else 1
         self.sets: list[ActivationSet] = []
@@ -70,11 +74,17 @@ class Feed:
     def _extracted(self) -> list[ActivationSet]:
         setup, sets = self.setup, []
         for view in self._views():
+            indices = self._images_of(view)
             # Of folds, the test images too: others train on them, and after this fold's training the base is another.
-            whole = view is None and setup.recipe.folds != "none"
-            indices = np.arange(len(setup.examples)) if whole else setup.seen
+            if view is None and setup.recipe.folds != "none":
+                indices = np.arange(len(setup.examples))
             sets.append(self.extractor.extract(setup.examples.at(indices), setup.digests_of(indices), view))
         return sets
+
+    def _images_of(self, view: View | None) -> np.ndarray:
+        """Return the indices of the images of which a view is needed: a head, and a refit, get validation images."""
+        validated = view is None or self.embedding or self.setup.recipe.refit == "on"
+        return self.setup.seen if validated else self.setup.train
 
     def _views(self) -> list[View | None]:
         setup = self.setup
@@ -160,7 +170,9 @@ class Feed:
         if self.boundary == "none":  # Embeddings are small, and needed in any case.
             return
         setup = self.setup
-        missing = self.extractor.count_missing(setup.digests_of(setup.seen), self._views())
+        missing = sum(
+            self.extractor.count_missing(setup.digests_of(self._images_of(view)), view) for view in self._views()
+        )
         needed = missing * self.extractor.bytes_per_image
         reason = store.shortage(needed, setup.recipe.cache_limit) if missing else None
         if reason is not None:
@@ -178,7 +190,8 @@ class Feed:
     ) -> tf.data.Dataset:
         """Return batches of what lies at the boundary, or of the embedding, which is stored last, and of targets."""
         digests, specs = self.setup.digests_of(indices), sets[0].specs()
-        tensors = [len(specs) - 1] if embedding else list(range(max(len(specs) - 1, 1)))
+        below = len(specs) - (self.embedding and self.boundary != "none")
+        tensors = [len(specs) - 1] if embedding else list(range(below))
         signature = [tf.TensorSpec((None, *specs[tensor][0]), tf.as_dtype(specs[tensor][1])) for tensor in tensors]
 
         def read(view: int, positions: np.ndarray) -> list[np.ndarray]:

@@ -67,12 +67,13 @@ class Trainer:
             views: As in `Phase`.
         """
         if trains == HEAD:
-            ready = [feed for feed in self._feeds.values() if feed.sets and feed.views == views]
+            ready = [feed for feed in self._feeds.values() if feed.sets and feed.embedding and feed.views == views]
             if ready:
                 return ready[-1]
         if (trains, views) not in self._feeds:
             block = None if trains == HEAD else self.setup.pretrained.spec.thawed(trains)
-            self._feeds[trains, views] = Feed(self.setup, block, views)
+            # Once a phase has fitted the head, those that follow train what is below it.
+            self._feeds[trains, views] = Feed(self.setup, block, views, embedding=not self.results)
         feed = self._feeds[trains, views]
         with self.timer.time("features"):
             feed.extract()

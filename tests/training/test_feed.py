@@ -11,6 +11,7 @@ from keras_transfer.support import files
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 from keras_transfer.training.feed import Feed
+from keras_transfer.training.phase import Phase, Solver
 from tests.conftest import draw, write_photos
 from tests.training.trainers import decoded, fine_tune, run, trainer
 
@@ -50,6 +51,18 @@ def test_views_are_stored_and_repeat(photos, tiny_base, fresh_cache):
     again = trainer(photos, base=tiny_base, size=24, views=3)
     run(again)
     assert again.computed == 0
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("refit", ["off", "on"])
+def test_once_the_head_is_fitted_only_what_trains_is_computed(photos, tiny_base, fresh_cache, refit):
+    """Neither the embedding, which costs the whole forward pass, nor views of images that only validate."""
+    one = trainer(photos, base=tiny_base, size=24, refit=refit)
+    one.run(Phase("head", "head", Solver("newton-cg")))
+    before, seen = one.computed, one.setup.seen
+    feed = one.feed("middle_conv", 2)
+    assert [len(stored.specs()) for stored in feed.sets] == [1, 1]
+    assert one.computed - before == len(seen) + len(seen if refit == "on" else one.setup.train)
 
 
 @pytest.mark.once
