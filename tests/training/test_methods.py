@@ -95,7 +95,7 @@ def test_what_is_fine_tuned_follows_from_what_the_head_reached(photos, tiny_base
 
 def test_two_phases_that_thaw_have_each_their_own_boundary(photos, tiny_base):
     """As gradual unfreezing will: from the top down, on the same images."""
-    from keras_transfer.training.phase import BEST_OR_BEFORE, GradientDescent, Phase, Solver
+    from keras_transfer.training.phase import BEST_UNLESS_WORSE, GradientDescent, Phase, Solver
 
     one = trainer(photos, base=tiny_base, size=24)
     one.run(Phase("head", "head", Solver("newton-cg")))
@@ -104,7 +104,7 @@ def test_two_phases_that_thaw_have_each_their_own_boundary(photos, tiny_base):
     assert changed(one, before) == {"high_conv"}
     one.run(Phase("middle", "middle_conv", GradientDescent(1, 1e-3), keep="last"))
     assert changed(one, before) == {"middle_conv", "high_conv"}
-    one.run(Phase("again", "high_conv", GradientDescent(1, 30.0), keep=BEST_OR_BEFORE))
+    one.run(Phase("again", "high_conv", GradientDescent(1, 30.0), keep=BEST_UNLESS_WORSE))
     assert one.results[-1].best_epoch == 0
 
 
