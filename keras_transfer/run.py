@@ -113,6 +113,8 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
     with timer.time("data"):
         prepared = prepare.inspected(recipe, listed, progress)
     _announce(prepared, recipe, pretrained.weights, folder, progress)
+    if pretrained.caution:
+        progress.warn(pretrained.caution)
     examples = prepared.examples
     recipe = rule.complete(recipe, len(examples.indices("train")))
     blocks: dict[str, Any] = {"automatic": [name for name, value in asdict(requested).items() if value == AUTO]}
