@@ -17,7 +17,7 @@ from keras_transfer.recipe import rule
 from keras_transfer.recipe.options import AUTO
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import forks, logs, stopping
-from keras_transfer.support.paths import demand_writable, portable, shown
+from keras_transfer.support.paths import demand_utf8, demand_writable, portable, shown
 from keras_transfer.support.progress import Progress, Stopwatch
 from keras_transfer.tasks import TASKS
 from keras_transfer.versions import folders
@@ -97,6 +97,7 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
     forks.check()
     folder, requested = output_folder(recipe), recipe
     demand_writable(folder, "--output")
+    demand_utf8(folder, "--output")
     recipe = folders.with_weights_file(recipe)
     with timer.time("data"):
         listed = prepare.listing(recipe, progress)
@@ -112,6 +113,8 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
     with timer.time("data"):
         prepared = prepare.inspected(recipe, listed, progress)
     _announce(prepared, recipe, pretrained.weights, folder, progress)
+    if pretrained.caution:
+        progress.warn(pretrained.caution)
     examples = prepared.examples
     recipe = rule.complete(recipe, len(examples.indices("train")))
     blocks: dict[str, Any] = {"automatic": [name for name, value in asdict(requested).items() if value == AUTO]}

@@ -5,6 +5,7 @@ TensorFlow is imported within the commands that need it, so that `--help`, listi
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -20,6 +21,9 @@ from keras_transfer.support.terminal import message
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line: exit code 2 for a wrong option, 1 for work that failed, no traceback unless `--debug`."""
     start_command_line()
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        # Names of files need not be UTF-8, nor of letters that the terminal has; standard error escapes them by itself.
+        sys.stdout.reconfigure(errors="backslashreplace")
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     if debug:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0")

@@ -26,6 +26,15 @@ _AUGMENTATION = tuple(
     for name, kind in vars(keras.layers).items()
     if name.startswith(("Rand", "AugMix", "CutMix", "MixUp")) and name != "RandomCrop"  # Which crops in inference too.
 )
+_KEEP_VALUES = (
+    keras.layers.ZeroPadding2D,
+    keras.layers.Cropping2D,
+    keras.layers.CenterCrop,
+    keras.layers.Resizing,
+    keras.layers.Dropout,
+    keras.layers.GaussianNoise,
+    keras.layers.Identity,
+)
 _HEAD_OPENINGS = ("GlobalAveragePooling2D", "GlobalMaxPooling2D", "Flatten", "Mean", "Max", "Reshape")
 
 
@@ -65,6 +74,19 @@ def extractor(file: Path, size: int) -> keras.Model:
     except UNREADABLE as error:
         raise UsageError(refusal if None not in side else f"{refusal} ({first_line(error)})") from error
     return sized
+
+
+def takes_pixels_unscaled(base: keras.Model) -> bool:
+    """Whether the first weights of a base, as `extractor` returns it, meet pixels 0..255 as they are."""
+    unscaled = {id(tensor) for tensor in base.inputs}
+    for call in calls(base):
+        if not any(id(tensor) in unscaled for tensor in call.inputs):
+            continue
+        if isinstance(call.operation, _KEEP_VALUES):
+            unscaled |= {id(tensor) for tensor in call.outputs}
+        elif isinstance(call.operation, keras.Layer) and call.operation.weights:
+            return not isinstance(call.operation, (keras.layers.Normalization, keras.layers.BatchNormalization))
+    return False
 
 
 def _flattened(network: keras.Model, shape: tuple[int | None, ...]) -> keras.Model:

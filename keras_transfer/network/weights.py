@@ -41,12 +41,14 @@ class PretrainedBase:
         base: The network, ending in a feature map.
         weights: `imagenet`, `random`, or the file they came from.
         key: What tells its network from others, whatever their weights.
+        caution: What may be wrong with how it is used, a line for the user; mostly empty.
     """
 
     spec: Base
     base: keras.Model
     weights: str
     key: str
+    caution: str = ""
 
 
 class ImageNetUnavailable(UserError):
@@ -167,7 +169,13 @@ def _from_file(file: Path, size: int, weights: str) -> PretrainedBase:
     channels = network.output_shape[3]
     spec = Base(file.stem, "", size, 1, "none", network.count_params(), 0.0, channels, blocks, blocks[-1].name)
     key = hashlib.blake2b(network.to_json().encode(), digest_size=16).hexdigest()
-    return PretrainedBase(spec, network, weights if weights == "random" else str(file), key)
+    if weights == "random":
+        return PretrainedBase(spec, network, weights, key)
+    caution = (
+        f"{file.name} is given pixels 0..255, for it scales none. If it was trained on others (-1..1, 0..1), "
+        "save it with a Rescaling layer first, or name its network by --base, and this file by --weights."
+    )
+    return PretrainedBase(spec, network, str(file), key, caution if own_base.takes_pixels_unscaled(network) else "")
 
 
 def _drawn_anew(network: keras.Model) -> keras.Model:

@@ -68,7 +68,10 @@ def load_base(recipe: Recipe, progress: Progress) -> tuple[Recipe, PretrainedBas
     from keras_transfer.training import transfer
 
     recipe = transfer.with_size(folders.with_weights_file(recipe))
-    return recipe, transfer.load_base(recipe, progress)
+    pretrained = transfer.load_base(recipe, progress)
+    if pretrained.caution:
+        progress.warn(pretrained.caution)
+    return recipe, pretrained
 
 
 def compute(recipe: Recipe, pretrained: PretrainedBase, examples: Examples, progress: Progress) -> np.ndarray:

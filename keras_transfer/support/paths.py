@@ -68,6 +68,19 @@ def demand_writable(folder: Path, option: str) -> None:
         ) from error
 
 
+def demand_utf8(folder: Path, option: str) -> None:
+    """Refuse, before any work, a folder whose name TensorFlow cannot write to, for it takes names as UTF-8 alone.
+
+    Raises:
+        UsageError: the name holds other bytes.
+    """
+    name = os.fsencode(folder).decode("utf-8", "backslashreplace")
+    if name.encode() != os.fsencode(folder):
+        raise UsageError(
+            f"{option}: '{name}' holds bytes that are not UTF-8, and TensorFlow writes to no such folder. Give another."
+        )
+
+
 def demand_file(file: Path, suffix: str, option: str) -> None:
     """Refuse, before any work, a file that cannot be written, or whose name does not end as it should.
 

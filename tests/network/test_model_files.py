@@ -155,6 +155,20 @@ def as_keras2(text):
 EXTRA = {"DepthwiseConv2D": {"groups": 1}, "SeparableConv2D": {"groups": 1, "kernel_initializer": None}}
 
 
+def test_a_keras_file_of_keras_2_that_cannot_be_loaded_says_what_to_do(tmp_path):
+    file = changed(tmp_path, as_keras2)
+    with zipfile.ZipFile(file) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["metadata.json"] = b'{"keras_version": "2.15.0", "date_saved": ""}'
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(
+        UserError, match=r"mine\.keras was written by Keras 2\.15\.0, .* save it as \.h5, and give that"
+    ):
+        own_base.extractor(file, SIZE)
+
+
 def test_a_whole_classifier_of_keras_2_gives_its_base(tmp_path):
     inputs = keras.Input((SIZE, SIZE, 3))
     x = layers.DepthwiseConv2D(3, name="depthwise")(layers.Conv2D(4, 3, name="conv")(inputs))

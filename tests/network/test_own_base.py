@@ -172,6 +172,17 @@ def test_a_model_without_a_feature_map_is_refused(tmp_path):
         own_base.extractor(saved(keras.Sequential([keras.Input((7,)), layers.Dense(2)]), tmp_path), SIZE)
 
 
+def test_a_base_that_scales_no_pixels_is_cautioned_of(tmp_path):
+    inputs = images()
+    padded = keras.Model(inputs, inner()(layers.ZeroPadding2D(1)(layers.Resizing(22, 22)(inputs))))
+    for network in (inner(), padded):
+        file = str(saved(network, tmp_path))
+        assert "is given pixels 0..255" in weights.load(file, "imagenet", SIZE, 0).caution
+    assert not weights.load(file, "random", SIZE, 0).caution
+    for make in (augmented, preprocessed, normalised):
+        assert not weights.load(str(saved(make(), tmp_path)), "imagenet", SIZE, 0).caution
+
+
 def test_a_fixed_size_gives_way_where_the_graph_allows_it(tmp_path):
     network = nested()
     base = own_base.extractor(saved(network, tmp_path), 40)

@@ -125,3 +125,11 @@ def test_output_that_cannot_be_written_is_refused_before_the_work(arguments, mon
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
     code, _, errors = run(*arguments, capsys=capsys)
     assert (code, "cannot be written to (Read-only file system)" in errors) == (2, True), errors
+
+
+def test_a_model_goes_to_no_folder_whose_name_is_not_utf8(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    code, _, errors = run("fit", "photos", "-o", os.fsdecode(b"mod\xe9le"), capsys=capsys)
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "--output: 'mod\\xe9le' holds bytes that are not UTF-8" in errors
+    paths.demand_utf8(tmp_path / "modèle", "--output")

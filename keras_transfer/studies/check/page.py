@@ -62,7 +62,7 @@ def write(findings: Findings, examples: Examples, decoder: Decoder, file: Path) 
         "</body></html>",
     ]
     with whole(file) as staging:
-        staging.write_text("\n".join(parts), "utf-8")
+        staging.write_text("\n".join(parts), "utf-8", "backslashreplace")  # Names need not be UTF-8.
 
 
 def _summary(findings: Findings) -> str:

@@ -1,5 +1,6 @@
 import io
 import json
+import os
 import re
 import shutil
 
@@ -12,6 +13,7 @@ from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.studies.check.check import check
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
+from tests.command_line import run
 from tests.conftest import draw, prepared, write_photos
 from tests.data.decoding.files import exif
 from tests.studies.check.findings import kinds
@@ -134,6 +136,21 @@ def test_the_command_prints_json_and_writes_a_page(seeded, tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     commands.main(["check", str(seeded)])
     assert "Cannot be used:" in capsys.readouterr().out
+
+
+def test_names_that_are_not_utf8_are_escaped_on_the_page(tmp_path, capsys):
+    data = os.fsdecode(os.fsencode(tmp_path) + b"/jardin\xe9")
+    for name in ("red", "blue"):
+        os.makedirs(f"{data}/{name}")
+        for number in range(4):
+            draw((number * 60, 90, 30), number).save(f"{data}/{name}/{number}.png")
+    shutil.copy(f"{data}/red/0.png", os.fsencode(f"{data}/red") + b"/copi\xe9.png")
+    code, output, _ = run("check", data, "--html", tmp_path / "page.html", capsys=capsys)
+    assert (code, "\\udce9: 9 images, 0 cannot be used" in output.replace("\n", " ")) == (0, True)
+    text = (tmp_path / "page.html").read_text("utf-8")
+    assert "jardin\\udce9</h1>" in text
+    assert "<figcaption>red/copi\\xe9.png</figcaption>" in text
+    assert [file.name for file in tmp_path.iterdir() if file.suffix] == ["page.html"]
 
 
 @pytest.mark.once
