@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from functools import partial
 from typing import Any
 
 import click
@@ -83,17 +84,27 @@ def fit(
         )
 
 
-@cli.command(example="evaluate saved_models/photos --data photos/")
+@cli.command(example="evaluate saved_models/photos more-photos/")
 @click.argument("model")
-@click.option("--data", help="Labelled images, as `fit` takes them. [default: what the model was fitted on]")
+@data_argument
+@click.option(
+    "--data",
+    cls=Option,
+    section="Data",
+    help="Labelled images, as `fit` takes them. [default: what the model was fitted on]",
+)
+@partial(recipe_options, names=("columns", "encoding", "allow_outside", "tfds_dir"))
 @json_option
 @quiet_option
 @debug_option
-def evaluate(model: str, data: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
-    """Measure a model on labelled images, leaving out those that it was trained on."""
+def evaluate(
+    model: str, photos: str | None, data: str | None, as_json: bool, quiet: bool, debug: bool, **options: Any
+) -> None:
+    """Measure a model on labelled images (DATA, or --data), leaving out those that it was trained on."""
+    data = one_source(photos, data)
     classifier = load(model)
-    report = classifier.evaluate(data, Progress(quiet))
-    source = data or portable(classifier.metrics["data"]["source"])
+    report = classifier.evaluate(data, Progress(quiet), **options)
+    source = portable(classifier.metrics["data"]["source"]) if data is None else data
     if as_json:
         click.echo(json.dumps(report, indent=2))
     else:

@@ -118,22 +118,23 @@ class SavedClassifier:
                 advance(len(batch))
         return predictions
 
-    def evaluate(self, data: str | None = None, progress: Progress | None = None) -> dict[str, Any]:
+    def evaluate(self, data: str | None = None, progress: Progress | None = None, **options: Any) -> dict[str, Any]:
         """Return the metrics on the images of a source that training did not see, identified by their digests.
 
         Args:
             data: Labelled images, as `fit` takes them; None for what the model was fitted on.
             progress: Is told about the images.
+            options: How the data is read: `columns`, `encoding`, `allow_outside` and `tfds_dir` of `Recipe`.
 
         Raises:
             UserError: training saw all of them, an image cannot be read, or a class is unknown to the model.
         """
         progress = progress or Progress(quiet=True)
         recipe = self.recipe or Recipe()
-        source = data or recipe.data
+        source = recipe.data if data is None else data
         try:
             # Any image is measured by itself: groups are for splitting, two classes for fitting.
-            listed = sources.load_measured(source, recipe, self.task.name)
+            listed = sources.load_measured(source, recipe, self.task.name, **options)
         except UserError as error:
             if data is not None:
                 raise
