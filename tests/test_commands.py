@@ -141,7 +141,10 @@ def test_a_whole_session_on_the_terminal(photos, tiny_base, tmp_path, capsys):
 
     code, out, _ = run("evaluate", model, "--data", photos, "--json", capsys=capsys)
     assert code == 0
-    assert {"accuracy", "accuracy_interval", "macro_f1", "loss"} <= set(json.loads(out))
+    report = json.loads(out)
+    assert {"accuracy", "accuracy_interval", "macro_f1", "loss"} <= set(report)
+    assert (report["model"], report["source"]) == (str(model / "1"), str(photos))
+    assert report["warnings"][0] == "Only 6 images tested: the score says little."
     assert run("evaluate", model, capsys=capsys)[0] == 0
 
     broken = tmp_path / "broken.jpg"
@@ -202,6 +205,22 @@ def test_work_that_fails_is_one_line_and_code_one(tmp_path, capsys):
     words = "class 'blue' has 2 images, too few for 3 splits. Add images to it, or remove it."
     assert code == 1
     assert err.splitlines()[1:] == [f"Error: {tmp_path / 'data'}: {words}"]
+
+
+def test_json_has_no_number_that_parsers_refuse(released, monkeypatch, capsys):
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    file = released / "1" / "assets.extra" / "metrics.json"
+    metrics = json.loads(file.read_text("utf-8")) | {"test": {"images": 0, "rejected": [], "r2": None}}
+    file.write_text(json.dumps(metrics), "utf-8")
+    record = json.loads(run("models", released, "--json", capsys=capsys)[1], parse_constant=refuse)[0]
+    assert record["score"] == ["", None]
+    assert run("models", released, capsys=capsys)[1].splitlines()[1].split()[1] == "-"
+    answers = [{"label": "", "confidence": float("nan"), "error": "cannot be decoded"}]
+    monkeypatch.setattr("keras_transfer.serving.client.request", lambda *_: answers)
+    out = run("request", "grpc://localhost:8500/x", file, "--json", capsys=capsys)[1]
+    assert json.loads(out, parse_constant=refuse)["predictions"][0]["confidence"] is None
 
 
 def test_bases_lists_the_table(capsys):

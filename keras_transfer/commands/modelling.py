@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from functools import partial
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import click
 
 from keras_transfer.commands import layout, listings, tables
+from keras_transfer.commands.cautions import cautions
 from keras_transfer.commands.group import Option, cli
 from keras_transfer.commands.shared import (
     data_argument,
@@ -24,6 +24,7 @@ from keras_transfer.commands.shared import (
     recipe_options,
     training_counts,
 )
+from keras_transfer.support import strict_json
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.paths import portable
 from keras_transfer.support.progress import Progress
@@ -74,14 +75,12 @@ def fit(
     except Stopped as stop:
         click.echo(str(stop), err=True)
         sys.exit(stop.exit_code)
+    folder, training = str(result.folder), training_counts(result.folder)
     if as_json:
-        click.echo(json.dumps({"folder": str(result.folder), **result.metrics}, indent=2))
+        warnings = cautions(result.metrics["test"], training)
+        click.echo(strict_json.text({"folder": folder, **result.metrics, "warnings": warnings}))
     else:
-        click.echo(
-            tables.run(
-                result.metrics, result.recipe, str(result.folder), training_counts(result.folder), layout.width()
-            )
-        )
+        click.echo(tables.run(result.metrics, result.recipe, folder, training, layout.width()))
 
 
 @cli.command(example="evaluate saved_models/photos more-photos/")
@@ -105,10 +104,11 @@ def evaluate(
     classifier = load(model)
     report = classifier.evaluate(data, Progress(quiet), **options)
     source = portable(classifier.metrics["data"]["source"]) if data is None else data
+    training = training_counts(classifier.folder)
     if as_json:
-        click.echo(json.dumps(report, indent=2))
+        about = {"model": str(classifier.folder), "source": source}
+        click.echo(strict_json.text({**about, **report, "warnings": cautions(report, training)}))
     else:
-        training = training_counts(classifier.folder)
         click.echo(tables.evaluation(report, classifier.metrics, source, training, layout.width()))
 
 
@@ -130,7 +130,7 @@ def predict(model: str, images: tuple[str, ...], as_json: bool, as_csv: bool, qu
     predictions = classifier.predict(files, Progress(quiet))
     records = [prediction.record() for prediction in predictions]
     if as_json:
-        click.echo(json.dumps({"model": str(classifier.folder), "predictions": records}, indent=2))
+        click.echo(strict_json.text({"model": str(classifier.folder), "predictions": records}))
     elif as_csv:
         from keras_transfer.versions.predictions import write_predictions
 
@@ -160,6 +160,6 @@ def bases(as_json: bool, debug: bool) -> None:
             }
             for base in table()
         ]
-        click.echo(json.dumps(records, indent=2))
+        click.echo(strict_json.text(records))
     else:
         click.echo(listings.bases(table(), layout.width()))
