@@ -24,7 +24,6 @@ from keras_transfer.commands.shared import (
 from keras_transfer.support import strict_json
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.logs import import_tensorflow
-from keras_transfer.support.paths import cache_folder
 from keras_transfer.support.progress import Progress
 
 
@@ -56,9 +55,7 @@ def serve(
         raise UsageError("--cors is for --embedded. In front of TensorFlow Serving, a proxy adds such headers.")
     if host:
         raise UsageError("--host is for --embedded: TensorFlow Serving has no such option. Leave it out.")
-    configuration = cache_folder() / "serving"
-    launch.write_configuration(configuration)
-    server = launch.binary()
+    server, configuration = launch.binary(), launch.configuration()
     if server is None:
         click.echo("tensorflow_model_server is not on the PATH. With Docker:", err=True)
         click.echo(launch.docker_line(folder.parent, name, configuration, port))
