@@ -46,18 +46,24 @@ def fit(
     return run.fit(_recipe(recipe, options), progress, resume)
 
 
-def evaluate(model: str | Path, data: str | Path | None = None, progress: Progress | None = None) -> dict[str, Any]:
+def evaluate(
+    model: str | Path,
+    data: str | Path | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> dict[str, Any]:
     """Return a model's metrics on labelled images that its training did not see.
 
     Args:
         model: `saved_models/NAME` (its newest version) or `saved_models/NAME/3`.
         data: As `Recipe.data`; None for the test images of what the model was fitted on.
         progress: What to tell meanwhile; by default, nobody.
+        options: How the data is read: `columns`, `encoding`, `allow_outside` and `tfds_dir` of `Recipe`.
 
     Raises:
         UserError: there is no such model, training saw all the images, or a class is unknown to the model.
     """
-    return load(model).evaluate(None if data is None else os.fspath(data), progress)
+    return load(model).evaluate(None if data is None else os.fspath(data), progress, **options)
 
 
 def check(

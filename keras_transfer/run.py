@@ -148,7 +148,7 @@ def _write(
     folder: Path, prepared: Prepared, trained: Trainer, timer: Stopwatch, progress: Progress, blocks: dict[str, Any]
 ) -> Result:
     """Export, test and describe what was trained, as the next version in a folder."""
-    from keras_transfer.versions import card, graph, records, warmup
+    from keras_transfer.versions import card, graph, predictions, records, warmup
     from keras_transfer.versions.saved import SavedClassifier
 
     examples = prepared.examples
@@ -157,14 +157,18 @@ def _write(
             graph.save(trained.setup.network, trained.recipe, examples, staging)
         # A version that is not tested, or without a card, is better than a network that is lost.
         scores: dict[str, Any] = {"images": 0, "rejected": []}
+        tested: list[predictions.Tested] = []
         with timer.time("test"), progress.optional("The test", "`evaluate` measures the version"):
             test = examples.at(examples.indices("test"))
-            scores = SavedClassifier(staging).measure(test, progress)
+            scores, tested = SavedClassifier(staging).measure(test, progress)
         if scores["rejected"]:
             failed = [(image["path"], image["reason"]) for image in scores["rejected"]]
             progress.warn(f"{len(failed)} test images are no longer there to test: {inspector.listed(failed)}.")
         extra = staging / "assets.extra"
         metrics = records.write(extra, prepared, trained, scores, timer, progress, **blocks)
+        if tested:
+            with progress.optional("Writing predictions.csv"):
+                predictions.write_tested(tested, extra / "predictions.csv")
         with progress.optional("Writing warm-up requests"):
             warmup.write(extra / warmup.FILE, prepared.samples(), folder.name, trained.recipe.max_pixels)
         with progress.optional("Writing the model card"):

@@ -141,7 +141,10 @@ def test_a_whole_session_on_the_terminal(photos, tiny_base, tmp_path, capsys):
 
     code, out, _ = run("evaluate", model, "--data", photos, "--json", capsys=capsys)
     assert code == 0
-    assert {"accuracy", "accuracy_interval", "macro_f1", "loss"} <= set(json.loads(out))
+    report = json.loads(out)
+    assert {"accuracy", "accuracy_interval", "macro_f1", "loss"} <= set(report)
+    assert (report["model"], report["source"]) == (str(model / "1"), str(photos))
+    assert report["warnings"][0] == "Only 6 images tested: the score says little."
     assert run("evaluate", model, capsys=capsys)[0] == 0
 
     broken = tmp_path / "broken.jpg"
@@ -171,12 +174,53 @@ def test_a_whole_session_on_the_terminal(photos, tiny_base, tmp_path, capsys):
     assert out.splitlines()[0].split() == ["path", "label", "confidence"]
 
 
+def test_evaluate_reads_a_table_as_it_is_told(version, photos, tmp_path, capsys):
+    (tmp_path / "t.csv").write_text(f"id,colour\n{photos / 'red' / '00.jpg'},red\n{photos / 'blue' / '01.png'},blue\n")
+    columns = ("--columns", "path=id,label=colour")
+    assert "Name the columns, as --columns" in run("evaluate", version.folder, tmp_path / "t.csv", capsys=capsys)[2]
+    assert (
+        "--allow-outside permits it" in run("evaluate", version.folder, tmp_path / "t.csv", *columns, capsys=capsys)[2]
+    )
+    out = run("evaluate", version.folder, tmp_path / "t.csv", *columns, "--allow-outside", "--json", capsys=capsys)[1]
+    report = json.loads(out)
+    assert report["images"] + report["excluded_as_seen"] == 2
+
+
+@pytest.mark.parametrize("arguments", [("evaluate",), ("export", "--format", "keras")])
+def test_empty_data_is_not_what_the_model_was_fitted_on(version, arguments, capsys):
+    code, out, err = run(arguments[0], version.folder, *arguments[1:], "--data", "", capsys=capsys)
+    assert (code, out, err.splitlines()[-1]) == (2, "", "Error: --data must not be empty.")
+
+
+@pytest.mark.parametrize("command", ["fit", "check", "evaluate", "features"])
+def test_what_a_refusal_of_a_table_names_is_an_option_of_each_command_that_reads_one(command, capsys):
+    text = run(command, "--help", capsys=capsys)[1]
+    for option in ("--columns", "--encoding", "--allow-outside", "--tfds-dir"):
+        assert f"  {option} " in text
+
+
 def test_work_that_fails_is_one_line_and_code_one(tmp_path, capsys):
     write_photos(tmp_path / "data", 2)
     code, _, err = run("fit", "--data", tmp_path / "data", "--output", tmp_path / "m", capsys=capsys)
     words = "class 'blue' has 2 images, too few for 3 splits. Add images to it, or remove it."
     assert code == 1
     assert err.splitlines()[1:] == [f"Error: {tmp_path / 'data'}: {words}"]
+
+
+def test_json_has_no_number_that_parsers_refuse(released, monkeypatch, capsys):
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    file = released / "1" / "assets.extra" / "metrics.json"
+    metrics = json.loads(file.read_text("utf-8")) | {"test": {"images": 0, "rejected": [], "r2": None}}
+    file.write_text(json.dumps(metrics), "utf-8")
+    record = json.loads(run("models", released, "--json", capsys=capsys)[1], parse_constant=refuse)[0]
+    assert record["score"] == ["", None]
+    assert run("models", released, capsys=capsys)[1].splitlines()[1].split()[1] == "-"
+    answers = [{"label": "", "confidence": float("nan"), "error": "cannot be decoded"}]
+    monkeypatch.setattr("keras_transfer.serving.client.request", lambda *_: answers)
+    out = run("request", "grpc://localhost:8500/x", file, "--json", capsys=capsys)[1]
+    assert json.loads(out, parse_constant=refuse)["predictions"][0]["confidence"] is None
 
 
 def test_bases_lists_the_table(capsys):

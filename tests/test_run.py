@@ -30,6 +30,13 @@ def test_the_records_say_what_was_done(version):
     with (folder / "splits.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 42
+    test = {row["path"]: row["label"] for row in rows if row["split"] == "test"}
+    with (folder / "predictions.csv").open() as stream:
+        predictions = list(csv.DictReader(stream))
+    assert {row["path"]: row["label"] for row in predictions} == test
+    right = [row["predicted"] == row["label"] for row in predictions]
+    assert sum(right) / len(right) == metrics["test"]["accuracy"]
+    assert all(1 / 3 <= float(row["confidence"]) <= 1 for row in predictions)
     assert json.loads((folder / "environment.json").read_text())["packages"]["keras"]
     with (folder / "history.csv").open() as stream:
         assert [row["epoch"] for row in csv.DictReader(stream) if row["phase"] == "fine-tune"] == ["1", "2"]

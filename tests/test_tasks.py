@@ -66,6 +66,9 @@ def test_numbers(tmp_path, tiny_base, capsys):
     assert test["r2"] > 0.8
     assert test["mean_absolute_error"] < 80_000
     assert test["root_mean_squared_error"] == pytest.approx(test["loss"] ** 0.5)
+    predictions = (result.folder / "assets.extra" / "predictions.csv").read_text().splitlines()
+    errors = [abs(float(row.split(",")[1]) - float(row.split(",")[2])) for row in predictions[1:]]
+    assert sum(errors) / len(errors) == pytest.approx(test["mean_absolute_error"], rel=1e-5)
     commands.main(["predict", str(result.folder), str(tmp_path / "0.png"), "--json"])
     (prediction,) = json.loads(capsys.readouterr().out)["predictions"]
     truth = float(data_file.read_text().splitlines()[1].split(",")[1])

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from keras_transfer.data.examples import listed
+from keras_transfer.evaluation import per_class
+
 _FEW_TESTED = 10  # Images below which a score is next to chance.
 _FEW_TRAINED = 5  # Training images of a class below which nobody can say that it was learnt.
 _NAMED = 5  # Classes named in a line.
@@ -25,9 +28,9 @@ def cautions(report: dict[str, Any], training: Mapping[str, int]) -> list[str]:
         lines.append(f"Only {count} tested: the score says little.")
     few = [name for name, count in training.items() if count < _FEW_TRAINED]
     if few:
-        named = ", ".join(few[:_NAMED]) + (f" and {len(few) - _NAMED} more" if len(few) > _NAMED else "")
-        lines.append(f"Fewer than {_FEW_TRAINED} training images of {named}: add some.")
-    return lines + _no_better(report)
+        lines.append(f"Fewer than {_FEW_TRAINED} training images of {listed(few, _NAMED)}: add some.")
+    unrecognised = per_class.never_recognised(report)
+    return [*lines, *([unrecognised] if unrecognised else []), *_no_better(report)]
 
 
 def _no_better(report: dict[str, Any]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from keras_transfer.commands.shared import (
     recipe_of,
     recipe_options,
 )
+from keras_transfer.support import strict_json
 from keras_transfer.support.errors import UsageError, UserError, nearest
 from keras_transfer.support.paths import demand_file
 from keras_transfer.support.progress import Progress
@@ -72,7 +72,7 @@ def check(
     from keras_transfer.studies.check.check import check as run
 
     findings = run(recipe, options["base"] is not None, html, Progress(quiet), convert)
-    click.echo(json.dumps(findings.record(), indent=2) if as_json else tables.check(findings, layout.width()))
+    click.echo(strict_json.text(findings.record()) if as_json else tables.check(findings, layout.width()))
     if html is not None and not as_json:
         click.echo(layout.with_path("Wrote ", html, layout.width(), "."))
     counts = [f"{findings.kinds[kind]} {kind}" for kind in kinds if findings.kinds[kind]]
@@ -111,7 +111,7 @@ def features(photos: str | None, output: str, as_json: bool, quiet: bool, debug:
     count, width = write(recipe, file, Progress(quiet))
     report = {"file": output, "images": count, "features": width}
     if as_json:
-        click.echo(json.dumps(report))
+        click.echo(strict_json.text(report))
     else:
         size = f": {count} images, {width} features each."
         click.echo(layout.with_path("Wrote ", output, layout.width(), size))
@@ -131,12 +131,12 @@ def cache(clear: bool, as_json: bool, debug: bool) -> None:
     if clear:
         used = sum(record["bytes"] for record in contents)
         kept = f" {used / 1e6:.1f} MB are in use and stay." * bool(contents)
-        click.echo(json.dumps({"freed_bytes": freed}) if as_json else f"Freed {freed / 1e6:.1f} MB.{kept}")
+        click.echo(strict_json.text({"freed_bytes": freed}) if as_json else f"Freed {freed / 1e6:.1f} MB.{kept}")
     elif as_json:
         records = [
             {"path": str(left.path), "key": {}, "images": 0, "bytes": left.bytes, "last_used": left.modified}
             for left in leftovers
         ]
-        click.echo(json.dumps(contents + records, indent=2))
+        click.echo(strict_json.text(contents + records))
     else:
         click.echo(listings.cache(contents, leftovers, layout.width()))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
+from functools import partial
 from typing import Any
 
 import click
 
 from keras_transfer.commands import layout, listings, tables
+from keras_transfer.commands.cautions import cautions
 from keras_transfer.commands.group import Option, cli
 from keras_transfer.commands.shared import (
     data_argument,
@@ -23,6 +24,7 @@ from keras_transfer.commands.shared import (
     recipe_options,
     training_counts,
 )
+from keras_transfer.support import strict_json
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.paths import portable
 from keras_transfer.support.progress import Progress
@@ -73,31 +75,40 @@ def fit(
     except Stopped as stop:
         click.echo(str(stop), err=True)
         sys.exit(stop.exit_code)
+    folder, training = str(result.folder), training_counts(result.folder)
     if as_json:
-        click.echo(json.dumps({"folder": str(result.folder), **result.metrics}, indent=2))
+        warnings = cautions(result.metrics["test"], training)
+        click.echo(strict_json.text({"folder": folder, **result.metrics, "warnings": warnings}))
     else:
-        click.echo(
-            tables.run(
-                result.metrics, result.recipe, str(result.folder), training_counts(result.folder), layout.width()
-            )
-        )
+        click.echo(tables.run(result.metrics, result.recipe, folder, training, layout.width()))
 
 
-@cli.command(example="evaluate saved_models/photos --data photos/")
+@cli.command(example="evaluate saved_models/photos more-photos/")
 @click.argument("model")
-@click.option("--data", help="Labelled images, as `fit` takes them. [default: what the model was fitted on]")
+@data_argument
+@click.option(
+    "--data",
+    cls=Option,
+    section="Data",
+    help="Labelled images, as `fit` takes them. [default: what the model was fitted on]",
+)
+@partial(recipe_options, names=("columns", "encoding", "allow_outside", "tfds_dir"))
 @json_option
 @quiet_option
 @debug_option
-def evaluate(model: str, data: str | None, as_json: bool, quiet: bool, debug: bool) -> None:
-    """Measure a model on labelled images, leaving out those that it was trained on."""
+def evaluate(
+    model: str, photos: str | None, data: str | None, as_json: bool, quiet: bool, debug: bool, **options: Any
+) -> None:
+    """Measure a model on labelled images (DATA, or --data), leaving out those that it was trained on."""
+    data = one_source(photos, data)
     classifier = load(model)
-    report = classifier.evaluate(data, Progress(quiet))
-    source = data or portable(classifier.metrics["data"]["source"])
+    report = classifier.evaluate(data, Progress(quiet), **options)
+    source = portable(classifier.metrics["data"]["source"]) if data is None else data
+    training = training_counts(classifier.folder)
     if as_json:
-        click.echo(json.dumps(report, indent=2))
+        about = {"model": str(classifier.folder), "source": source}
+        click.echo(strict_json.text({**about, **report, "warnings": cautions(report, training)}))
     else:
-        training = training_counts(classifier.folder)
         click.echo(tables.evaluation(report, classifier.metrics, source, training, layout.width()))
 
 
@@ -119,7 +130,7 @@ def predict(model: str, images: tuple[str, ...], as_json: bool, as_csv: bool, qu
     predictions = classifier.predict(files, Progress(quiet))
     records = [prediction.record() for prediction in predictions]
     if as_json:
-        click.echo(json.dumps({"model": str(classifier.folder), "predictions": records}, indent=2))
+        click.echo(strict_json.text({"model": str(classifier.folder), "predictions": records}))
     elif as_csv:
         from keras_transfer.versions.predictions import write_predictions
 
@@ -149,6 +160,6 @@ def bases(as_json: bool, debug: bool) -> None:
             }
             for base in table()
         ]
-        click.echo(json.dumps(records, indent=2))
+        click.echo(strict_json.text(records))
     else:
         click.echo(listings.bases(table(), layout.width()))

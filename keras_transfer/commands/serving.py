@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import re
 import sys
@@ -22,9 +21,9 @@ from keras_transfer.commands.shared import (
     load_tensorflow_for,
     quiet_option,
 )
+from keras_transfer.support import strict_json
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.logs import import_tensorflow
-from keras_transfer.support.paths import cache_folder
 from keras_transfer.support.progress import Progress
 
 
@@ -56,9 +55,7 @@ def serve(
         raise UsageError("--cors is for --embedded. In front of TensorFlow Serving, a proxy adds such headers.")
     if host:
         raise UsageError("--host is for --embedded: TensorFlow Serving has no such option. Leave it out.")
-    configuration = cache_folder() / "serving"
-    launch.write_configuration(configuration)
-    server = launch.binary()
+    server, configuration = launch.binary(), launch.configuration()
     if server is None:
         click.echo("tensorflow_model_server is not on the PATH. With Docker:", err=True)
         click.echo(launch.docker_line(folder.parent, name, configuration, port))
@@ -110,7 +107,7 @@ def request(model_url: str, images: tuple[str, ...], as_json: bool, debug: bool)
     predictions = client.request(model_url, files)
     records = [{"path": path, **outputs} for path, outputs in zip(files, predictions, strict=True)]
     if as_json:
-        click.echo(json.dumps({"model": model_url, "predictions": records}, indent=2))
+        click.echo(strict_json.text({"model": model_url, "predictions": records}))
     else:
         click.echo(tables.predictions(records, {}, layout.width()))
     exit_with_errors(records)
@@ -144,7 +141,7 @@ def export(
     from keras_transfer.exports.convert import export as run
 
     report = run(model, format, precision, file, Progress(quiet), data)
-    click.echo(json.dumps(dataclasses.asdict(report), indent=2) if as_json else tables.exported(report, layout.width()))
+    click.echo(strict_json.text(dataclasses.asdict(report)) if as_json else tables.exported(report, layout.width()))
 
 
 @cli.command(example="models saved_models/")
@@ -161,6 +158,6 @@ def models(folder: str, as_json: bool, debug: bool) -> None:
         records = [
             dataclasses.asdict(version) | {"data": name} for version, name in zip(versions, sources, strict=True)
         ]
-        click.echo(json.dumps(records, indent=2))
+        click.echo(strict_json.text(records))
     else:
         click.echo(listings.models(versions, sources, layout.width()))

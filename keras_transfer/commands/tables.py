@@ -121,7 +121,9 @@ def _judged(tuned: dict[str, Any]) -> list[str]:
     """Say why the network of before is kept, or a fine-tuned one of a greater validation loss."""
     before, after = tuned["before"], tuned["reached"]
     score = next(name for name in before if name != "loss")
-    change = f"{before['loss']:.4f} before, {after['loss']:.4f} after; {score} {before[score]:.3f}, {after[score]:.3f}"
+    # The table has the head's loss as it was before its probabilities were calibrated.
+    losses = f"calibrated: {before['loss']:.4f} before, {after['loss']:.4f} after"
+    change = f"{losses}; {score} {before[score]:.3f}, {after[score]:.3f}"
     if not tuned["best_epoch"]:
         return [f"Fine-tuning did not improve the validation loss ({change}), so the head is kept."]
     if after["loss"] > before["loss"]:

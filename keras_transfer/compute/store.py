@@ -180,7 +180,9 @@ def make_room(needed: int, limit: float) -> None:
 
 
 def contents() -> list[dict[str, Any]]:
-    """Return one record a stored set: its path, key, images, bytes, and when it was last used (seconds since 1970)."""
+    """Return one record a stored set, the last used first: its path, key, images, bytes, and when that was (seconds
+    since 1970).
+    """
     records = []
     for folder in _sets():
         stored = _shards(folder)
@@ -195,7 +197,7 @@ def contents() -> list[dict[str, Any]]:
                     "last_used": max(map(shards.last_used, stored)),
                 }
             )
-    return records
+    return sorted(records, key=lambda record: record["last_used"], reverse=True)
 
 
 def clear() -> int:

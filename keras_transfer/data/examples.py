@@ -54,7 +54,7 @@ def counted(classes: Sequence[str]) -> str:
 
 def label_text(label: np.ndarray, classes: tuple[str, ...], task: str) -> str:
     """Return a label, a row of `Examples.labels`, as a CSV file has it."""
-    if task == CLASSIFICATION:
+    if np.ndim(label) == 0:  # The position of a class, whatever the task makes of it.
         return classes[int(label)]
     if task == MULTI_LABEL:
         return "|".join(classes[k] for k in np.flatnonzero(label))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from keras_transfer.data.examples import listed
+
 _MAX_SHOWN = 5  # Classes.
 _MIN_IMAGES = 10  # Of a class, below which its recall may be anything: 7 of 9 is 0.45 to 0.94.
 
@@ -34,6 +36,16 @@ def too_few(report: dict[str, Any]) -> str | None:
         return None
     counted = "is at most 1 test image" if max_images == 1 else f"are at most {max_images} test images"
     return f"Classes are not compared: there {counted} of each; it takes {_MIN_IMAGES}."
+
+
+def never_recognised(report: dict[str, Any]) -> str | None:
+    """Return which classes not one image was recognised of, however few there are, or None."""
+    missed = [
+        f"{name} (0 of {record['images']})"
+        for name, record in report.get("per_class", {}).items()
+        if record["images"] and not record["recall"]
+    ]
+    return f"No image was recognised of {listed(missed, _MAX_SHOWN)}." if missed else None
 
 
 def table(report: dict[str, Any]) -> list[tuple[str, ...]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from keras_transfer.exports import formats, keras, litert, onnx, openvino
 from keras_transfer.exports.network import Predict
-from keras_transfer.support import files, logs
+from keras_transfer.support import files, logs, strict_json
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.progress import Progress
 from keras_transfer.versions.saved import SavedClassifier
@@ -87,7 +86,7 @@ def export(
                 )
     if output is None:
         with files.whole(folder / f"{file.name}.json") as record:
-            record.write_text(json.dumps(report.__dict__, indent=2), "utf-8")
+            record.write_text(strict_json.text(report.__dict__), "utf-8")
     return report
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import tempfile
 from pathlib import Path
 
 from keras_transfer.serving.batching import MAX_BATCH, allowed_sizes
+from keras_transfer.support.paths import cache_folder
 
 _BATCHING = f"""max_batch_size {{ value: {MAX_BATCH} }}
 batch_timeout_micros {{ value: 5000 }}
@@ -17,6 +19,19 @@ _MONITORING = """prometheus_config { enable: true path: "/monitoring/prometheus/
 """
 _IMAGE = "tensorflow/serving"
 _INSIDE = "/models"
+
+
+def configuration() -> Path:
+    """Return a folder with the configuration of TensorFlow Serving, which reads it when this process has ended: in the
+    cache folder, or, where that cannot be written to, a temporary one that stays.
+    """
+    folder = cache_folder() / "serving"
+    try:
+        write_configuration(folder)
+    except OSError:
+        folder = Path(tempfile.mkdtemp(prefix="keras_transfer-serving-"))
+        write_configuration(folder)
+    return folder
 
 
 def write_configuration(folder: Path) -> tuple[Path, Path]:

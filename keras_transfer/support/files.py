@@ -122,12 +122,18 @@ class Lock:
 
 def locked_folder(folder: Path) -> Lock:
     """Make a folder, if it is not there, and return a lock on it."""
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
+    for attempt in itertools.count():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileNotFoundError, FileExistsError):  # Another has just deleted it, after it was there.
+            if attempt == _MOST_ATTEMPTS:
+                raise
+            continue
         lock = Lock(folder)
         if lock.is_on(folder):
-            return lock
+            break
         lock.release()
+    return lock
 
 
 @contextmanager
@@ -225,9 +231,9 @@ def folder_size(path: Path) -> int:
 def _made(parent: Path) -> tuple[Path, Lock]:
     """Make a folder and lock it; others may delete it, or its parent, before it is locked."""
     for attempt in itertools.count():
-        parent.mkdir(parents=True, exist_ok=True)
         staging = parent / f"{_WRITING}{secrets.token_hex(4)}"
         try:
+            parent.mkdir(parents=True, exist_ok=True)
             staging.mkdir()
             lock = Lock(staging)
         except (FileNotFoundError, FileExistsError):

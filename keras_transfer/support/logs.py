@@ -21,6 +21,7 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 def import_tensorflow() -> None:
     """Import TensorFlow and Keras without what C++ writes meanwhile, unless TF_CPP_MIN_LOG_LEVEL is set otherwise."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    _without_telemetry()
     if _silent():
         without_retracing_warnings()
     if "tensorflow" in sys.modules or not _silent():
@@ -33,6 +34,13 @@ def import_tensorflow() -> None:
 
         tensorflow.config.list_physical_devices()
         keras.backend.backend()
+
+
+def _without_telemetry() -> None:
+    """Keep OpenVINO, which is imported later, from telling Intel of each run, and from writing into the home folder
+    what for: it does so unasked, unless the package for it cannot be imported.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 def without_retracing_warnings() -> None:

@@ -92,16 +92,17 @@ class Classification(Task):
         }
 
     def per_class(self, outputs: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Return by class its scores, and the class that it is most often taken for, `taken_for`, in `taken_for_images`
-        images.
+        """Return by class its scores; its row of the confusion matrix, `predicted_as`, by class, without what is 0; and
+        the class that it is most often taken for, `taken_for`, in `taken_for_images` images.
         """
         from sklearn.metrics import confusion_matrix
 
         predicted = outputs.argmax(1)
         records = class_scores(labels, predicted, classes)
-        mistaken = confusion_matrix(labels, predicted, labels=np.arange(len(classes)))
-        np.fill_diagonal(mistaken, 0)
-        for record, counts in zip(records.values(), mistaken, strict=True):
+        matrix = confusion_matrix(labels, predicted, labels=np.arange(len(classes)))
+        for own, (record, counts) in enumerate(zip(records.values(), matrix, strict=True)):
+            record["predicted_as"] = {name: int(count) for name, count in zip(classes, counts, strict=True) if count}
+            counts[own] = 0
             confused = int(counts.argmax())
             record["taken_for"] = classes[confused] if counts[confused] else None
             record["taken_for_images"] = int(counts[confused])

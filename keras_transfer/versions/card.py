@@ -112,12 +112,15 @@ def _rows(test: dict[str, Any]) -> list[str]:
 
 
 def _worst(test: dict[str, Any]) -> list[str]:
-    """Return the table of the worst classes, or why there is none, behind an empty line."""
+    """Return the table of the worst classes, or why there is none, and which ones were never recognised, behind empty
+    lines.
+    """
     heading, *cells = per_class.table(test) or [()]
     lines = [heading, tuple("---" for _ in heading), *(tuple(map(_escaped, row)) for row in cells)] if cells else []
     reason = per_class.too_few(test)
     text = [f"| {' | '.join(row)} |" for row in lines] or ([reason] if reason else [])
-    return ["", *text] if text else []
+    unrecognised = per_class.never_recognised(test)
+    return [*(["", *text] if text else []), *(["", _escaped(unrecognised)] if unrecognised else [])]
 
 
 def _own_weights(metrics: dict[str, Any]) -> str:

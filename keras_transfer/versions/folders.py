@@ -169,7 +169,8 @@ def _described(version: Path) -> Version:
     file = version / "assets.extra" / "metrics.json"
     metrics = json.loads(file.read_text("utf-8")) if file.is_file() else {}
     test = metrics.get("test", {})
-    score = next(((name, float(test[name])) for name in ("accuracy", "r2") if name in test), ("", float("nan")))
+    scores = ((name, float(test[name])) for name in ("accuracy", "r2") if test.get(name) is not None)
+    score = next(scores, ("", float("nan")))
     size = sum(path.stat().st_size for path in version.rglob("*") if path.is_file())
     base, weights = metrics.get("base", "?"), metrics.get("weights", "?")
     modified = (version / "saved_model.pb").stat().st_mtime

@@ -1,11 +1,15 @@
-"""Predictions for images, and their CSV table."""
+"""Predictions for images, labelled or not, and their CSV tables."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from keras_transfer.data.examples import Examples
 
 _OWN_COLUMNS = ("path", "label", "confidence", "value", "error")
 
@@ -33,6 +37,39 @@ class Prediction:
     def record(self) -> dict[str, Any]:
         """Return the fields that are there."""
         return {key: value for key, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Tested:
+    """What the model predicts for a labelled image.
+
+    Attributes:
+        path: Relative to the folder of the images.
+        label: As in `splits.csv`.
+        predicted: Likewise.
+        confidence: The largest probability; None of a number.
+    """
+
+    path: str
+    label: str
+    predicted: str
+    confidence: float | None
+
+
+def tested_image(examples: Examples, index: int, outputs: Mapping[str, Any]) -> Tested:
+    """Return what was predicted for one of the examples, from the outputs of `serving_default`."""
+    path, label = examples.short(examples.paths[index]), examples.label_text(index)
+    if "value" in outputs:
+        return Tested(path, label, f"{float(outputs['value']):.9g}", None)
+    return Tested(path, label, outputs["label"].decode(), float(outputs["confidence"]))
+
+
+def write_tested(tested: Sequence[Tested], file: Path) -> None:
+    """Write `path,label,predicted,confidence`, one row an image."""
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(("path", "label", "predicted", "confidence"))
+        writer.writerows((image.path, image.label, image.predicted, _cell(image.confidence)) for image in tested)
 
 
 def write_predictions(predictions: Sequence[Prediction], classes: Sequence[str], stream: Any) -> None:

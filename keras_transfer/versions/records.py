@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import platform
 from importlib import metadata
@@ -15,6 +14,7 @@ import numpy as np
 from keras_transfer.compute import device
 from keras_transfer.data.prepare import Prepared
 from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support import strict_json
 from keras_transfer.support.paths import absolute
 from keras_transfer.support.progress import Progress, Stopwatch
 from keras_transfer.training.trainer import Trainer
@@ -53,13 +53,13 @@ def write(
     with timer.time("export"), progress.optional("Writing model.keras"):
         trained.setup.network.classifier().save(folder / "model.keras")
     with progress.optional("Writing environment.json"):
-        (folder / "environment.json").write_text(json.dumps(environment(), indent=2), "utf-8")
+        (folder / "environment.json").write_text(strict_json.text(environment()), "utf-8")
     with progress.optional("Writing rejected.csv"):
         prepared.write_rejected(folder / "rejected.csv")
     with progress.optional("Writing history.csv"):
         _write_history(folder / "history.csv", [row for phase in trained.results for row in phase.history])
     report = metrics(prepared, trained, test, timer) | blocks
-    (folder / "metrics.json").write_text(json.dumps(report, indent=2), "utf-8")
+    (folder / "metrics.json").write_text(strict_json.text(report), "utf-8")
     return report
 
 

@@ -23,7 +23,7 @@ from keras_transfer.support.errors import UserError, demand_schema
 from keras_transfer.support.progress import Progress
 from keras_transfer.versions import folders, in_memory
 from keras_transfer.versions.loaded_graph import LoadedGraph, Outputs
-from keras_transfer.versions.predictions import Prediction
+from keras_transfer.versions.predictions import Prediction, Tested, tested_image
 from keras_transfer.versions.training_images import TrainingImages
 
 _BATCH = 16
@@ -118,22 +118,23 @@ class SavedClassifier:
                 advance(len(batch))
         return predictions
 
-    def evaluate(self, data: str | None = None, progress: Progress | None = None) -> dict[str, Any]:
+    def evaluate(self, data: str | None = None, progress: Progress | None = None, **options: Any) -> dict[str, Any]:
         """Return the metrics on the images of a source that training did not see, identified by their digests.
 
         Args:
             data: Labelled images, as `fit` takes them; None for what the model was fitted on.
             progress: Is told about the images.
+            options: How the data is read: `columns`, `encoding`, `allow_outside` and `tfds_dir` of `Recipe`.
 
         Raises:
             UserError: training saw all of them, an image cannot be read, or a class is unknown to the model.
         """
         progress = progress or Progress(quiet=True)
         recipe = self.recipe or Recipe()
-        source = data or recipe.data
+        source = recipe.data if data is None else data
         try:
             # Any image is measured by itself: groups are for splitting, two classes for fitting.
-            listed = sources.load_measured(source, recipe, self.task.name)
+            listed = sources.load_measured(source, recipe, self.task.name, **options)
         except UserError as error:
             if data is not None:
                 raise
@@ -146,7 +147,7 @@ class SavedClassifier:
         indices = [index for index, digest in enumerate(examples.digests) if digest not in seen and index not in faults]
         if not indices:
             raise UserError(f"{source}: the model was trained on every image there. Give images that it has not seen.")
-        report = self.measure(examples.at(np.asarray(indices)), progress)
+        report, _ = self.measure(examples.at(np.asarray(indices)), progress)
         report["rejected"] += [{"path": examples.paths[index], "reason": why} for index, why in faults.items()]
         return report | {"excluded_as_seen": len(examples) - len(indices) - len(faults)}
 
@@ -181,14 +182,14 @@ class SavedClassifier:
                 wrong.append((content, label, prediction))
         return sorted(wrong, key=lambda mistake: -(mistake[2].confidence or 0.0))[:max_images]
 
-    def measure(self, examples: Examples, progress: Progress) -> dict[str, Any]:
-        """Return the metrics on labelled images, from their bytes; those that cannot be read or decoded are listed in
-        `rejected`.
+    def measure(self, examples: Examples, progress: Progress) -> tuple[dict[str, Any], list[Tested]]:
+        """Return the metrics on labelled images, from their bytes, and what was predicted of each; those that cannot be
+        read or decoded are listed in `rejected` of the metrics.
 
         Raises:
             UserError: none can be decoded.
         """
-        measured, outputs, rejected = [], [], []
+        measured, outputs, rejected, tested = [], [], [], []
         task = tasks.TASKS[examples.task]()
         with progress.task("Testing", len(examples)) as advance:
             for start in range(0, len(examples), _BATCH):
@@ -199,6 +200,7 @@ class SavedClassifier:
                     else:
                         measured.append(index)
                         outputs.append(np.atleast_1d(result[task.served]))
+                        tested.append(tested_image(examples, index, result))
                 advance(len(files))
         if not measured:
             raise UserError(
@@ -206,7 +208,7 @@ class SavedClassifier:
             )
         results = np.asarray(outputs), examples.labels[measured]
         classes = task.per_class(*results, examples.classes)
-        return task.report(*results) | {"per_class": classes, "rejected": rejected}
+        return task.report(*results) | {"per_class": classes, "rejected": rejected}, tested
 
     @property
     def max_pixels(self) -> int:

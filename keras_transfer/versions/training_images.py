@@ -35,7 +35,7 @@ class TrainingImages:
 
     def __init__(self, version: Path, recipe: Recipe, size: int, data: str | None = None) -> None:
         self._decoder = Decoder(size, recipe.resize, recipe.max_pixels)
-        self._source = data or recipe.data
+        self._source = recipe.data if data is None else data
         self.missing: str | None = None
         with (version / "assets.extra" / "splits.csv").open(newline="", encoding="utf-8") as stream:
             records = list(csv.DictReader(stream))

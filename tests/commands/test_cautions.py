@@ -22,6 +22,17 @@ def test_few_training_images_of_a_class():
     assert lines == ["Fewer than 5 training images of a, c: add some."]
 
 
+def test_a_rare_class_that_is_never_recognised_is_named():
+    labels, answers = [0] * 16 + [1] + [2] * 4, [0] * 17 + [2] * 4
+    task, outputs = Classification(), np.eye(3, dtype="float32")[answers]
+    classes = task.per_class(outputs, np.asarray(labels), ("daisy", "rose", "tulip"))
+    test = report(answers, labels) | {"per_class": classes}
+    assert test["accuracy"] > 0.9
+    assert cautions(test, {}) == ["No image was recognised of rose (0 of 1)."]
+    without_roses = task.per_class(outputs[:3], np.zeros(3, int), ("daisy", "rose", "tulip"))
+    assert cautions(report([0] * 12, [0] * 12) | {"per_class": without_roses}, {}) == []
+
+
 def test_no_better_than_the_largest_class():
     lines = cautions(report([0] * 12, [0] * 9 + [1] * 3), {})
     assert lines == ["Accuracy 0.750 is no better than always answering the largest class (0.750)."]

@@ -95,12 +95,12 @@ def test_end_of_fit_says_in_words_what_was_fine_tuned(thawed, words):
         (
             0,
             0.2,
-            "Fine-tuning did not improve the validation loss (0.1000 before, 0.2000 after; accuracy 0.900, 0.850)",
+            "did not improve the validation loss (calibrated: 0.1000 before, 0.2000 after; accuracy 0.900, 0.850)",
         ),
         (
             3,
             0.12,
-            "The validation loss rose (0.1000 before, 0.1200 after; accuracy 0.900, 0.850) by no more than chance",
+            "loss rose (calibrated: 0.1000 before, 0.1200 after; accuracy 0.900, 0.850) by no more than chance",
         ),
         (3, 0.05, None),
     ],

@@ -2,6 +2,7 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -90,6 +91,15 @@ def test_contents_and_clear():
     assert (record["key"]["base"], record["images"]) == ("a", 5)
     assert store.clear() == record["bytes"]
     assert store.contents() == []
+
+
+def test_contents_are_in_the_order_of_their_use():
+    for name in "bca":
+        ActivationSet({"base": name}).write(digests(1), batches(1))
+    for record in store.contents():
+        for used in Path(record["path"]).glob("shard-*/used"):
+            os.utime(used, (ord(record["key"]["base"]),) * 2)
+    assert [record["key"]["base"] for record in store.contents()] == ["c", "b", "a"]
 
 
 def test_what_is_read_can_be_cleared_meanwhile():

@@ -252,3 +252,13 @@ def test_what_another_decoder_decoded_is_decoded_again(fresh_cache, monkeypatch)
     assert len(decodable.load(100)) == 1
     monkeypatch.setattr(decode, "REVISION", decode.REVISION + 1)
     assert not len(decodable.load(100))
+
+
+def test_a_run_warns_of_what_the_crop_hides(tmp_path):
+    for number, (name, colour) in enumerate(COLOURS.items()):
+        (tmp_path / name).mkdir()
+        for index in range(6):
+            draw(colour, 10 * number + index, (160, 40)).save(tmp_path / name / f"{index}.png")
+    (warning,) = [line for line in prepared(tmp_path).warnings if "--resize" in line]
+    assert "cuts away half or more of 100% of the pictures" in warning
+    assert not any("--resize" in line for line in prepared(tmp_path, resize="squash").warnings)

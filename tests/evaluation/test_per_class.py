@@ -39,11 +39,21 @@ def test_each_class_has_its_scores_and_what_it_is_taken_for():
         "precision": 1.0,
         "recall": 0.6,
         "f1": pytest.approx(0.75),
+        "predicted_as": {"daisy": 1, "rose": 6, "tulip": 3},
         "taken_for": "tulip",
         "taken_for_images": 3,
     }
     assert records["tulip"]["precision"] == pytest.approx(10 / 13)
     assert (records["tulip"]["taken_for"], records["tulip"]["taken_for_images"]) == (None, 0)
+
+
+def test_the_rows_of_the_confusion_matrix_count_every_image():
+    test = report([0] * 5 + [2], [0, 0, 1, 2, 2, 0])
+    matrix = [[row["predicted_as"].get(name, 0) for name in CLASSES] for row in test["per_class"].values()]
+    assert matrix == [[2, 1, 2], [0, 0, 0], [1, 0, 0]]
+    assert [sum(row) for row in matrix] == test["counts"]
+    assert sum(map(sum, matrix)) == test["images"]
+    json.dumps(test, allow_nan=False)
 
 
 def test_what_cannot_be_said_of_a_class_is_null():
@@ -73,6 +83,12 @@ def test_the_worst_classes_are_shown_by_evaluate_and_on_the_card(version):
     assert "| rose | 10 | 1.000 | 0.600 | tulip (3) |" in card.text(
         version.metrics | {"test": test}, version.recipe, "m"
     )
+
+
+def test_a_class_that_is_never_recognised_is_named_on_the_card(version):
+    test = report([0] * 16 + [1], [0] * 17, ("daisy", "red_rose"))
+    text = card.text(version.metrics | {"test": test}, version.recipe, "m")
+    assert "\n\nNo image was recognised of red\\_rose (0 of 1).\n\n" in text
 
 
 def test_at_most_five_classes_are_shown():

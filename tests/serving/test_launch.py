@@ -1,3 +1,5 @@
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,14 @@ def test_without_a_server_the_line_is_printed(version, capsys, monkeypatch):
     said = capsys.readouterr()
     assert said.out.startswith("docker run --rm")
     assert "--embedded" in said.err
+
+
+def test_the_configuration_needs_no_cache_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_TRANSFER_CACHE", os.devnull + "/cache")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = launch.configuration()
+    assert folder.parent == tmp_path
+    assert sorted(file.name for file in folder.iterdir()) == ["batching.txt", "monitoring.txt"]
 
 
 def test_with_a_server_it_is_started(version, monkeypatch):

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -178,3 +179,18 @@ def test_without_a_cache_folder_files_are_written(tmp_path, monkeypatch, cache):
         staging.write_text("a")
     assert (tmp_path / "a.txt").read_text() == "a"
     assert files.leftovers() == []
+
+
+@pytest.mark.parametrize("make", [files.locked_folder, lambda folder: files._made(folder)[1]])
+def test_a_folder_that_another_deletes_while_it_is_made_is_made_again(make, tmp_path, monkeypatch):
+    """Python's `mkdir` says that it exists where it did, and is gone a moment later."""
+    errors, mkdir = [FileExistsError(), FileExistsError()], Path.mkdir
+
+    def deleted_meanwhile(self, *arguments, **options):
+        if self.name == "set" and errors:
+            raise errors.pop()
+        mkdir(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", deleted_meanwhile)
+    make(tmp_path / "set").release()
+    assert (tmp_path / "set").is_dir()

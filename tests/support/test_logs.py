@@ -1,10 +1,13 @@
 import gc
 import logging
 import os
+import subprocess
+import sys
 
 import pytest
 
 from keras_transfer.support import logs
+from tests.conftest import REPOSITORY
 
 
 def test_several_runs_in_a_process_do_not_warn_of_retracing(caplog, monkeypatch):
@@ -41,3 +44,17 @@ def test_what_is_imported_is_never_searched_for_garbage_but_all_else_is():
         assert any(tracked is later for tracked in gc.get_objects())
     finally:
         gc.unfreeze()
+
+
+def test_openvino_tells_nobody_of_a_run(tmp_path):
+    pytest.importorskip("openvino")
+    program = (
+        "import sys, types; sys.modules['tensorflow'] = types.ModuleType('tensorflow')\n"  # Which takes long to import.
+        "from keras_transfer.support import logs; logs.import_tensorflow()\n"
+        "import openvino; openvino.Core()"
+    )
+    in_ci = ("CI", "TF_BUILD", "JENKINS_URL")  # There OpenVINO tells nobody anyhow.
+    environment = {name: value for name, value in os.environ.items() if name not in in_ci} | {"HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, cwd=REPOSITORY, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert not (tmp_path / "intel").exists()  # Where it keeps the name that it gave to the user.

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.recipe.options import AUTO
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError, UserError
+from keras_transfer.support.paths import absolute
 
 
 @dataclass(frozen=True)
@@ -119,21 +121,35 @@ def load(source: str, recipe: Recipe | None = None, purpose: Purpose = Purpose.T
     return examples
 
 
-def load_measured(source: str, recipe: Recipe, task: str) -> Examples:
+def load_measured(
+    source: str,
+    recipe: Recipe,
+    task: str,
+    columns: str | None = None,
+    encoding: str | None = None,
+    allow_outside: bool | None = None,
+    tfds_dir: str | None = None,
+) -> Examples:
     """List the images of a source that a model is measured on: how its own images were grouped does not matter.
 
     Args:
         source: As in `load`; one class is enough, and a test split alone.
         recipe: Of the model.
         task: Of the model, one of `TASKS`.
+        columns: As in `Recipe`; None: of the model's own table those of its recipe, of others the usual headings.
+        encoding: Likewise.
+        allow_outside: As in `Recipe`; None: as in that of the model.
+        tfds_dir: Likewise.
 
     Raises:
         UsageError: as in `load`.
         UserError: as in `load`.
     """
-    changes = {"data": source, "task": task, "group_by": ""}
-    if source != recipe.data:
+    changes: dict[str, Any] = {"data": source, "task": task, "group_by": ""}
+    if recipe.data not in (source, absolute(source)):
         changes |= {"columns": "", "encoding": ""}
+    options = {"columns": columns, "encoding": encoding, "allow_outside": allow_outside, "tfds_dir": tfds_dir}
+    changes |= {name: value for name, value in options.items() if value is not None}
     return load(source, recipe.replace(**changes), Purpose.MEASURE)
 
 
@@ -197,7 +213,8 @@ def expand(images: Sequence[str]) -> list[str]:
     Raises:
         UsageError: none of them names a file.
     """
-    named = [(name, _files(Path(name).expanduser())) for name in images]
+    # `Path("")` is the folder that the program runs in: a variable of a shell that is not set names nothing.
+    named = [(name, _files(Path(name).expanduser()) if name else []) for name in images]
     if images and not any(files for _, files in named):
         raise UsageError(f"{images[0]!r} names no file. Give image files, globs or folders.")
     return [file for name, files in named for file in files or [name]]

@@ -233,6 +233,19 @@ def test_a_table_to_measure_on_needs_no_second_class_and_no_training_rows(tmp_pa
     assert (examples.classes, examples.groups) == (("tulip",), None)
 
 
+def test_a_table_to_measure_on_has_headings_of_its_own(tmp_path, monkeypatch):
+    (tmp_path / "own.csv").write_text("id,breed\na,tulip\nb,rose\n")
+    (tmp_path / "usual.csv").write_text("path,label\na,tulip\n")
+    recipe = Recipe(data=str(tmp_path / "own.csv"), columns="path=id,label=breed")
+    monkeypatch.chdir(tmp_path)
+    for source, columns in (("own.csv", None), ("usual.csv", None), ("usual.csv", "path=path,label=label")):
+        assert "tulip" in sources.load_measured(source, recipe, "classification", columns).classes
+    (tmp_path / "own.csv").rename("other.csv")
+    with pytest.raises(UserError, match=r"no column 'path'.*--columns path=id"):
+        sources.load_measured("other.csv", recipe, "classification")
+    assert len(sources.load_measured("other.csv", recipe, "classification", "path=id,label=breed")) == 2
+
+
 def test_an_image_with_two_labels_is_refused_with_both_rows(tmp_path):
     with pytest.raises(UserError, match=r"t\.csv, row 4: a\.jpg is 'dog' here and 'cat' in row 2"):
         load(tmp_path / "t.csv", "filename,class,xmin\na.jpg,cat,1\nb.jpg,dog,5\na.jpg,dog,3\n")

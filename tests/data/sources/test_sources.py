@@ -57,6 +57,13 @@ def test_what_predict_takes_is_expanded(photos):
     assert sources.expand(["none.jpg", str(photos / "red" / "00.jpg")]) == ["none.jpg", str(photos / "red" / "00.jpg")]
 
 
+def test_an_empty_name_is_not_the_working_folder(photos):
+    photo = str(photos / "red" / "00.jpg")
+    assert sources.expand(["", photo]) == ["", photo]
+    with pytest.raises(UsageError, match="'' names no file"):
+        sources.expand([""])
+
+
 def test_other_archives_are_to_be_unpacked(tmp_path):
     (tmp_path / "flower_photos.tgz").write_bytes(b"")
     with pytest.raises(UsageError, match=r"is not read as it is: unpack it \(tar -xf\)"):
