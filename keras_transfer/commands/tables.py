@@ -74,7 +74,7 @@ def _cautions(report: dict[str, Any], training: Mapping[str, int]) -> list[str]:
 def _phases(phases: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     """The table of what each phase reached, whether it was kept or not."""
     score = next(name for name in phases[0]["validation"] if name != "loss")
-    table: list[tuple[str, ...]] = [("phase", "epochs", "best", "trainable", "seconds", f"val. {score}", "val. loss")]
+    table: list[tuple[str, ...]] = [("phase", "epochs", "kept", "trainable", "seconds", f"val. {score}", "val. loss")]
     for phase in phases:
         scores = phase.get("reached", phase["validation"])
         table.append(

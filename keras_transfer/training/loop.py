@@ -87,7 +87,7 @@ def train(
             epochs,
             keras.callbacks.LambdaCallback(
                 on_train_batch_end=lambda batch, logs: advance(_images(batches, batch + 1) - _images(batches, batch)),
-                on_epoch_end=lambda epoch, logs: progress.say(_line(phase.name, phase.by, epochs, model, task)),
+                on_epoch_end=lambda epoch, logs: progress.say(_line(phase.name, epochs, last, model, task)),
             ),
             # After the best weights were kept, as they were validated.
             *(callback for technique in phase.techniques for callback in technique.callbacks()),
@@ -137,15 +137,15 @@ def _record(name: str, epoch: int, logs: Logs, task: Task) -> dict[str, Any]:
     return {"phase": name, "epoch": epoch, **{column: logs[key] for column, key in columns.items() if key in logs}}
 
 
-def _line(name: str, descent: GradientDescent, epochs: Epochs, model: keras.Model, task: Task) -> str:
-    """Return the line that a person gets on the epoch that has just ended; the best one is named where it is kept."""
-    logs, epoch, last = epochs.logs[-1], len(epochs.logs), descent.stop or descent.epochs
+def _line(name: str, epochs: Epochs, last: int, model: keras.Model, task: Task) -> str:
+    """Return the line that a person gets on the epoch that has just ended."""
+    logs, epoch = epochs.logs[-1], len(epochs.logs)
     parts = [f"{name:<10} epoch {epoch:>{len(str(last))}}/{last}"]
     parts += [f"loss {logs['loss']:.3f}", f"{task.score} {logs[task.score]:.3f}"]
     if task.validation_loss in logs:
         parts.append(f"val. loss {logs[task.validation_loss]:.3f}")
         parts.append(f"val. {task.score} {logs[f'val_{task.score}']:.3f}")
-        parts += [f"best {epochs.best}"] * (descent.patience is not None)
+        parts.append(f"best {epochs.best}")
     rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
     return "  ".join([*parts, f"rate {rate:.1e}"])
 
