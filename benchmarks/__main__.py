@@ -94,12 +94,11 @@ def recipe(a_class: str, seeds: int, choices: str, records: str, markdown: bool,
     """What each choice behind `keras_transfer/recipe/rule.py` reaches on test images, against the head alone."""
     from benchmarks import recipe as study
     from keras_transfer.recipe.recipe import Recipe
-    from keras_transfer.training import transfer
 
     names = [name.strip() for name in choices.split(";")] if choices else list(study.CHOICES)
     counts = [int(count) for count in a_class.split(",")]
     file = Path(records)
-    for record in study.measure(transfer.with_size(Recipe(**options)), counts, range(seeds), names, file):
+    for record in study.measure(Recipe(**options), counts, range(seeds), names, file):
         print(json.dumps(record), file=sys.stderr, flush=True)
     show("recipe", study.table(study.read(file)), markdown)
 

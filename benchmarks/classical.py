@@ -41,7 +41,7 @@ def probabilities(recipe: Recipe, examples: Examples, name: str) -> np.ndarray:
     """Return the probabilities, float `[N, K]`, that a classifier of `CLASSIFIERS` gives to the test images, fitted and
     tuned on all others.
     """
-    recipe, pretrained = features.load_base(recipe, Progress(quiet=True))
+    recipe, pretrained = features.load_base(recipe, examples, Progress(quiet=True))
     embeddings = features.compute(recipe, pretrained, examples, Progress(quiet=True))
     test = np.zeros(len(examples), bool)
     test[examples.indices("test")] = True

@@ -189,7 +189,7 @@ def probe(spec: Spec) -> dict[str, Any]:
     options = {key: spec[key] for key in ("base", "data", "weights", "size", "seed")}
     recipe, progress = kt.Recipe(**options), kt.Progress(quiet=True)
     prepared = prepare.inspected(recipe, prepare.listing(recipe, progress), progress)
-    recipe, pretrained = embeddings.load_base(recipe, progress)
+    recipe, pretrained = embeddings.load_base(recipe, prepared.listed, progress)
     features = embeddings.compute(recipe, pretrained, prepared.examples, progress)
     labels = prepared.examples.labels
     train, held, test = (prepared.examples.indices(name) for name in ("train", "validation", "test"))

@@ -22,7 +22,7 @@ def report(recipe: Recipe, a_class: int, seeds: int) -> list[str]:
     """Return the table of `python -m benchmarks precision`."""
     progress = Progress(quiet=True)
     examples, _ = inspector.inspect(sources.load(recipe.data), recipe.max_pixels, progress)
-    recipe, pretrained = embeddings.load_base(recipe.replace(engine="tensorflow"), progress)
+    recipe, pretrained = embeddings.load_base(recipe.replace(engine="tensorflow"), examples, progress)
     found = {
         precision: embeddings.compute(recipe.replace(precision=precision), pretrained, examples, progress).astype(
             "float32"

@@ -84,7 +84,7 @@ def measure(
     """Yield a record a draw and choice that the file does not hold yet, and append it there.
 
     Args:
-        recipe: Gives base, weights, data and size.
+        recipe: Gives base, weights, data and, where it is not to be chosen, size.
         a_class: Images a class, validation included.
         seeds: Of the draws.
         choices: Of `CHOICES`.
@@ -93,12 +93,13 @@ def measure(
     progress = Progress(quiet=True)
     done = {_key(record) for record in read(file)}
     examples, _ = inspector.inspect(sources.load(recipe.data), recipe.max_pixels, progress)
+    recipe = transfer.with_size(recipe, examples, progress)
+    of_all = {"base": Path(recipe.base).stem, "data": _name(recipe.data), "size": int(recipe.size)}
     for count in a_class:
         for seed in seeds:
             split = pool(examples, count, seed)
             for choice in choices:
-                draw = {"base": Path(recipe.base).stem, "data": _name(recipe.data), "a_class": count, "seed": seed}
-                record = {**draw, "choice": choice}
+                record = {**of_all, "a_class": count, "seed": seed, "choice": choice}
                 if _key(record) in done:
                     continue
                 run = _elsewhere if choice == GUIDE or choice in classical.CLASSIFIERS else _run
@@ -167,12 +168,12 @@ def read(file: Path) -> list[dict[str, Any]]:
 def table(records: Sequence[dict[str, Any]]) -> list[str]:
     """Return, for each base, set, number of images and choice, the mean over seeds and the gain over the head."""
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for record in sorted(records, key=lambda record: (*_key(record)[:3], list(CHOICES).index(record["choice"]))):
-        groups.setdefault((record["base"], record["data"], record["a_class"], record["choice"]), []).append(record)
+    for record in sorted(records, key=lambda record: (*_key(record)[:4], list(CHOICES).index(record["choice"]))):
+        groups.setdefault((*_key(record)[:4], record["choice"]), []).append(record)
     lines = [
-        "| base | data | a class | choice | test accuracy | gain over the head, points | loss | calibration error "
+        "| base | data | px | a class | choice | test accuracy | gain over the head, points | loss | calibration error "
         "| fine-tuning kept | training, processor seconds / head's | seeds |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for (*draw, choice), group in groups.items():
         heads = {record["seed"]: record for record in groups.get((*draw, HEAD), [])}
@@ -230,4 +231,4 @@ def _name(data: str) -> str:
 
 
 def _key(record: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(record[key] for key in ("base", "data", "a_class", "seed", "choice"))
+    return tuple(record[key] for key in ("base", "data", "size", "a_class", "seed", "choice"))

@@ -48,7 +48,7 @@ def arrays(recipe: Recipe, progress: Progress) -> dict[str, np.ndarray]:
     forks.check()
     listed = prepare.unsplit_listing(recipe, progress)
     logs.import_tensorflow()
-    recipe, pretrained = load_base(recipe, progress)
+    recipe, pretrained = load_base(recipe, listed, progress)
     examples = prepare.unsplit(recipe, listed, progress)
     names = np.asarray(examples.classes)
     return {
@@ -61,13 +61,13 @@ def arrays(recipe: Recipe, progress: Progress) -> dict[str, np.ndarray]:
     }
 
 
-def load_base(recipe: Recipe, progress: Progress) -> tuple[Recipe, PretrainedBase]:
-    """Return a recipe with its input size and weights file, and its base: before images are read, for weights may have
-    to be downloaded, or not fit.
+def load_base(recipe: Recipe, listed: Examples, progress: Progress) -> tuple[Recipe, PretrainedBase]:
+    """Return a recipe with its input size and weights file, and its base: before all images are read, for weights may
+    have to be downloaded, or not fit.
     """
     from keras_transfer.training import transfer
 
-    recipe = transfer.with_size(folders.with_weights_file(recipe))
+    recipe = transfer.with_size(folders.with_weights_file(recipe), listed, progress)
     pretrained = transfer.load_base(recipe, progress)
     if pretrained.caution:
         progress.warn(pretrained.caution)

@@ -9,10 +9,12 @@ import keras
 
 from keras_transfer.compute import device
 from keras_transfer.data.examples import Examples
+from keras_transfer.data.inspection import sizes
 from keras_transfer.network import network as networks
 from keras_transfer.network import weights
 from keras_transfer.network.weights import PretrainedBase
 from keras_transfer.recipe import rule
+from keras_transfer.recipe.options import AUTO
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.progress import Progress, Stopwatch
 from keras_transfer.tasks import task_of
@@ -56,11 +58,25 @@ def train(
     return trainer
 
 
-def with_size(recipe: Recipe) -> Recipe:
-    """Return the recipe with its input size: the base's own, unless it says otherwise."""
+def with_size(recipe: Recipe, listed: Examples, progress: Progress) -> Recipe:
+    """Return the recipe with its input size: the base's own, unless it says otherwise, or pictures are small.
+
+    Args:
+        recipe: May have one.
+        listed: The images, of which a few are looked at.
+        progress: Is told where the size is not the base's own, because pictures are small.
+    """
     spec = weights.in_table(recipe.base)
-    native, smallest = (spec.size, spec.least_size) if spec else (weights.native_size(recipe.base), 1)
-    return recipe.replace(size=rule.input_size(recipe, native, smallest))
+    if spec is None:
+        return recipe.replace(size=rule.input_size(recipe, weights.native_size(recipe.base), 1))
+    side = sizes.median_short_side(listed) if recipe.size == AUTO else None
+    size = rule.input_size(recipe, spec.size, spec.least_size, side)
+    if side is not None and size < rule.input_size(recipe, spec.size, spec.least_size):
+        progress.say(
+            f"Pictures of about {side:.0f} px are enlarged to {size} px, not to the {spec.size} px of {spec.name}, at "
+            f"which they are told apart worse; --size {spec.size} does so."
+        )
+    return recipe.replace(size=size)
 
 
 def load_base(recipe: Recipe, progress: Progress) -> PretrainedBase:

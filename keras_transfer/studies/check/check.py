@@ -51,7 +51,7 @@ def check(
     if labels:
         from keras_transfer.studies import features
 
-        recipe_and_base = features.load_base(recipe, progress)
+        recipe_and_base = features.load_base(recipe, examples, progress)
     examples, inspections = inspector.inspect(examples, recipe.max_pixels, progress, anew=True)
     usable = any(inspection.fault is None for inspection in inspections)
     if not usable and convert_to is None:

@@ -14,11 +14,13 @@ from keras_transfer.data import prepare
 from keras_transfer.data.examples import SPLITS, Examples
 from keras_transfer.data.inspection.findings import UNREADABLE, Finding, class_counts, findings, in_order
 from keras_transfer.data.inspection.inspector import Inspection
+from keras_transfer.recipe import rule
+from keras_transfer.recipe.options import AUTO
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.studies.check.convert import Converted
 from keras_transfer.support.errors import UserError
 
-_SIZES = (96, 128, 160, 192, 224, 256, 299, 384, 512)
+_NATIVE, _LEAST = 224, 32  # Input sides of most bases, px: their own, and the least.
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def collect(
         rejected,
         in_order(warnings),
         {"short_side": _three(shorts), "aspect": _three(aspects)},
-        _advised(float(np.median(shorts))),
+        rule.input_size(recipe.replace(size=AUTO), _NATIVE, _LEAST, float(np.median(shorts))),
         suspects is not None,
         examples.understood,
     )
@@ -123,8 +125,3 @@ def _refusal(recipe: Recipe, examples: Examples, inspections: Sequence[Inspectio
 
 def _three(values: np.ndarray) -> list[float]:
     return [round(float(value), 3) for value in (values.min(), np.median(values), values.max())]
-
-
-def _advised(short: float) -> int:
-    """Return the largest usual input size that half of the pictures fill, at most what ImageNet's bases expect."""
-    return max([size for size in _SIZES if size <= min(short, 224)], default=_SIZES[0])
