@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from keras_transfer.data.examples import listed
 from keras_transfer.evaluation import per_class
+from keras_transfer.support.terminal import listed
 
 _FEW_TESTED = 10  # Images below which a score is next to chance.
 _FEW_TRAINED = 5  # Training images of a class below which nobody can say that it was learnt.

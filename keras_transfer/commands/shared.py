@@ -19,7 +19,6 @@ from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.logs import import_tensorflow
 from keras_transfer.support.terminal import message
-from keras_transfer.tasks import TASKS
 
 if TYPE_CHECKING:
     from keras_transfer.versions.saved import SavedClassifier
@@ -146,6 +145,8 @@ def exit_with_errors(records: Sequence[Mapping[str, Any]]) -> None:
 
 def training_counts(version: Path) -> dict[str, int]:
     """Return the training images of each class of a version; nothing of one that has no classes."""
+    from keras_transfer.tasks import TASKS  # Not for help: it imports NumPy.
+
     extra = version / "assets.extra"
     metrics = _metrics(version)
     task = TASKS.get(metrics.get("task", ""))

@@ -15,7 +15,6 @@ from keras_transfer.evaluation import per_class
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.paths import portable
 from keras_transfer.support.program import program
-from keras_transfer.tasks import recorded
 
 if TYPE_CHECKING:
     from keras_transfer.data.inspection.findings import Finding
@@ -256,6 +255,8 @@ def exported(report: Exported, width: int = NARROW) -> str:
 
 
 def _task_name(metrics: dict[str, Any]) -> str:
+    from keras_transfer.tasks import recorded  # Not for help: it imports NumPy.
+
     task, classes = recorded(metrics), metrics["data"]["classes"]
     if not task.has_classes:
         return f"{task.name} of {classes[0]!r}"

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_transfer.data.contents import Contents, Files
+from keras_transfer.support.terminal import listed
 
 SPLITS = ("train", "validation", "test")
 SPLIT_NAMES = {
@@ -40,11 +41,6 @@ def sorted_classes(names: Iterable[str]) -> tuple[str, ...]:
 def composed(name: str) -> str:
     """Return a name of a class in composed Unicode (NFC), in which names are compared: some programs decompose é."""
     return unicodedata.normalize("NFC", name)
-
-
-def listed(names: Sequence[str], max_count: int = 8) -> str:
-    """Return names for a sentence, the first ones where there are many."""
-    return ", ".join(names[:max_count]) + (f" and {len(names) - max_count} more" if len(names) > max_count else "")
 
 
 def counted(classes: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras_transfer.data.examples import listed
+from keras_transfer.support.terminal import listed
 
 _MAX_SHOWN = 5  # Classes.
 _MIN_IMAGES = 10  # Of a class, below which its recall may be anything: 7 of 9 is 0.45 to 0.94.

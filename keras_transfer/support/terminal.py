@@ -7,7 +7,7 @@ import re
 import shutil
 import textwrap
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 # What embeds or overrides a direction of writing: https://www.unicode.org/reports/tr9/.
@@ -71,3 +71,8 @@ def printable(text: str) -> str:
 
 def _moves_cursor(letter: str) -> bool:
     return unicodedata.category(letter) in ("Cc", "Zl", "Zp") or unicodedata.bidirectional(letter) in _TURNS
+
+
+def listed(names: Sequence[str], max_count: int = 8) -> str:
+    """Return names for a sentence, the first ones where there are many."""
+    return ", ".join(names[:max_count]) + (f" and {len(names) - max_count} more" if len(names) > max_count else "")

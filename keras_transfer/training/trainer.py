@@ -17,14 +17,11 @@ from keras_transfer.support.progress import Stopwatch
 from keras_transfer.training import head, loop
 from keras_transfer.training.callbacks import Checkpoint
 from keras_transfer.training.feed import Feed
+from keras_transfer.training.judgement import worse
 from keras_transfer.training.loop import Batches
 from keras_transfer.training.phase import BEST_UNLESS_WORSE, HEAD, LAST, Phase, PhaseResult, Solver
 from keras_transfer.training.setup import Setup
 from keras_transfer.training.state import TrainingState, assign, values
-
-# Share of the validation loss. What the same weights lose or gain by another order of summation is a tenth of that: no
-# gain, and no chance either.
-_ROUNDING = 1e-3
 
 
 class Trainer:
@@ -281,19 +278,3 @@ def _as_chosen(phase: Phase, result: PhaseResult) -> Phase:
     if isinstance(phase.by, Solver):
         return replace(phase, by=replace(phase.by, strength=result.details["strength"]))
     return replace(phase, by=replace(phase.by, stop=result.best_epoch), keep=LAST)
-
-
-def worse(before: np.ndarray, after: np.ndarray) -> tuple[bool, float]:
-    """Return whether a phase made the loss worse by more than chance would, and how much that is.
-
-    Chance is the standard error of the mean of what each image's loss changes by, as cross-validation allows for it
-    (Breiman et al. 1984). Few images often call a network worse that is better on others, and the rule fine-tunes only
-    where that gains: `docs/measurements.md` has what is lost without it. A gain by rounding only counts as worse.
-
-    Args:
-        before: float64 `[N]`, each image's loss before the phase.
-        after: The same after it.
-    """
-    change = after - before
-    chance = float(change.std(ddof=1) / len(change) ** 0.5) if len(change) > 1 else 0.0
-    return not change.mean() < chance - _ROUNDING * before.mean(), chance

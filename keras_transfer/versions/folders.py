@@ -8,11 +8,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_transfer.data.examples import listed
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import files
 from keras_transfer.support.errors import UsageError, UserError, nearest
 from keras_transfer.support.program import program
+from keras_transfer.support.terminal import listed
 
 SCHEMA = 1  # Of `metrics.json`: raise it where a key changes its meaning.
 

@@ -22,6 +22,15 @@ def test_help_answers_in_under_half_a_second():
     assert min(times) < 0.5
 
 
+def test_help_imports_nothing_that_takes_long():
+    heavy = ("numpy", "scipy", "sklearn", "PIL", "tensorflow", "keras", "openvino")
+    script = (
+        f"import sys; from keras_transfer import commands; print(*[name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True)
+    assert (done.stdout.strip(), done.returncode) == ("", 0)
+
+
 def test_no_command_shows_the_start_page(capsys):
     code, out, err = run(capsys=capsys)
     assert (code, err) == (0, "")

@@ -115,8 +115,8 @@ def test_the_input_size_is_the_bases_own_but_for_the_digits(data, size, least, e
 
 @pytest.mark.parametrize(
     ("short_side", "least", "expected"),
-    [(32.0, 32, 128), (28.0, 32, 128), (10.0, 75, 75), (56.0, 32, 224), (240.0, 32, 224), (None, 32, 224)],
+    [(32.0, 32, 160), (28.0, 32, 160), (10.0, 75, 75), (45.0, 32, 224), (240.0, 32, 224), (None, 32, 224)],
 )
-def test_small_pictures_are_enlarged_four_times_at_most(short_side, least, expected):
+def test_small_pictures_are_enlarged_five_times_at_most(short_side, least, expected):
     assert rule.input_size(Recipe(data="photos"), 224, least, short_side) == expected
     assert rule.input_size(Recipe(data="photos", size=96), 224, least, short_side) == 96

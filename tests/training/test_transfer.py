@@ -8,7 +8,7 @@ from keras_transfer.support.progress import Progress
 from keras_transfer.training import transfer
 
 
-@pytest.mark.parametrize(("side", "size", "said"), [(32, 128, True), (100, 224, False)])
+@pytest.mark.parametrize(("side", "size", "said"), [(32, 160, True), (100, 224, False)])
 def test_small_pictures_get_a_small_input_and_it_is_said(tmp_path, capsys, side, size, said):
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
@@ -16,7 +16,7 @@ def test_small_pictures_get_a_small_input_and_it_is_said(tmp_path, capsys, side,
     listed = sources.load(str(tmp_path))
     recipe = transfer.with_size(Recipe(base="mobilenetv2", data=str(tmp_path)), listed, Progress())
     assert recipe.size == size
-    assert ("Pictures of about 32 px are enlarged to 128 px" in capsys.readouterr().err) is said
+    assert ("Pictures of about 32 px are enlarged to 160 px" in capsys.readouterr().err) is said
 
 
 def test_a_model_of_ones_own_keeps_its_size_and_an_option_wins(tmp_path, photos, tiny_base, capsys):

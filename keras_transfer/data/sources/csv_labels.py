@@ -10,21 +10,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from keras_transfer.data.examples import (
-    CLASSIFICATION,
-    MULTI_LABEL,
-    REGRESSION,
-    composed,
-    label_text,
-    listed,
-    sorted_classes,
-)
+from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, REGRESSION, composed, label_text, sorted_classes
 from keras_transfer.data.sources.csv_text import Table
 from keras_transfer.data.sources.labels import indicators, numbered
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.data.sources.split_words import splits_in
 from keras_transfer.recipe.options import AUTO
 from keras_transfer.support.errors import UserError
+from keras_transfer.support.terminal import listed
 
 LABEL = ("label", "class", "category", "target", "value")
 SEVERAL = ("labels", "tags")

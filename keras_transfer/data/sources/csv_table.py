@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from keras_transfer.data.contents import FileContents, Files
-from keras_transfer.data.examples import REGRESSION, SPLIT_NAMES, SPLITS, UNASSIGNED, Examples, listed
+from keras_transfer.data.examples import REGRESSION, SPLIT_NAMES, SPLITS, UNASSIGNED, Examples
 from keras_transfer.data.sources import csv_labels, csv_paths, csv_text
 from keras_transfer.data.sources.csv_labels import Labels, yes_or_no
 from keras_transfer.data.sources.csv_text import Table
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError, UserError, nearest
+from keras_transfer.support.terminal import listed
 
 _PATH = ("path", "file", "filename", "filepath", "file_name", "file_path", "image", "image_path", "image_name", "fname")
 _SPLIT = ("split", "set", "subset", "partition", "ml_use")

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from keras_transfer.data.contents import Contents, Files
-from keras_transfer.data.examples import SPLITS, UNASSIGNED, Examples, listed, sorted_classes
+from keras_transfer.data.examples import SPLITS, UNASSIGNED, Examples, sorted_classes
 from keras_transfer.data.sources import csv_table, layout, tfrecord, unread
 from keras_transfer.data.sources.layout import Classes
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.data.sources.tree import Folder, Tree, same_file_twice, walk
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UserError
+from keras_transfer.support.terminal import listed
 
 _TABLES = ("_classes.csv", "metadata.csv")  # As labelling services and Hugging Face lay them beside images.
 

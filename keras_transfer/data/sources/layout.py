@@ -6,11 +6,12 @@ import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from keras_transfer.data.examples import SPLITS, UNASSIGNED, counted, listed
+from keras_transfer.data.examples import SPLITS, UNASSIGNED, counted
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.data.sources.split_words import FILLERS, splits_in, words
 from keras_transfer.data.sources.tree import Folder
 from keras_transfer.support.errors import UserError
+from keras_transfer.support.terminal import listed
 
 Classes = dict[str, list[str]]  # Names of images by class.
 

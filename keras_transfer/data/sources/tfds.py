@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from keras_transfer.data.contents import ArrayRecords, Contents, Records
-from keras_transfer.data.examples import SPLIT_NAMES, SPLITS, UNASSIGNED, Examples, listed
+from keras_transfer.data.examples import SPLIT_NAMES, SPLITS, UNASSIGNED, Examples
 from keras_transfer.data.sources import tfrecord
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.support import logs
 from keras_transfer.support.errors import UsageError, UserError, nearest
+from keras_transfer.support.terminal import listed
 
 
 def load(source: str, folder: str, purpose: Purpose = Purpose.TRAIN) -> Examples:

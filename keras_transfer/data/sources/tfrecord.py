@@ -14,13 +14,14 @@ import numpy as np
 from keras_transfer.data import framing
 from keras_transfer.data.contents import Contents, Records
 from keras_transfer.data.device_files import is_device_file, is_device_folder
-from keras_transfer.data.examples import SPLITS, UNASSIGNED, Examples, listed
+from keras_transfer.data.examples import SPLITS, UNASSIGNED, Examples
 from keras_transfer.data.sources import labels
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.data.sources.split_words import splits_in
 from keras_transfer.data.sources.tree import walk
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.files import children
+from keras_transfer.support.terminal import listed
 
 _IMAGE_KEYS = ("image/encoded", "image", "image_raw", "encoded")
 _LABEL_KEYS = ("image/class/text", "image/class/label", "label")

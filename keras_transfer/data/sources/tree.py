@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from keras_transfer.data.device_files import is_device_file, is_device_folder, kind_of_device_file
-from keras_transfer.data.examples import composed, listed
+from keras_transfer.data.examples import composed
 from keras_transfer.support.errors import UserError
+from keras_transfer.support.terminal import listed
 
 
 @dataclass

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_transfer.data.contents import Zipped
-from keras_transfer.data.examples import Examples, listed
+from keras_transfer.data.examples import Examples
 from keras_transfer.data.sources import csv_table, folders, layout
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.data.sources.tree import of_names
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UserError
+from keras_transfer.support.terminal import listed
 
 
 def load(file: Path, source: str, recipe: Recipe, purpose: Purpose = Purpose.TRAIN) -> Examples:

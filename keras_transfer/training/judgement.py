@@ -1,0 +1,28 @@
+"""Whether what a phase trained is kept."""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Share of the loss. What the same weights lose or gain by another order of summation is a tenth of that: no gain.
+_ROUNDING = 1e-3
+# Share of the loss, above which a rise is no chance: where the loss is small, a single image can be most of it.
+_MOST_BY_CHANCE = 0.3
+
+
+def worse(before: np.ndarray, after: np.ndarray) -> tuple[bool, float]:
+    """Return whether a phase made the loss worse by more than chance would, and how much that is.
+
+    Chance is the standard error of the mean of what each image's loss changes by, as cross-validation allows for it
+    (Breiman et al. 1984), and no large part of the loss. Few images often call a network worse that is better on
+    others, and the rule fine-tunes only where that gains: `docs/measurements.md` has what is lost without it. A gain by
+    rounding only counts as worse.
+
+    Args:
+        before: float64 `[N]`, each validation image's loss before the phase.
+        after: The same after it.
+    """
+    change = after - before
+    error = float(change.std(ddof=1) / len(change) ** 0.5) if len(change) > 1 else 0.0
+    chance = min(error, _MOST_BY_CHANCE * float(before.mean()))
+    return not change.mean() < chance - _ROUNDING * before.mean(), chance
