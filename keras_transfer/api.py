@@ -50,6 +50,7 @@ def evaluate(
     model: str | Path,
     data: str | Path | None = None,
     progress: Progress | None = None,
+    html: str | Path | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Return a model's metrics on labelled images that its training did not see.
@@ -58,12 +59,18 @@ def evaluate(
         model: `saved_models/NAME` (its newest version) or `saved_models/NAME/3`.
         data: As `Recipe.data`; None for the test images of what the model was fitted on.
         progress: What to tell meanwhile; by default, nobody.
+        html: File of a page of classes, confusions and mistakes, with thumbnails; None writes none.
         options: How the data is read: `columns`, `encoding`, `allow_outside` and `tfds_dir` of `Recipe`.
 
     Raises:
-        UserError: there is no such model, training saw all the images, or a class is unknown to the model.
+        UserError: there is no such model, training saw all the images, a class is unknown to the model, or the page
+            cannot be written.
     """
-    return load(model).evaluate(None if data is None else os.fspath(data), progress, **options)
+    classifier = load(model)
+    from keras_transfer.studies import evaluation
+
+    source, page = None if data is None else os.fspath(data), None if html is None else Path(html)
+    return evaluation.evaluate(classifier, source, page, progress or Progress(quiet=True), **options)
 
 
 def check(

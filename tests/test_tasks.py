@@ -53,8 +53,9 @@ def test_several_labels_an_image(tmp_path, tiny_base, capsys):
         assert prediction.label == "|".join(sure)
     again = model.evaluate(data)
     assert again["macro_f1"] == pytest.approx(result.metrics["test"]["macro_f1"])
-    commands.main(["evaluate", str(result.folder), "--quiet"])
+    commands.main(["evaluate", str(result.folder), "--quiet", "--html", str(tmp_path / "page.html")])
     assert "mean average precision" in capsys.readouterr().out
+    assert "<h2>Classes</h2>" in (tmp_path / "page.html").read_text("utf-8")
 
 
 def test_numbers(tmp_path, tiny_base, capsys):
@@ -75,6 +76,9 @@ def test_numbers(tmp_path, tiny_base, capsys):
     assert abs(prediction["value"] - truth) < 400_000
     commands.main(["predict", str(result.folder), str(tmp_path / "0.png")])
     assert "value" in capsys.readouterr().out
+    commands.main(["evaluate", str(result.folder), "--html", str(tmp_path / "page.html")])
+    assert "<h2>Largest errors</h2>" in (tmp_path / "page.html").read_text("utf-8")
+    capsys.readouterr()
     # Numbers that leave the range of float16.
     commands.main(["export", str(result.folder), "--format", "keras", "--precision", "float16", "--json"])
     report = json.loads(capsys.readouterr().out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -26,7 +27,7 @@ from keras_transfer.commands.shared import (
 )
 from keras_transfer.support import strict_json
 from keras_transfer.support.errors import UsageError
-from keras_transfer.support.paths import portable
+from keras_transfer.support.paths import demand_file, portable
 from keras_transfer.support.progress import Progress
 from keras_transfer.support.stopping import Stopped
 from keras_transfer.versions import folders
@@ -93,16 +94,28 @@ def fit(
     help="Labelled images, as `fit` takes them. [default: what the model was fitted on]",
 )
 @partial(recipe_options, names=("columns", "encoding", "allow_outside", "tfds_dir"))
+@click.option("--html", metavar="FILE", help="Write a page of classes, confusions and mistakes, with thumbnails.")
 @json_option
 @quiet_option
 @debug_option
 def evaluate(
-    model: str, photos: str | None, data: str | None, as_json: bool, quiet: bool, debug: bool, **options: Any
+    model: str,
+    photos: str | None,
+    data: str | None,
+    html: str | None,
+    as_json: bool,
+    quiet: bool,
+    debug: bool,
+    **options: Any,
 ) -> None:
     """Measure a model on labelled images (DATA, or --data), leaving out those that it was trained on."""
-    data = one_source(photos, data)
+    data, page = one_source(photos, data), None if html is None else Path(html)
+    if page is not None:
+        demand_file(page, ".html", "--html")
     classifier = load(model)
-    report = classifier.evaluate(data, Progress(quiet), **options)
+    from keras_transfer.studies import evaluation
+
+    report = evaluation.evaluate(classifier, data, page, Progress(quiet), **options)
     source = portable(classifier.metrics["data"]["source"]) if data is None else data
     training = training_counts(classifier.folder)
     if as_json:
@@ -110,6 +123,8 @@ def evaluate(
         click.echo(strict_json.text({**about, **report, "warnings": cautions(report, training)}))
     else:
         click.echo(tables.evaluation(report, classifier.metrics, source, training, layout.width()))
+        if html is not None:
+            click.echo(layout.with_path("Wrote ", html, layout.width(), "."))
 
 
 @cli.command(example="predict saved_models/photos a.jpg 'more/*.png' folder/")

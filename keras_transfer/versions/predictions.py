@@ -56,6 +56,21 @@ class Tested:
     confidence: float | None
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """What came of measuring a model.
+
+    Attributes:
+        report: The metrics, as in the `test` block of `metrics.json`, and `excluded_as_seen`.
+        examples: All images of the source, in the model's classes.
+        tested: What was predicted of those that were measured.
+    """
+
+    report: dict[str, Any]
+    examples: Examples
+    tested: list[Tested]
+
+
 def tested_image(examples: Examples, index: int, outputs: Mapping[str, Any]) -> Tested:
     """Return what was predicted for one of the examples, from the outputs of `serving_default`."""
     path, label = examples.short(examples.paths[index]), examples.label_text(index)

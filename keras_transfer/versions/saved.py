@@ -23,7 +23,7 @@ from keras_transfer.support.errors import UserError, demand_schema
 from keras_transfer.support.progress import Progress
 from keras_transfer.versions import folders, in_memory
 from keras_transfer.versions.loaded_graph import LoadedGraph, Outputs
-from keras_transfer.versions.predictions import Prediction, Tested, tested_image
+from keras_transfer.versions.predictions import Evaluated, Prediction, Tested, tested_image
 from keras_transfer.versions.training_images import TrainingImages
 
 _BATCH = 16
@@ -119,7 +119,11 @@ class SavedClassifier:
         return predictions
 
     def evaluate(self, data: str | None = None, progress: Progress | None = None, **options: Any) -> dict[str, Any]:
-        """Return the metrics on the images of a source that training did not see, identified by their digests.
+        """Return the `report` of `evaluated`, which has the arguments and errors."""
+        return self.evaluated(data, progress, **options).report
+
+    def evaluated(self, data: str | None = None, progress: Progress | None = None, **options: Any) -> Evaluated:
+        """Measure the model on the images of a source that training did not see, identified by their digests.
 
         Args:
             data: Labelled images, as `fit` takes them; None for what the model was fitted on.
@@ -147,9 +151,10 @@ class SavedClassifier:
         indices = [index for index, digest in enumerate(examples.digests) if digest not in seen and index not in faults]
         if not indices:
             raise UserError(f"{source}: the model was trained on every image there. Give images that it has not seen.")
-        report, _ = self.measure(examples.at(np.asarray(indices)), progress)
+        report, tested = self.measure(examples.at(np.asarray(indices)), progress)
         report["rejected"] += [{"path": examples.paths[index], "reason": why} for index, why in faults.items()]
-        return report | {"excluded_as_seen": len(examples) - len(indices) - len(faults)}
+        excluded = len(examples) - len(indices) - len(faults)
+        return Evaluated(report | {"excluded_as_seen": excluded}, examples, tested)
 
     def network(self) -> Network:
         """Return the network, to convert it, look into it, or train it on.

@@ -11,6 +11,7 @@ from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.studies.check import convert, page, report
 from keras_transfer.studies.check.report import Findings
+from keras_transfer.studies.page import THUMBNAIL
 from keras_transfer.support import forks, logs
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
@@ -63,10 +64,7 @@ def check(
         suspects = suspects_of(examples, inspections, *recipe_and_base, progress)
     findings = report.collect(recipe, examples, inspections, suspects)
     if html is not None:
-        try:
-            page.write(findings, examples, Decoder(page.THUMBNAIL, "pad", recipe.max_pixels), Path(html))
-        except OSError as error:
-            raise UserError(f"{html} cannot be written ({error.strerror}).") from error
+        page.write(findings, examples, Decoder(THUMBNAIL, "pad", recipe.max_pixels), Path(html))
     if convert_to is None:
         return findings
     try:

@@ -1,42 +1,22 @@
-"""The findings as one HTML page with thumbnails, that needs no other file and no network."""
+"""The findings of `check` as an HTML page."""
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_transfer.data.examples import Examples
-from keras_transfer.data.inspection import inspector
 from keras_transfer.data.inspection.findings import KINDS, UNREADABLE, Finding
+from keras_transfer.studies import page
 from keras_transfer.studies.check.report import Findings
-from keras_transfer.support.files import whole
 
 if TYPE_CHECKING:
     from keras_transfer.data.decoding.decode import Decoder
 
 _MAX_SHOWN = 60  # Findings of a kind with pictures; the others are in the JSON report.
 _MAX_PICTURES = 6  # Of one finding.
-THUMBNAIL = 112  # px
-
-_STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; color: #1b1b1b; background: #fff; max-width: 1100px; margin: 2rem auto;
-       padding: 0 1rem }
-h1 { font-size: 1.5rem; margin-bottom: .2rem } h2 { font-size: 1.15rem; margin: 2rem 0 .2rem }
-p.about { margin: 0 0 .7rem; color: #555 } table { border-collapse: collapse; margin: .6rem 0 }
-td, th { text-align: left; padding: .15rem .9rem .15rem 0; vertical-align: top;
-         overflow-wrap: anywhere } td.n, th.n { text-align: right }
-.bar { background: #4a6fa5; height: .75rem; min-width: 1px; margin-top: .3rem }
-img { box-shadow: 0 0 0 1px #ccc } .grid { display: flex; flex-wrap: wrap; gap: .9rem }
-.finding { border: 1px solid #ddd; border-radius: 6px; padding: .6rem; max-width: 100% }
-.finding .row { display: flex; flex-wrap: wrap; gap: .5rem } figure { margin: 0; width: 112px }
-figcaption { font-size: 11px; overflow-wrap: anywhere; color: #444 } .detail { font-size: 13px; margin-top: .4rem;
-max-width: 40rem } .none { width: 112px; height: 112px; background: #eee; color: #777; display: flex;
-align-items: center; justify-content: center; font-size: 12px }
-"""
 
 
 def write(findings: Findings, examples: Examples, decoder: Decoder, file: Path) -> None:
@@ -47,22 +27,18 @@ def write(findings: Findings, examples: Examples, decoder: Decoder, file: Path) 
         examples: Their images.
         decoder: To thumbnails.
         file: Appears whole or not at all.
+
+    Raises:
+        UserError: it cannot be written.
     """
-    pictures = _thumbnails(findings.warnings, examples, decoder)
-    title = f"Check of {html.escape(findings.source)}"
-    parts = [
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
-        f"<meta name='viewport' content='width=device-width'><title>{title}</title><style>{_STYLE}</style></head>",
-        f"<body><h1>{title}</h1>{_summary(findings)}{_classes(findings)}{_rejected(findings, examples)}",
-        *(
-            _section(kind, [finding for finding in findings.warnings if finding.kind == kind], examples, pictures)
-            for kind in KINDS
-            if kind != UNREADABLE
-        ),
-        "</body></html>",
-    ]
-    with whole(file) as staging:
-        staging.write_text("\n".join(parts), "utf-8", "backslashreplace")  # Names need not be UTF-8.
+    pictures = page.pictures(_shown(findings.warnings), examples, decoder)
+    of_kinds = (
+        _section(kind, [finding for finding in findings.warnings if finding.kind == kind], examples, pictures)
+        for kind in KINDS
+        if kind != UNREADABLE
+    )
+    head = [_summary(findings), _classes(findings), _rejected(findings, examples)]
+    page.write(file, f"Check of {findings.source}", [*head, *of_kinds])
 
 
 def _summary(findings: Findings) -> str:
@@ -112,42 +88,18 @@ def _section(kind: str, of_kind: Sequence[Finding], examples: Examples, pictures
 
 
 def _finding(finding: Finding, examples: Examples, pictures: dict[str, str]) -> str:
-    figures = "".join(
-        f"<figure>{_picture(pictures.get(path))}<figcaption>{html.escape(examples.short(path))}</figcaption></figure>"
-        for path in finding.paths[:_MAX_PICTURES]
-    )
+    figures = "".join(page.figure(pictures.get(path), examples.short(path)) for path in finding.paths[:_MAX_PICTURES])
     more = f" (and {len(finding.paths) - _MAX_PICTURES} more)" if len(finding.paths) > _MAX_PICTURES else ""
     row = f"<div class='row'>{figures}</div>" if figures else ""
     return f"<div class='finding'>{row}<div class='detail'>{html.escape(finding.detail)}{more}</div></div>"
 
 
-def _picture(data: str | None) -> str:
-    return f"<img alt='' width='112' height='112' src='{data}'>" if data else "<div class='none'>no picture</div>"
-
-
-def _thumbnails(warned: Iterable[Finding], examples: Examples, decoder: Decoder) -> dict[str, str]:
-    """Return a picture, as a data URI, for each image that the page shows and that can be decoded."""
-    from PIL import Image
-
-    from keras_transfer.data.decoding.decode import UNDECODABLE
-
+def _shown(warned: Iterable[Finding]) -> list[str]:
+    """Return the names of the images that the page shows."""
     shown: dict[str, int] = {}
     names: dict[str, None] = {}
     for finding in warned:
         shown[finding.kind] = shown.get(finding.kind, 0) + 1
         if shown[finding.kind] <= _MAX_SHOWN:
             names |= dict.fromkeys(finding.paths[:_MAX_PICTURES])
-
-    def picture(name: str) -> str | None:
-        content, fault = inspector.read(examples.contents, name)
-        if fault is not None:
-            return None
-        try:
-            pixels = decoder.pixels(content)
-        except UNDECODABLE:
-            return None
-        stream = io.BytesIO()
-        Image.fromarray(pixels).save(stream, "JPEG", quality=80)
-        return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
-
-    return {name: data for name, data in zip(names, map(picture, names), strict=True) if data}
+    return list(names)

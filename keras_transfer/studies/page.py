@@ -1,0 +1,95 @@
+"""HTML pages with thumbnails, that need no other file and no network."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_transfer.data.examples import Examples
+from keras_transfer.data.inspection import inspector
+from keras_transfer.support.errors import UserError
+from keras_transfer.support.files import whole
+
+if TYPE_CHECKING:
+    from keras_transfer.data.decoding.decode import Decoder
+
+THUMBNAIL = 112  # px
+
+_STYLE = """
+body { font: 15px/1.45 system-ui, sans-serif; color: #1b1b1b; background: #fff; max-width: 1100px; margin: 2rem auto;
+       padding: 0 1rem }
+h1 { font-size: 1.5rem; margin-bottom: .2rem } h2 { font-size: 1.15rem; margin: 2rem 0 .2rem }
+p.about { margin: 0 0 .7rem; color: #555 } table { border-collapse: collapse; margin: .6rem 0 }
+td, th { text-align: left; padding: .15rem .9rem .15rem 0; vertical-align: top;
+         overflow-wrap: anywhere } td.n, th.n { text-align: right }
+.bar { background: #4a6fa5; height: .75rem; min-width: 1px; margin-top: .3rem }
+img { box-shadow: 0 0 0 1px #ccc } .grid { display: flex; flex-wrap: wrap; gap: .9rem }
+.finding { border: 1px solid #ddd; border-radius: 6px; padding: .6rem; max-width: 100% }
+.finding .row { display: flex; flex-wrap: wrap; gap: .5rem } figure { margin: 0; width: 112px }
+figcaption { font-size: 11px; overflow-wrap: anywhere; color: #444 } .detail { font-size: 13px; margin-top: .4rem;
+max-width: 40rem } .none { width: 112px; height: 112px; background: #eee; color: #777; display: flex;
+align-items: center; justify-content: center; font-size: 12px }
+"""
+
+
+def write(file: Path, title: str, parts: Iterable[str]) -> None:
+    """Write a page, which appears whole or not at all.
+
+    Args:
+        file: To write.
+        title: As text.
+        parts: Of its body, as HTML.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    title = html.escape(title)
+    text = "\n".join(
+        [
+            "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
+            f"<meta name='viewport' content='width=device-width'><title>{title}</title><style>{_STYLE}</style></head>",
+            f"<body><h1>{title}</h1>",
+            *parts,
+            "</body></html>",
+        ]
+    )
+    try:
+        with whole(file) as staging:
+            staging.write_text(text, "utf-8", "backslashreplace")  # Names need not be UTF-8.
+    except OSError as error:
+        raise UserError(f"{file} cannot be written ({error.strerror}).") from error
+
+
+def figure(picture: str | None, caption: str) -> str:
+    """Return a thumbnail, given as a data URI, with a caption, as text."""
+    image = (
+        f"<img alt='' width='112' height='112' src='{picture}'>" if picture else "<div class='none'>no picture</div>"
+    )
+    return f"<figure>{image}<figcaption>{html.escape(caption)}</figcaption></figure>"
+
+
+def pictures(names: Iterable[str], examples: Examples, decoder: Decoder) -> dict[str, str]:
+    """Return a picture, as a data URI, for each of the examples' names that can be decoded."""
+    decoded = ((name, _picture(name, examples, decoder)) for name in names)
+    return {name: picture for name, picture in decoded if picture is not None}
+
+
+def _picture(name: str, examples: Examples, decoder: Decoder) -> str | None:
+    from PIL import Image
+
+    from keras_transfer.data.decoding.decode import UNDECODABLE
+
+    content, fault = inspector.read(examples.contents, name)
+    if fault is not None:
+        return None
+    try:
+        pixels = decoder.pixels(content)
+    except UNDECODABLE:
+        return None
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()

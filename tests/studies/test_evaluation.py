@@ -1,0 +1,49 @@
+import re
+
+import pytest
+
+from keras_transfer.studies.evaluation import evaluate
+from keras_transfer.support.errors import UserError
+from keras_transfer.support.progress import Progress
+from tests.command_line import run
+from tests.conftest import write_photos
+
+QUIET = Progress(quiet=True)
+
+
+@pytest.fixture
+def mislabelled(tmp_path):
+    """Nine photos, a red one among the blue."""
+    data = write_photos(tmp_path / "fresh", 3, seed=77)
+    photo = next((data / "red").glob("*.png"))
+    photo.rename(data / "blue" / "<i>.png")
+    return data
+
+
+def test_the_page_shows_classes_confusions_and_mistakes(classifier, mislabelled, tmp_path):
+    page = tmp_path / "page.html"
+    report = evaluate(classifier, str(mislabelled), page, QUIET)
+    text = page.read_text("utf-8")
+    wrong = round(report["images"] * (1 - report["accuracy"]))
+    assert wrong >= 1
+    assert f"<h2>Mistakes ({wrong})</h2>" in text
+    assert text.count("data:image/jpeg;base64,") == wrong
+    assert re.search(r"blue, taken for red \([01]\.\d\d\): blue/&lt;i&gt;\.png", text)
+    assert f"{report['accuracy']:.3f}</td><td>95% interval" in text
+    (matrix,) = re.findall("<h2>Confusions</h2>.*", text)
+    assert matrix.count("<tr>") == 1 + 3
+    assert "http" not in text
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["page.html"]
+
+
+def test_the_command_says_where_the_page_lies(version, mislabelled, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run("evaluate", version.folder, mislabelled, "--html", "new/page.html", capsys=capsys)
+    assert (code, out.splitlines()[-1]) == (0, "Wrote new/page.html.")
+    assert (tmp_path / "new" / "page.html").is_file()
+
+
+def test_a_page_that_cannot_be_written_is_an_error(classifier, mislabelled, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written"):
+        evaluate(classifier, str(mislabelled), tmp_path / "file" / "page.html", QUIET)
