@@ -24,7 +24,7 @@ _DEVICE_FOLDERS = {
     "__pycache__",
 }
 _DEVICE_FILES = {"thumbs.db", "thumbs.db:encryptable", "ehthumbs.db", "desktop.ini", "icon\r", "picasa.ini"}
-# Those of a photo, beside it: a device's streams, and what darktable, Lightroom and iPhones note of edits.
+# Those of a photo, next to it: a device's streams, and what darktable, Lightroom and iPhones note of edits.
 _DEVICE_ENDINGS = ("@SynoEAStream", "@SynoResource", ":Zone.Identifier", ":com.dropbox.attrs", ".xmp", ".AAE")
 
 

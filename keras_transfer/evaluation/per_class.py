@@ -48,6 +48,11 @@ def never_recognised(report: dict[str, Any]) -> str | None:
     return f"No image was recognised of {listed(missed, _MAX_SHOWN)}." if missed else None
 
 
+def taken_for(record: dict[str, Any]) -> str:
+    """Return what the images of a class are most often taken for, and how many."""
+    return f"{record['taken_for']} ({record['taken_for_images']})" if record.get("taken_for") else "-"
+
+
 def table(report: dict[str, Any]) -> list[tuple[str, ...]]:
     """Return the table of the `worst` classes, its heading first; nothing where there are none."""
     heading = ("worst classes", "images", "precision", "recall", "most often taken for")
@@ -56,7 +61,7 @@ def table(report: dict[str, Any]) -> list[tuple[str, ...]]:
             name,
             str(record["images"]),
             *("-" if record[key] is None else f"{record[key]:.3f}" for key in ("precision", "recall")),
-            f"{record['taken_for']} ({record['taken_for_images']})" if record.get("taken_for") else "-",
+            taken_for(record),
         )
         for name, record in worst(report)
     ]

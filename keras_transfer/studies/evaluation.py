@@ -6,6 +6,7 @@ import html
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from keras_transfer.evaluation import per_class
 from keras_transfer.studies import page
 from keras_transfer.support.paths import portable
 from keras_transfer.support.progress import Progress
@@ -41,10 +42,10 @@ def evaluate(
 
 
 def _write(classifier: SavedClassifier, evaluated: Evaluated, file: Path) -> None:
-    report, has_classes = evaluated.report, classifier.task.has_classes
+    report = evaluated.report
     title = f"{classifier.folder.parent.name}/{classifier.folder.name} on {portable(evaluated.examples.source)}"
     parts = [_summary(report), _classes(report["per_class"]), _matrix(report["per_class"])]
-    page.write(file, title, [*parts, _mistakes(classifier, evaluated, has_classes)])
+    page.write(file, title, [*parts, _mistakes(classifier, evaluated)])
 
 
 def _summary(report: dict[str, Any]) -> str:
@@ -72,16 +73,11 @@ def _classes(records: dict[str, dict[str, Any]]) -> str:
     rows = "".join(
         f"<tr><td>{html.escape(name)}</td><td class='n'>{record['images']}</td>"
         + "".join(f"<td class='n'>{'-' if record[key] is None else format(record[key], '.3f')}</td>" for key in scores)
-        + f"<td>{_taken_for(record)}</td></tr>"
+        + f"<td>{html.escape(per_class.taken_for(record))}</td></tr>"
         for name, record in by_score
     )
     head = "".join(f"<th class='n'>{name}</th>" for name in ("images", *scores))
     return f"<h2>Classes</h2><table><tr><th>class</th>{head}<th>most often taken for</th></tr>{rows}</table>"
-
-
-def _taken_for(record: dict[str, Any]) -> str:
-    other = record.get("taken_for")
-    return f"{html.escape(other)} ({record['taken_for_images']})" if other else ""
 
 
 def _matrix(records: dict[str, dict[str, Any]]) -> str:
@@ -102,10 +98,11 @@ def _matrix(records: dict[str, dict[str, Any]]) -> str:
     return f"<h2>Confusions</h2>{about}<table><tr><th></th>{head}</tr>{rows}</table>"
 
 
-def _mistakes(classifier: SavedClassifier, evaluated: Evaluated, has_classes: bool) -> str:
+def _mistakes(classifier: SavedClassifier, evaluated: Evaluated) -> str:
     """Return the images that are named wrongly, the surest first, or whose number is most wrong."""
     from keras_transfer.data.decoding.decode import Decoder
 
+    has_classes = classifier.task.has_classes
     if has_classes:
         wrong = [image for image in evaluated.tested if image.predicted != image.label]
         wrong.sort(key=lambda image: -(image.confidence or 0.0))

@@ -16,13 +16,13 @@ _LOOKED_AT = 64
 def median_short_side(examples: Examples) -> float | None:
     """Return the short side of the median picture, px, of a few that are spread over a listing; None if none opens."""
     sides = []
-    for index in np.unique(np.linspace(0, len(examples) - 1, _LOOKED_AT).round().astype(int)):
-        try:
-            content = examples.contents.read(examples.paths[index])
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Of decompression bombs: only the header is read.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Of decompression bombs: only the header is read.
+        for index in np.unique(np.linspace(0, len(examples) - 1, _LOOKED_AT).round().astype(int)):
+            try:
+                content = examples.contents.read(examples.paths[index])
                 sides.append(min(Image.open(io.BytesIO(content)).size))
-        # Pillow raises many kinds on files that are none of an image; the inspection tells of them.
-        except Exception:
-            continue
+            # Pillow raises many kinds on files that are none of an image; the inspection tells of them.
+            except Exception:
+                continue
     return float(np.median(sides)) if sides else None

@@ -6,7 +6,7 @@ import re
 
 from keras_transfer.data.examples import SPLIT_NAMES, SPLITS
 
-# What stands beside a split's word in a name: `training_set`, `Train_Data`, `test_images`.
+# What stands next to a split's word in a name: `training_set`, `Train_Data`, `test_images`.
 FILLERS = {
     *("set", "sets", "data", "dataset", "image", "images", "img", "imgs", "photo", "photos", "picture", "pictures"),
     *("file", "files", "folder", "split"),

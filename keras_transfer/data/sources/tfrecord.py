@@ -57,7 +57,7 @@ def load(shards: Sequence[Path], source: str, purpose: Purpose = Purpose.TRAIN) 
     """List the records of TFRecord shards, `image/encoded` with `image/class/text` or `image/class/label`.
 
     A shard whose name, or that of its folder, has the word train, validation or test in it belongs to that split.
-    Labels that are numbers are named by `labels.txt` beside the shards, where there is one.
+    Labels that are numbers are named by a `labels.txt` with the shards, where there is one.
 
     Raises:
         UserError: a record is damaged, or lacks an image, or its label is not understood; or shards beside those of a
@@ -96,7 +96,7 @@ def load(shards: Sequence[Path], source: str, purpose: Purpose = Purpose.TRAIN) 
 
 
 def _other_folders(folder: Path, shards: Sequence[Path]) -> list[str]:
-    """Return the folders beside shards that hold none."""
+    """Return the folders in one of shards that hold none."""
     holding = {parent for shard in shards for parent in shard.parents}
     return [
         f"{child.name}/"

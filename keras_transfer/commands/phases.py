@@ -1,0 +1,69 @@
+"""What the phases of a run reached, and which network is exported, as `fit` says at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def table(phases: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """Return the table of what each phase reached, whether it was kept or not."""
+    score = next(name for name in phases[0]["validation"] if name != "loss")
+    lines: list[tuple[str, ...]] = [("phase", "epochs", "kept", "trainable", "seconds", f"val. {score}", "val. loss")]
+    for phase in phases:
+        scores = phase.get("reached", phase["validation"])
+        lines.append(
+            (
+                phase["name"],
+                str(phase["epochs"]),
+                str(scores.get("epoch", phase["best_epoch"]) or "none"),
+                f"{phase['trainable_parameters']:,}",
+                f"{phase['seconds']:.1f}",
+                *(f"{scores[name]:.3f}" if name in scores else "-" for name in (score, "loss")),
+            )
+        )
+    return lines
+
+
+def exported(phases: Sequence[dict[str, Any]]) -> list[str]:
+    """Say which network is exported, and why, where it is not simply the last one."""
+    lines = []
+    tuned = next((phase for phase in phases if "reached" in phase), None)
+    if tuned is not None:
+        lines += _judged(tuned)
+    if phases[-1]["name"] == "refit":
+        refit = phases[-1]
+        if not refit["best_epoch"]:
+            loss = refit["training_loss"]
+            lines.append(
+                f"Trained again on training and validation images, the loss on them was worse "
+                f"({loss['before']:.4f} before, {loss['after']:.4f} after), so the validated network is exported."
+            )
+        elif refit["validation"]:
+            lines.append(
+                f"Exported: the head solved again on all {refit['images']} training and validation images; its scores "
+                "are those of cross-validation."
+            )
+        else:
+            lines.append(
+                f"Exported: the network trained again on all {refit['images']} training and validation images, by the "
+                "same schedule. It was not validated."
+            )
+    return lines
+
+
+def _judged(tuned: dict[str, Any]) -> list[str]:
+    """Say why the network of before is kept, or a fine-tuned one of a greater validation loss."""
+    before, after = tuned["before"], tuned["reached"]
+    score = next(name for name in before if name != "loss")
+    # The table has the head's loss as it was before its probabilities were calibrated.
+    losses = f"calibrated: {before['loss']:.4f} before, {after['loss']:.4f} after"
+    change = f"{losses}; {score} {before[score]:.3f}, {after[score]:.3f}"
+    if not tuned["best_epoch"]:
+        return [f"Fine-tuning did not improve the validation loss ({change}), so the head is kept."]
+    if after["loss"] > before["loss"]:
+        return [
+            f"The validation loss rose ({change}) by no more than chance makes of so few images "
+            f"({tuned['chance']:.4f}), so the fine-tuned network is kept."
+        ]
+    return []
