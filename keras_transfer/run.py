@@ -24,6 +24,7 @@ from keras_transfer.versions import folders
 
 if TYPE_CHECKING:
     from keras_transfer.training.trainer import Trainer
+    from keras_transfer.versions.predictions import Evaluated
     from keras_transfer.versions.saved import SavedClassifier
 
 
@@ -51,6 +52,15 @@ class Result:
             return []
         with file.open(newline="", encoding="utf-8") as stream:
             return [{key: _number(cell) for key, cell in row.items() if cell} for row in csv.DictReader(stream)]
+
+    @property
+    def report(self) -> Path:
+        """The version's `report.html`: scores, curves, classes, confusions and mistakes, in one page."""
+        return self.folder / "assets.extra" / "report.html"
+
+    def _repr_html_(self) -> str | None:
+        """Return the report for a notebook, which shows it where a result ends a cell; None if there is none."""
+        return self.report.read_text("utf-8") if self.report.is_file() else None
 
     @cached_property
     def model(self) -> SavedClassifier:
@@ -148,7 +158,8 @@ def _write(
     folder: Path, prepared: Prepared, trained: Trainer, timer: Stopwatch, progress: Progress, blocks: dict[str, Any]
 ) -> Result:
     """Export, test and describe what was trained, as the next version in a folder."""
-    from keras_transfer.versions import card, graph, predictions, records, warmup
+    from keras_transfer.versions import graph, records
+    from keras_transfer.versions.predictions import Evaluated
     from keras_transfer.versions.saved import SavedClassifier
 
     examples = prepared.examples
@@ -156,25 +167,44 @@ def _write(
         with timer.time("export"), progress.activity("Exporting"):
             graph.save(trained.setup.network, trained.recipe, examples, staging)
         # A version that is not tested, or without a card, is better than a network that is lost.
-        scores: dict[str, Any] = {"images": 0, "rejected": []}
-        tested: list[predictions.Tested] = []
+        test = examples.at(examples.indices("test"))
+        evaluated = Evaluated({"images": 0, "rejected": []}, test, [])
         with timer.time("test"), progress.optional("The test", "`evaluate` measures the version"):
-            test = examples.at(examples.indices("test"))
-            scores, tested = SavedClassifier(staging).measure(test, progress)
-        if scores["rejected"]:
-            failed = [(image["path"], image["reason"]) for image in scores["rejected"]]
-            progress.warn(f"{len(failed)} test images are no longer there to test: {inspector.listed(failed)}.")
+            evaluated = SavedClassifier(staging).measure(test, progress)
+        rejected = [(image["path"], image["reason"]) for image in evaluated.report["rejected"]]
+        if rejected:
+            progress.warn(f"{len(rejected)} test images are no longer there to test: {inspector.listed(rejected)}.")
         extra = staging / "assets.extra"
-        metrics = records.write(extra, prepared, trained, scores, timer, progress, **blocks)
-        if tested:
-            with progress.optional("Writing predictions.csv"):
-                predictions.write_tested(tested, extra / "predictions.csv")
-        with progress.optional("Writing warm-up requests"):
-            warmup.write(extra / warmup.FILE, prepared.samples(), folder.name, trained.recipe.max_pixels)
-        with progress.optional("Writing the model card"):
-            text = card.text(metrics, trained.recipe, folder.name)
-            (extra / "README.md").write_text(text, "utf-8", "backslashreplace")
+        metrics = records.write(extra, prepared, trained, evaluated.report, timer, progress, **blocks)
+        _describe(extra, folder.name, metrics, prepared, trained, evaluated, progress)
         return Result(folders.publish(staging), metrics, trained.recipe)
+
+
+def _describe(
+    extra: Path,
+    name: str,
+    metrics: dict[str, Any],
+    prepared: Prepared,
+    trained: Trainer,
+    evaluated: Evaluated,
+    progress: Progress,
+) -> None:
+    """Write what a version can do without: predictions of the test, report, warm-up requests and model card."""
+    from keras_transfer.studies import report
+    from keras_transfer.versions import card, predictions, warmup
+
+    max_pixels = trained.recipe.max_pixels
+    if evaluated.tested:
+        with progress.optional("Writing predictions.csv"):
+            predictions.write_tested(evaluated.tested, extra / "predictions.csv")
+        with progress.activity("Writing the report"), progress.optional("Writing report.html"):
+            history = [row for phase in trained.results for row in phase.history]
+            report.write(extra / "report.html", name, metrics, history, evaluated, max_pixels)
+    with progress.optional("Writing warm-up requests"):
+        warmup.write(extra / warmup.FILE, prepared.samples(), name, max_pixels)
+    with progress.optional("Writing the model card"):
+        text = card.text(metrics, trained.recipe, name)
+        (extra / "README.md").write_text(text, "utf-8", "backslashreplace")
 
 
 def output_folder(recipe: Recipe) -> Path:

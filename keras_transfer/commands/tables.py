@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_transfer.commands import phases
 from keras_transfer.commands.cautions import cautions
 from keras_transfer.commands.choices import choices
 from keras_transfer.commands.layout import NARROW, aligned, with_path, wrapped
@@ -16,6 +15,7 @@ from keras_transfer.evaluation import per_class
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.paths import portable
 from keras_transfer.support.program import program
+from keras_transfer.versions import phases
 
 if TYPE_CHECKING:
     from keras_transfer.data.inspection.findings import Finding
@@ -29,6 +29,7 @@ _RANDOM = "Random weights: these numbers show that everything works, not what tr
 def run(metrics: dict[str, Any], recipe: Recipe, folder: str, training: Mapping[str, int], width: int = NARROW) -> str:
     """What `fit` says at its end; `training` counts the training images of each class."""
     data, test = metrics["data"], metrics["test"]
+    report = Path(folder) / "assets.extra" / "report.html"
     counts = f"{data['train']} / {data['validation']} / {data['test']}"
     settings = [
         f"{metrics['base']}, weights {portable(metrics['weights'])}, {metrics['size']} px, engine {metrics['engine']}, "
@@ -48,6 +49,7 @@ def run(metrics: dict[str, Any], recipe: Recipe, folder: str, training: Mapping[
         *_classes(test, width),
         "",
         with_path("Wrote ", folder, width, f" in {metrics['seconds']['total']:.0f} s."),
+        *([with_path("Report:     ", str(report), width)] if report.is_file() else []),
         with_path("Model card: ", f"{folder}/assets.extra/README.md", width),
         with_path("Records:    ", f"{folder}/assets.extra/", width, " (metrics.json, history.csv, ...)"),
         "",
@@ -62,7 +64,7 @@ def _next(folder: str) -> list[str]:
     return [
         "Next:",
         f"  {program()} predict {model} a.jpg",
-        f"  {program()} evaluate {model} --data more-photos/",
+        f"  {program()} evaluate {model} more-photos/ --html more.html",
         f"  {program()} serve {model} --embedded",
     ]
 
@@ -230,11 +232,14 @@ def _scores(report: dict[str, Any], classes: int) -> str:
             f"(95% interval {low:.3f} to {high:.3f}, {report['images']} images), loss {report['loss']:.3f}."
         )
     low, high = report["accuracy_interval"]
+    error, by_chance = report["expected_calibration_error"], report.get("calibration_error_by_chance")
+    # Earlier releases did not write it.
+    chance = "" if by_chance is None else f" ({by_chance:.3f} by chance)"
     top5 = f"top-5 {report['top5_accuracy']:.3f}, " if classes > 5 else ""
     return (
         f"Test accuracy {report['accuracy']:.3f} (95% interval {low:.3f} to {high:.3f}, {report['images']} images), "
         f"{top5}macro F1 {report['macro_f1']:.3f}, loss {report['loss']:.3f}, "
-        f"expected calibration error {report['expected_calibration_error']:.3f}."
+        f"expected calibration error {error:.3f}{chance}."
     )
 
 

@@ -1,4 +1,4 @@
-"""A saved model measured on labelled images, and the page of what came of it: classes, confusions, mistakes."""
+"""A saved model measured on labelled images, and what a page shows of it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import html
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from keras_transfer.evaluation import per_class
-from keras_transfer.studies import page
+from keras_transfer.studies import page, plots
 from keras_transfer.support.paths import portable
 from keras_transfer.support.progress import Progress
+from keras_transfer.tasks import TASKS
 from keras_transfer.versions.predictions import Evaluated, Tested
 
 if TYPE_CHECKING:
@@ -37,26 +40,33 @@ def evaluate(
     """
     evaluated = classifier.evaluated(data, progress, **options)
     if file is not None:
-        _write(classifier, evaluated, file)
+        title = f"{classifier.folder.parent.name}/{classifier.folder.name} on {portable(evaluated.examples.source)}"
+        page.write(file, title, [scores(evaluated.report), *details(evaluated, classifier.max_pixels)])
     return evaluated.report
 
 
-def _write(classifier: SavedClassifier, evaluated: Evaluated, file: Path) -> None:
-    report = evaluated.report
-    title = f"{classifier.folder.parent.name}/{classifier.folder.name} on {portable(evaluated.examples.source)}"
-    parts = [_summary(report), _classes(report["per_class"]), _matrix(report["per_class"])]
-    page.write(file, title, [*parts, _mistakes(classifier, evaluated)])
-
-
-def _summary(report: dict[str, Any]) -> str:
-    rows = "".join(
-        f"<tr><td>{name.replace('_', ' ')}</td><td class='n'>{value:.3f}</td><td>{_interval(report, name)}</td></tr>"
+def scores(report: dict[str, Any]) -> str:
+    """Return the table of a report's metrics, as HTML."""
+    rows = [
+        (name.replace("_", " "), f"{value:.3f}", _interval(report, name))
         for name, value in report.items()
         if isinstance(value, float) and (name != "top5_accuracy" or len(report["per_class"]) > _TOP)
-    )
-    seen = f", {report['excluded_as_seen']} that training saw are left out" * bool(report["excluded_as_seen"])
+    ]
+    excluded = report.get("excluded_as_seen", 0)  # By `evaluate` alone.
+    seen = f", {excluded} that training saw are left out" * bool(excluded)
     faults = f", {len(report['rejected'])} cannot be used" * bool(report["rejected"])
-    return f"<p>{report['images']:,} images{seen}{faults}.</p><table>{rows}</table>"
+    return f"<p>{report['images']:,} images{seen}{faults}.</p>{page.table(('', '', ''), rows, words=(0, 2))}"
+
+
+def details(evaluated: Evaluated, max_pixels: int) -> list[str]:
+    """Return what a page shows below the scores, as HTML: classes, confusions, calibration and mistakes.
+
+    Args:
+        evaluated: What was measured.
+        max_pixels: Largest picture that is decoded, width times height.
+    """
+    records = evaluated.report["per_class"]
+    return [_classes(records), _matrix(records), _calibration(evaluated), _mistakes(evaluated, max_pixels)]
 
 
 def _interval(report: dict[str, Any], name: str) -> str:
@@ -68,16 +78,17 @@ def _classes(records: dict[str, dict[str, Any]]) -> str:
     """Return the table of all classes, that of the lowest F1 first."""
     if not records:
         return ""
-    scores = ("precision", "recall", "f1")
-    by_score = sorted(records.items(), key=lambda item: 2.0 if item[1]["f1"] is None else item[1]["f1"])
-    rows = "".join(
-        f"<tr><td>{html.escape(name)}</td><td class='n'>{record['images']}</td>"
-        + "".join(f"<td class='n'>{'-' if record[key] is None else format(record[key], '.3f')}</td>" for key in scores)
-        + f"<td>{html.escape(per_class.taken_for(record))}</td></tr>"
-        for name, record in by_score
-    )
-    head = "".join(f"<th class='n'>{name}</th>" for name in ("images", *scores))
-    return f"<h2>Classes</h2><table><tr><th>class</th>{head}<th>most often taken for</th></tr>{rows}</table>"
+    measures = ("precision", "recall", "f1")
+    rows = [
+        (
+            name,
+            str(record["images"]),
+            *("-" if record[key] is None else f"{record[key]:.3f}" for key in measures),
+            per_class.taken_for(record),
+        )
+        for name, record in sorted(records.items(), key=lambda item: 2.0 if item[1]["f1"] is None else item[1]["f1"])
+    ]
+    return "<h2>Classes</h2>" + page.table(("class", "images", *measures, "most often taken for"), rows, words=(0, 5))
 
 
 def _matrix(records: dict[str, dict[str, Any]]) -> str:
@@ -98,11 +109,24 @@ def _matrix(records: dict[str, dict[str, Any]]) -> str:
     return f"<h2>Confusions</h2>{about}<table><tr><th></th>{head}</tr>{rows}</table>"
 
 
-def _mistakes(classifier: SavedClassifier, evaluated: Evaluated) -> str:
+def _calibration(evaluated: Evaluated) -> str:
+    """Return a plot of how often the model is right where it is how sure, of tasks with one answer an image."""
+    if "expected_calibration_error" not in evaluated.report:
+        return ""
+    confidences = np.asarray([image.confidence for image in evaluated.tested], float)
+    correct = np.asarray([image.predicted == image.label for image in evaluated.tested])
+    png = plots.calibration(confidences, correct)
+    if png is None:
+        return ""
+    about = "How often it is right where it is how sure; bars are 95% intervals, the dots would lie on the line."
+    return f"<h2>Calibration</h2><p class='about'>{about}</p>{page.plot(png, 400, about)}"
+
+
+def _mistakes(evaluated: Evaluated, max_pixels: int) -> str:
     """Return the images that are named wrongly, the surest first, or whose number is most wrong."""
     from keras_transfer.data.decoding.decode import Decoder
 
-    has_classes = classifier.task.has_classes
+    has_classes = TASKS[evaluated.examples.task].has_classes
     if has_classes:
         wrong = [image for image in evaluated.tested if image.predicted != image.label]
         wrong.sort(key=lambda image: -(image.confidence or 0.0))
@@ -114,7 +138,7 @@ def _mistakes(classifier: SavedClassifier, evaluated: Evaluated) -> str:
         return "<h2>Mistakes</h2><p>None.</p>"
     shown, examples = wrong[:_MAX_MISTAKES], evaluated.examples
     names = {examples.short(path): path for path in examples.paths}
-    decoder = Decoder(page.THUMBNAIL, "pad", classifier.max_pixels)
+    decoder = Decoder(page.THUMBNAIL, "pad", max_pixels)
     pictures = page.pictures([names[image.path] for image in shown], examples, decoder)
     figures = "".join(page.figure(pictures.get(names[image.path]), _caption(image)) for image in shown)
     more = f"<p>and {len(wrong) - _MAX_MISTAKES} more</p>" * (has_classes and len(wrong) > _MAX_MISTAKES)

@@ -1,11 +1,11 @@
-"""HTML pages with thumbnails, that need no other file and no network."""
+"""HTML pages with plots and thumbnails, that need no other file and no network."""
 
 from __future__ import annotations
 
 import base64
 import html
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,20 +19,24 @@ if TYPE_CHECKING:
 
 THUMBNAIL = 112  # px
 
+# Of `main` alone: a notebook shows the page among cells of its own.
 _STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; color: #1b1b1b; background: #fff; max-width: 1100px; margin: 2rem auto;
-       padding: 0 1rem }
-h1 { font-size: 1.5rem; margin-bottom: .2rem } h2 { font-size: 1.15rem; margin: 2rem 0 .2rem }
-p.about { margin: 0 0 .7rem; color: #555 } table { border-collapse: collapse; margin: .6rem 0 }
-td, th { text-align: left; padding: .15rem .9rem .15rem 0; vertical-align: top;
-         overflow-wrap: anywhere } td.n, th.n { text-align: right }
-.bar { background: #4a6fa5; height: .75rem; min-width: 1px; margin-top: .3rem }
-img { box-shadow: 0 0 0 1px #ccc } .grid { display: flex; flex-wrap: wrap; gap: .9rem }
-.finding { border: 1px solid #ddd; border-radius: 6px; padding: .6rem; max-width: 100% }
-.finding .row { display: flex; flex-wrap: wrap; gap: .5rem } figure { margin: 0; width: 112px }
-figcaption { font-size: 11px; overflow-wrap: anywhere; color: #444 } .detail { font-size: 13px; margin-top: .4rem;
-max-width: 40rem } .none { width: 112px; height: 112px; background: #eee; color: #777; display: flex;
-align-items: center; justify-content: center; font-size: 12px }
+main.report { font: 15px/1.45 system-ui, sans-serif; color: #1b1b1b; background: #fff; max-width: 1100px;
+  margin: 2rem auto; padding: 0 1rem;
+  h1 { font-size: 1.5rem; margin-bottom: .2rem } h2 { font-size: 1.15rem; margin: 2rem 0 .2rem }
+  p { margin: .6rem 0 } p.about { margin: 0 0 .7rem; color: #555 }
+  table { border-collapse: collapse; margin: .6rem 0 }
+  td, th { text-align: left; padding: .15rem .9rem .15rem 0; vertical-align: top; overflow-wrap: anywhere }
+  td.n, th.n { text-align: right }
+  .bar { background: #4a6fa5; height: .75rem; min-width: 1px; margin-top: .3rem }
+  img { box-shadow: 0 0 0 1px #ccc } img.plot { box-shadow: none; max-width: 100%; height: auto }
+  .grid { display: flex; flex-wrap: wrap; gap: .9rem }
+  .finding { border: 1px solid #ddd; border-radius: 6px; padding: .6rem; max-width: 100% }
+  .finding .row { display: flex; flex-wrap: wrap; gap: .5rem } figure { margin: 0; width: 112px }
+  figcaption { font-size: 11px; overflow-wrap: anywhere; color: #444 }
+  .detail { font-size: 13px; margin-top: .4rem; max-width: 40rem }
+  .none { width: 112px; height: 112px; background: #eee; color: #777; display: flex; align-items: center;
+    justify-content: center; font-size: 12px } }
 """
 
 
@@ -52,9 +56,9 @@ def write(file: Path, title: str, parts: Iterable[str]) -> None:
         [
             "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
             f"<meta name='viewport' content='width=device-width'><title>{title}</title><style>{_STYLE}</style></head>",
-            f"<body><h1>{title}</h1>",
+            f"<body><main class='report'><h1>{title}</h1>",
             *parts,
-            "</body></html>",
+            "</main></body></html>",
         ]
     )
     try:
@@ -62,6 +66,24 @@ def write(file: Path, title: str, parts: Iterable[str]) -> None:
             staging.write_text(text, "utf-8", "backslashreplace")  # Names need not be UTF-8.
     except OSError as error:
         raise UserError(f"{file} cannot be written ({error.strerror}).") from error
+
+
+def table(heading: Sequence[str], rows: Iterable[Sequence[str]], words: Sequence[int] = (0,)) -> str:
+    """Return a table of text, each column a heading's, numbers flush right but in the columns of words."""
+    classes = ["" if column in words else " class='n'" for column in range(len(heading))]
+    lines = [
+        "".join(f"<{tag}{name}>{html.escape(cell)}</{tag}>" for name, cell in zip(classes, cells, strict=True))
+        for tag, cells in [("th", heading), *(("td", row) for row in rows)]
+    ]
+    return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
+
+
+def plot(png: bytes, width: int, about: str) -> str:
+    """Return a plot, the bytes of a PNG file, that is `width` pixels wide where there is room; `about` is its text for
+    those who do not see it.
+    """
+    source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return f"<img class='plot' width='{width}' alt='{html.escape(about, quote=True)}' src='{source}'>"
 
 
 def figure(picture: str | None, caption: str) -> str:

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_transfer.data.examples import CLASSIFICATION
-from keras_transfer.evaluation.metrics import calibration_error, class_scores, share_interval
+from keras_transfer.evaluation.metrics import (
+    calibration_error,
+    calibration_error_by_chance,
+    class_scores,
+    share_interval,
+)
 from keras_transfer.tasks import linear
 from keras_transfer.tasks.linear import Scaled, Solution
 from keras_transfer.tasks.task import Task
@@ -87,6 +92,7 @@ class Classification(Task):
             "macro_f1": float(f1_score(labels, predicted, labels=np.unique(labels), average="macro", zero_division=0)),
             "loss": float(log_loss(labels, clipped / clipped.sum(1, keepdims=True), labels=np.arange(classes))),
             "expected_calibration_error": calibration_error(outputs.max(1), predicted == labels),
+            "calibration_error_by_chance": calibration_error_by_chance(outputs.max(1)),
             "images": len(labels),
             "counts": np.bincount(labels, minlength=classes).tolist(),  # Images of each class.
         }

@@ -61,9 +61,9 @@ class Evaluated:
     """What came of measuring a model.
 
     Attributes:
-        report: The metrics, as in the `test` block of `metrics.json`, and `excluded_as_seen`.
-        examples: All images of the source, in the model's classes.
-        tested: What was predicted of those that were measured.
+        report: The metrics, as in the `test` block of `metrics.json`; of `evaluate` also `excluded_as_seen`.
+        examples: What it was measured on, in the model's classes.
+        tested: What was predicted of those that could be read.
     """
 
     report: dict[str, Any]

@@ -151,10 +151,11 @@ class SavedClassifier:
         indices = [index for index, digest in enumerate(examples.digests) if digest not in seen and index not in faults]
         if not indices:
             raise UserError(f"{source}: the model was trained on every image there. Give images that it has not seen.")
-        report, tested = self.measure(examples.at(np.asarray(indices)), progress)
-        report["rejected"] += [{"path": examples.paths[index], "reason": why} for index, why in faults.items()]
-        excluded = len(examples) - len(indices) - len(faults)
-        return Evaluated(report | {"excluded_as_seen": excluded}, examples, tested)
+        evaluated = self.measure(examples.at(np.asarray(indices)), progress)
+        faulty = [{"path": examples.paths[index], "reason": why} for index, why in faults.items()]
+        evaluated.report["rejected"] += faulty
+        evaluated.report["excluded_as_seen"] = len(examples) - len(indices) - len(faults)
+        return evaluated
 
     def network(self) -> Network:
         """Return the network, to convert it, look into it, or train it on.
@@ -187,14 +188,15 @@ class SavedClassifier:
                 wrong.append((content, label, prediction))
         return sorted(wrong, key=lambda mistake: -(mistake[2].confidence or 0.0))[:max_images]
 
-    def measure(self, examples: Examples, progress: Progress) -> tuple[dict[str, Any], list[Tested]]:
-        """Return the metrics on labelled images, from their bytes, and what was predicted of each; those that cannot be
-        read or decoded are listed in `rejected` of the metrics.
+    def measure(self, examples: Examples, progress: Progress) -> Evaluated:
+        """Measure the model on labelled images, from their bytes; those that cannot be read or decoded are listed in
+        `rejected` of the report.
 
         Raises:
             UserError: none can be decoded.
         """
-        measured, outputs, rejected, tested = [], [], [], []
+        measured, outputs, rejected = [], [], []
+        tested: list[Tested] = []
         task = tasks.TASKS[examples.task]()
         with progress.task("Testing", len(examples)) as advance:
             for start in range(0, len(examples), _BATCH):
@@ -213,7 +215,7 @@ class SavedClassifier:
             )
         results = np.asarray(outputs), examples.labels[measured]
         classes = task.per_class(*results, examples.classes)
-        return task.report(*results) | {"per_class": classes, "rejected": rejected}, tested
+        return Evaluated(task.report(*results) | {"per_class": classes, "rejected": rejected}, examples, tested)
 
     @property
     def max_pixels(self) -> int:

@@ -100,5 +100,5 @@ def test_a_task_that_is_added_reports_by_itself(classifier, photos, monkeypatch)
 
     monkeypatch.setitem(TASKS, "counted", Counted)
     examples = replace(sources.load(str(photos)), task="counted").at(np.arange(3))
-    report, _ = classifier.measure(examples, kt.Progress(quiet=True))
+    report = classifier.measure(examples, kt.Progress(quiet=True)).report
     assert (report["images"], list(report["per_class"])) == (3, ["blue", "green", "red"])

@@ -84,9 +84,8 @@ def test_what_is_fine_tuned_follows_from_what_the_head_reached(photos, tiny_base
     options = OPTIONS | {"fine_tune_lr": 1e-8}
     one = trainer(photos, Progress(), base=tiny_base, thaw="auto", views="auto", **options)
     assert [result.name for result in run(one)] == ["head", "fine-tune"]
-    assert one.reason == "because"
-    said = "because: high_conv of the base and all above it are fine-tuned on 2 views of each image"
-    assert said in capsys.readouterr().err
+    assert one.reason == "because: high_conv of the base and all above it are fine-tuned on 2 views of each image."
+    assert one.reason.rstrip(".") in capsys.readouterr().err
     (situation,) = situations
     assert (situation.images, situation.classes) == (len(one.setup.train), 3)
     assert situation.score == one.results[0].details["cross_validation"]["accuracy"]

@@ -32,20 +32,25 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
     yield shared.head_phase(trainer, views)
     recipe, why = rule.fine_tuning(trainer.recipe, setup.pretrained.spec, _situation(trainer))
     flips = setup.flips and recipe.views != 1
-    mirrored = " (mirrored ones among them: --augment no-flip where that means something else)" * flips
-    trainer.reason = why
     trainer.choose(recipe)
     if recipe.thaw != "none":
         trains = _lowest(setup, recipe.thaw)
         blocks = "the whole base is" if trains == ALL else f"{trains} of the base and all above it are"
-        setup.progress.say(f"{why}: {blocks} fine-tuned on {_views(recipe.views)} of each image{mirrored}.")
+        _say(trainer, f"{why}: {blocks} fine-tuned on {_views(recipe.views)} of each image", flips)
         by = shared.fine_tuning(recipe)
         yield Phase("fine-tune", trains, by, recipe.views, BEST_UNLESS_WORSE, techniques.of(recipe))
     elif shared.stored_views(recipe) > views and isinstance(trainer.phases[-1].by, Solver):
-        setup.progress.say(f"{why}; the head is fitted on {_views(recipe.views)} of each image{mirrored}.")
+        _say(trainer, f"{why}; the head is fitted on {_views(recipe.views)} of each image", flips)
         yield replace(shared.head_phase(trainer, shared.stored_views(recipe)), name="head, views")
     else:
-        setup.progress.say(f"{why}.")
+        _say(trainer, why, False)
+
+
+def _say(trainer: Trainer, reason: str, flips: bool) -> None:
+    """Say and keep what was decided and why; `flips` is whether views are mirrored."""
+    trainer.reason = f"{reason}."
+    mirrored = " (mirrored ones among them: --augment no-flip where that means something else)" * flips
+    trainer.setup.progress.say(f"{reason}{mirrored}.")
 
 
 def _views(views: int | str) -> str:

@@ -1,4 +1,4 @@
-"""What the phases of a run reached, and which network is exported, as `fit` says at its end."""
+"""What the phases of a run reached, and which network is exported, in words, by the `phases` of `metrics.json`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 
+def score_name(phases: Sequence[dict[str, Any]]) -> str:
+    """Return what validation images are scored by, besides the loss."""
+    return next(name for name in phases[0]["validation"] if name != "loss")
+
+
 def table(phases: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     """Return the table of what each phase reached, whether it was kept or not."""
-    score = next(name for name in phases[0]["validation"] if name != "loss")
+    score = score_name(phases)
     lines: list[tuple[str, ...]] = [("phase", "epochs", "kept", "trainable", "seconds", f"val. {score}", "val. loss")]
     for phase in phases:
         scores = phase.get("reached", phase["validation"])

@@ -1,0 +1,78 @@
+"""The page of a run: what it was trained on and how, and what it does with the test images."""
+
+from __future__ import annotations
+
+import html
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from keras_transfer.studies import evaluation, page, plots
+from keras_transfer.support.paths import portable
+from keras_transfer.support.version import __version__
+from keras_transfer.versions import phases
+from keras_transfer.versions.predictions import Evaluated
+
+_RANDOM = "The base's weights were random: this model shows that everything works, no more."
+
+
+def write(
+    file: Path,
+    name: str,
+    metrics: dict[str, Any],
+    history: Sequence[dict[str, Any]],
+    evaluated: Evaluated,
+    max_pixels: int,
+) -> None:
+    """Write the page.
+
+    Args:
+        file: Appears whole or not at all.
+        name: Of the model.
+        metrics: As in `metrics.json`.
+        history: As in `history.csv`.
+        evaluated: What came of the test.
+        max_pixels: Largest picture that is decoded, width times height.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    test = [
+        "<h2>Test</h2><p class='about'>Images that took no part in training or in any choice, through the exported "
+        "graph.</p>",
+        evaluation.scores(evaluated.report),
+    ]
+    parts = [_about(metrics), *test, _training(metrics, history), *evaluation.details(evaluated, max_pixels)]
+    page.write(file, name, parts)
+
+
+def _about(metrics: dict[str, Any]) -> str:
+    data = metrics["data"]
+    random = metrics["weights"] == "random"
+    facts = [
+        f"{metrics['base']}, weights {portable(metrics['weights'])}, {metrics['size']} px.",
+        f"{portable(data['source'])}: {len(data['classes']):,} classes, {data['train']:,} / {data['validation']:,} / "
+        f"{data['test']:,} images to train / validate / test, seed {metrics['seed']}.",
+        f"{time.strftime('%Y-%m-%d')}, keras_transfer {__version__}, {metrics['machine']}.",
+    ]
+    text = "<br>".join(map(html.escape, facts))
+    return f"<p>{text}</p>" + f"<p><strong>{_RANDOM}</strong></p>" * random
+
+
+def _training(metrics: dict[str, Any], history: Sequence[dict[str, Any]]) -> str:
+    """Return what each phase reached, which network is exported and why, and the curves."""
+    records = metrics["phases"]
+    heading, *rows = phases.table(records)
+    told = [metrics["reason"], *phases.exported(records)]
+    kept = {phase["name"]: phase["best_epoch"] for phase in records}
+    png = plots.curves(history, phases.score_name(records), kept)
+    curves = ""
+    if png is not None:
+        about = (
+            "Loss and score by epoch, before calibration; a ring marks the epoch that was kept. The training loss is "
+            "of augmented images and includes penalties and label smoothing."
+        )
+        curves = f"{page.plot(png, 900, about)}<p class='about'>{about}</p>"
+    paragraphs = "".join(f"<p>{html.escape(line)}</p>" for line in told if line)
+    return f"<h2>Training</h2>{page.table(heading, rows)}{paragraphs}{curves}"
