@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 from keras_transfer.support.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from keras_transfer.api import check, evaluate, export, features, fit, load, load_recipe, models
+    from keras_transfer.api import check, evaluate, export, features, fit, load, load_recipe, models, recommend
     from keras_transfer.network.bases import Base, bases
     from keras_transfer.recipe.recipe import Recipe
     from keras_transfer.run import Result
     from keras_transfer.studies.check.report import Findings
+    from keras_transfer.studies.recommend import Recommendation
     from keras_transfer.support.errors import UsageError, UserError
     from keras_transfer.support.progress import Progress
     from keras_transfer.versions.predictions import Prediction
@@ -33,6 +34,7 @@ _MODULES = {
     "Prediction": "versions.predictions",
     "Progress": "support.progress",
     "Recipe": "recipe.recipe",
+    "Recommendation": "studies.recommend",
     "Result": "run",
     "SavedClassifier": "versions.saved",
     "UsageError": "support.errors",
@@ -46,6 +48,7 @@ _MODULES = {
     "load": "api",
     "load_recipe": "api",
     "models": "api",
+    "recommend": "api",
 }
 
 __all__ = [
@@ -54,6 +57,7 @@ __all__ = [
     "Prediction",
     "Progress",
     "Recipe",
+    "Recommendation",
     "Result",
     "SavedClassifier",
     "UsageError",
@@ -67,6 +71,7 @@ __all__ = [
     "load",
     "load_recipe",
     "models",
+    "recommend",
 ]
 
 

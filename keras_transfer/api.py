@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from keras_transfer.exports.convert import Exported
     from keras_transfer.studies.check.report import Findings
+    from keras_transfer.studies.recommend import Recommendation
     from keras_transfer.versions.folders import Version
     from keras_transfer.versions.saved import SavedClassifier
 
@@ -100,6 +102,30 @@ def check(
     from keras_transfer.studies.check.check import check as look
 
     return look(_recipe(recipe, options), "base" in options if labels is None else labels, html, progress, convert_to)
+
+
+def recommend(
+    recipe: Recipe | str | Path,
+    bases: Sequence[str] = (),
+    progress: Progress | None = None,
+    **options: Any,
+) -> Recommendation:
+    """Say which base to transfer onto labelled images, by heads on the features of each, without training any.
+
+        kt.recommend("photos/", ["mobilenetv2", "resnet50"]).recommended
+
+    Args:
+        recipe: Gives data, split, seed, size, resizing, pooling, precision and engine; or the data alone.
+        bases: Names or files; none for those that `bases` says to begin with.
+        progress: What to tell meanwhile; by default, a terminal.
+        options: Fields of `Recipe`; of a recipe that is given, those to change.
+
+    Raises:
+        UserError: a base cannot be had, or the images cannot be used, or are too few to cross-validate on.
+    """
+    from keras_transfer.studies.recommend import recommend as compare
+
+    return compare(_recipe(recipe, options), bases, progress or Progress())
 
 
 def export(

@@ -1,4 +1,4 @@
-"""Commands about data: check, features, and the stored activations."""
+"""Commands about data, before training: check, recommend, features, and the stored activations."""
 
 from __future__ import annotations
 
@@ -92,6 +92,35 @@ def _kinds(text: str, labels: bool) -> list[str]:
     if "suspicious-label" in kinds and not labels:
         raise UsageError("--fail-on suspicious-label needs --base: without it, labels are not checked.")
     return kinds
+
+
+_RECOMMEND_OPTIONS = tuple(name for name in BASE_OPTIONS if name not in ("base", "weights"))
+
+
+@cli.command(example="recommend photos/ --bases mobilenetv2,resnet50,efficientnetv2s")
+@data_argument
+@click.option(
+    "--bases",
+    metavar="BASE,...",
+    cls=Option,
+    section="Network",
+    help="What to compare: names from `bases`, or .keras or .h5 models. [default: its `start here` ones]",
+)
+@partial(recipe_options, names=(*_RECOMMEND_OPTIONS, "split", "group_by", "group_duplicates"))
+@json_option
+@quiet_option
+@debug_option
+def recommend(photos: str | None, bases: str | None, as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
+    """Say which base to transfer onto labelled images, by heads on the features of each, without training any."""
+    names = [name.strip() for name in bases.split(",")] if bases else []
+    recipe = recipe_of({**options, "data": one_source(photos, options["data"])})
+    from keras_transfer.studies.recommend import recommend as compare
+
+    recommendation = compare(recipe, names, Progress(quiet))
+    if as_json:
+        click.echo(strict_json.text(recommendation.record()))
+    else:
+        click.echo(tables.recommendation(recommendation, layout.width()))
 
 
 @cli.command(example="features photos/ --base resnet50 -o features.npz")

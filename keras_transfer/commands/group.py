@@ -13,6 +13,7 @@ from keras_transfer.support.version import __version__
 # What other programs call a command.
 _COMMANDS_MEANT = {
     "classify": "predict",
+    "compare": "recommend",
     "convert": "export",
     "embed": "features",
     "extract": "features",

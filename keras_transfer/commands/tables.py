@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from keras_transfer.exports.convert import Exported
     from keras_transfer.studies.check.convert import Converted
     from keras_transfer.studies.check.report import Findings
+    from keras_transfer.studies.recommend import Recommendation
 
 _RANDOM = "Random weights: these numbers show that everything works, not what transfer gains."
 
@@ -178,6 +179,34 @@ def _first(findings: Findings, lines: Sequence[tuple[str, Sequence[str]]], width
         first.append(wrapped(f"  {line}", width, "    ", names))
     rest = len(lines) - _MAX_FINDINGS
     return first + [f"  and {rest} more (--json and --html show all)"] * (rest > 0)
+
+
+def recommendation(answer: Recommendation, width: int = NARROW) -> str:
+    """What `recommend` says."""
+    score = next(name for name in answer.candidates[0].scores if name != "loss")
+    rows: list[tuple[str, ...]] = [("base", "", score, "loss", "px", "GFLOPs", "MB", "weights")]
+    rows += [
+        (
+            candidate.base,
+            "as good" if candidate.as_good else "",
+            *(f"{candidate.scores[name]:.3f}" for name in (score, "loss")),
+            str(candidate.size),
+            "-" if candidate.gflops is None else f"{candidate.gflops:.1f}",
+            str(candidate.download_mb),
+            portable(candidate.weights),
+        )
+        for candidate in answer.candidates
+    ]
+    cheapest = "least costly" if all(candidate.gflops for candidate in answer.candidates) else "smallest"
+    notes = [
+        f"By heads on frozen features, cross-validated over {answer.images:,} images; those for the test took no part. "
+        "Fine-tuning may change the order.",
+        f"Recommended: {answer.recommended}, the {cheapest} of those that are as good as the best but for chance.",
+    ]
+    command = f"  {program()} fit {shlex.quote(answer.source)} --base {shlex.quote(answer.recommended)}"
+    return "\n".join(
+        [*aligned(rows, width, (0, 1, 7)), "", *(wrapped(note, width) for note in notes), "", "Next:", command]
+    )
 
 
 def exported(report: Exported, width: int = NARROW) -> str:

@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from keras_transfer.data import splits
+from keras_transfer.support.errors import UserError
 from keras_transfer.tasks import linear
 from keras_transfer.training import penalty
 from keras_transfer.training.feed import Feed
@@ -56,6 +57,26 @@ def solve(feed: Feed, indices: np.ndarray, solver: Solver, name: str) -> PhaseRe
     history = [{"phase": name, "iterations": iterations, **{f"val_{key}": value for key, value in scores.items()}}]
     count = head.kernel.size + head.bias.size
     return PhaseResult(name, iterations, iterations, seconds, count, rate, scores, history, details)
+
+
+def cross_validated(feed: Feed, method: str) -> tuple[np.ndarray, dict[str, float]]:
+    """Return how well heads do on images that they were not solved on: the loss of each image, float64 `[N]`, by the
+    head of the fold that held it out, after temperature scaling, and their mean scores.
+
+    Args:
+        feed: Extracted.
+        method: Of the solver.
+
+    Raises:
+        UserError: there are too few images for folds.
+    """
+    setup, choice = feed.setup, _choose(feed, method)
+    held = np.flatnonzero(~np.isnan(choice.logits[:, 0]))
+    if not len(held):
+        raise UserError(f"{setup.examples.source}: the images of each class are too few to cross-validate a head.")
+    targets = setup.targets_of(setup.seen[held])
+    temperature, scores = setup.task.calibrated(choice.logits[held], targets)
+    return setup.task.losses(choice.logits[held] / temperature, targets), scores
 
 
 def _choose(feed: Feed, method: str) -> Choice:

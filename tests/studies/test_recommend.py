@@ -1,0 +1,78 @@
+import json
+
+import numpy as np
+import pytest
+
+import keras_transfer as kt
+from keras_transfer.studies.recommend import Candidate, ranked
+from tests.command_line import run
+
+QUIET = kt.Progress(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def blind_base(tmp_path_factory):
+    """A smaller base whose features know nothing of the colour of a picture, and little of anything else."""
+    import keras
+
+    inputs = keras.Input((24, 24, 3))
+    x = keras.layers.Conv2D(4, 3, 2, "same", kernel_initializer=keras.initializers.Constant(1e-6), name="conv")(inputs)
+    file = tmp_path_factory.mktemp("bases") / "blind.keras"
+    keras.Model(inputs, keras.layers.Activation("tanh", name="squashed")(x)).save(file)
+    return str(file)
+
+
+def candidate(base, loss, gflops, megabytes=10):
+    return Candidate(base, "imagenet", 224, gflops, megabytes, {"accuracy": 0.9, "loss": loss})
+
+
+def test_bases_are_ranked_on_what_a_run_would_train_on_and_the_better_one_is_recommended(
+    photos, tiny_base, blind_base, tmp_path, capsys
+):
+    answer = kt.recommend(photos, [blind_base, tiny_base], QUIET)
+    assert answer.recommended == tiny_base
+    assert [each.base for each in answer.candidates] == [tiny_base, blind_base]
+    assert [each.as_good for each in answer.candidates] == [True, False]
+    fitted = kt.fit(photos, QUIET, base=tiny_base, thaw="none", views=1, output=str(tmp_path / "m"))
+    assert answer.images == fitted.metrics["data"]["train"] + fitted.metrics["data"]["validation"]
+    assert answer.candidates[0].scores == fitted.metrics["phases"][0]["cross_validation"]
+    assert fitted.metrics["engine"] == "cache", "the activations are there already"
+
+    bases = ",".join((blind_base, tiny_base))
+    code, out, _ = run("recommend", photos, "--bases", bases, capsys=capsys)
+    assert code == 0
+    assert f"Recommended: {tiny_base}" in out.replace("\n", " ")
+    code, out, _ = run("recommend", photos, "--bases", bases, "--json", "--quiet", capsys=capsys)
+    report = json.loads(out)
+    assert (code, report["recommended"]) == (0, tiny_base)
+    assert report["bases"][0]["accuracy"] == answer.candidates[0].scores["accuracy"]
+
+
+def test_of_bases_that_are_alike_the_least_costly_is_recommended():
+    generator = np.random.default_rng(0)
+    losses = generator.uniform(0, 1, 400)
+    heavy, light = candidate("heavy", losses.mean(), 8.0), candidate("light", losses.mean() + 0.005, 0.6)
+    worse = candidate("worse", losses.mean() + 0.2, 0.1)
+    noise = generator.normal(0, 0.3, 400)
+    noise += 0.005 - noise.mean()
+    answer = ranked("photos", [(light, losses + noise), (worse, losses + 0.2), (heavy, losses)])
+    assert [each.base for each in answer.candidates] == ["heavy", "light", "worse"]
+    assert [each.as_good for each in answer.candidates] == [True, True, False]
+    assert answer.recommended == "light"
+    unknown = candidate("own", losses.mean() + 0.005, None, megabytes=2)
+    assert ranked("photos", [(heavy, losses), (unknown, losses + noise)]).recommended == "own"
+
+
+@pytest.mark.parametrize(
+    ("bases", "message"),
+    [
+        ("mobilenetv2,MobileNet-V2", "mobilenetv2 is the only base given: name two or more"),
+        ("mobilenetv2,resnet51", "no base 'resnet51'. Did you mean 'resnet50'"),
+        ("mobilenetv2,nowhere.keras", "there is no file 'nowhere.keras'"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_before_images_are_read(bases, message, photos, capsys):
+    code, out, err = run("recommend", photos, "--bases", bases, capsys=capsys)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert "classes" not in err
