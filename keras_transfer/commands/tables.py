@@ -216,9 +216,12 @@ def exported(report: Exported, width: int = NARROW) -> str:
     if not report.images:
         return written
     same = "" if report.agreement is None else f"the same class on {report.agreement:.1%}, "
+    accuracy = ""
+    if report.accuracy is not None:
+        accuracy = f"; accuracy {report.accuracy:.3f}, the SavedModel's {report.model_accuracy:.3f}"
     compared = (
         f"Compared with the SavedModel on {report.images} test images: {same}"
-        f"largest difference {report.largest_difference:.2g}."
+        f"largest difference {report.largest_difference:.2g}{accuracy}."
     )
     return f"{written}\n{wrapped(compared, width)}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from keras_transfer.support.progress import Progress
 from keras_transfer.versions.saved import SavedClassifier
 from keras_transfer.versions.training_images import TrainingImages
 
-_COMPARED = 32  # Images of the test split on which a file is compared.
+_COMPARED, _BATCH = 256, 32  # Images of the test split, at most, on which a file is compared, so many at a time.
 _MIN_AGREEMENT = 0.9
 
 
@@ -32,6 +33,8 @@ class Exported:
         images: How many images it was compared on.
         agreement: Share of them that get the same class; None for regression, and where there was none to compare on.
         largest_difference: Of any probability, or number, on any of them; None where there was none.
+        accuracy: On them, by the file; None where images do not have one class each.
+        model_accuracy: The same by the SavedModel.
     """
 
     file: str
@@ -41,6 +44,8 @@ class Exported:
     images: int
     agreement: float | None
     largest_difference: float | None
+    accuracy: float | None = None
+    model_accuracy: float | None = None
 
 
 def export(
@@ -78,8 +83,7 @@ def export(
                 f"{images.missing} --data names where they are now."
             )
         else:
-            pixels = np.stack(list(images.pixels("test", _COMPARED)))
-            report = Exported(str(file), format, precision, size, len(pixels), *_compare(classifier, pixels, predict))
+            report = Exported(str(file), format, precision, size, *_compare(classifier, images, predict, progress))
             if _unlike(report, classifier.metrics["test"]):
                 progress.warn(
                     "Its predictions differ from the SavedModel's. Measure it on your own images before you use it."
@@ -101,14 +105,32 @@ def _write(classifier: SavedClassifier, format: str, precision: str, images: Tra
         raise UsageError(f"--format {format} needs another package: pip install {packages}.") from error
 
 
-def _compare(classifier: SavedClassifier, pixels: np.ndarray, predict: Predict) -> tuple[float | None, float]:
-    """Return the share of images that get the same class, None for regression, and the largest difference."""
-    outputs = classifier.run("images", list(pixels))
-    expected = outputs[classifier.task.served].reshape(len(pixels), -1)
-    with logs.without_notes():
-        actual = predict(pixels).reshape(len(pixels), -1)
-    same = actual.argmax(1) == expected.argmax(1)
-    return float(same.mean()) if classifier.task.has_classes else None, float(np.abs(actual - expected).max())
+def _compare(
+    classifier: SavedClassifier, images: TrainingImages, predict: Predict, progress: Progress
+) -> tuple[int, float | None, float, float | None, float | None]:
+    """Return the fields of `Exported` that say how a file does on test images beside the model."""
+    task, served = classifier.task, classifier.task.served
+    labels: list[str] = []
+    batches: list[tuple[np.ndarray, np.ndarray]] = []
+    labelled = images.pixels("test", _COMPARED)
+    with progress.task("Comparing", min(_COMPARED, classifier.metrics["data"]["test"])) as advance:
+        while batch := list(islice(labelled, _BATCH)):
+            labels += [label for label, _ in batch]
+            pixels = np.stack([picture for _, picture in batch])
+            with logs.without_notes():
+                actual = predict(pixels)
+            batches.append((classifier.run("images", list(pixels))[served], actual))
+            advance(len(batch))
+    model, file = (np.concatenate(side).reshape(len(labels), -1) for side in zip(*batches, strict=True))
+    difference = float(np.abs(file - model).max())
+    if not task.has_classes:
+        return len(labels), None, difference, None, None
+    agreement = float((file.argmax(1) == model.argmax(1)).mean())
+    if not task.single_label:
+        return len(labels), agreement, difference, None, None
+    names = np.asarray(classifier.classes)
+    accuracy, model_accuracy = (float((names[side.argmax(1)] == labels).mean()) for side in (file, model))
+    return len(labels), agreement, difference, accuracy, model_accuracy
 
 
 def _unlike(report: Exported, test: dict[str, Any]) -> bool:

@@ -25,21 +25,22 @@ def write(classifier: SavedClassifier, precision: str, images: TrainingImages, f
     if precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if precision == "int8":
-        converter.representative_dataset = lambda: ([pixels[None]] for pixels in images.pixels("train", SAMPLES))
+        converter.representative_dataset = lambda: ([pixels[None]] for _, pixels in images.pixels("train", SAMPLES))
     classes = classifier.classes if classifier.task.has_classes else ()
     content = litert_metadata.described(converter.convert(), file.stem, classes)
     file.write_bytes(content)
 
+    interpreter = _interpreter(content)
+    try:
+        interpreter.allocate_tensors()
+    except RuntimeError as error:
+        raise UserError(
+            f"--precision {precision}: LiteRT cannot run what it made of this network ({first_line(error)}). Take "
+            "--precision float16 or float32."
+        ) from error
+    (input_,), (output,) = interpreter.get_input_details(), interpreter.get_output_details()
+
     def predict(pixels: np.ndarray) -> np.ndarray:
-        interpreter = _interpreter(content)
-        try:
-            interpreter.allocate_tensors()
-        except RuntimeError as error:
-            raise UserError(
-                f"--precision {precision}: LiteRT cannot run what it made of this network ({first_line(error)}). Take "
-                "--precision float16 or float32."
-            ) from error
-        (input_,), (output,) = interpreter.get_input_details(), interpreter.get_output_details()
         outputs = []
         for picture in pixels:
             interpreter.set_tensor(input_["index"], picture[None])

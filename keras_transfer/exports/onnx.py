@@ -25,9 +25,9 @@ def write(classifier: SavedClassifier, precision: str, images: TrainingImages, f
     if precision == "float16":
         _to_float16(file)
     _write_labels(file, classifier)
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
 
     def predict(pixels: np.ndarray) -> np.ndarray:
-        session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
         return np.asarray(session.run(None, {session.get_inputs()[0].name: pixels})[0])
 
     return predict
@@ -39,7 +39,7 @@ def write_int8(classifier: SavedClassifier, images: TrainingImages, file: Path) 
 
     class Samples(CalibrationDataReader):
         def __init__(self, name: str) -> None:
-            self._inputs = ({name: pixels[None]} for pixels in images.pixels("train", SAMPLES))
+            self._inputs = ({name: pixels[None]} for _, pixels in images.pixels("train", SAMPLES))
 
         def get_next(self) -> Any:
             return next(self._inputs, None)

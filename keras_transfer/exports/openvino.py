@@ -29,9 +29,9 @@ def write(classifier: SavedClassifier, precision: str, images: TrainingImages, f
         # Weights may lie in the file that they were read from until they are saved.
         read = openvino.Core().read_model(str(source))
         openvino.save_model(read, str(file), compress_to_fp16=precision == "float16")
+    compiled = openvino.Core().compile_model(str(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
     def predict(pixels: np.ndarray) -> np.ndarray:
-        compiled = openvino.Core().compile_model(str(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         return np.asarray(compiled(pixels)[compiled.output(0)])
 
     return predict

@@ -20,7 +20,7 @@ _MAX_FILES = 32  # Of a request.
 
 
 def request(url: str, files: Sequence[str | Path], seconds: float = 60.0) -> list[dict[str, Any]]:
-    """Return the model's prediction for each image file, a dictionary of its outputs.
+    """Return the model's prediction for each image file: a dictionary of its outputs, or of its `error` alone.
 
     Args:
         url: `http://HOST:PORT/v1/models/NAME`, or `grpc://HOST:PORT/NAME`, each with `/versions/N` if need be.
@@ -39,12 +39,18 @@ def request(url: str, files: Sequence[str | Path], seconds: float = 60.0) -> lis
     for start in range(0, len(files), _MAX_FILES):
         contents = [_read(file) for file in files[start : start + _MAX_FILES]]
         readable = [content for content in contents if isinstance(content, bytes)]
-        answers = iter(ask(url, server, readable, seconds) if readable else ())
+        answers = map(_answer, ask(url, server, readable, seconds) if readable else ())
         predictions += [next(answers) if isinstance(content, bytes) else {"error": content} for content in contents]
         count += len(readable)
     if files and not count:
         raise UserError(f"{files[0]} {predictions[0]['error']}.")
     return predictions
+
+
+def _answer(outputs: dict[str, Any]) -> dict[str, Any]:
+    """Return the outputs without `error`, which is empty for an image that could be decoded; else it alone."""
+    error = outputs.get("error")
+    return {"error": error} if error else {name: value for name, value in outputs.items() if name != "error"}
 
 
 def _read(file: str | Path) -> bytes | str:

@@ -67,10 +67,10 @@ class TrainingImages:
         for name, label in listed[::step][:max_images]:
             yield name, label, self._examples.contents.read(name)
 
-    def pixels(self, split: str, max_images: int) -> Iterator[np.ndarray]:
-        """Yield pixels, float32 `[H, W, 3]` in 0..255, of up to `max_images` images of a split."""
-        for _, _, content in self.files(split, max_images):
-            yield self._decoder.pixels(content).astype("float32")
+    def pixels(self, split: str, max_images: int) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield label and pixels, float32 `[H, W, 3]` in 0..255, of up to `max_images` images of a split."""
+        for _, label, content in self.files(split, max_images):
+            yield label, self._decoder.pixels(content).astype("float32")
 
 
 def _matches(examples: Examples, records: list[dict[str, str]], by_bytes: bool) -> list[tuple[str, str, str]]:

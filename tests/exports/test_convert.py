@@ -63,6 +63,8 @@ def test_each_format_predicts_as_the_saved_model(version, loaded, format, precis
     kept = json.loads((loaded.folder / "assets.extra" / "exports" / f"model-{precision}{formats.SUFFIX[format]}.json")
                       .read_text())  # fmt: skip
     assert kept["agreement"] == report.agreement
+    assert report.model_accuracy == version.metrics["test"]["accuracy"]
+    assert abs(report.accuracy - report.model_accuracy) <= 1 - report.agreement
     if format == "onnx":
         import onnxruntime
 

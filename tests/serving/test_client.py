@@ -45,7 +45,9 @@ def test_any_name_of_a_model_can_be_in_an_address(photos):
         def do_POST(self):
             paths.append(urllib.parse.unquote(self.path))
             instances = json.loads(self.rfile.read(int(self.headers["content-length"])))["instances"]
-            body = b'{"predictions": [%s]}' % b",".join([b'{"label": "red", "confidence": NaN}'] * len(instances))
+            body = b'{"predictions": [%s]}' % b",".join(
+                [b'{"label": "red", "confidence": NaN, "error": ""}'] * len(instances)
+            )
             self.send_response(200)
             self.end_headers()
             self.wfile.write(body)
@@ -68,7 +70,7 @@ def test_any_name_of_a_model_can_be_in_an_address(photos):
         paths.clear()
         predictions = client.request(f"http://{host}/v1/models/x", ["none.jpg", file])
         assert predictions[0] == {"error": "cannot be read (No such file or directory)"}
-        assert predictions[1]["label"] == "red"
+        assert predictions[1] == {"label": "red", "confidence": None}
         paths.clear()
         predictions = client.request(f"http://{host}/v1/models/x", [file] * 70)
         assert (len(predictions), len(paths), predictions[0]["confidence"]) == (70, 3, None)
