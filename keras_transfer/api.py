@@ -162,13 +162,14 @@ def features(
     """Return the feature vectors of labelled images, for a classifier of one's own.
 
     Args:
-        recipe: Gives data, base, weights, size, pooling, resizing, precision and engine; or the data alone.
+        recipe: Gives data, split, seed, base, weights, size, pooling, resizing, precision and engine; or the data
+            alone.
         progress: What to tell meanwhile; by default, a terminal.
         options: Fields of `Recipe`; of a recipe that is given, those to change.
 
     Returns:
         `features` float32 `[N, D]`, `labels` `[N]` (class names; of other tasks numbers `[N, K]`), `paths`, `splits`
-        (`train`, `validation` or `test`, or empty where the data is not split), `classes` and `weights`.
+        (`train`, `validation` or `test`, as of `fit`; or empty where the images are too few), `classes` and `weights`.
 
     Raises:
         UserError: with one line that says what is wrong, where, and what to do.

@@ -94,7 +94,8 @@ def _kinds(text: str, labels: bool) -> list[str]:
     return kinds
 
 
-_RECOMMEND_OPTIONS = tuple(name for name in BASE_OPTIONS if name not in ("base", "weights"))
+_SPLIT_OPTIONS = (*BASE_OPTIONS, "split", "group_by", "group_duplicates")
+_RECOMMEND_OPTIONS = tuple(name for name in _SPLIT_OPTIONS if name not in ("base", "weights"))
 
 
 @cli.command(example="recommend photos/ --bases mobilenetv2,resnet50,efficientnetv2s")
@@ -106,7 +107,7 @@ _RECOMMEND_OPTIONS = tuple(name for name in BASE_OPTIONS if name not in ("base",
     section="Network",
     help="What to compare: names from `bases`, or .keras or .h5 models. [default: its `start here` ones]",
 )
-@partial(recipe_options, names=(*_RECOMMEND_OPTIONS, "split", "group_by", "group_duplicates"))
+@partial(recipe_options, names=_RECOMMEND_OPTIONS)
 @json_option
 @quiet_option
 @debug_option
@@ -125,7 +126,7 @@ def recommend(photos: str | None, bases: str | None, as_json: bool, quiet: bool,
 
 @cli.command(example="features photos/ --base resnet50 -o features.npz")
 @data_argument
-@partial(recipe_options, names=BASE_OPTIONS)
+@partial(recipe_options, names=_SPLIT_OPTIONS)
 @click.option("-o", "--output", required=True, metavar="FILE", help="The .npz file to write.")
 @json_option
 @quiet_option

@@ -120,7 +120,8 @@ def unsplit_listing(recipe: Recipe, progress: Progress) -> Examples:
 
 
 def unsplit(recipe: Recipe, listed: Examples, progress: Progress) -> Examples:
-    """Return those of the listed images that can be used.
+    """Return those of the listed images that can be used, in the splits that `usable` draws; where they are too few to
+    be split, in none but those that the source gives.
 
     Raises:
         UserError: as `usable`, but for too few images.
@@ -129,7 +130,14 @@ def unsplit(recipe: Recipe, listed: Examples, progress: Progress) -> Examples:
     indices = _without_faults(recipe, listed, inspections)
     if len(indices) < len(listed):
         progress.warn(inspector.left_out(_named(listed, _faults(inspections))))
-    return listed.at(indices)
+    examples = listed.at(indices)
+    if (examples.splits > SPLITS.index("train")).all():
+        return examples  # Of a test split alone, no other can be cut.
+    try:
+        return _split(recipe, examples, [inspections[index] for index in indices])
+    except UserError as error:
+        progress.say(f"No split is drawn: {error}")
+        return examples
 
 
 def inspected(recipe: Recipe, listed: Examples, progress: Progress) -> Prepared:
@@ -164,10 +172,14 @@ def usable(recipe: Recipe, listed: Examples, inspections: Sequence[Inspection]) 
         kept = np.asarray([index for index in range(len(examples)) if index not in leaks], "int64")
         examples, indices = examples.at(kept), indices[kept]
         _demand_splits(examples, given)
-    grouped = [inspections[index] for index in indices] if recipe.group_duplicates else None
-    examples = replace(examples, groups=_groups(examples, grouped))
-    examples = splits.assign(examples, recipe.shares, recipe.seed)
+    examples = _split(recipe, examples, [inspections[index] for index in indices])
     return Prepared(recipe, listed, inspections, indices, examples, leaked)
+
+
+def _split(recipe: Recipe, examples: Examples, inspections: Sequence[Inspection]) -> Examples:
+    """Return the examples on sides, those that are to stay together on one."""
+    groups = _groups(examples, inspections if recipe.group_duplicates else None)
+    return splits.assign(replace(examples, groups=groups), recipe.shares, recipe.seed)
 
 
 def _is_dealt(listed: Examples) -> bool:

@@ -39,10 +39,11 @@ def write(recipe: Recipe, file: Path, progress: Progress) -> tuple[int, int]:
 def arrays(recipe: Recipe, progress: Progress) -> dict[str, np.ndarray]:
     """Return `features` float32 `[N, D]`, `labels`, `paths`, `splits`, `classes` and `weights` (strings) of all images.
 
-    A split is `train`, `validation` or `test`, or empty where the source does not give it: none is drawn.
+    A split is `train`, `validation` or `test`, as `fit` has it of the same recipe, so that what is fitted on features
+    can be tested on the same images; or empty where the images are too few to be split.
 
     Args:
-        recipe: Gives base, weights, data, size, pooling, resizing, precision and engine.
+        recipe: Gives base, weights, data, split, seed, size, pooling, resizing, precision and engine.
         progress: Is told about the pass.
     """
     forks.check()

@@ -1,3 +1,5 @@
+import csv
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,11 @@ def test_feature_vectors_come_with_labels_and_paths(photos, tiny_base, version, 
     assert stored["features"].shape == (42, 16)
     assert list(stored["paths"]) == list(examples.paths)
     assert list(stored["labels"]) == [examples.classes[label] for label in examples.labels]
-    assert list(stored["splits"]) == [""] * 42
+    with (version.folder / "assets.extra" / "splits.csv").open() as stream:
+        fitted = {row["path"]: row["split"] for row in csv.DictReader(stream)}
+    assert {
+        examples.short(path): split for path, split in zip(stored["paths"], stored["splits"], strict=True)
+    } == fitted
 
     import keras
     import tensorflow as tf
@@ -30,11 +36,16 @@ def test_feature_vectors_come_with_labels_and_paths(photos, tiny_base, version, 
     assert [path.name for path in tmp_path.iterdir()] == ["features.npz"]
 
 
-def test_images_too_few_to_be_split_have_features_too(photos, tiny_base, tmp_path):
-    (tmp_path / "test" / "red").mkdir(parents=True)
+def test_images_too_few_to_be_split_have_features_too(photos, tiny_base, tmp_path, capsys):
+    file = next((photos / "red").iterdir())
+    (tmp_path / "one" / "red").mkdir(parents=True)
+    (tmp_path / "one" / "red" / file.name).symlink_to(file)
+    assert list(kt.features(str(tmp_path / "one"), kt.Progress(), base=tiny_base)["splits"]) == [""]
+    assert "No split is drawn: " in capsys.readouterr().err
+    (tmp_path / "two" / "test" / "red").mkdir(parents=True)
     for file in sorted((photos / "red").iterdir())[:2]:
-        (tmp_path / "test" / "red" / file.name).symlink_to(file)
-    features = kt.features(str(tmp_path), kt.Progress(quiet=True), base=tiny_base)
+        (tmp_path / "two" / "test" / "red" / file.name).symlink_to(file)
+    features = kt.features(str(tmp_path / "two"), kt.Progress(quiet=True), base=tiny_base)
     assert features["features"].shape == (2, 16)
     assert list(features["labels"]) == ["red", "red"]
     assert list(features["splits"]) == ["test", "test"]
