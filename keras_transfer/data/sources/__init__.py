@@ -16,8 +16,10 @@ from keras_transfer.data.sources import arrays, csv_table, digits, folders, tfds
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.recipe.options import AUTO
 from keras_transfer.recipe.recipe import Recipe
-from keras_transfer.support.errors import UsageError, UserError
+from keras_transfer.support.errors import UsageError, UserError, nearest_options
 from keras_transfer.support.paths import absolute
+
+_READING = ("columns", "encoding", "allow_outside", "tfds_dir")  # Options that say how data is read.
 
 
 @dataclass(frozen=True)
@@ -121,34 +123,26 @@ def load(source: str, recipe: Recipe | None = None, purpose: Purpose = Purpose.T
     return examples
 
 
-def load_measured(
-    source: str,
-    recipe: Recipe,
-    task: str,
-    columns: str | None = None,
-    encoding: str | None = None,
-    allow_outside: bool | None = None,
-    tfds_dir: str | None = None,
-) -> Examples:
+def load_measured(source: str, recipe: Recipe, task: str, **options: Any) -> Examples:
     """List the images of a source that a model is measured on: how its own images were grouped does not matter.
 
     Args:
         source: As in `load`; one class is enough, and a test split alone.
         recipe: Of the model.
         task: Of the model, one of `TASKS`.
-        columns: As in `Recipe`; None: of the model's own table those of its recipe, of others the usual headings.
-        encoding: Likewise.
-        allow_outside: As in `Recipe`; None: as in that of the model.
-        tfds_dir: Likewise.
+        options: `columns` and `encoding`, as in `Recipe`; None: of the model's own table those of its recipe, of others
+            the usual headings. `allow_outside` and `tfds_dir`; None: as in the recipe.
 
     Raises:
-        UsageError: as in `load`.
+        UsageError: as in `load`, or there is no such option.
         UserError: as in `load`.
     """
     changes: dict[str, Any] = {"data": source, "task": task, "group_by": ""}
     if recipe.data not in (source, absolute(source)):
         changes |= {"columns": "", "encoding": ""}
-    options = {"columns": columns, "encoding": encoding, "allow_outside": allow_outside, "tfds_dir": tfds_dir}
+    for name in options:
+        if name not in _READING:
+            raise UsageError(f"No such option {name!r}.{nearest_options(name, _READING)}")
     changes |= {name: value for name, value in options.items() if value is not None}
     return load(source, recipe.replace(**changes), Purpose.MEASURE)
 

@@ -42,7 +42,7 @@ def write(findings: Findings, examples: Examples, decoder: Decoder, file: Path) 
 
 
 def _summary(findings: Findings) -> str:
-    links = [f"<a href='#{kind}'>{count} {kind}</a>" for kind, count in findings.kinds.items()]
+    links = [f"<a href='#{kind}'>{count} {_words(kind).lower()}</a>" for kind, count in findings.kinds.items()]
     low, middle, high = findings.sizes["short_side"]
     labels = "" if findings.labels_checked else " Labels were not checked: --base names a network to check them with."
     return (
@@ -83,8 +83,12 @@ def _section(kind: str, of_kind: Sequence[Finding], examples: Examples, pictures
         return ""
     shown = "".join(_finding(finding, examples, pictures) for finding in of_kind[:_MAX_SHOWN])
     more = f"<p>and {len(of_kind) - _MAX_SHOWN} more</p>" if len(of_kind) > _MAX_SHOWN else ""
-    heading = f"<h2 id='{kind}'>{kind} ({len(of_kind)})</h2><p class='about'>{KINDS[kind]}</p>"
+    heading = f"<h2 id='{kind}'>{_words(kind)} ({len(of_kind)})</h2><p class='about'>{KINDS[kind]}</p>"
     return f"{heading}<div class='grid'>{shown}</div>{more}"
+
+
+def _words(kind: str) -> str:
+    return kind.replace("-", " ").capitalize()
 
 
 def _finding(finding: Finding, examples: Examples, pictures: dict[str, str]) -> str:

@@ -239,11 +239,11 @@ def test_a_table_to_measure_on_has_headings_of_its_own(tmp_path, monkeypatch):
     recipe = Recipe(data=str(tmp_path / "own.csv"), columns="path=id,label=breed")
     monkeypatch.chdir(tmp_path)
     for source, columns in (("own.csv", None), ("usual.csv", None), ("usual.csv", "path=path,label=label")):
-        assert "tulip" in sources.load_measured(source, recipe, "classification", columns).classes
+        assert "tulip" in sources.load_measured(source, recipe, "classification", columns=columns).classes
     (tmp_path / "own.csv").rename("other.csv")
     with pytest.raises(UserError, match=r"no column 'path'.*--columns path=id"):
         sources.load_measured("other.csv", recipe, "classification")
-    assert len(sources.load_measured("other.csv", recipe, "classification", "path=id,label=breed")) == 2
+    assert len(sources.load_measured("other.csv", recipe, "classification", columns="path=id,label=breed")) == 2
 
 
 def test_an_image_with_two_labels_is_refused_with_both_rows(tmp_path):
