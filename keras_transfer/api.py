@@ -53,6 +53,7 @@ def evaluate(
     data: str | Path | None = None,
     progress: Progress | None = None,
     html: str | Path | None = None,
+    csv: str | Path | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Return a model's metrics on labelled images that its training did not see.
@@ -62,17 +63,19 @@ def evaluate(
         data: As `Recipe.data`; None for the test images of what the model was fitted on.
         progress: What to tell meanwhile; by default, nobody.
         html: File of a page of classes, confusions and mistakes, with thumbnails; None writes none.
+        csv: File of a table of path, label, prediction and confidence of each image; None writes none.
         options: How the data is read: `columns`, `encoding`, `allow_outside` and `tfds_dir` of `Recipe`.
 
     Raises:
-        UserError: there is no such model, training saw all the images, a class is unknown to the model, or the page
+        UserError: there is no such model, training saw all the images, a class is unknown to the model, or a file
             cannot be written.
     """
     classifier = load(model)
     from keras_transfer.studies import evaluation
 
-    source, page = None if data is None else os.fspath(data), None if html is None else Path(html)
-    return evaluation.evaluate(classifier, source, page, progress or Progress(quiet=True), **options)
+    source = None if data is None else os.fspath(data)
+    page, table = (None if file is None else Path(file) for file in (html, csv))
+    return evaluation.evaluate(classifier, source, page, table, progress or Progress(quiet=True), **options)
 
 
 def check(

@@ -86,7 +86,7 @@ def test_features_come_with_labels(photos, tiny_base):
 
 def test_evaluate_and_models(version):
     assert kt.evaluate(version.folder)["images"] == version.metrics["test"]["images"]
-    with pytest.raises(kt.UsageError, match="No such option 'column'[.] Did you mean 'columns'"):
+    with pytest.raises(kt.UsageError, match=r"No such option 'column'[.] Did you mean 'columns'"):
         kt.evaluate(version.folder, "photos.csv", column="label=breed")
     assert [entry.version for entry in kt.models(version.folder.parent)] == [1]
 

@@ -95,6 +95,7 @@ def fit(
 )
 @partial(recipe_options, names=("columns", "encoding", "allow_outside", "tfds_dir"))
 @click.option("--html", metavar="FILE", help="Write a page of classes, confusions and mistakes, with thumbnails.")
+@click.option("--csv", metavar="FILE", help="Write path, label, prediction and confidence of each image.")
 @json_option
 @quiet_option
 @debug_option
@@ -103,19 +104,19 @@ def evaluate(
     photos: str | None,
     data: str | None,
     html: str | None,
+    csv: str | None,
     as_json: bool,
     quiet: bool,
     debug: bool,
     **options: Any,
 ) -> None:
     """Measure a model on labelled images (DATA, or --data), leaving out those that it was trained on."""
-    data, page = one_source(photos, data), None if html is None else Path(html)
-    if page is not None:
-        demand_file(page, ".html", "--html")
+    data = one_source(photos, data)
+    page, table = (_file(name, suffix) for name, suffix in ((html, ".html"), (csv, ".csv")))
     classifier = load(model)
     from keras_transfer.studies import evaluation
 
-    report = evaluation.evaluate(classifier, data, page, Progress(quiet), **options)
+    report = evaluation.evaluate(classifier, data, page, table, Progress(quiet), **options)
     source = portable(classifier.metrics["data"]["source"]) if data is None else data
     training = training_counts(classifier.folder)
     if as_json:
@@ -123,8 +124,17 @@ def evaluate(
         click.echo(strict_json.text({**about, **report, "warnings": cautions(report, training)}))
     else:
         click.echo(tables.evaluation(report, classifier.metrics, source, training, layout.width()))
-        if html is not None:
-            click.echo(layout.with_path("Wrote ", html, layout.width(), "."))
+        for file in filter(None, (html, csv)):
+            click.echo(layout.with_path("Wrote ", file, layout.width(), "."))
+
+
+def _file(name: str | None, suffix: str) -> Path | None:
+    """Return the file that an option named as its suffix names, if it can be written."""
+    if name is None:
+        return None
+    file = Path(name)
+    demand_file(file, suffix, f"--{suffix[1:]}")
+    return file
 
 
 @cli.command(example="predict saved_models/photos a.jpg 'more/*.png' folder/")

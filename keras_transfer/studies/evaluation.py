@@ -13,7 +13,7 @@ from keras_transfer.studies import page, plots
 from keras_transfer.support.paths import portable
 from keras_transfer.support.progress import Progress
 from keras_transfer.tasks import TASKS
-from keras_transfer.versions.predictions import Evaluated, Tested
+from keras_transfer.versions.predictions import Evaluated, Tested, write_tested
 
 if TYPE_CHECKING:
     from keras_transfer.versions.saved import SavedClassifier
@@ -24,24 +24,32 @@ _MAX_MATRIX = 30  # Classes, above which a matrix is too wide to be read.
 
 
 def evaluate(
-    classifier: SavedClassifier, data: str | None, file: Path | None, progress: Progress, **options: Any
+    classifier: SavedClassifier,
+    data: str | None,
+    html: Path | None,
+    csv: Path | None,
+    progress: Progress,
+    **options: Any,
 ) -> dict[str, Any]:
-    """Return a model's metrics on labelled images, and write a page about them.
+    """Return a model's metrics on labelled images, and write a page and a table about them.
 
     Args:
         classifier: The model.
         data: As `SavedClassifier.evaluate` takes it.
-        file: Of the page; None writes none.
+        html: File of the page; None writes none.
+        csv: File of the table, a row an image; None writes none.
         progress: Is told about the images.
         options: As `SavedClassifier.evaluate` takes them.
 
     Raises:
-        UserError: as `SavedClassifier.evaluate`, or the page cannot be written.
+        UserError: as `SavedClassifier.evaluate`, or a file cannot be written.
     """
     evaluated = classifier.evaluated(data, progress, **options)
-    if file is not None:
+    if csv is not None:
+        write_tested(evaluated.tested, csv)
+    if html is not None:
         title = f"{classifier.folder.parent.name}/{classifier.folder.name} on {portable(evaluated.examples.source)}"
-        page.write(file, title, [scores(evaluated.report), *details(evaluated, classifier.max_pixels)])
+        page.write(html, title, [scores(evaluated.report), *details(evaluated, classifier.max_pixels)])
     return evaluated.report
 
 

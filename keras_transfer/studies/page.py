@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from keras_transfer.data.examples import Examples
 from keras_transfer.data.inspection import inspector
 from keras_transfer.support.errors import UserError
@@ -32,7 +34,8 @@ main.report { font: 15px/1.45 system-ui, sans-serif; color: #1b1b1b; background:
   img { box-shadow: 0 0 0 1px #ccc } img.plot { box-shadow: none; max-width: 100%; height: auto }
   .grid { display: flex; flex-wrap: wrap; gap: .9rem }
   .finding { border: 1px solid #ddd; border-radius: 6px; padding: .6rem; max-width: 100% }
-  .finding .row { display: flex; flex-wrap: wrap; gap: .5rem } figure { margin: 0; width: 112px }
+  .finding .row { display: flex; flex-wrap: wrap; gap: .5rem }
+  figure { margin: 0; width: 112px } figure img { display: block }
   figcaption { font-size: 11px; overflow-wrap: anywhere; color: #444 }
   .detail { font-size: 13px; margin-top: .4rem; max-width: 40rem }
   .none { width: 112px; height: 112px; background: #eee; color: #777; display: flex; align-items: center;
@@ -88,9 +91,7 @@ def plot(png: bytes, width: int, about: str) -> str:
 
 def figure(picture: str | None, caption: str) -> str:
     """Return a thumbnail, given as a data URI, with a caption, as text."""
-    image = (
-        f"<img alt='' width='112' height='112' src='{picture}'>" if picture else "<div class='none'>no picture</div>"
-    )
+    image = f"<img alt='' src='{picture}'>" if picture else "<div class='none'>no picture</div>"
     return f"<figure>{image}<figcaption>{html.escape(caption)}</figcaption></figure>"
 
 
@@ -103,7 +104,7 @@ def pictures(names: Iterable[str], examples: Examples, decoder: Decoder) -> dict
 def _picture(name: str, examples: Examples, decoder: Decoder) -> str | None:
     from PIL import Image
 
-    from keras_transfer.data.decoding.decode import UNDECODABLE
+    from keras_transfer.data.decoding.decode import UNDECODABLE, announced_size
 
     content, fault = inspector.read(examples.contents, name)
     if fault is not None:
@@ -113,5 +114,15 @@ def _picture(name: str, examples: Examples, decoder: Decoder) -> str | None:
     except UNDECODABLE:
         return None
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "JPEG", quality=80)
+    Image.fromarray(_without_bars(pixels, announced_size(content) or (1, 1))).save(stream, "JPEG", quality=80)
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def _without_bars(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a picture, uint8 `[S, S, 3]`, without the black bars that pad it, by the sides of its file, px."""
+    bar = int(len(pixels) * (1 - min(size) / max(size)) / 2)
+    if not bar:
+        return pixels
+    # The file's height may be the picture's width: EXIF says so of turned ones.
+    lying = not pixels[:bar].any() and not pixels[-bar:].any()
+    return pixels[bar:-bar] if lying else pixels[:, bar:-bar]

@@ -1,3 +1,4 @@
+import csv
 import re
 
 import pytest
@@ -22,7 +23,7 @@ def mislabelled(tmp_path):
 
 def test_the_page_shows_classes_confusions_and_mistakes(classifier, mislabelled, tmp_path):
     page = tmp_path / "page.html"
-    report = evaluate(classifier, str(mislabelled), page, QUIET)
+    report = evaluate(classifier, str(mislabelled), page, None, QUIET)
     text = page.read_text("utf-8")
     wrong = round(report["images"] * (1 - report["accuracy"]))
     assert wrong >= 1
@@ -36,14 +37,27 @@ def test_the_page_shows_classes_confusions_and_mistakes(classifier, mislabelled,
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["page.html"]
 
 
-def test_the_command_says_where_the_page_lies(version, mislabelled, tmp_path, monkeypatch, capsys):
+def test_the_command_says_where_page_and_table_lie(version, mislabelled, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    code, out, _ = run("evaluate", version.folder, mislabelled, "--html", "new/page.html", capsys=capsys)
-    assert (code, out.splitlines()[-1]) == (0, "Wrote new/page.html.")
+    options = ("--html", "new/page.html", "--csv", "all.csv")
+    code, out, _ = run("evaluate", version.folder, mislabelled, *options, capsys=capsys)
+    assert (code, out.splitlines()[-2:]) == (0, ["Wrote new/page.html.", "Wrote all.csv."])
     assert (tmp_path / "new" / "page.html").is_file()
+    with (tmp_path / "all.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 9
+    wrong = [row for row in rows if row["predicted"] != row["label"]]
+    assert ("blue/<i>.png", "blue", "red") in [(row["path"], row["label"], row["predicted"]) for row in wrong]
+
+
+@pytest.mark.parametrize("option", ["--html", "--csv"])
+def test_a_file_of_another_kind_is_refused_before_the_model_is_loaded(option, version, mislabelled, capsys):
+    code, out, err = run("evaluate", version.folder, mislabelled, option, "page.txt", capsys=capsys)
+    assert (code, out) == (2, "")
+    assert f"{option} must be a file that ends in .{option[2:]}" in err
 
 
 def test_a_page_that_cannot_be_written_is_an_error(classifier, mislabelled, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
-        evaluate(classifier, str(mislabelled), tmp_path / "file" / "page.html", QUIET)
+        evaluate(classifier, str(mislabelled), tmp_path / "file" / "page.html", None, QUIET)

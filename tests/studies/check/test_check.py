@@ -128,7 +128,7 @@ def test_the_command_prints_json_and_writes_a_page(seeded, tmp_path, capsys):
     assert {"path", "reason"} == set(report["rejected"][0])
     assert {"kind", "paths", "detail"} == set(report["warnings"][0])
     text = page.read_text("utf-8")
-    assert "label-conflict (1)" in text
+    assert "Label conflict (1)</h2>" in text
     targets = set(re.findall("href='#([^']+)'", text))
     assert "label-conflict" in targets <= set(re.findall("id='([^']+)'", text))
     assert text.count("data:image/jpeg;base64,") >= 10
