@@ -32,10 +32,28 @@ from keras_transfer.training.trainer import Trainer
 
 _MANY_A_CLASS = 25  # Images from which on draws are summed up.
 _HELD_OUT = 0.15 / 0.85  # Share of the images that are not for the test, as `--split 70/15/15` has it.
+_SCORES = ("accuracy", "loss", "expected_calibration_error")
 HEAD, RULE = "head", "by rule"
 GUIDE = "Keras's guide"
-_DEEP: dict[str, Any] = {"views": 4, "fine_tune_epochs": 12, "label_smoothing": 0.1, "patience": "none"}
-# Options of the program by the name of the choice; `{deep}` is the block from which two thirds are trained.
+_CHANGES: dict[str, dict[str, Any]] = {
+    "rate / 3": {"fine_tune_lr": 1e-4},
+    "rate x 3": {"fine_tune_lr": 1e-3},
+    "12 epochs": {"fine_tune_epochs": 12},
+    "16 epochs": {"fine_tune_epochs": 16},
+    "30 epochs": {"fine_tune_epochs": 30},
+    "patience 3": {"patience": 3},
+    "best epoch": {"patience": 100},  # Patience that never ends a run keeps its best epoch instead of its last.
+    "4 views": {"views": 4},
+    "fresh views": {"views": "fresh"},
+    "no smoothing": {"label_smoothing": 0.0},
+    "weight decay": {"weight_decay": 0.05},
+    "dropout": {"dropout": 0.2},
+    "EMA": {"ema": 0.99},
+    "refit": {"refit": "on"},
+    "class weights": {"class_weights": "balanced"},
+}
+# Options of the program by the name of the choice; `{top}` is the block from which the last stage is trained, `{deep}`
+# that from which two thirds are.
 CHOICES: dict[str, dict[str, Any]] = {
     HEAD: {"thaw": "none", "views": 1},
     GUIDE: {},
@@ -43,19 +61,11 @@ CHOICES: dict[str, dict[str, Any]] = {
     "head, 8 views": {"thaw": "none", "views": 8},
     **{name: {} for name in classical.CLASSIFIERS},
     RULE: {},
-    "by rule, no smoothing": {"label_smoothing": 0.0},
-    "last stage": {**_DEEP, "thaw": "{top}"},
-    "deep": {**_DEEP, "thaw": "{deep}"},
-    "deep, rate / 3": {**_DEEP, "thaw": "{deep}", "fine_tune_lr": 1e-4},
-    "deep, rate x 3": {**_DEEP, "thaw": "{deep}", "fine_tune_lr": 1e-3},
-    "deep, 1 view": {**_DEEP, "thaw": "{deep}", "views": 1},
-    "deep, no smoothing": {**_DEEP, "thaw": "{deep}", "label_smoothing": 0.0},
-    "deep, weight decay": {**_DEEP, "thaw": "{deep}", "weight_decay": 0.01},
-    "deep, 6 epochs": {**_DEEP, "thaw": "{deep}", "fine_tune_epochs": 6},
-    # Patience that never ends a run keeps its best epoch instead of its last.
-    "deep, best epoch": {**_DEEP, "thaw": "{deep}", "patience": 12},
-    "deep, EMA": {**_DEEP, "thaw": "{deep}", "ema": 0.99},
-    "deep, 24 epochs": {**_DEEP, "thaw": "{deep}", "fine_tune_epochs": 24},
+    "last stage": {"thaw": "{top}"},
+    "last stage, rate x 3": {"thaw": "{top}", "fine_tune_lr": 3e-4},
+    "two thirds": {"thaw": "{deep}"},
+    "everything": {"thaw": "all"},
+    **{f"{RULE}, {change}": options for change, options in _CHANGES.items()},
 }
 
 
@@ -81,7 +91,8 @@ def pool(examples: Examples, a_class: int, seed: int) -> Examples:
 def measure(
     recipe: Recipe, a_class: Sequence[int], seeds: Sequence[int], choices: Sequence[str], file: Path
 ) -> Iterator[dict[str, Any]]:
-    """Yield a record a draw and choice that the file does not hold yet, and append it there.
+    """Yield a record a draw and choice that the file does not hold yet, and append it there. Its `seconds` are of
+    processors, which depend little on what else runs, from the split to the probabilities of the test images.
 
     Args:
         recipe: Gives base, weights, data and, where it is not to be chosen, size.
@@ -103,15 +114,17 @@ def measure(
                 if _key(record) in done:
                     continue
                 run = _elsewhere if choice == GUIDE or choice in classical.CLASSIFIERS else _run
+                started = time.process_time()
                 record |= run(recipe.replace(seed=seed), split, choice)
+                record["seconds"] = time.process_time() - started
                 with file.open("a", encoding="utf-8") as stream:
                     stream.write(json.dumps(record) + "\n")
                 yield record
 
 
 def _run(recipe: Recipe, split: Examples, choice: str) -> dict[str, Any]:
-    """Train as a choice says and return test scores, and seconds of processors, which depend little on what else runs;
-    those of training leave out the features, of which a draw's first choice computes what the others find.
+    """Train as a choice says and return test scores, and the seconds of processors that training took, without the
+    features, of which a draw's first choice computes what the others find.
     """
     progress, timer = Progress(quiet=True), Stopwatch(time.process_time)
     with transfer.built_in_float32():
@@ -127,14 +140,12 @@ def _run(recipe: Recipe, split: Examples, choice: str) -> dict[str, Any]:
         plan = device.plan(chosen, objective.needs_float32)
         trainer = Trainer(Setup(chosen, pretrained, built, split, objective, plan, progress), timer)
         methods.run(trainer)
-        seconds = timer.total()
         test = split.indices("test")
         probabilities = np.asarray(built.output(trainer.logits(test)))
     return {
         **_scores(split, probabilities),
         "phase": trainer.exported.name,
         "thawed": trainer.thawed,
-        "seconds": seconds,
         "training": sum(timer.seconds.get(part, 0.0) for part in ("head", "head, views", "fine-tune", "full", "refit")),
         "computed": trainer.computed,
     }
@@ -152,12 +163,12 @@ def _elsewhere(recipe: Recipe, split: Examples, choice: str) -> dict[str, Any]:
     seconds = time.process_time() - started
     thawed = "all" if choice == GUIDE else "none"
     scores = _scores(split, probabilities)
-    return {**scores, "phase": choice, "thawed": thawed, "seconds": seconds, "training": seconds, "computed": 0}
+    return {**scores, "phase": choice, "thawed": thawed, "training": seconds, "computed": 0}
 
 
 def _scores(split: Examples, probabilities: np.ndarray) -> dict[str, float]:
     report = task_of(split).report(probabilities, split.labels[split.indices("test")])
-    return {name: report[name] for name in ("accuracy", "loss", "expected_calibration_error")}
+    return {name: report[name] for name in (*_SCORES, "calibration_error_by_chance")}
 
 
 def read(file: Path) -> list[dict[str, Any]]:
@@ -178,10 +189,7 @@ def table(records: Sequence[dict[str, Any]]) -> list[str]:
     for (*draw, choice), group in groups.items():
         heads = {record["seed"]: record for record in groups.get((*draw, HEAD), [])}
         pairs = [(record, heads[record["seed"]]) for record in group if record["seed"] in heads]
-        means = [
-            float(np.mean([record[key] for record in group]))
-            for key in ("accuracy", "loss", "expected_calibration_error")
-        ]
+        means = [float(np.mean([record[key] for record in group])) for key in _SCORES]
         kept = sum(record["phase"] in ("fine-tune", GUIDE) for record in group)
         times = [record["training"] / head["training"] for record, head in pairs]
         cells = [*draw, choice, f"{means[0]:.3f}", _interval(_gains(pairs)), f"{means[1]:.3f}", f"{means[2]:.3f}"]

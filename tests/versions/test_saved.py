@@ -118,13 +118,6 @@ def test_the_report_leaves_groups_out(version, photos, tmp_path):
     assert kt.load(copy).evaluate(str(write_photos(tmp_path / "fresh", 1, seed=5)))["images"] == 3
 
 
-def test_images_of_one_class_are_measured(classifier, tmp_path):
-    fresh = write_photos(tmp_path / "fresh", 3, seed=77)
-    for name in ("blue", "green"):
-        shutil.rmtree(fresh / name)
-    assert classifier.evaluate(str(fresh))["images"] == 3
-
-
 @pytest.mark.parametrize("image", [3, None, object(), {"a": 1}, [3], [[["a"]]], [None]])
 def test_what_is_no_image_is_a_type_error(classifier, image):
     with pytest.raises(TypeError, match="predict takes"):
