@@ -1,4 +1,5 @@
-"""The default recipe: what `auto` means, from the number of training images and classes.
+"""The default recipe: what `auto` means, by the images of each class, how well the head does, and how much images are
+enlarged.
 
 One rule in one place, in the manner of BiT's HyperRule (Kolesnikov et al. 2020). `docs/measurements.md`
 says which numbers were measured, on what, over how many seeds, and with which command.
@@ -21,7 +22,7 @@ _DIGITS_SIZE = 48  # The built-in sample's 8x8 px scans, enlarged; every base wh
 # When the base is fine-tuned. On 2,000 CIFAR-10 pictures of 32 px, whose head reached 0.69, twelve of MobileNetV2's
 # blocks gained ten points; on flowers, whose head reached 0.89, four and eight blocks gained nothing.
 # Training images a class below which the head alone is fitted: 21 digits or CIFAR-10 pictures a class, enlarged three
-# times, gained four points, as many flowers lost one or two.
+# times, gained four points, 25 flowers a class lost one.
 _FEW_A_CLASS, _FEW_A_CLASS_ENLARGED = 50, 20
 _MANY = 2_000  # Training images from which the base is fine-tuned however well the head does.
 _NEAR = 0.8  # Cross-validated accuracy of the head from which images count as like those of ImageNet.
@@ -104,7 +105,7 @@ def fine_tuning(recipe: Recipe, base: Base, situation: Situation) -> tuple[Recip
         why, thaw = "As asked", recipe.thaw
     if recipe.fine_tune_epochs == 0 or recipe.thaw in ("none", "0"):
         why, thaw = "As asked, nothing is fine-tuned", "none"
-    gentle = any(word in base.name for word in _GENTLE) and "v2" not in base.name
+    gentle = any(word in base.name for word in _GENTLE)
     alone = _HEAD_VIEWS if situation.images <= _HEAD_VIEWS_IMAGES else 1
     values: dict[str, object] = {
         "fine_tune_epochs": epochs,
@@ -112,6 +113,8 @@ def fine_tuning(recipe: Recipe, base: Base, situation: Situation) -> tuple[Recip
         "label_smoothing": _SMOOTHING if situation.score is not None else 0.0,
         "views": alone if thaw == "none" else views,
     }
+    if recipe.augment == "none" and recipe.views != "fresh":
+        recipe = recipe.replace(views=1)  # All views would be the image itself.
     return _filled(recipe.replace(thaw=thaw), values), why
 
 

@@ -70,7 +70,9 @@ def test_images_that_are_not_enlarged_need_more_of_each_class():
     assert tuned(images=500, score=0.7)[0].thaw == "block6"
 
 
-@pytest.mark.parametrize(("base", "rate"), [(MOBILENET, 3e-4), (VGG, 1e-4), (RESNET, 1e-4)])
+@pytest.mark.parametrize(
+    ("base", "rate"), [(MOBILENET, 3e-4), (VGG, 1e-4), (RESNET, 1e-4), (bases.find("resnet50v2"), 1e-4)]
+)
 def test_the_rate_is_that_of_the_kind_of_network(base, rate):
     assert tuned(base=base)[0].fine_tune_lr == rate
 
@@ -95,6 +97,11 @@ def test_what_is_asked_for_is_done():
     assert (recipe.views, recipe.patience, why) == (1, 2, "As asked")
     assert tuned(fine_tune_epochs=0)[0].thaw == "none"
     assert tuned(thaw="0")[0].thaw == "none"
+
+
+@pytest.mark.parametrize(("views", "kept"), [(AUTO, 1), (8, 1), ("fresh", "fresh")])
+def test_without_augmentation_there_are_no_views(views, kept):
+    assert tuned(augment="none", views=views)[0].views == kept
 
 
 @pytest.mark.parametrize("options", [{"dense": "64"}, {"dropout": 0.3}, {"l2": 1e-4}, {"head_epochs": "5"}])

@@ -57,12 +57,17 @@ def test_scratch_trains_everything_from_random_weights(photos, tiny_base):
     assert losses[-1] < losses[0]
 
 
-@pytest.mark.parametrize(("method", "views"), [("frozen", 4), ("full", "fresh")])
-def test_a_method_chooses_what_is_left_open(photos, tiny_base, method, views):
+@pytest.mark.parametrize(
+    ("method", "views", "told"),
+    [("frozen", 4, "on 4 views of each image"), ("full", "fresh", "on new views of each image in each epoch")],
+)
+def test_a_method_chooses_what_is_left_open(photos, tiny_base, method, views, told, capsys):
     names = ("thaw", "views", "fine_tune_lr", "label_smoothing")
-    one = trainer(photos, base=tiny_base, size=24, method=method, fine_tune_epochs=1, **dict.fromkeys(names, "auto"))
+    options = {"base": tiny_base, "size": 24, "method": method, "fine_tune_epochs": 1, **dict.fromkeys(names, "auto")}
+    one = trainer(photos, Progress(), **options)
     run(one)
     assert one.recipe.views == views
+    assert f"Trained {told} (mirrored ones among them: --augment no-flip" in capsys.readouterr().err
     assert "auto" not in [getattr(one.recipe, name) for name in names]
 
 

@@ -13,5 +13,6 @@ NAME = "frozen"
 
 def phases(trainer: Trainer) -> Iterator[Phase]:
     """Yield the head's phase."""
-    recipe = shared.completed(trainer, "none")
-    yield shared.head_phase(trainer, shared.stored_views(recipe))
+    views = shared.stored_views(shared.completed(trainer, "none"))
+    shared.say_views(trainer, views)
+    yield shared.head_phase(trainer, views)

@@ -18,4 +18,5 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
     if trainer.recipe.views == AUTO:
         trainer.choose(trainer.recipe.replace(views="fresh"))  # Nothing is frozen, so nothing can be stored.
     recipe = shared.completed(trainer, ALL)
+    shared.say_views(trainer, recipe.views)
     yield Phase("full", ALL, shared.fine_tuning(recipe), recipe.views, techniques=techniques.of(recipe))

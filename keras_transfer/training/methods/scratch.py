@@ -26,6 +26,7 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
         recipe = trainer.choose(recipe.replace(fine_tune_epochs=_EPOCHS))
     if given.fine_tune_lr == AUTO:
         recipe = trainer.choose(recipe.replace(fine_tune_lr=_RATE * float(recipe.fine_tune_lr)))
+    shared.say_views(trainer, recipe.views)
     for layer in every_layer(trainer.setup.network.base):
         layer.trainable = True
     yield Phase(NAME, ALL, shared.fine_tuning(recipe), recipe.views, techniques=techniques.of(recipe))

@@ -47,9 +47,23 @@ def fine_tuning(recipe: Recipe) -> GradientDescent:
 
 def stored_views(recipe: Recipe) -> int:
     """Return how many views of each image are stored."""
-    return recipe.views if isinstance(recipe.views, int) else 1
+    return recipe.views if isinstance(recipe.views, int) and recipe.augment != "none" else 1
 
 
 def patience(recipe: Recipe) -> int | None:
     """Return the epochs without gain before stopping; None runs all."""
     return None if recipe.patience == "none" else int(recipe.patience)
+
+
+def mirrored(trainer: Trainer) -> str:
+    """Return what to say where views are mirrored, in brackets; nothing where none is."""
+    if not trainer.setup.flips or trainer.recipe.views == 1:
+        return ""
+    return " (mirrored ones among them: --augment no-flip where that means something else)"
+
+
+def say_views(trainer: Trainer, views: int | str) -> None:
+    """Say on how many views a method trains that has nothing to decide."""
+    if views != 1 and trainer.recipe.augment != "none":
+        told = "on new views of each image in each epoch" if views == "fresh" else f"on {views} views of each image"
+        trainer.setup.progress.say(f"Trained {told}{mirrored(trainer)}.")

@@ -31,26 +31,24 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
         trainer.feed(_lowest(setup, recipe.thaw), views if recipe.views == AUTO else recipe.views)
     yield shared.head_phase(trainer, views)
     recipe, why = rule.fine_tuning(trainer.recipe, setup.pretrained.spec, _situation(trainer))
-    flips = setup.flips and recipe.views != 1
     trainer.choose(recipe)
     if recipe.thaw != "none":
         trains = _lowest(setup, recipe.thaw)
         blocks = "the whole base is" if trains == ALL else f"{trains} of the base and all above it are"
-        _say(trainer, f"{why}: {blocks} fine-tuned on {_views(recipe.views)} of each image", flips)
+        _say(trainer, f"{why}: {blocks} fine-tuned on {_views(recipe.views)} of each image", shared.mirrored(trainer))
         by = shared.fine_tuning(recipe)
         yield Phase("fine-tune", trains, by, recipe.views, BEST_UNLESS_WORSE, techniques.of(recipe))
     elif shared.stored_views(recipe) > views and isinstance(trainer.phases[-1].by, Solver):
-        _say(trainer, f"{why}; the head is fitted on {_views(recipe.views)} of each image", flips)
+        _say(trainer, f"{why}; the head is fitted on {_views(recipe.views)} of each image", shared.mirrored(trainer))
         yield replace(shared.head_phase(trainer, shared.stored_views(recipe)), name="head, views")
     else:
-        _say(trainer, why, False)
+        _say(trainer, why)
 
 
-def _say(trainer: Trainer, reason: str, flips: bool) -> None:
-    """Say and keep what was decided and why; `flips` is whether views are mirrored."""
+def _say(trainer: Trainer, reason: str, aside: str = "") -> None:
+    """Say and keep what was decided and why."""
     trainer.reason = f"{reason}."
-    mirrored = " (mirrored ones among them: --augment no-flip where that means something else)" * flips
-    trainer.setup.progress.say(f"{reason}{mirrored}.")
+    trainer.setup.progress.say(f"{reason}{aside}.")
 
 
 def _views(views: int | str) -> str:
