@@ -44,7 +44,7 @@ def plan(recipe: Recipe, needs_float32: bool = False) -> ComputePlan:
     Precision: bfloat16 on what multiplies in it, float16 on GPUs with only that, float32 elsewhere; classifiers trained
     in either and served in float32 lost no accuracy that could be measured, regressions did, and get float32. XLA: on
     for an NVIDIA GPU, off for a CPU, where it measured slower. Engine: OpenVINO on a CPU when it is installed, but for
-    VGG, whose plain convolutions TensorFlow runs as fast. The measurements are in docs/measurements.md.
+    VGG, whose plain convolutions TensorFlow runs as fast. The measurements are in docs/speed.md.
 
     Args:
         recipe: What the user asked for.

@@ -120,7 +120,7 @@ def _numbers(order: Order) -> tf.data.Dataset:
     """Return the numbers of an order's batches, int64.
 
     `Dataset.from_generator`, even while it waits, slows training steps beside it by a tenth (TensorFlow 2.21, two
-    cores): docs/measurements.md.
+    cores): docs/speed.md.
     """
     numbers = tf.data.Dataset.counter(order.start)
     return numbers if order.stop is None else numbers.take(order.stop - order.start)
