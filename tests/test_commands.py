@@ -134,7 +134,7 @@ def test_a_whole_session_on_the_terminal(photos, tiny_base, tmp_path, capsys):
     )  # fmt: skip
     assert code == 0
     assert "3 classes, 30 / 6 / 6 images to train / validate / test, seed 0." in err
-    assert "fine-tune  epoch 1/1  loss " in err
+    assert "fine-tune 1/1  loss " in err
     assert "Test accuracy" in out
     assert "95% interval" in out
     assert str(model / "1") in out

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def models(versions: Sequence[Version], sources: Sequence[str], width: int = NARROW) -> str:
     """What `models` says; `sources` are the names of what the versions were fitted on."""
     if not versions:
-        return "There are no models."
+        return f"There are no models there: {program()} fit photos/ makes one."
     rows = [("model", "test", "data", "base", "written", "MB", "weights")]
     for version, source in zip(versions, sources, strict=True):
         name, score = version.score
@@ -49,7 +49,7 @@ def bases(table: Sequence[Base], width: int = NARROW) -> str:
             "px",
             "GFLOPs",
             "stored",
-            "M weights",
+            "M params",
             "features",
             "thaws",
             "blocks, from the top down",
@@ -83,7 +83,7 @@ def bases(table: Sequence[Base], width: int = NARROW) -> str:
 
 _BASES_NOTES = (
     "top-1: of the ImageNet classifier, by https://keras.io/api/applications/.",
-    "MB: what Keras downloads. stored: it is on this machine. GFLOPs: of one image.",
+    "MB: what Keras downloads. stored: it is on this machine. GFLOPs: of one image. M params: millions of parameters.",
 )
 
 

@@ -81,7 +81,8 @@ def evaluation(
     head = f"{source}: {report['images']} images{_left_out({'rejected': len(report['rejected'])})}"
     if report["excluded_as_seen"]:
         head += f" ({report['excluded_as_seen']} that training saw are left out)"
-    scores = _scores(report, len(metrics.get("data", {}).get("classes", ())))
+    scores = _scores(report, len(metrics.get("data", {}).get("classes", ()))).removeprefix("Test ")
+    scores = scores[0].upper() + scores[1:]
     lines = [head, scores, *_warnings(metrics), *_cautions(report, training)]
     return "\n".join([*(wrapped(line, width) for line in lines), *_classes(report, width)])
 
@@ -188,7 +189,7 @@ def recommendation(answer: Recommendation, width: int = NARROW) -> str:
     rows += [
         (
             candidate.base,
-            "as good" if candidate.as_good else "",
+            "recommended" if candidate.base == answer.recommended else "as good" if candidate.as_good else "",
             *(f"{candidate.scores[name]:.3f}" for name in (score, "loss")),
             str(candidate.size),
             "-" if candidate.gflops is None else f"{candidate.gflops:.1f}",
@@ -197,16 +198,23 @@ def recommendation(answer: Recommendation, width: int = NARROW) -> str:
         )
         for candidate in answer.candidates
     ]
-    cheapest = "least costly" if all(candidate.gflops for candidate in answer.candidates) else "smallest"
     notes = [
         f"By heads on frozen features, cross-validated over {answer.images:,} images; those for the test took no part. "
         "Fine-tuning may change the order.",
-        f"Recommended: {answer.recommended}, the {cheapest} of those that are as good as the best but for chance.",
+        f"Recommended: {answer.recommended}, {_why_recommended(answer)}.",
     ]
     command = f"  {program()} fit {shlex.quote(answer.source)} --base {shlex.quote(answer.recommended)}"
     return "\n".join(
         [*aligned(rows, width, (0, 1, 7)), "", *(wrapped(note, width) for note in notes), "", "Next:", command]
     )
+
+
+def _why_recommended(answer: Recommendation) -> str:
+    equals = [candidate for candidate in answer.candidates if candidate.as_good]
+    if len(equals) == 1:
+        return "the one of the least loss, by more than chance"
+    cheapest = "least costly" if all(candidate.gflops for candidate in equals) else "smallest"
+    return f"the {cheapest} of the {len(equals)} whose losses differ by no more than chance"
 
 
 def exported(report: Exported, width: int = NARROW) -> str:
@@ -221,7 +229,8 @@ def exported(report: Exported, width: int = NARROW) -> str:
         accuracy = f"; accuracy {report.accuracy:.3f}, the SavedModel's {report.model_accuracy:.3f}"
     compared = (
         f"Compared with the SavedModel on {report.images} test images: {same}"
-        f"largest difference {report.largest_difference:.2g}{accuracy}."
+        f"largest difference {'' if report.agreement is None else 'of a probability '}{report.largest_difference:.2g}"
+        f"{accuracy}."
     )
     return f"{written}\n{wrapped(compared, width)}"
 

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 _MAX_MISTAKES = 60  # With pictures; `predictions.csv` has all.
 _TOP = 5  # Classes, of which the top five are all.
 _MAX_MATRIX = 30  # Classes, above which a matrix is too wide to be read.
+_MEANINGS = {
+    "expected_calibration_error": "how far confidences are from the share of right answers",
+    "calibration_error_by_chance": "what a perfectly calibrated model has on so few images",
+}
 
 
 def evaluate(
@@ -56,7 +60,7 @@ def evaluate(
 def scores(report: dict[str, Any]) -> str:
     """Return the table of a report's metrics, as HTML."""
     rows = [
-        (name.replace("_", " "), f"{value:.3f}", _interval(report, name))
+        (name.replace("_", " "), f"{value:.3f}", _interval(report, name) or _MEANINGS.get(name, ""))
         for name, value in report.items()
         if isinstance(value, float) and (name != "top5_accuracy" or len(report["per_class"]) > _TOP)
     ]
@@ -113,8 +117,8 @@ def _matrix(records: dict[str, dict[str, Any]]) -> str:
             for count in counts
         )
         rows += f"<tr><th>{html.escape(name)}</th>{cells}</tr>"
-    about = "<p class='about'>A row a class, a column what its images were taken for.</p>"
-    return f"<h2>Confusions</h2>{about}<table><tr><th></th>{head}</tr>{rows}</table>"
+    about = "<p class='about'>Images of each class (rows) by the class that was predicted (columns).</p>"
+    return f"<h2>Confusion matrix</h2>{about}<table><tr><th></th>{head}</tr>{rows}</table>"
 
 
 def _calibration(evaluated: Evaluated) -> str:
@@ -126,7 +130,10 @@ def _calibration(evaluated: Evaluated) -> str:
     png = plots.calibration(confidences, correct)
     if png is None:
         return ""
-    about = "How often it is right where it is how sure; bars are 95% intervals, the dots would lie on the line."
+    about = (
+        "Accuracy by confidence, with 95% intervals: of a calibrated model, the dots lie about the dotted line; below "
+        "it, confidences are too high."
+    )
     return f"<h2>Calibration</h2><p class='about'>{about}</p>{page.plot(png, 400, about)}"
 
 

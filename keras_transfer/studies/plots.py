@@ -91,7 +91,7 @@ def calibration(confidences: np.ndarray, correct: np.ndarray) -> bytes | None:
         axes.plot(mean, right / len(indices), "o", color=_VALIDATION)
     lowest = min(axes.get_xlim()[0], axes.get_ylim()[0])
     axes.plot([lowest, 1], [lowest, 1], ":", color="#888")
-    axes.set(xlabel="confidence", ylabel="share that is right")
+    axes.set(xlabel="confidence", ylabel="accuracy")
     return _png(figure)
 
 

@@ -140,14 +140,15 @@ def _record(name: str, epoch: int, logs: Logs, task: Task) -> dict[str, Any]:
 def _line(name: str, epochs: Epochs, last: int, model: keras.Model, task: Task) -> str:
     """Return the line that a person gets on the epoch that has just ended."""
     logs, epoch = epochs.logs[-1], len(epochs.logs)
-    parts = [f"{name:<10} epoch {epoch:>{len(str(last))}}/{last}"]
-    parts += [f"loss {logs['loss']:.3f}", f"{task.score} {logs[task.score]:.3f}"]
-    if task.validation_loss in logs:
-        parts.append(f"val. loss {logs[task.validation_loss]:.3f}")
-        parts.append(f"val. {task.score} {logs[f'val_{task.score}']:.3f}")
-        parts.append(f"best {epochs.best}")
     rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
-    return "  ".join([*parts, f"rate {rate:.1e}"])
+    loss, score = f"loss {logs['loss']:.3f}", f"{task.score} {logs[task.score]:.3f}"
+    kept = []
+    if task.validation_loss in logs:
+        loss += f", val. {logs[task.validation_loss]:.3f}"
+        score += f", val. {logs[f'val_{task.score}']:.3f}"
+        kept = [f"best {epochs.best}"] * epochs.keeps_best
+    # Short, for a terminal of 80 columns.
+    return "  ".join([f"{name} {epoch:>{len(str(last))}}/{last}", loss, score, f"lr {rate:.0e}", *kept])
 
 
 def compile_for(

@@ -21,7 +21,7 @@ def table(phases: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
             (
                 phase["name"],
                 str(phase["epochs"]),
-                str(scores.get("epoch", phase["best_epoch"]) or "none"),
+                str(phase["best_epoch"] or "none"),
                 f"{phase['trainable_parameters']:,}",
                 f"{phase['seconds']:.1f}",
                 *(f"{scores[name]:.3f}" if name in scores else "-" for name in (score, "loss")),

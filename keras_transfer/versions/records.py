@@ -125,7 +125,7 @@ def environment() -> dict[str, Any]:
 
 
 def _write_history(file: Path, rows: list[dict[str, Any]]) -> None:
-    columns = list(dict.fromkeys(key for row in rows for key in row))
+    columns = sorted(dict.fromkeys(key for row in rows for key in row), key=_position)
     with file.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, columns)
         writer.writeheader()
@@ -133,3 +133,9 @@ def _write_history(file: Path, rows: list[dict[str, Any]]) -> None:
             writer.writerow(
                 {key: float(value) if isinstance(value, np.floating) else value for key, value in row.items()}
             )
+
+
+def _position(column: str) -> tuple[bool, int]:
+    """Return what columns of `history.csv` are sorted by: training before validation, the loss before the score."""
+    first = ("phase", "epoch", "iterations", "loss", "val_loss")
+    return column.startswith("val_"), first.index(column) if column in first else len(first)

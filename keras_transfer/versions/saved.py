@@ -60,6 +60,10 @@ class SavedClassifier:
                     why = (str(error).strip() or type(error).__name__).splitlines()[0][:300].rstrip(".")
                     raise UserError(f"{self.folder} cannot be loaded as a model of this program ({why}).") from error
 
+    def __repr__(self) -> str:
+        learnt = f"{len(self.classes)} classes" if self.task.has_classes else self.task.name
+        return f"<SavedClassifier {self.folder}: {self.metrics.get('base', 'unknown base')}, {learnt}>"
+
     def _load(self) -> None:
         """Read the version's folder; raise whatever its files make readers raise."""
         self._graph = LoadedGraph(self.folder)

@@ -44,6 +44,16 @@ def test_bases_fit_the_terminal_and_keep_accuracy_and_cost(width):
     assert sum("start here" in line for line in page) == 3
 
 
+def test_bases_say_what_a_heading_means():
+    page = listings.bases(bases(), 200)
+    assert " M params " in page.splitlines()[0]
+    assert "M params: millions of parameters." in page.replace("\n", " ")
+
+
+def test_where_there_are_no_models_the_list_says_what_makes_one():
+    assert listings.models([], []) == "There are no models there: keras-transfer fit photos/ makes one."
+
+
 def stored(**key):
     return {"key": key, "images": 5, "bytes": 2_000_000, "last_used": 0.0}
 

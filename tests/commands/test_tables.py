@@ -107,11 +107,12 @@ def test_end_of_fit_says_in_words_what_was_fine_tuned(thawed, words):
 )
 def test_end_of_fit_says_why_fine_tuning_is_kept_or_not_where_the_loss_rose(best_epoch, loss, words):
     metrics = run_metrics(3)
-    before, reached = {"accuracy": 0.9, "loss": 0.1}, {"accuracy": 0.85, "loss": loss}
+    before, reached = {"accuracy": 0.9, "loss": 0.1}, {"epoch": 3, "accuracy": 0.85, "loss": loss}
     judged = {"before": before, "reached": reached, "chance": 0.03}
     metrics["phases"].append(metrics["phases"][0] | judged | {"name": "fine-tune", "best_epoch": best_epoch})
     text = " ".join(tables.run(metrics, Recipe(), "m/1", {}).split())
     assert words in text if words else "validation loss" not in text
+    assert f"fine-tune 11 {best_epoch or 'none'} 5,125 0.4 0.850 {loss:.3f}" in text
 
 
 @pytest.mark.parametrize(("classes", "shown"), [(5, False), (6, True)])

@@ -162,3 +162,11 @@ def test_photos_that_moved_are_told_by_their_bytes(version, moved):
     report = convert.export(moved[0], "keras", "float32", None, QUIET, data=moved[1])
     assert report.images == version.metrics["data"]["test"]
     assert report.largest_difference <= 1e-5
+
+
+@pytest.mark.parametrize(
+    ("agreement", "words"), [(0.96, "difference of a probability 0.47"), (None, "difference 0.47")]
+)
+def test_the_difference_of_an_export_says_of_what(agreement, words):
+    report = convert.Exported("m.tflite", "litert", "int8", 2_700_000, 30, agreement, 0.47)
+    assert f"largest {words}." in tables.exported(report, layout.UNLIMITED)

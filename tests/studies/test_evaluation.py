@@ -31,8 +31,9 @@ def test_the_page_shows_classes_confusions_and_mistakes(classifier, mislabelled,
     assert text.count("data:image/jpeg;base64,") == wrong
     assert re.search(r"blue, taken for red \([01]\.\d\d\): blue/&lt;i&gt;\.png", text)
     assert f"{report['accuracy']:.3f}</td><td>95% interval" in text
-    (matrix,) = re.findall("<h2>Confusions</h2>.*", text)
+    (matrix,) = re.findall("<h2>Confusion matrix</h2>.*", text)
     assert matrix.count("<tr>") == 1 + 3
+    assert re.search("calibration error by chance</td><td class='n'>[^<]+</td><td>what a perfectly calibrated", text)
     assert "http" not in text
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["page.html"]
 
@@ -42,6 +43,7 @@ def test_the_command_says_where_page_and_table_lie(version, mislabelled, tmp_pat
     options = ("--html", "new/page.html", "--csv", "all.csv")
     code, out, _ = run("evaluate", version.folder, mislabelled, *options, capsys=capsys)
     assert (code, out.splitlines()[-2:]) == (0, ["Wrote new/page.html.", "Wrote all.csv."])
+    assert out.splitlines()[1].startswith("Accuracy 0."), "not that of the run's test"
     assert (tmp_path / "new" / "page.html").is_file()
     with (tmp_path / "all.csv").open() as stream:
         rows = list(csv.DictReader(stream))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import keras_transfer as kt
+from keras_transfer.commands import tables
 from keras_transfer.studies.recommend import Candidate, ranked
 from tests.command_line import run
 
@@ -59,6 +60,8 @@ def test_of_bases_that_are_alike_the_least_costly_is_recommended():
     assert [each.base for each in answer.candidates] == ["heavy", "light", "worse"]
     assert [each.as_good for each in answer.candidates] == [True, True, False]
     assert answer.recommended == "light"
+    assert "light, the least costly of the 2 whose losses" in tables.recommendation(answer, 200)
+    assert ["light", "recommended"] in [line.split()[:2] for line in tables.recommendation(answer, 200).splitlines()]
     unknown = candidate("own", losses.mean() + 0.005, None, megabytes=2)
     assert ranked("photos", [(heavy, losses), (unknown, losses + noise)]).recommended == "own"
 
@@ -76,3 +79,15 @@ def test_what_cannot_be_compared_is_refused_before_images_are_read(bases, messag
     assert (code, out) == (2, "")
     assert message in err
     assert "classes" not in err
+
+
+def test_a_base_of_unknown_cost_that_is_worse_does_not_change_why_another_is_recommended():
+    generator = np.random.default_rng(0)
+    losses = generator.uniform(0, 1, 400)
+    alike = losses + generator.permutation(np.repeat([-0.1, 0.1], 200))
+    heavy, light = candidate("heavy", losses.mean(), 8.0), candidate("light", alike.mean(), 0.6)
+    own = candidate("own", losses.mean() + 0.2, None)
+    answer = ranked("photos", [(heavy, losses), (light, alike), (own, losses + 0.2)])
+    assert "Recommended: light, the least costly of the 2 whose losses" in tables.recommendation(answer, 200)
+    alone = ranked("photos", [(heavy, losses), (own, losses + 0.2)])
+    assert "Recommended: heavy, the one of the least loss, by more than chance" in tables.recommendation(alone, 200)

@@ -8,7 +8,7 @@ from tests.command_line import run
 def test_a_version_has_a_page_of_its_run(version):
     text = version.report.read_text("utf-8")
     metrics = version.metrics
-    assert re.findall("<h2>([^<(]*)", text)[:4] == ["Test", "Training", "Classes", "Confusions"]
+    assert re.findall("<h2>([^<(]*)", text)[:4] == ["Test", "Training", "Classes", "Confusion matrix"]
     assert f"{metrics['test']['accuracy']:.3f}</td><td>95% interval" in text
     assert metrics["reason"] in text
     assert f"seed {metrics['seed']}" in text

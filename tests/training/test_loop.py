@@ -1,3 +1,5 @@
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -43,9 +45,21 @@ def test_each_epoch_is_told_in_one_line(capsys):
     phase = Phase("fine-tune", "all", GradientDescent(2, 1e-3))
     train(phase, model, Batches(data.repeat(), 12, 3, data), Classification(), False, Progress())
     first, second, *_ = capsys.readouterr().err.splitlines()
-    for part in ("fine-tune  epoch 1/2", "loss ", "accuracy ", "val. loss ", "val. accuracy ", "best 1", "rate "):
-        assert part in first
-    assert "epoch 2/2" in second
+    number = r"\d\.\d{3}"
+    scores = f"loss {number}, val. {number}  accuracy {number}, val. {number}"
+    assert re.fullmatch(f"fine-tune 1/2  {scores}  lr [0-9]e-0[0-9]", first)
+    assert second.startswith("fine-tune 2/2  ")
+    assert len(first.replace("1/2", "10/20")) <= 80
+
+
+@pytest.mark.parametrize("patience", [None, 5])
+def test_the_best_epoch_is_told_where_it_is_the_one_that_is_kept(patience, capsys):
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+    data = tf.data.Dataset.from_tensor_slices((np.ones((12, 4), "float32"), TARGETS)).batch(4)
+    phase = Phase("full", "all", GradientDescent(1, 1e-3, patience=patience))
+    train(phase, model, Batches(data.repeat(), 12, 3, data), Classification(), False, Progress())
+    assert ("best 1" in capsys.readouterr().err) is (patience is not None)
 
 
 TARGETS = np.eye(3, dtype="float32")[np.arange(12) % 3]

@@ -21,6 +21,15 @@ def test_the_reported_test_metrics_are_those_of_the_served_graph(version, classi
         assert again[key] == pytest.approx(version.metrics["test"][key], abs=1e-6)
 
 
+def test_a_loaded_model_shows_what_it_is(version, classifier):
+    assert repr(classifier) == f"<SavedClassifier {version.folder}: {version.metrics['base']}, 3 classes>"
+
+
+def test_the_history_has_training_before_validation_and_the_loss_before_the_score(version):
+    heading = (version.folder / "assets.extra" / "history.csv").read_text().splitlines()[0].split(",")
+    assert heading == ["phase", "epoch", "iterations", "loss", "accuracy", "val_loss", "val_accuracy"]
+
+
 def test_the_colours_are_learnt(version):
     assert version.metrics["test"]["accuracy"] > 0.8
 
