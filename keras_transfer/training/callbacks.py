@@ -21,7 +21,7 @@ class Epochs(keras.callbacks.Callback):
 
     Args:
         validation_loss: As Keras's logs name it; None where nothing is validated.
-        patience: Epochs without a better one; None trains to the end and keeps the last.
+        patience: Epochs without a better one, of those that are validated; None trains to the end and keeps the last.
         begun: Where an interrupted run left off.
 
     Attributes:
@@ -33,7 +33,7 @@ class Epochs(keras.callbacks.Callback):
         super().__init__()
         self.logs: list[Logs] = list(begun.epochs) if begun else []
         self.weights: Sequence[Any] = begun.best if begun else []
-        self._validation_loss, self._patience = validation_loss, patience
+        self._validation_loss, self._patience = validation_loss, patience if validation_loss is not None else None
 
     @property
     def best(self) -> int:

@@ -48,8 +48,19 @@ def test_each_epoch_is_told_in_one_line(capsys):
     assert "epoch 2/2" in second
 
 
+QUIET = Progress(quiet=True)
 TARGETS = np.eye(3, dtype="float32")[np.arange(12) % 3]
 IMAGES = np.random.default_rng(0).normal(size=(12, 4)).astype("float32")
+
+
+def test_patience_ends_nothing_where_nothing_is_validated():
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+    batches = Batches(tf.data.Dataset.from_tensor_slices((IMAGES, TARGETS)).batch(4).repeat(), 12, 3, None)
+    result = train(
+        Phase("head", "head", GradientDescent(3, 1e-3, patience=1)), model, batches, Classification(), False, QUIET
+    )
+    assert (result.epochs, result.best_epoch, result.validation) == (3, 3, {})
 
 
 def trained(begun=None, stop=None, diverges=False, techniques=()):
