@@ -109,7 +109,7 @@ def check(
 
 def recommend(
     recipe: Recipe | str | Path,
-    bases: Sequence[str] = (),
+    bases: Sequence[str | Path] = (),
     progress: Progress | None = None,
     **options: Any,
 ) -> Recommendation:
@@ -128,7 +128,10 @@ def recommend(
     """
     from keras_transfer.studies.recommend import recommend as compare
 
-    return compare(_recipe(recipe, options), bases, progress or Progress())
+    names = [os.fspath(base) for base in bases]
+    if names:
+        options = {**options, "base": names[0]}  # The size must suit a base that is compared, not the default one.
+    return compare(_recipe(recipe, options), names, progress or Progress())
 
 
 def export(

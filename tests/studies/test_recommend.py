@@ -1,9 +1,14 @@
 import json
+import os
+import shlex
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import keras_transfer as kt
+from keras_transfer.commands import tables
 from keras_transfer.studies.recommend import Candidate, ranked
 from tests.command_line import run
 
@@ -39,13 +44,56 @@ def test_bases_are_ranked_on_what_a_run_would_train_on_and_the_better_one_is_rec
     assert fitted.metrics["engine"] == "cache", "the activations are there already"
 
     bases = ",".join((blind_base, tiny_base))
-    code, out, _ = run("recommend", photos, "--bases", bases, capsys=capsys)
-    assert code == 0
-    assert f"Recommended: {tiny_base}" in out.replace("\n", " ")
     code, out, _ = run("recommend", photos, "--bases", bases, "--json", "--quiet", capsys=capsys)
     report = json.loads(out)
     assert (code, report["recommended"]) == (0, tiny_base)
     assert report["bases"][0]["accuracy"] == answer.candidates[0].scores["accuracy"]
+    assert set(report) == {"source", "images", "bases", "recommended"}
+
+
+def test_the_command_that_comes_next_has_the_options_that_were_given(photos, tiny_base, blind_base, tmp_path, capsys):
+    """Without them it would not read this table, or would test on other images; the default base takes no such size."""
+    shutil.copytree(photos, tmp_path / "it's <odd>")
+    files = sorted(tmp_path.rglob("*.png"))
+    table = tmp_path / "it's <odd>" / "a table.csv"
+    lines = [f'"{file.relative_to(table.parent)}",{file.parent.name}\n' for file in files]
+    table.write_text("".join(["id,breed\n", *lines]))
+    given = [
+        "--columns",
+        "path=id,label=breed",
+        "--size",
+        "24",
+        "--split",
+        "60/20/20",
+        "--seed",
+        "3",
+        "--no-group-duplicates",
+    ]
+    bases = f"{blind_base},{tiny_base}"
+    code, out, _ = run("recommend", table, "--bases", bases, *given, "--quiet", capsys=capsys)
+    assert code == 0
+    assert f"Recommended: {tiny_base}" in out.replace("\n", " ")
+    _, command = out.split("Next:\n")
+    _, fit, data, *options, base = shlex.split(command)
+    assert (fit, data, base) == ("fit", str(table), tiny_base)
+    assert sorted(options) == sorted([*given, "--base"])
+
+
+def test_bases_that_are_the_same_are_as_good():
+    losses = np.random.default_rng(0).uniform(0, 1, 40)
+    twins = [
+        (candidate(name, losses.mean(), gflops), losses.copy()) for name, gflops in (("heavy", 2.0), ("light", 1.0))
+    ]
+    answer = ranked("photos", twins)
+    assert all(each.as_good for each in answer.candidates)
+    assert answer.recommended == "light"
+
+
+def test_what_the_choice_went_by_is_said():
+    losses = np.random.default_rng(0).uniform(0, 1, 40)
+    known, worse = candidate("known", losses.mean(), 2.0), candidate("own", losses.mean() + 1, None)
+    answer = ranked("photos", [(known, losses), (worse, losses + 1)])
+    assert "Recommended: known, the least costly of those" in tables.recommendation(answer)
 
 
 def test_of_bases_that_are_alike_the_least_costly_is_recommended():
@@ -68,6 +116,11 @@ def test_of_bases_that_are_alike_the_least_costly_is_recommended():
     [
         ("mobilenetv2,MobileNet-V2", "mobilenetv2 is the only base given: name two or more"),
         ("mobilenetv2,resnet51", "no base 'resnet51'. Did you mean 'resnet50'"),
+        (
+            "mobilenetv2,,resnet50",
+            "--bases must be names or files, separated by commas. Received: 'mobilenetv2,,resnet50'",
+        ),
+        ("", "--bases must be names or files, separated by commas. Received: ''"),
         ("mobilenetv2,nowhere.keras", "there is no file 'nowhere.keras'"),
     ],
 )
@@ -76,3 +129,9 @@ def test_what_cannot_be_compared_is_refused_before_images_are_read(bases, messag
     assert (code, out) == (2, "")
     assert message in err
     assert "classes" not in err
+
+
+def test_a_file_that_is_named_twice_is_one_base(photos, tiny_base):
+    folder, name = os.path.split(tiny_base)
+    with pytest.raises(kt.UsageError, match="is the only base given"):
+        kt.recommend(photos, [Path(tiny_base), f"{folder}/./{name}"], QUIET)
