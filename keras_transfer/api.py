@@ -175,7 +175,8 @@ def features(
 
     Returns:
         `features` float32 `[N, D]`, `labels` `[N]` (class names; of other tasks numbers `[N, K]`), `paths`, `splits`
-        (`train`, `validation` or `test`, as of `fit`; or empty where the images are too few), `classes` and `weights`.
+        (`train`, `validation` or `test`, as of `fit`; empty of an image that `fit` leaves out, for it stands in an
+        earlier split too, and where the images are too few), `classes` and `weights`.
 
     Raises:
         UserError: with one line that says what is wrong, where, and what to do.
