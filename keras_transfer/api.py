@@ -109,7 +109,7 @@ def check(
 
 def recommend(
     recipe: Recipe | str | Path,
-    bases: Sequence[str] = (),
+    bases: Sequence[str | Path] = (),
     progress: Progress | None = None,
     **options: Any,
 ) -> Recommendation:
@@ -128,7 +128,10 @@ def recommend(
     """
     from keras_transfer.studies.recommend import recommend as compare
 
-    return compare(_recipe(recipe, options), bases, progress or Progress())
+    names = [os.fspath(base) for base in bases]
+    if names:
+        options = {**options, "base": names[0]}  # The size must suit a base that is compared, not the default one.
+    return compare(_recipe(recipe, options), names, progress or Progress())
 
 
 def export(
@@ -172,7 +175,8 @@ def features(
 
     Returns:
         `features` float32 `[N, D]`, `labels` `[N]` (class names; of other tasks numbers `[N, K]`), `paths`, `splits`
-        (`train`, `validation` or `test`, as of `fit`; or empty where the images are too few), `classes` and `weights`.
+        (`train`, `validation` or `test`, as of `fit`; empty of an image that `fit` leaves out, for it stands in an
+        earlier split too, and where the images are too few), `classes` and `weights`.
 
     Raises:
         UserError: with one line that says what is wrong, where, and what to do.

@@ -19,6 +19,7 @@ from keras_transfer.commands.shared import (
     quiet_option,
     recipe_of,
     recipe_options,
+    typed,
 )
 from keras_transfer.support import strict_json
 from keras_transfer.support.errors import UsageError, UserError, nearest
@@ -113,15 +114,19 @@ _RECOMMEND_OPTIONS = tuple(name for name in _SPLIT_OPTIONS if name not in ("base
 @debug_option
 def recommend(photos: str | None, bases: str | None, as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
     """Say which base to transfer onto labelled images, by heads on the features of each, without training any."""
-    names = [name.strip() for name in bases.split(",")] if bases else []
-    recipe = recipe_of({**options, "data": one_source(photos, options["data"])})
+    names = [] if bases is None else [name.strip() for name in bases.split(",")]
+    if not all(names):
+        raise UsageError(f"--bases must be names or files, separated by commas. Received: {bases!r}.")
+    # The size must suit a base that is compared, not the default one.
+    base = names[0] if names else None
+    recipe = recipe_of({**options, "data": one_source(photos, options["data"]), "base": base})
     from keras_transfer.studies.recommend import recommend as compare
 
     recommendation = compare(recipe, names, Progress(quiet))
     if as_json:
         click.echo(strict_json.text(recommendation.record()))
     else:
-        click.echo(tables.recommendation(recommendation, layout.width()))
+        click.echo(tables.recommendation(recommendation, typed({**options, "data": None}), layout.width()))
 
 
 @cli.command(example="features photos/ --base resnet50 -o features.npz")

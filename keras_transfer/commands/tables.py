@@ -182,8 +182,8 @@ def _first(findings: Findings, lines: Sequence[tuple[str, Sequence[str]]], width
     return first + [f"  and {rest} more (--json and --html show all)"] * (rest > 0)
 
 
-def recommendation(answer: Recommendation, width: int = NARROW) -> str:
-    """What `recommend` says."""
+def recommendation(answer: Recommendation, options: Sequence[str] = (), width: int = NARROW) -> str:
+    """What `recommend` says; `options` are those that it was given and `fit` has too."""
     score = next(name for name in answer.candidates[0].scores if name != "loss")
     rows: list[tuple[str, ...]] = [("base", "", score, "loss", "px", "GFLOPs", "MB", "weights")]
     rows += [
@@ -203,7 +203,7 @@ def recommendation(answer: Recommendation, width: int = NARROW) -> str:
         "Fine-tuning may change the order.",
         f"Recommended: {answer.recommended}, {_why_recommended(answer)}.",
     ]
-    command = f"  {program()} fit {shlex.quote(answer.source)} --base {shlex.quote(answer.recommended)}"
+    command = f"  {program()} fit {shlex.join([answer.source, *options, '--base', answer.recommended])}"
     return "\n".join(
         [*aligned(rows, width, (0, 1, 7)), "", *(wrapped(note, width) for note in notes), "", "Next:", command]
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -120,8 +120,9 @@ def unsplit_listing(recipe: Recipe, progress: Progress) -> Examples:
 
 
 def unsplit(recipe: Recipe, listed: Examples, progress: Progress) -> Examples:
-    """Return those of the listed images that can be used, in the splits that `usable` draws; where they are too few to
-    be split, in none but those that the source gives.
+    """Return those of the listed images that can be used, in the splits that `usable` draws; those that it would leave
+    out, for they would not test anything, in none. Where images are too few to be split, all are in none but those that
+    the source gives.
 
     Raises:
         UserError: as `usable`, but for too few images.
@@ -133,11 +134,24 @@ def unsplit(recipe: Recipe, listed: Examples, progress: Progress) -> Examples:
     examples = listed.at(indices)
     if (examples.splits > SPLITS.index("train")).all():
         return examples  # Of a test split alone, no other can be cut.
+    leaks = _leaks(examples)
     try:
-        return _split(recipe, examples, [inspections[index] for index in indices])
+        kept = _without_leaks(examples, leaks)
+        drawn = _split(recipe, examples.at(kept), [inspections[index] for index in indices[kept]])
     except UserError as error:
         progress.say(f"No split is drawn: {error}")
         return examples
+    if leaks:
+        index, why = next(iter(leaks.items()))
+        count = (
+            "1 image is in no split, for it is"
+            if len(leaks) == 1
+            else f"{len(leaks)} images are in no split, for they are"
+        )
+        progress.warn(f"{count} in an earlier one too: {examples.paths[index]} {why}.")
+    sides = np.full(len(examples), UNASSIGNED, "int8")
+    sides[kept] = drawn.splits
+    return replace(examples, splits=sides)
 
 
 def inspected(recipe: Recipe, listed: Examples, progress: Progress) -> Prepared:
@@ -167,11 +181,8 @@ def usable(recipe: Recipe, listed: Examples, inspections: Sequence[Inspection]) 
     _demand_classes(examples)
     leaks = _leaks(examples)
     leaked = {int(indices[index]): why for index, why in leaks.items()}
-    if leaks:
-        given = np.unique(examples.splits)
-        kept = np.asarray([index for index in range(len(examples)) if index not in leaks], "int64")
-        examples, indices = examples.at(kept), indices[kept]
-        _demand_splits(examples, given)
+    kept = _without_leaks(examples, leaks)
+    examples, indices = examples.at(kept), indices[kept]
     examples = _split(recipe, examples, [inspections[index] for index in indices])
     return Prepared(recipe, listed, inspections, indices, examples, leaked)
 
@@ -224,6 +235,13 @@ def _leaks(examples: Examples) -> dict[int, str]:
             split, name = SPLITS[examples.splits[original]], examples.paths[original]
             leaks[index] = f"is in the {split} split too, as {name}: it would not test what was learned"
     return leaks
+
+
+def _without_leaks(examples: Examples, leaks: Collection[int]) -> np.ndarray:
+    """Return the positions, int64, of images that are no leaks; raise `UserError` if a given split has no others."""
+    kept = np.asarray([index for index in range(len(examples)) if index not in leaks], "int64")
+    _demand_splits(examples.at(kept), np.unique(examples.splits))
+    return kept
 
 
 def _demand_classes(examples: Examples) -> None:

@@ -71,23 +71,25 @@ def export(
     file = output or folder / f"model-{precision}{formats.SUFFIX[format]}"
     images = classifier.training_images(data)
     if precision == "int8" and format != "keras":
-        next(images.files("train", 1))  # It is calibrated on them; better refused before the conversion.
+        next(images.files("train", 1), None)  # It is calibrated on them; better refused before the conversion.
     progress.say(f"Converting to {format}, {precision}")
     with files.whole(file) as written:
         predict = _write(classifier, format, precision, images, written)
         size = sum(part.stat().st_size for part in written.parent.iterdir())
-        if images.missing:
-            report = Exported(str(file), format, precision, size, 0, None, None)
+        absent = images.absent("test")
+        compared = None if absent else _compare(classifier, images, predict, progress)
+        report = Exported(str(file), format, precision, size, *(compared or (0, None, None)))
+        if absent:
             progress.warn(
-                f"It was not compared with the SavedModel, for the model's own images are not where they were: "
-                f"{images.missing} --data names where they are now."
+                f"It was not compared with the SavedModel, for the model's own test images are not where they were: "
+                f"{absent} --data names where they are now."
             )
-        else:
-            report = Exported(str(file), format, precision, size, *_compare(classifier, images, predict, progress))
-            if _unlike(report, classifier.metrics["test"]):
-                progress.warn(
-                    "Its predictions differ from the SavedModel's. Measure it on your own images before you use it."
-                )
+        elif compared is None:
+            progress.warn("It was not compared with the SavedModel, for no test image can be decoded any more.")
+        elif _unlike(report, classifier.metrics["test"]):
+            progress.warn(
+                "Its predictions differ from the SavedModel's. Measure it on your own images before you use it."
+            )
     if output is None:
         with files.whole(folder / f"{file.name}.json") as record:
             record.write_text(strict_json.text(report.__dict__), "utf-8")
@@ -107,8 +109,8 @@ def _write(classifier: SavedClassifier, format: str, precision: str, images: Tra
 
 def _compare(
     classifier: SavedClassifier, images: TrainingImages, predict: Predict, progress: Progress
-) -> tuple[int, float | None, float, float | None, float | None]:
-    """Return the fields of `Exported` that say how a file does on test images beside the model."""
+) -> tuple[int, float | None, float, float | None, float | None] | None:
+    """Return the fields of `Exported` that say how a file does on test images beside the model; None of no image."""
     task, served = classifier.task, classifier.task.served
     labels: list[str] = []
     batches: list[tuple[np.ndarray, np.ndarray]] = []
@@ -121,6 +123,8 @@ def _compare(
                 actual = predict(pixels)
             batches.append((classifier.run("images", list(pixels))[served], actual))
             advance(len(batch))
+    if not batches:
+        return None
     model, file = (np.concatenate(side).reshape(len(labels), -1) for side in zip(*batches, strict=True))
     difference = float(np.abs(file - model).max())
     if not task.has_classes:

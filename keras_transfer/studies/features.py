@@ -40,7 +40,8 @@ def arrays(recipe: Recipe, progress: Progress) -> dict[str, np.ndarray]:
     """Return `features` float32 `[N, D]`, `labels`, `paths`, `splits`, `classes` and `weights` (strings) of all images.
 
     A split is `train`, `validation` or `test`, as `fit` has it of the same recipe, so that what is fitted on features
-    can be tested on the same images; or empty where the images are too few to be split.
+    can be tested on the same images; empty of an image that `fit` leaves out, for it stands in an earlier split too,
+    and where the images are too few to be split.
 
     Args:
         recipe: Gives base, weights, data, split, seed, size, pooling, resizing, precision and engine.

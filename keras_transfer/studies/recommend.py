@@ -15,11 +15,13 @@ import numpy as np
 
 from keras_transfer.data import prepare
 from keras_transfer.data.examples import Examples
+from keras_transfer.data.inspection import inspector
 from keras_transfer.network.bases import TABLE, check_base, in_table
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.recipe import SOLVERS, Recipe
 from keras_transfer.support import forks, logs
 from keras_transfer.support.errors import UsageError, UserError
+from keras_transfer.support.paths import absolute
 from keras_transfer.support.progress import Progress
 
 
@@ -66,7 +68,8 @@ class Recommendation:
     def record(self) -> dict[str, Any]:
         """Return it as `recommend --json` prints it."""
         fields = asdict(self)
-        return {**fields, "bases": [candidate.pop("scores") | candidate for candidate in fields.pop("candidates")]}
+        candidates = fields.pop("candidates")
+        return {**fields, "bases": [candidate.pop("scores") | candidate for candidate in candidates]}
 
 
 def recommend(recipe: Recipe, bases: Sequence[str], progress: Progress) -> Recommendation:
@@ -84,13 +87,17 @@ def recommend(recipe: Recipe, bases: Sequence[str], progress: Progress) -> Recom
     if not bases:
         bases = [base.name for base in TABLE.values() if base.start_here]
     specs = {name: in_table(name) for name in bases}
-    names = list(dict.fromkeys(spec.name if spec else name for name, spec in specs.items()))
-    recipes = [check_base(recipe.replace(base=name)) for name in names]
+    # A file may be named in several ways too.
+    names = {absolute(name) if spec is None else spec.name: spec.name if spec else name for name, spec in specs.items()}
+    recipes = [check_base(recipe.replace(base=name)) for name in names.values()]
     if len(recipes) < 2:
-        raise UsageError(f"{names[0]} is the only base given: name two or more to compare.")
+        raise UsageError(f"{recipes[0].base} is the only base given: name two or more to compare.")
     listed = prepare.listing(recipe, progress)
     logs.import_tensorflow()
-    examples = prepare.inspected(recipe, listed, progress).examples
+    prepared = prepare.inspected(recipe, listed, progress)
+    if prepared.rejected:
+        progress.warn(inspector.left_out(prepared.rejected))
+    examples = prepared.examples
     measured = []
     for number, entry in enumerate(recipes, 1):
         progress.say(f"Base {number} of {len(recipes)}: {entry.base}")
@@ -134,9 +141,11 @@ def ranked(source: str, measured: Sequence[tuple[Candidate, np.ndarray]]) -> Rec
     """
     from keras_transfer.training.judgement import worse
 
-    best, least = min(measured, key=lambda pair: pair[0].scores["loss"])
+    least = min(measured, key=lambda pair: pair[0].scores["loss"])[1]
+    # Not by what `worse` says: to it, a loss that is the same is no gain.
     candidates = [
-        replace(candidate, as_good=candidate is best or not worse(least, losses)[0]) for candidate, losses in measured
+        replace(candidate, as_good=bool((losses - least).mean() <= worse(least, losses)[1]))
+        for candidate, losses in measured
     ]
     candidates.sort(key=lambda candidate: candidate.scores["loss"])
     equals = [candidate for candidate in candidates if candidate.as_good]

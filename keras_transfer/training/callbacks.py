@@ -21,7 +21,7 @@ class Epochs(keras.callbacks.Callback):
 
     Args:
         validation_loss: As Keras's logs name it; None where nothing is validated.
-        patience: Epochs without a better one; None trains to the end and keeps the last.
+        patience: Epochs without a better one, of those that are validated; None trains to the end and keeps the last.
         begun: Where an interrupted run left off.
 
     Attributes:
@@ -33,18 +33,13 @@ class Epochs(keras.callbacks.Callback):
         super().__init__()
         self.logs: list[Logs] = list(begun.epochs) if begun else []
         self.weights: Sequence[Any] = begun.best if begun else []
-        self._validation_loss, self._patience = validation_loss, patience
+        self._validation_loss, self._patience = validation_loss, patience if validation_loss is not None else None
 
     @property
     def best(self) -> int:
         """Number of the epoch of the least validation loss, from 1."""
         losses = self._losses()
         return 1 + min(range(len(losses)), key=lambda epoch: losses[epoch])
-
-    @property
-    def keeps_best(self) -> bool:
-        """Whether the weights of the best epoch are kept, and not those of the last."""
-        return self._validation_loss is not None and self._patience is not None
 
     @property
     def kept(self) -> int:

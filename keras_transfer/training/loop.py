@@ -140,15 +140,14 @@ def _record(name: str, epoch: int, logs: Logs, task: Task) -> dict[str, Any]:
 def _line(name: str, epochs: Epochs, last: int, model: keras.Model, task: Task) -> str:
     """Return the line that a person gets on the epoch that has just ended."""
     logs, epoch = epochs.logs[-1], len(epochs.logs)
-    rate = float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))
     loss, score = f"loss {logs['loss']:.3f}", f"{task.score} {logs[task.score]:.3f}"
-    kept = []
+    rate = f"lr {float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)):.0e}".replace("e-0", "e-")
     if task.validation_loss in logs:
-        loss += f", val. {logs[task.validation_loss]:.3f}"
-        score += f", val. {logs[f'val_{task.score}']:.3f}"
-        kept = [f"best {epochs.best}"] * epochs.keeps_best
+        loss += f" val {logs[task.validation_loss]:.3f}"
+        score += f" val {logs[f'val_{task.score}']:.3f}"
+        rate += f" best {epochs.best}"
     # Short, for a terminal of 80 columns.
-    return "  ".join([f"{name} {epoch:>{len(str(last))}}/{last}", loss, score, f"lr {rate:.0e}", *kept])
+    return "  ".join([f"{name} {epoch:>{len(str(last))}}/{last}", loss, score, rate])
 
 
 def compile_for(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_transfer.data import sources
-from keras_transfer.data.decoding.decode import Decoder
+from keras_transfer.data.decoding.decode import UNDECODABLE, Decoder
 from keras_transfer.data.examples import Examples
 from keras_transfer.data.inspection import inspector
 from keras_transfer.recipe.recipe import Recipe
@@ -52,25 +52,44 @@ class TrainingImages:
             self.missing = f"{self._source} holds none of them."
 
     def files(self, split: str, max_images: int | None = None) -> Iterator[tuple[str, str, bytes]]:
-        """Yield name, label and bytes of up to `max_images` images of a split, spread over it.
+        """Yield name, label and bytes of up to `max_images` images of a split, spread over it; not of those that are
+        damaged since, as far as their first bytes tell.
 
         Raises:
             UserError: they are gone.
         """
         listed = [(name, label) for image_split, name, label in self._images if image_split == split]
-        if not listed:
+        absent = self.absent(split)
+        if absent:
             raise UserError(
-                f"The model's own images of the {split} split are needed here and are not where they were: "
-                f"{self.missing or f'{self._source} holds none of them.'} --data names where they are now."
+                f"The model's own images of the {split} split are needed here and are not where they were: {absent} "
+                "--data names where they are now."
             )
         step = max(1, len(listed) // max_images) if max_images else 1
         for name, label in listed[::step][:max_images]:
-            yield name, label, self._examples.contents.read(name)
+            content, fault = inspector.read(self._examples.contents, name)
+            if fault is None:
+                yield name, label, content
 
     def pixels(self, split: str, max_images: int) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield label and pixels, float32 `[H, W, 3]` in 0..255, of up to `max_images` images of a split."""
+        """Yield label and pixels, float32 `[H, W, 3]` in 0..255, of up to `max_images` images of a split, of those that
+        can still be decoded.
+
+        Raises:
+            UserError: they are gone.
+        """
         for _, label, content in self.files(split, max_images):
-            yield label, self._decoder.pixels(content).astype("float32")
+            try:
+                pixels = self._decoder.pixels(content)
+            except UNDECODABLE:
+                continue
+            yield label, pixels.astype("float32")
+
+    def absent(self, split: str) -> str | None:
+        """Return why no image of a split is there, or None."""
+        if any(image_split == split for image_split, _, _ in self._images):
+            return None
+        return self.missing or f"{self._source} holds none of them."
 
 
 def _matches(examples: Examples, records: list[dict[str, str]], by_bytes: bool) -> list[tuple[str, str, str]]:

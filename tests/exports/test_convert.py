@@ -1,3 +1,4 @@
+import csv
 import json
 import shutil
 import warnings
@@ -152,6 +153,28 @@ def test_without_the_photos_a_form_is_written_and_not_compared(moved, capsys):
 
 
 @pytest.mark.once
+def test_a_file_is_compared_on_the_test_images_that_are_left(version, moved, capsys):
+    model, photos = moved
+    with (version.folder / "assets.extra" / "splits.csv").open() as stream:
+        test = [Path(photos, row["path"]) for row in csv.DictReader(stream) if row["split"] == "test"]
+    recipe = Path(model, "assets.extra", "recipe.json")
+    recipe.write_text(recipe.read_text().replace(str(Path(photos).with_name("gone")), photos))
+    test[0].write_bytes(test[0].read_bytes()[:200])
+    test[1].write_bytes(b"")
+    report = convert.export(model, "keras", "float32", None, QUIET)
+    assert report.images == len(test) - 2
+    for file in test[2:]:
+        file.write_bytes(b"")
+    assert convert.export(model, "keras", "float32", None, QUIET).images == 0
+    assert "no test image can be decoded" in capsys.readouterr().err
+    for file in test:
+        file.unlink()
+    report = convert.export(model, "keras", "float32", None, QUIET)
+    assert (Path(report.file).is_file(), report.images) == (True, 0)
+    assert "own test images are not where they were" in capsys.readouterr().err
+
+
+@pytest.mark.once
 def test_int8_without_the_photos_says_how_to_name_them(moved):
     with pytest.raises(kt.UserError, match="--data names where they are now"):
         convert.export(moved[0], "litert", "int8", None, QUIET)
@@ -169,4 +192,4 @@ def test_photos_that_moved_are_told_by_their_bytes(version, moved):
 )
 def test_the_difference_of_an_export_says_of_what(agreement, words):
     report = convert.Exported("m.tflite", "litert", "int8", 2_700_000, 30, agreement, 0.47)
-    assert f"largest {words}." in tables.exported(report, layout.UNLIMITED)
+    assert f"largest {words}." in tables.exported(report, layout.UNLIMITED).replace("\n", " ")

@@ -1,4 +1,5 @@
 import csv
+import shutil
 
 import numpy as np
 import pytest
@@ -6,6 +7,8 @@ import pytest
 import keras_transfer as kt
 from keras_transfer import commands
 from keras_transfer.data import sources
+from keras_transfer.data.examples import SPLITS
+from tests.conftest import prepared, write_photos
 
 
 @pytest.mark.essential
@@ -34,6 +37,20 @@ def test_feature_vectors_come_with_labels_and_paths(photos, tiny_base, version, 
     expected = np.asarray(base(pixels)).mean((1, 2))[0]
     np.testing.assert_allclose(stored["features"][5], expected, rtol=1e-4, atol=1e-4)
     assert [path.name for path in tmp_path.iterdir()] == ["features.npz"]
+
+
+def test_an_image_of_an_earlier_split_too_is_in_none(tiny_base, tmp_path, capsys):
+    """As `fit` has it, which leaves it out: it would test nothing."""
+    data = tmp_path / "data"
+    write_photos(data / "train", 10)
+    write_photos(data / "test", 3, seed=5)
+    shutil.copy(data / "train" / "red" / "00.jpg", data / "test" / "red" / "again.jpg")
+    features = kt.features(str(data), kt.Progress(), base=tiny_base)
+    assert "1 image is in no split, for it is in an earlier one too: " in capsys.readouterr().err
+    examples = prepared(data).examples
+    splits = {str(path): str(split) for path, split in zip(features["paths"], features["splits"], strict=True)}
+    assert splits.pop(str(data / "test" / "red" / "again.jpg")) == ""
+    assert splits == {path: SPLITS[split] for path, split in zip(examples.paths, examples.splits, strict=True)}
 
 
 def test_images_too_few_to_be_split_have_features_too(photos, tiny_base, tmp_path, capsys):

@@ -1,4 +1,8 @@
 import json
+import os
+import shlex
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,13 +44,49 @@ def test_bases_are_ranked_on_what_a_run_would_train_on_and_the_better_one_is_rec
     assert fitted.metrics["engine"] == "cache", "the activations are there already"
 
     bases = ",".join((blind_base, tiny_base))
-    code, out, _ = run("recommend", photos, "--bases", bases, capsys=capsys)
-    assert code == 0
-    assert f"Recommended: {tiny_base}" in out.replace("\n", " ")
     code, out, _ = run("recommend", photos, "--bases", bases, "--json", "--quiet", capsys=capsys)
     report = json.loads(out)
     assert (code, report["recommended"]) == (0, tiny_base)
     assert report["bases"][0]["accuracy"] == answer.candidates[0].scores["accuracy"]
+    assert set(report) == {"source", "images", "bases", "recommended"}
+
+
+def test_the_command_that_comes_next_has_the_options_that_were_given(photos, tiny_base, blind_base, tmp_path, capsys):
+    """Without them it would not read this table, or would test on other images; the default base takes no such size."""
+    shutil.copytree(photos, tmp_path / "it's <odd>")
+    files = sorted(tmp_path.rglob("*.png"))
+    table = tmp_path / "it's <odd>" / "a table.csv"
+    lines = [f'"{file.relative_to(table.parent)}",{file.parent.name}\n' for file in files]
+    table.write_text("".join(["id,breed\n", *lines]))
+    given = [
+        "--columns",
+        "path=id,label=breed",
+        "--size",
+        "24",
+        "--split",
+        "60/20/20",
+        "--seed",
+        "3",
+        "--no-group-duplicates",
+    ]
+    bases = f"{blind_base},{tiny_base}"
+    code, out, _ = run("recommend", table, "--bases", bases, *given, "--quiet", capsys=capsys)
+    assert code == 0
+    assert f"Recommended: {tiny_base}" in out.replace("\n", " ")
+    _, command = out.split("Next:\n")
+    _, fit, data, *options, base = shlex.split(command)
+    assert (fit, data, base) == ("fit", str(table), tiny_base)
+    assert sorted(options) == sorted([*given, "--base"])
+
+
+def test_bases_that_are_the_same_are_as_good():
+    losses = np.random.default_rng(0).uniform(0, 1, 40)
+    twins = [
+        (candidate(name, losses.mean(), gflops), losses.copy()) for name, gflops in (("heavy", 2.0), ("light", 1.0))
+    ]
+    answer = ranked("photos", twins)
+    assert all(each.as_good for each in answer.candidates)
+    assert answer.recommended == "light"
 
 
 def test_of_bases_that_are_alike_the_least_costly_is_recommended():
@@ -60,8 +100,10 @@ def test_of_bases_that_are_alike_the_least_costly_is_recommended():
     assert [each.base for each in answer.candidates] == ["heavy", "light", "worse"]
     assert [each.as_good for each in answer.candidates] == [True, True, False]
     assert answer.recommended == "light"
-    assert "light, the least costly of the 2 whose losses" in tables.recommendation(answer, 200)
-    assert ["light", "recommended"] in [line.split()[:2] for line in tables.recommendation(answer, 200).splitlines()]
+    assert "light, the least costly of the 2 whose losses" in tables.recommendation(answer, width=200)
+    assert ["light", "recommended"] in [
+        line.split()[:2] for line in tables.recommendation(answer, width=200).splitlines()
+    ]
     unknown = candidate("own", losses.mean() + 0.005, None, megabytes=2)
     assert ranked("photos", [(heavy, losses), (unknown, losses + noise)]).recommended == "own"
 
@@ -71,6 +113,11 @@ def test_of_bases_that_are_alike_the_least_costly_is_recommended():
     [
         ("mobilenetv2,MobileNet-V2", "mobilenetv2 is the only base given: name two or more"),
         ("mobilenetv2,resnet51", "no base 'resnet51'. Did you mean 'resnet50'"),
+        (
+            "mobilenetv2,,resnet50",
+            "--bases must be names or files, separated by commas. Received: 'mobilenetv2,,resnet50'",
+        ),
+        ("", "--bases must be names or files, separated by commas. Received: ''"),
         ("mobilenetv2,nowhere.keras", "there is no file 'nowhere.keras'"),
     ],
 )
@@ -88,6 +135,14 @@ def test_a_base_of_unknown_cost_that_is_worse_does_not_change_why_another_is_rec
     heavy, light = candidate("heavy", losses.mean(), 8.0), candidate("light", alike.mean(), 0.6)
     own = candidate("own", losses.mean() + 0.2, None)
     answer = ranked("photos", [(heavy, losses), (light, alike), (own, losses + 0.2)])
-    assert "Recommended: light, the least costly of the 2 whose losses" in tables.recommendation(answer, 200)
+    assert "Recommended: light, the least costly of the 2 whose losses" in tables.recommendation(answer, width=200)
     alone = ranked("photos", [(heavy, losses), (own, losses + 0.2)])
-    assert "Recommended: heavy, the one of the least loss, by more than chance" in tables.recommendation(alone, 200)
+    assert "Recommended: heavy, the one of the least loss, by more than chance" in tables.recommendation(
+        alone, width=200
+    )
+
+
+def test_a_file_that_is_named_twice_is_one_base(photos, tiny_base):
+    folder, name = os.path.split(tiny_base)
+    with pytest.raises(kt.UsageError, match="is the only base given"):
+        kt.recommend(photos, [Path(tiny_base), f"{folder}/./{name}"], QUIET)
