@@ -205,7 +205,14 @@ def recommendation(answer: Recommendation, options: Sequence[str] = (), width: i
     ]
     command = f"  {program()} fit {shlex.join([answer.source, *options, '--base', answer.recommended])}"
     return "\n".join(
-        [*aligned(rows, width, (0, 1, 7)), "", *(wrapped(note, width) for note in notes), "", "Next:", command]
+        [
+            *aligned(rows, width, (0, 7), expendable=1),
+            "",
+            *(wrapped(note, width) for note in notes),
+            "",
+            "Next:",
+            command,
+        ]
     )
 
 

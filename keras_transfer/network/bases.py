@@ -34,7 +34,7 @@ class Base:
         gflops: Operations of one forward pass at the native size, in 1e9.
         features: Channels of the last feature map.
         blocks: What can be thawed, from the image upwards.
-        top: Name of the block from which phase 2 thaws by default: the last stage of the network.
+        top: Name of the block from which the base is fine-tuned by default: the last stage of the network.
         accuracy: Published top-1 accuracy on ImageNet's validation images with the classifier top, 0..1; None where
             https://keras.io/api/applications/ gives none.
         start_here: One of the three to begin with: the smallest, a middle one, and a large one.

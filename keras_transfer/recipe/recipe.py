@@ -98,13 +98,13 @@ class Recipe:
         dropout: Dropout before each Dense layer of the head.
         l2: L2 penalty on the head's kernels (trained heads).
         head_solver: Solve a linear head, or train it.
-        head_epochs: Epochs of phase 1; a number means adam.
-        head_lr: Learning rate of phase 1.
-        thaw: What phase 2 trains: N top blocks, a block's name, 'all' or 'none'.
-        fine_tune_epochs: Epochs of phase 2.
-        fine_tune_lr: Peak learning rate of phase 2.
-        weight_decay: Weight decay of AdamW in phase 2.
-        label_smoothing: Label smoothing in phase 2.
+        head_epochs: Epochs of the head; a number means adam.
+        head_lr: Learning rate of the head.
+        thaw: What is fine-tuned (unfrozen): N top blocks, a block's name, 'all' or 'none'.
+        fine_tune_epochs: Epochs of fine-tuning.
+        fine_tune_lr: Peak learning rate of fine-tuning.
+        weight_decay: Weight decay of AdamW in fine-tuning.
+        label_smoothing: Label smoothing in fine-tuning.
         ema: Average the weights over training steps with this momentum, as 0.99, or 'none'.
         patience: Epochs without gain before stopping, or 'none'.
         refit: Train once more on training and validation images: the solved head, whatever is exported, or
@@ -154,13 +154,13 @@ class Recipe:
     dropout: float = _head(0.0, "Dropout before each Dense layer of the head.", kind="float", low=0, high=0.95)
     l2: float = _head(0.0, "L2 penalty on the head's kernels (trained heads).", kind="float", low=0)
     head_solver: str = _head(AUTO, "Solve a linear head, or train it.", **_words(AUTO, *SOLVERS, "adam"))
-    head_epochs: int | str = _head(AUTO, "Epochs of phase 1; a number means adam.", kind="int", low=1)
-    head_lr: float | str = _head(AUTO, "Learning rate of phase 1.", kind="float", low=1e-8)
-    thaw: str = _fine_tuning(AUTO, "What phase 2 trains: N top blocks, a block's name, 'all' or 'none'.")
-    fine_tune_epochs: int | str = _fine_tuning(AUTO, "Epochs of phase 2.", kind="int", low=0)
-    fine_tune_lr: float | str = _fine_tuning(AUTO, "Peak learning rate of phase 2.", kind="float", low=1e-8)
-    weight_decay: float = _fine_tuning(0.0, "Weight decay of AdamW in phase 2.", kind="float", low=0, high=1)
-    label_smoothing: float | str = _fine_tuning(AUTO, "Label smoothing in phase 2.", kind="float", low=0, high=0.9)
+    head_epochs: int | str = _head(AUTO, "Epochs of the head; a number means adam.", kind="int", low=1)
+    head_lr: float | str = _head(AUTO, "Learning rate of the head.", kind="float", low=1e-8)
+    thaw: str = _fine_tuning(AUTO, "What is fine-tuned (unfrozen): N top blocks, a block's name, 'all' or 'none'.")
+    fine_tune_epochs: int | str = _fine_tuning(AUTO, "Epochs of fine-tuning.", kind="int", low=0)
+    fine_tune_lr: float | str = _fine_tuning(AUTO, "Peak learning rate of fine-tuning.", kind="float", low=1e-8)
+    weight_decay: float = _fine_tuning(0.0, "Weight decay of AdamW in fine-tuning.", kind="float", low=0, high=1)
+    label_smoothing: float | str = _fine_tuning(AUTO, "Label smoothing in fine-tuning.", kind="float", low=0, high=0.9)
     ema: float | str = _fine_tuning(
         "none",
         "Average the weights over training steps with this momentum, as 0.99, or 'none'.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -120,9 +121,10 @@ def _picture(name: str, examples: Examples, decoder: Decoder) -> str | None:
 
 def _without_bars(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return a picture, uint8 `[S, S, 3]`, without the black bars that pad it, by the sides of its file, px."""
-    bar = int(len(pixels) * (1 - min(size) / max(size)) / 2)
+    width = len(pixels) * (1 - min(size) / max(size)) / 2
+    bar, cut = int(width), math.ceil(width)
     if not bar:
         return pixels
     # The file's height may be the picture's width: EXIF says so of turned ones.
     lying = not pixels[:bar].any() and not pixels[-bar:].any()
-    return pixels[bar:-bar] if lying else pixels[:, bar:-bar]
+    return pixels[cut:-cut] if lying else pixels[:, cut:-cut]

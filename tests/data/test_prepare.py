@@ -87,6 +87,14 @@ def test_near_duplicates_stay_on_one_side_where_asked(tmp_path):
     assert max(map(len, apart.values())) > 1
 
 
+def test_groups_beyond_the_first_are_counted(tmp_path):
+    data = write_photos(tmp_path / "data", 8)
+    for photo in sorted((data / "red").iterdir())[:2]:
+        shutil.copy(photo, data / "blue" / f"copy-{photo.name}")
+    (warning,) = [warning for warning in prepared(data).warnings if "one is wrong" in warning]
+    assert warning.endswith("one is wrong. So is 1 more group of pictures; `check` lists them.")
+
+
 def test_a_given_test_split_loses_what_training_has(tmp_path):
     data = tmp_path / "data"
     write_photos(data / "train", 8)

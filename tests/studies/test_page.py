@@ -1,6 +1,7 @@
 import base64
 import io
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -11,7 +12,13 @@ from keras_transfer.studies import page
 
 @pytest.mark.parametrize(
     ("size", "orientation", "expected"),
-    [((400, 200), 1, (112, 56)), ((200, 400), 1, (56, 112)), ((400, 200), 6, (56, 112)), ((300, 300), 1, (112, 112))],
+    [
+        ((400, 200), 1, (112, 56)),
+        ((200, 400), 1, (56, 112)),
+        ((400, 200), 6, (56, 112)),
+        ((300, 300), 1, (112, 112)),
+        ((320, 213), 1, (112, 74)),
+    ],
 )
 def test_a_thumbnail_has_the_sides_of_its_picture_as_it_stands(size, orientation, expected, tmp_path):
     exif = Image.Exif()
@@ -27,6 +34,8 @@ def test_a_thumbnail_has_the_sides_of_its_picture_as_it_stands(size, orientation
         for name, source in pictures.items()
     }
     assert thumbnails["red/a.jpg"].size == expected
+    red = np.asarray(thumbnails["red/a.jpg"])[..., 0]
+    assert min(red[0].min(), red[-1].min(), red[:, 0].min(), red[:, -1].min()) > 150, "a black line is left"
     assert thumbnails["blue/black.png"].size == (112, 112)
 
 

@@ -136,6 +136,7 @@ def test_a_base_of_unknown_cost_that_is_worse_does_not_change_why_another_is_rec
     own = candidate("own", losses.mean() + 0.2, None)
     answer = ranked("photos", [(heavy, losses), (light, alike), (own, losses + 0.2)])
     assert "Recommended: light, the least costly of the 2 whose losses" in tables.recommendation(answer, width=200)
+    assert max(map(len, tables.recommendation(answer, width=80).splitlines())) <= 80
     alone = ranked("photos", [(heavy, losses), (own, losses + 0.2)])
     assert "Recommended: heavy, the one of the least loss, by more than chance" in tables.recommendation(
         alone, width=200

@@ -125,7 +125,7 @@ def _alike(examples: Examples, inspections: Sequence[Inspection]) -> list[Findin
     np.maximum.at(bits, groups[links[:, 0]], links[:, 2])
     for indices in _groups(groups):
         if len(set(exact[indices])) > 1:
-            how = f"each differs from another in at most {bits[groups[indices[0]]]} of 256 bits of their hashes"
+            how = f"perceptual hashes at a distance of at most {bits[groups[indices[0]]]} of 256 bits"
             listed += _of_group(examples, indices, "near-duplicate", how)
     return listed
 
