@@ -58,11 +58,15 @@ def test_without_matplotlib_a_plot_says_what_to_install(monkeypatch):
         plots.curves(EPOCHS, "accuracy", {})
 
 
-def test_a_home_folder_that_cannot_be_written_is_told_to_nobody(tmp_path):
-    """Matplotlib then makes a folder for its fonts elsewhere, and logs so."""
+def test_a_command_imports_matplotlib_only_to_draw_and_says_nothing_of_a_home_folder_that_cannot_be_written(tmp_path):
+    """Keras imports pyplot if it can; matplotlib makes a folder for its fonts elsewhere then, and logs so."""
     (tmp_path / "file").write_text("")
-    code = f"from keras_transfer.studies import plots; print(len(plots.curves({EPOCHS!r}, 'accuracy', {{}})))"
+    code = (
+        "import sys; from keras_transfer.support import logs, program; from keras_transfer.studies import plots\n"
+        "program.start_command_line(); logs.import_tensorflow(); print('matplotlib' in sys.modules)\n"
+        f"print(plots.curves({EPOCHS!r}, 'accuracy', {{}})[1:4])"
+    )
     home = {"HOME": str(tmp_path / "file"), "MPLCONFIGDIR": str(tmp_path / "file" / "m"), "XDG_CACHE_HOME": ""}
     ended = subprocess.run([sys.executable, "-c", code], env=os.environ | home, capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert int(ended.stdout) > 0
+    assert ended.stdout == "False\nb'PNG'\n"
