@@ -123,6 +123,7 @@ def _without_bars(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     bar = int(len(pixels) * (1 - min(size) / max(size)) / 2)
     if not bar:
         return pixels
-    # The file's height may be the picture's width: EXIF says so of turned ones.
-    lying = not pixels[:bar].any() and not pixels[-bar:].any()
+    # The file's height may be the picture's width: EXIF says so of turned ones. A picture may have black edges itself.
+    above, beside = (not side[:bar].any() and not side[-bar:].any() for side in (pixels, pixels.swapaxes(0, 1)))
+    lying = above and (not beside or size[0] < size[1])
     return pixels[bar:-bar] if lying else pixels[:, bar:-bar]
