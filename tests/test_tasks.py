@@ -55,7 +55,9 @@ def test_several_labels_an_image(tmp_path, tiny_base, capsys):
     assert again["macro_f1"] == pytest.approx(result.metrics["test"]["macro_f1"])
     commands.main(["evaluate", str(result.folder), "--quiet", "--html", str(tmp_path / "page.html")])
     assert "mean average precision" in capsys.readouterr().out
-    assert "<h2>Classes</h2>" in (tmp_path / "page.html").read_text("utf-8")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "<h2>Classes</h2>" in page
+    assert "most often taken for" not in page
 
 
 def test_numbers(tmp_path, tiny_base, capsys):
@@ -77,7 +79,14 @@ def test_numbers(tmp_path, tiny_base, capsys):
     commands.main(["predict", str(result.folder), str(tmp_path / "0.png")])
     assert "value" in capsys.readouterr().out
     commands.main(["evaluate", str(result.folder), "--html", str(tmp_path / "page.html")])
-    assert "<h2>Largest errors</h2>" in (tmp_path / "page.html").read_text("utf-8")
+    page, number = (tmp_path / "page.html").read_text("utf-8"), test["mean_absolute_error"]
+    assert "<h2>Largest errors</h2>" in page
+    assert f"<td>mean absolute error</td><td class='n'>{number:.4g}</td>" in page
+    assert "numbers (target), " in result.report.read_text("utf-8")
+    (tmp_path / "one.csv").write_text("path,target\nnew.png,200000\n")
+    Image.new("RGB", (32, 32), (90, 80, 80)).save(tmp_path / "new.png")
+    commands.main(["evaluate", str(result.folder), str(tmp_path / "one.csv"), "--html", str(tmp_path / "page.html")])
+    assert "<td>r2</td><td class='n'>-</td>" in (tmp_path / "page.html").read_text("utf-8")
     capsys.readouterr()
     # Numbers that leave the range of float16.
     commands.main(["export", str(result.folder), "--format", "keras", "--precision", "float16", "--json"])

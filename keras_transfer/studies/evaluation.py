@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import html
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_transfer.evaluation import per_class
+from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.studies import page, plots
-from keras_transfer.support.paths import portable
+from keras_transfer.support.paths import demand_other_file, portable
 from keras_transfer.support.progress import Progress
 from keras_transfer.tasks import TASKS
 from keras_transfer.versions.predictions import Evaluated, Tested, write_tested
@@ -46,8 +48,11 @@ def evaluate(
         options: As `SavedClassifier.evaluate` takes them.
 
     Raises:
+        UsageError: the table would be written over the data.
         UserError: as `SavedClassifier.evaluate`, or a file cannot be written.
     """
+    if csv is not None:
+        demand_other_file(csv, (classifier.recipe or Recipe()).data if data is None else data, "--csv")
     evaluated = classifier.evaluated(data, progress, **options)
     if csv is not None:
         write_tested(evaluated.tested, csv)
@@ -60,7 +65,7 @@ def evaluate(
 def scores(report: dict[str, Any]) -> str:
     """Return the table of a report's metrics, as HTML."""
     rows = [
-        (name.replace("_", " "), f"{value:.3f}", _interval(report, name) or _MEANINGS.get(name, ""))
+        (name.replace("_", " "), _number(report, name), _interval(report, name) or _MEANINGS.get(name, ""))
         for name, value in report.items()
         if isinstance(value, float) and (name != "top5_accuracy" or len(report["per_class"]) > _TOP)
     ]
@@ -81,6 +86,13 @@ def details(evaluated: Evaluated, max_pixels: int) -> list[str]:
     return [_classes(records), _matrix(records), _calibration(evaluated), _mistakes(evaluated, max_pixels)]
 
 
+def _number(report: dict[str, Any], name: str) -> str:
+    """Return a metric as text; errors of numbers may be of any size."""
+    if math.isnan(report[name]):
+        return "-"
+    return f"{report[name]:.4g}" if "r2" in report and name != "r2" else f"{report[name]:.3f}"
+
+
 def _interval(report: dict[str, Any], name: str) -> str:
     interval = report.get(f"{name}_interval")
     return f"95% interval {interval[0]:.3f} to {interval[1]:.3f}" if interval else ""
@@ -91,16 +103,18 @@ def _classes(records: dict[str, dict[str, Any]]) -> str:
     if not records:
         return ""
     measures = ("precision", "recall", "f1")
+    # Where an image may have several labels, none is taken for another.
+    taken_for = ("most often taken for",) if all("taken_for" in record for record in records.values()) else ()
     rows = [
         (
             name,
             str(record["images"]),
             *("-" if record[key] is None else f"{record[key]:.3f}" for key in measures),
-            per_class.taken_for(record),
+            *(per_class.taken_for(record) for _ in taken_for),
         )
         for name, record in sorted(records.items(), key=lambda item: 2.0 if item[1]["f1"] is None else item[1]["f1"])
     ]
-    return "<h2>Classes</h2>" + page.table(("class", "images", *measures, "most often taken for"), rows, words=(0, 5))
+    return "<h2>Classes</h2>" + page.table(("class", "images", *measures, *taken_for), rows, words=(0, 5))
 
 
 def _matrix(records: dict[str, dict[str, Any]]) -> str:
@@ -151,11 +165,10 @@ def _mistakes(evaluated: Evaluated, max_pixels: int) -> str:
         heading = "Largest errors"
     if not wrong:
         return "<h2>Mistakes</h2><p>None.</p>"
-    shown, examples = wrong[:_MAX_MISTAKES], evaluated.examples
-    names = {examples.short(path): path for path in examples.paths}
+    shown = wrong[:_MAX_MISTAKES]
     decoder = Decoder(page.THUMBNAIL, "pad", max_pixels)
-    pictures = page.pictures([names[image.path] for image in shown], examples, decoder)
-    figures = "".join(page.figure(pictures.get(names[image.path]), _caption(image)) for image in shown)
+    pictures = page.pictures([image.name for image in shown], evaluated.examples, decoder)
+    figures = "".join(page.figure(pictures.get(image.name), _caption(image)) for image in shown)
     more = f"<p>and {len(wrong) - _MAX_MISTAKES} more</p>" * (has_classes and len(wrong) > _MAX_MISTAKES)
     return f"<h2>{heading}</h2><div class='grid'>{figures}</div>{more}"
 

@@ -10,7 +10,7 @@ import numpy as np
 from keras_transfer.data import prepare
 from keras_transfer.data.examples import SPLITS, Examples
 from keras_transfer.recipe.recipe import Recipe
-from keras_transfer.support import files, forks, logs
+from keras_transfer.support import files, forks, logs, paths
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 from keras_transfer.tasks import TASKS
@@ -25,7 +25,12 @@ def write(recipe: Recipe, file: Path, progress: Progress) -> tuple[int, int]:
 
     Returns:
         N and D.
+
+    Raises:
+        UsageError: the file is the data.
+        UserError: as `arrays`, or the file cannot be written.
     """
+    paths.demand_other_file(file, recipe.data, "--output")
     embeddings = arrays(recipe, progress)
     try:
         with files.whole(file) as staging:

@@ -125,6 +125,7 @@ def _without_bars(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     bar, cut = int(width), math.ceil(width)
     if not bar:
         return pixels
-    # The file's height may be the picture's width: EXIF says so of turned ones.
-    lying = not pixels[:bar].any() and not pixels[-bar:].any()
+    # The file's height may be the picture's width: EXIF says so of turned ones. A picture may have black edges itself.
+    above, aside = (not side[:bar].any() and not side[-bar:].any() for side in (pixels, pixels.swapaxes(0, 1)))
+    lying = above and (not aside or size[0] < size[1])
     return pixels[cut:-cut] if lying else pixels[:, cut:-cut]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from keras_transfer.evaluation.metrics import share_interval
 from keras_transfer.support import logs
+from keras_transfer.support.errors import UsageError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,18 +38,18 @@ def curves(history: Sequence[dict[str, Any]], score: str, kept: dict[str, int]) 
     epochs = [row for row in history if "epoch" in row]
     if not epochs:
         return None
-    figure = _figure(9, 3.2)
-    panels = figure.subplots(1, 2)
-    for axes, name in zip(panels, ("loss", score), strict=True):
-        _curve(axes, name, epochs, kept)
-        solved = [row[f"val_{name}"] for row in history if "epoch" not in row and f"val_{name}" in row]
-        if solved:
-            axes.axhline(solved[-1], color=_VALIDATION, linestyle=":", label="validation, solved head")
-        axes.set(title=name.replace("_", " "), xlabel="epoch")
-        axes.margins(y=0.12)
-        axes.xaxis.get_major_locator().set_params(integer=True)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
-    return _png(figure)
+    with _figure(9, 3.2) as figure:
+        panels = figure.subplots(1, 2)
+        for axes, name in zip(panels, ("loss", score), strict=True):
+            _curve(axes, name, epochs, kept)
+            solved = [row[f"val_{name}"] for row in history if "epoch" not in row and f"val_{name}" in row]
+            if solved:
+                axes.axhline(solved[-1], color=_VALIDATION, linestyle=":", label="validation, solved head")
+            axes.set(title=name.replace("_", " "), xlabel="epoch")
+            axes.margins(y=0.12)
+            axes.xaxis.get_major_locator().set_params(integer=True)
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
+        return _png(figure)
 
 
 def _curve(axes: Axes, name: str, epochs: Sequence[dict[str, Any]], kept: dict[str, int]) -> None:
@@ -82,24 +84,33 @@ def calibration(confidences: np.ndarray, correct: np.ndarray) -> bytes | None:
     bins = min(_MOST_BINS, len(correct) // _IMAGES_A_BIN)
     if bins < _FEWEST_BINS:
         return None
-    figure = _figure(4, 3.6)
-    axes = figure.subplots()
-    for indices in np.array_split(np.argsort(confidences), bins):
-        right, mean = int(correct[indices].sum()), float(confidences[indices].mean())
-        low, high = share_interval(right, len(indices))
-        axes.plot([mean, mean], [low, high], color=_TRAINING)
-        axes.plot(mean, right / len(indices), "o", color=_VALIDATION)
-    lowest = min(axes.get_xlim()[0], axes.get_ylim()[0])
-    axes.plot([lowest, 1], [lowest, 1], ":", color="#888")
-    axes.set(xlabel="confidence", ylabel="accuracy")
-    return _png(figure)
+    with _figure(4, 3.6) as figure:
+        axes = figure.subplots()
+        for indices in np.array_split(np.argsort(confidences), bins):
+            right, mean = int(correct[indices].sum()), float(confidences[indices].mean())
+            low, high = share_interval(right, len(indices))
+            axes.plot([mean, mean], [low, high], color=_TRAINING)
+            axes.plot(mean, right / len(indices), "o", color=_VALIDATION)
+        lowest = min(axes.get_xlim()[0], axes.get_ylim()[0])
+        axes.plot([lowest, 1], [lowest, 1], ":", color="#888")
+        axes.set(xlabel="confidence", ylabel="accuracy")
+        return _png(figure)
 
 
-def _figure(width: float, height: float) -> Figure:
-    with logs.without_notes():  # Of a home folder that cannot be written, of fonts.
-        from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
+@contextmanager
+def _figure(width: float, height: float) -> Iterator[Figure]:
+    """Yield a figure, in matplotlib's own style while the block runs: a page is white, whatever a notebook or a
+    matplotlibrc asks for.
+    """
+    try:
+        with logs.without_notes():  # Of a home folder that cannot be written, of fonts.
+            import matplotlib
+            from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UsageError("The plots of a page need another package: pip install matplotlib.") from error
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        yield Figure(figsize=(width, height), layout="constrained")
 
 
 def _png(figure: Figure) -> bytes:

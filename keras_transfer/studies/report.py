@@ -11,6 +11,7 @@ from typing import Any
 from keras_transfer.studies import evaluation, page, plots
 from keras_transfer.support.paths import portable
 from keras_transfer.support.version import __version__
+from keras_transfer.tasks import TASKS
 from keras_transfer.versions import phases
 from keras_transfer.versions.predictions import Evaluated
 
@@ -50,9 +51,11 @@ def write(
 def _about(metrics: dict[str, Any]) -> str:
     data = metrics["data"]
     random = metrics["weights"] == "random"
+    classes = data["classes"]
+    what = f"{len(classes):,} classes" if TASKS[metrics["task"]].has_classes else f"numbers ({classes[0]})"
     facts = [
         f"{metrics['base']}, weights {portable(metrics['weights'])}, {metrics['size']} px.",
-        f"{portable(data['source'])}: {len(data['classes']):,} classes, {data['train']:,} / {data['validation']:,} / "
+        f"{portable(data['source'])}: {what}, {data['train']:,} / {data['validation']:,} / "
         f"{data['test']:,} images to train / validate / test, seed {metrics['seed']}.",
         f"{time.strftime('%Y-%m-%d')}, keras_transfer {__version__}, {metrics['machine']}.",
     ]

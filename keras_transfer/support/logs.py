@@ -17,6 +17,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 
+from keras_transfer.support import program
+
 
 def import_tensorflow() -> None:
     """Import TensorFlow and Keras without what C++ writes meanwhile, unless TF_CPP_MIN_LOG_LEVEL is set otherwise."""
@@ -28,7 +30,7 @@ def import_tensorflow() -> None:
         import tensorflow
 
         return
-    with _without_standard_error(), _without_collections():
+    with _without_standard_error(), _without_collections(), _without_pyplot():
         import keras
         import tensorflow
 
@@ -87,6 +89,21 @@ def _without_collections() -> Iterator[None]:
         gc.freeze()
         if enabled:
             gc.enable()
+
+
+@contextmanager
+def _without_pyplot() -> Iterator[None]:
+    """Keep Keras, as it is imported for a command, from importing pyplot, which takes an eighth of the time, for plots
+    that no command shows. Where the home folder cannot be written, it would look for all fonts each time.
+    """
+    if "matplotlib" in sys.modules or not program.from_command_line():
+        yield
+        return
+    sys.modules["matplotlib"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["matplotlib"]
 
 
 @contextmanager

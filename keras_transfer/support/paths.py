@@ -97,6 +97,22 @@ def demand_file(file: Path, suffix: str, option: str) -> None:
     demand_writable(file.parent, option)
 
 
+def demand_other_file(file: Path, data: str, option: str) -> None:
+    """Refuse to write a file over the data that it is made from.
+
+    Args:
+        file: To write.
+        data: As `Recipe.data`.
+        option: Which names the file.
+
+    Raises:
+        UsageError: they are the same.
+    """
+    source = Path(data).expanduser()
+    if file.exists() and source.exists() and file.samefile(source):
+        raise UsageError(f"{option}: {file} is the data itself, which would be lost. Give another file.")
+
+
 def _write_to(folder: Path) -> None:
     # Rights tell little to a superuser, and nothing of a disk that is mounted to be read only.
     with tempfile.TemporaryFile(dir=folder):

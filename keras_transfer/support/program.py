@@ -26,6 +26,11 @@ def start_command_line() -> None:
     _from_command_line = True
 
 
+def from_command_line() -> bool:
+    """Return whether the process is that of a command."""
+    return _from_command_line
+
+
 def worded(text: str) -> str:
     """Return a message with options as its reader writes them: `--head-lr` on the command line, `head_lr` in Python.
 

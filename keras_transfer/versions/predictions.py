@@ -47,12 +47,14 @@ class Tested:
     """What the model predicts for a labelled image.
 
     Attributes:
+        name: As in `Examples.paths`.
         path: Relative to the folder of the images.
         label: As in `splits.csv`.
         predicted: Likewise.
         confidence: The largest probability; None of a number.
     """
 
+    name: str
     path: str
     label: str
     predicted: str
@@ -76,10 +78,11 @@ class Evaluated:
 
 def tested_image(examples: Examples, index: int, outputs: Mapping[str, Any]) -> Tested:
     """Return what was predicted for one of the examples, from the outputs of `serving_default`."""
-    path, label = examples.short(examples.paths[index]), examples.label_text(index)
+    name = examples.paths[index]
+    path, label = examples.short(name), examples.label_text(index)
     if "value" in outputs:
-        return Tested(path, label, f"{float(outputs['value']):.9g}", None)
-    return Tested(path, label, outputs["label"].decode(), float(outputs["confidence"]))
+        return Tested(name, path, label, f"{float(outputs['value']):.9g}", None)
+    return Tested(name, path, label, outputs["label"].decode(), float(outputs["confidence"]))
 
 
 def write_tested(tested: Sequence[Tested], file: Path) -> None:

@@ -1,4 +1,5 @@
 import csv
+import os
 import re
 
 import pytest
@@ -7,7 +8,7 @@ from keras_transfer.studies.evaluation import evaluate
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 from tests.command_line import run
-from tests.conftest import write_photos
+from tests.conftest import COLOURS, draw, write_photos
 
 QUIET = Progress(quiet=True)
 
@@ -43,7 +44,7 @@ def test_the_command_says_where_page_and_table_lie(version, mislabelled, tmp_pat
     options = ("--html", "new/page.html", "--csv", "all.csv")
     code, out, _ = run("evaluate", version.folder, mislabelled, *options, capsys=capsys)
     assert (code, out.splitlines()[-2:]) == (0, ["Wrote new/page.html.", "Wrote all.csv."])
-    assert out.splitlines()[1].startswith("Accuracy 0."), "not that of the run's test"
+    assert re.search("^Accuracy 0", out, re.M), "not that of the run's test"
     assert (tmp_path / "new" / "page.html").is_file()
     with (tmp_path / "all.csv").open() as stream:
         rows = list(csv.DictReader(stream))
@@ -57,6 +58,29 @@ def test_a_file_of_another_kind_is_refused_before_the_model_is_loaded(option, ve
     code, out, err = run("evaluate", version.folder, mislabelled, option, "page.txt", capsys=capsys)
     assert (code, out) == (2, "")
     assert f"{option} must be a file that ends in .{option[2:]}" in err
+
+
+def test_pictures_of_the_same_written_name_are_told_apart(classifier, tmp_path):
+    """Bytes that are not UTF-8 are escaped, as another file's name may spell them out."""
+    (tmp_path / "data" / "blue").mkdir(parents=True)
+    draw(COLOURS["red"], 1).save(tmp_path / "data" / "blue" / "ros\\xe9.png")
+    draw(COLOURS["green"], 2).save(tmp_path / "green.png")
+    (tmp_path / "green.png").rename(os.fsdecode(os.fsencode(tmp_path / "data" / "blue") + b"/ros\xe9.png"))
+    evaluate(classifier, str(tmp_path / "data"), tmp_path / "page.html", tmp_path / "all.csv", QUIET)
+    text = (tmp_path / "page.html").read_text("utf-8")
+    assert text.count("ros\\xe9.png</figcaption>") == 2
+    assert len(set(re.findall("data:image/jpeg;base64,[^']*", text))) == 2
+    assert (tmp_path / "all.csv").read_text("utf-8").count("ros\\xe9.png,blue,") == 2
+
+
+def test_a_table_is_not_written_over_the_data(version, photos, tmp_path, capsys):
+    table = tmp_path / "labels.csv"
+    table.write_text(f"path,label\n{next((photos / 'red').iterdir())},red\n")
+    before = table.read_text()
+    options = ("--allow-outside", "--csv", tmp_path / "." / "labels.csv")
+    code, _, err = run("evaluate", version.folder, table, *options, capsys=capsys)
+    assert (code, table.read_text()) == (2, before)
+    assert "labels.csv is the data itself, which would be lost. Give another file." in err
 
 
 def test_a_page_that_cannot_be_written_is_an_error(classifier, mislabelled, tmp_path):

@@ -8,6 +8,7 @@ import keras_transfer as kt
 from keras_transfer import commands
 from keras_transfer.data import sources
 from keras_transfer.data.examples import SPLITS
+from keras_transfer.studies.features import write
 from tests.conftest import prepared, write_photos
 
 
@@ -51,6 +52,14 @@ def test_an_image_of_an_earlier_split_too_is_in_none(tiny_base, tmp_path, capsys
     splits = {str(path): str(split) for path, split in zip(features["paths"], features["splits"], strict=True)}
     assert splits.pop(str(data / "test" / "red" / "again.jpg")) == ""
     assert splits == {path: SPLITS[split] for path, split in zip(examples.paths, examples.splits, strict=True)}
+
+
+def test_features_are_not_written_over_the_data(tiny_base, tmp_path):
+    np.savez(tmp_path / "a.npz", x_train=np.zeros((6, 24, 24, 3), "uint8"), y_train=np.arange(6) % 2)
+    before = (tmp_path / "a.npz").read_bytes()
+    with pytest.raises(kt.UsageError, match=r"a\.npz is the data itself"):
+        write(kt.Recipe(data=str(tmp_path / "a.npz"), base=tiny_base), tmp_path / "a.npz", kt.Progress(quiet=True))
+    assert (tmp_path / "a.npz").read_bytes() == before
 
 
 def test_images_too_few_to_be_split_have_features_too(photos, tiny_base, tmp_path, capsys):

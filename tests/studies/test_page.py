@@ -39,6 +39,13 @@ def test_a_thumbnail_has_the_sides_of_its_picture_as_it_stands(size, orientation
     assert thumbnails["blue/black.png"].size == (112, 112)
 
 
+def test_a_standing_picture_with_black_edges_above_and_below_is_whole():
+    picture = np.zeros((112, 112, 3), "uint8")
+    picture[40:70, 28:84] = 200
+    assert page._without_bars(picture, (400, 200)).shape == (112, 56, 3)
+    assert page._without_bars(picture.swapaxes(0, 1), (200, 400)).shape == (56, 112, 3)
+
+
 def test_a_table_escapes_its_text_and_sets_numbers_right():
     table = page.table(("class", "images"), [("<b>", "3")])
     assert table == (

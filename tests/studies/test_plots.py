@@ -1,9 +1,15 @@
 import io
+import os
+import subprocess
+import sys
 
+import matplotlib
 import numpy as np
+import pytest
 from PIL import Image
 
 from keras_transfer.studies import plots
+from keras_transfer.support.errors import UsageError
 
 HEAD = {"phase": "head", "iterations": 10, "val_loss": 0.3, "val_accuracy": 0.9}
 EPOCHS = [
@@ -37,3 +43,30 @@ def test_calibration_is_drawn_of_enough_images():
     good, bad = plots.calibration(confidences, correct), plots.calibration(confidences, ~correct)
     assert good.startswith(b"\x89PNG")
     assert good != bad
+
+
+def test_a_plot_is_as_white_as_its_page_whatever_style_the_user_has():
+    plain = plots.curves(EPOCHS, "accuracy", {})
+    with matplotlib.rc_context({"axes.facecolor": "black", "figure.facecolor": "black", "text.usetex": True}):
+        assert plots.curves(EPOCHS, "accuracy", {}) == plain
+        assert matplotlib.rcParams["figure.facecolor"] == "black"
+
+
+def test_without_matplotlib_a_plot_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(UsageError, match="pip install matplotlib"):
+        plots.curves(EPOCHS, "accuracy", {})
+
+
+def test_a_command_imports_matplotlib_only_to_draw_and_says_nothing_of_a_home_folder_that_cannot_be_written(tmp_path):
+    """Keras imports pyplot if it can; matplotlib makes a folder for its fonts elsewhere then, and logs so."""
+    (tmp_path / "file").write_text("")
+    code = (
+        "import sys; from keras_transfer.support import logs, program; from keras_transfer.studies import plots\n"
+        "program.start_command_line(); logs.import_tensorflow(); print('matplotlib' in sys.modules)\n"
+        f"print(plots.curves({EPOCHS!r}, 'accuracy', {{}})[1:4])"
+    )
+    home = {"HOME": str(tmp_path / "file"), "MPLCONFIGDIR": str(tmp_path / "file" / "m"), "XDG_CACHE_HOME": ""}
+    ended = subprocess.run([sys.executable, "-c", code], env=os.environ | home, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == "False\nb'PNG'\n"
