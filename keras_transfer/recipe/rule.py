@@ -118,6 +118,11 @@ def fine_tuning(recipe: Recipe, base: Base, situation: Situation) -> tuple[Recip
     return _filled(recipe.replace(thaw=thaw), values), why
 
 
+def expects_gain(base: Base, situation: Situation) -> bool:
+    """Return whether fine-tuning the base is likely to gain, whatever is asked for."""
+    return _depth(base, situation, heavy=False)[1] != "none"
+
+
 def _depth(base: Base, situation: Situation, heavy: bool) -> tuple[str, str]:
     """Return why, in words, and from which block on the base is fine-tuned.
 

@@ -10,7 +10,7 @@ _ROUNDING = 1e-3
 _MOST_BY_CHANCE = 0.3
 
 
-def worse(before: np.ndarray, after: np.ndarray) -> tuple[bool, float]:
+def worse(before: np.ndarray, after: np.ndarray, allowed: bool = True) -> tuple[bool, float]:
     """Return whether a phase made the loss worse by more than chance would, and how much that is.
 
     Chance is the standard error of the mean of what each image's loss changes by, as cross-validation allows for it
@@ -21,8 +21,9 @@ def worse(before: np.ndarray, after: np.ndarray) -> tuple[bool, float]:
     Args:
         before: float64 `[N]`, each validation image's loss before the phase.
         after: The same after it.
+        allowed: Whether the loss may rise by chance; where nothing speaks for a gain but the loss, it has to fall.
     """
     change = after - before
     error = float(change.std(ddof=1) / len(change) ** 0.5) if len(change) > 1 else 0.0
     chance = min(error, _MOST_BY_CHANCE * float(before.mean()))
-    return not change.mean() < chance - _ROUNDING * before.mean(), chance
+    return not change.mean() < chance * allowed - _ROUNDING * before.mean(), chance

@@ -9,7 +9,7 @@ from keras_transfer.training.technique import Technique
 
 HEAD, ALL = "head", "all"
 # Which weights a phase leaves: of its best epoch, of that one unless it is worse than before, or of its last.
-BEST, BEST_UNLESS_WORSE, LAST = "best", "best unless worse", "last"
+BEST, BEST_UNLESS_WORSE, BEST_IF_BETTER, LAST = "best", "best unless worse", "best if better", "last"
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class Phase:
         views: Augmented views of each image, itself among them, that are stored and rotated through; `fresh` draws
             new ones in each epoch.
         keep: Which weights it leaves: `best` (of the epoch of the least validation loss; of the last one where there
-            is no patience), `best unless worse` than before, or `last`, for which nothing is validated.
+            is no patience), the same `best unless worse` than before by more than chance, or `best if better`; or
+            `last`, for which nothing is validated.
         techniques: What changes its training by gradient.
     """
 

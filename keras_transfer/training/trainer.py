@@ -19,7 +19,7 @@ from keras_transfer.training.callbacks import Checkpoint
 from keras_transfer.training.feed import Feed
 from keras_transfer.training.judgement import worse
 from keras_transfer.training.loop import Batches
-from keras_transfer.training.phase import BEST_UNLESS_WORSE, HEAD, LAST, Phase, PhaseResult, Solver
+from keras_transfer.training.phase import BEST_IF_BETTER, BEST_UNLESS_WORSE, HEAD, LAST, Phase, PhaseResult, Solver
 from keras_transfer.training.setup import Setup
 from keras_transfer.training.state import TrainingState, assign, values
 
@@ -81,8 +81,8 @@ class Trainer:
         feed = self.feed(phase.trains, phase.views)
         with self.timer.time(phase.name):
             run = (
-                self._kept_unless_worse
-                if phase.keep == BEST_UNLESS_WORSE
+                self._judged
+                if phase.keep in (BEST_UNLESS_WORSE, BEST_IF_BETTER)
                 else partial(self._run, indices=self.setup.train)
             )
             result = self._run_part(phase.name, lambda: run(phase, feed))
@@ -205,7 +205,7 @@ class Trainer:
         """The lowest block that a phase trained, `none` if none did."""
         return next((phase.trains for phase in reversed(self.phases) if phase.trains != HEAD), "none")
 
-    def _kept_unless_worse(self, phase: Phase, feed: Feed) -> PhaseResult:
+    def _judged(self, phase: Phase, feed: Feed) -> PhaseResult:
         """Run a phase, and keep what it trained unless that is `worse` on the validation images than before.
 
         Before and after are evaluated in float32, in which the network is served, and after calibration: a network that
@@ -223,7 +223,8 @@ class Trainer:
         _, before = calibrated()
         result = self._run(phase, feed, self.setup.train)
         temperature, after = calibrated()
-        is_worse, chance = worse(task.losses(before, targets), task.losses(after, targets))
+        losses = task.losses(before, targets), task.losses(after, targets)
+        is_worse, chance = worse(*losses, allowed=phase.keep == BEST_UNLESS_WORSE)
         scores_before, reached = task.evaluate(before, targets), task.evaluate(after, targets)
         details = {
             "before": scores_before,

@@ -86,6 +86,13 @@ def test_a_processor_fine_tunes_less_of_a_heavy_network():
     assert tuned(base=VGG, gflops=0.0)[0].thaw == "block3"
 
 
+def test_where_nothing_is_gained_that_is_so_whatever_is_asked_for():
+    few, like_imagenet = rule.Situation(210, 10, 0.7, 1.0), rule.Situation(1_650, 10, 0.9, 1.0)
+    assert not rule.expects_gain(MOBILENET, few)
+    assert not rule.expects_gain(MOBILENET, like_imagenet)
+    assert rule.expects_gain(MOBILENET, rule.Situation(1_650, 10, 0.7, 3.0))
+
+
 def test_other_tasks_fine_tune_the_last_stage():
     recipe, _ = tuned(score=None)
     assert (recipe.thaw, recipe.label_smoothing) == (MOBILENET.top, 0.0)

@@ -7,6 +7,7 @@ from keras_transfer.recipe import recipe as recipes
 from keras_transfer.recipe import rule
 from keras_transfer.support.progress import Progress
 from keras_transfer.training import methods
+from keras_transfer.training.phase import BEST_IF_BETTER
 from tests.training.trainers import run, trainer
 
 OPTIONS = {"size": 24, "fine_tune_epochs": 2, "fine_tune_lr": 1e-3, "label_smoothing": 0.0}
@@ -95,6 +96,7 @@ def test_what_is_fine_tuned_follows_from_what_the_head_reached(photos, tiny_base
     assert (situation.images, situation.classes) == (len(one.setup.train), 3)
     assert situation.score == one.results[0].details["cross_validation"]["accuracy"]
     assert situation.enlarged == pytest.approx(24 / 36)
+    assert one.phases[1].keep == BEST_IF_BETTER, "so few images do not speak for a gain"
 
 
 def test_two_phases_that_thaw_have_each_their_own_boundary(photos, tiny_base):

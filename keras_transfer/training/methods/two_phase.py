@@ -15,7 +15,7 @@ from keras_transfer.recipe import rule
 from keras_transfer.recipe.options import AUTO
 from keras_transfer.training import techniques
 from keras_transfer.training.methods import shared
-from keras_transfer.training.phase import ALL, BEST_UNLESS_WORSE, Phase, Solver
+from keras_transfer.training.phase import ALL, BEST_IF_BETTER, BEST_UNLESS_WORSE, Phase, Solver
 from keras_transfer.training.setup import Setup
 from keras_transfer.training.trainer import Trainer
 
@@ -30,14 +30,15 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
         # Features come with the activations at the boundary, in the same pass.
         trainer.feed(_lowest(setup, recipe.thaw), views if recipe.views == AUTO else recipe.views)
     yield shared.head_phase(trainer, views)
-    recipe, why = rule.fine_tuning(trainer.recipe, setup.pretrained.spec, _situation(trainer))
+    base, situation = setup.pretrained.spec, _situation(trainer)
+    recipe, why = rule.fine_tuning(trainer.recipe, base, situation)
     trainer.choose(recipe)
     if recipe.thaw != "none":
         trains = _lowest(setup, recipe.thaw)
         blocks = "the whole base is" if trains == ALL else f"{trains} of the base and all above it are"
         _say(trainer, f"{why}: {blocks} fine-tuned on {_views(recipe.views)} of each image", shared.mirrored(trainer))
-        by = shared.fine_tuning(recipe)
-        yield Phase("fine-tune", trains, by, recipe.views, BEST_UNLESS_WORSE, techniques.of(recipe))
+        keep = BEST_UNLESS_WORSE if rule.expects_gain(base, situation) else BEST_IF_BETTER
+        yield Phase("fine-tune", trains, shared.fine_tuning(recipe), recipe.views, keep, techniques.of(recipe))
     elif shared.stored_views(recipe) > views and isinstance(trainer.phases[-1].by, Solver):
         _say(trainer, f"{why}; the head is fitted on {_views(recipe.views)} of each image", shared.mirrored(trainer))
         yield replace(shared.head_phase(trainer, shared.stored_views(recipe)), name="head, views")
