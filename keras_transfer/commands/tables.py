@@ -282,7 +282,7 @@ def _scores(report: dict[str, Any], classes: int) -> str:
     low, high = report["accuracy_interval"]
     error, by_chance = report["expected_calibration_error"], report.get("calibration_error_by_chance")
     # Earlier releases did not write it.
-    chance = "" if by_chance is None else f" ({by_chance:.3f} by chance)"
+    chance = "" if by_chance is None else f" (by chance alone {by_chance:.3f})"
     top5 = f"top-5 {report['top5_accuracy']:.3f}, " if classes > 5 else ""
     return (
         f"Test accuracy {report['accuracy']:.3f} (95% interval {low:.3f} to {high:.3f}, {report['images']} images), "
