@@ -33,9 +33,11 @@ def table(phases: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
 def exported(phases: Sequence[dict[str, Any]]) -> list[str]:
     """Say which network is exported, and why, where it is not simply the last one."""
     lines = []
-    tuned = next((phase for phase in phases if "reached" in phase), None)
-    if tuned is not None:
-        lines += _judged(tuned)
+    for phase in phases[1:]:
+        if "chance" in phase:
+            lines += _judged(phase)
+        elif phase["name"] == "head, views" and "cross_validation" in phase:
+            lines.append(_judged_by_folds(phases[0], phase))
     if phases[-1]["name"] == "refit":
         refit = phases[-1]
         if not refit["best_epoch"]:
@@ -55,6 +57,14 @@ def exported(phases: Sequence[dict[str, Any]]) -> list[str]:
                 "same schedule. It was not validated."
             )
     return lines
+
+
+def _judged_by_folds(plain: dict[str, Any], views: dict[str, Any]) -> str:
+    before, after = (phase["cross_validation"]["loss"] for phase in (plain, views))
+    change = f"({before:.4f} before, {after:.4f} after)"
+    if not views["best_epoch"]:
+        return f"The loss in cross-validation did not fall by views {change}, so the head without them is kept."
+    return f"The loss in cross-validation fell by views {change}, so they are kept."
 
 
 def _judged(tuned: dict[str, Any]) -> list[str]:
