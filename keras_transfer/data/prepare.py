@@ -274,6 +274,6 @@ def _warning(group: Sequence[Finding], listed: Examples) -> str:
     paths = set(first.paths)
     given = {int(split) for path, split in zip(listed.paths, listed.splits, strict=True) if path in paths}
     advice = " (--group-duplicates does)" if first.kind == "leak" and len(given) == 1 else ""
-    more = "So is 1 more group" if len(group) == 2 else f"So are {len(group) - 1} more groups"
-    rest = f" {more} of pictures; `check` lists them." if len(group) > 1 else ""
+    others = "So is 1 more group" if len(group) == 2 else f"So are {len(group) - 1} more groups"
+    rest = f" {others} of pictures; `check` lists them." if len(group) > 1 else ""
     return f"{names}{more} are alike, {first.detail}{advice}.{rest}"
