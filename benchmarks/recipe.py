@@ -195,7 +195,10 @@ def table(records: Sequence[dict[str, Any]]) -> list[str]:
         cells = [*draw, choice, f"{means[0]:.3f}", _interval(_gains(pairs)), f"{means[1]:.3f}", f"{means[2]:.3f}"]
         cells += [f"{kept} of {len(group)}", f"{np.median(times):.1f}" if times else "", len(group)]
         lines.append(f"| {' | '.join(map(str, cells))} |")
-    return [*lines, "", *_summary(records)]
+    note = (
+        "Of several runs of the command, one for each set, base and size; of a draw's images, all choices had the same."
+    )
+    return [*lines, "", note, *_summary(records)]
 
 
 def _summary(records: Sequence[dict[str, Any]]) -> list[str]:

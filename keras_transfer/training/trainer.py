@@ -210,10 +210,8 @@ class Trainer:
 
         Before and after are evaluated in float32, in which the network is served, and after calibration: a network that
         was trained by gradient is surer than it is right, or, with label smoothing, less sure. What is kept gets the
-        temperature. A head that is solved is judged by folds instead, which are of more images.
+        temperature.
         """
-        if isinstance(phase.by, Solver):
-            return self._judged_by_folds(phase, feed)
         start, validation = self._weights(), self.setup.validation
         task, targets = self.setup.task, self.setup.targets_of(validation)
 
@@ -239,17 +237,6 @@ class Trainer:
             return replace(result, best_epoch=0, validation=scores_before, details=details)
         self.divide_logits(temperature)
         return replace(result, validation=reached, details=details)
-
-    def _judged_by_folds(self, phase: Phase, feed: Feed) -> PhaseResult:
-        """Solve the head, and keep it if its loss on images that folds held out is less than that of the one before."""
-        layers, before = self.setup.network.head, self.results[-1]
-        start, result = layers.get_weights(), self._run(phase, feed, self.setup.train)
-        old, new = (each.details.get("cross_validation", {}).get("loss", np.inf) for each in (before, result))
-        if new < old:
-            return result
-        layers.set_weights(start)
-        details = result.details | {"reached": result.validation}
-        return replace(result, best_epoch=0, validation=before.validation, details=details)
 
     def divide_logits(self, temperature: float) -> None:
         """Divide all logits by a number, folded into the weights of their layer."""

@@ -37,7 +37,8 @@ def exported(phases: Sequence[dict[str, Any]]) -> list[str]:
         if "chance" in phase:
             lines += _judged(phase)
         elif phase["name"] == "head, views" and "cross_validation" in phase:
-            lines.append(_judged_by_folds(phases[0], phase))
+            plain, views = (each["cross_validation"]["loss"] for each in (phases[0], phase))
+            lines.append(f"Fitted on views, the head's loss in cross-validation is {views:.4f}; without, {plain:.4f}.")
     if phases[-1]["name"] == "refit":
         refit = phases[-1]
         if not refit["best_epoch"]:
@@ -57,14 +58,6 @@ def exported(phases: Sequence[dict[str, Any]]) -> list[str]:
                 "same schedule. It was not validated."
             )
     return lines
-
-
-def _judged_by_folds(plain: dict[str, Any], views: dict[str, Any]) -> str:
-    before, after = (phase["cross_validation"]["loss"] for phase in (plain, views))
-    change = f"({before:.4f} before, {after:.4f} after)"
-    if not views["best_epoch"]:
-        return f"The loss in cross-validation did not fall by views {change}, so the head without them is kept."
-    return f"The loss in cross-validation fell by views {change}, so they are kept."
 
 
 def _judged(tuned: dict[str, Any]) -> list[str]:

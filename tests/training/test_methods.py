@@ -6,7 +6,7 @@ import pytest
 from keras_transfer.recipe import recipe as recipes
 from keras_transfer.recipe import rule
 from keras_transfer.support.progress import Progress
-from keras_transfer.training import head, methods
+from keras_transfer.training import methods
 from keras_transfer.training.phase import BEST_IF_BETTER
 from tests.training.trainers import run, trainer
 
@@ -77,25 +77,6 @@ def test_few_images_get_a_head_on_several_views_and_no_more(photos, tiny_base):
     assert [result.name for result in run(one)] == ["head", "head, views"]
     assert (one.recipe.thaw, one.recipe.views, one.thawed) == ("none", 4, "none")
     assert one.computed <= 4 * len(one.setup.seen)
-
-
-@pytest.mark.parametrize(("change", "kept"), [(-0.1, True), (0.0, False)])
-def test_a_head_on_views_is_kept_where_folds_say_that_it_is_better(photos, tiny_base, monkeypatch, change, kept):
-    solve, losses = head.solve, []
-
-    def solved(*arguments):
-        result = solve(*arguments)
-        losses.append(result.details["cross_validation"]["loss"] if not losses else losses[0] + change)
-        result.details["cross_validation"]["loss"] = losses[-1]
-        return result
-
-    monkeypatch.setattr(head, "solve", solved)
-    one = trainer(photos, base=tiny_base, size=24, thaw="auto", views="auto", fine_tune_epochs="auto")
-    plain, views = run(one)
-    assert (one.exported.name, bool(views.best_epoch)) == ("head, views" if kept else "head", kept)
-    assert ("reached" in views.details) is not kept
-    scores = one.scores(one.feed("head", 4), one.setup.validation)
-    assert scores["loss"] == pytest.approx((views if kept else plain).validation["loss"], rel=1e-4)
 
 
 def test_what_is_fine_tuned_follows_from_what_the_head_reached(photos, tiny_base, monkeypatch, capsys):

@@ -41,8 +41,7 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
         yield Phase("fine-tune", trains, shared.fine_tuning(recipe), recipe.views, keep, techniques.of(recipe))
     elif shared.stored_views(recipe) > views and isinstance(trainer.phases[-1].by, Solver):
         _say(trainer, f"{why}; the head is fitted on {_views(recipe.views)} of each image", shared.mirrored(trainer))
-        by_views = shared.head_phase(trainer, shared.stored_views(recipe))
-        yield replace(by_views, name="head, views", keep=BEST_IF_BETTER)
+        yield replace(shared.head_phase(trainer, shared.stored_views(recipe)), name="head, views")
     else:
         _say(trainer, why)
 
