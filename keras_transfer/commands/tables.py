@@ -268,9 +268,10 @@ def _scores(report: dict[str, Any], classes: int) -> str:
     if not report["images"]:
         return "The version was not tested."
     if "root_mean_squared_error" in report:
+        r2 = f"R2 {report['r2']:.3f}".replace("nan", "undefined")  # Of a single image, or equal numbers.
         return (
             f"Test mean absolute error {report['mean_absolute_error']:.4g}, root mean squared error "
-            f"{report['root_mean_squared_error']:.4g}, R2 {report['r2']:.3f} ({report['images']} images)."
+            f"{report['root_mean_squared_error']:.4g}, {r2} ({report['images']} images)."
         )
     if "exact_match" in report:
         low, high = report["exact_match_interval"]

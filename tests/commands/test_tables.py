@@ -154,3 +154,9 @@ def test_check_breaks_no_path(width):
     for name in unbroken:
         assert any(name in line for line in lines), name
     assert all(len(line) <= width for line in lines if not any(name in line for name in unbroken))
+
+
+def test_r2_of_a_single_image_is_undefined():
+    report = {"images": 1, "rejected": [], "excluded_as_seen": 0, "root_mean_squared_error": 1.0}
+    report |= {"mean_absolute_error": 1.0, "r2": float("nan"), "per_class": {}}
+    assert "R2 undefined (1 images)." in tables.evaluation(report, {}, "photos", {})
