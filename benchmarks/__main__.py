@@ -84,7 +84,7 @@ def growth(images: str, epochs: str, markdown: bool, **options: Any) -> None:
 @click.option("--data", required=True, help="Labelled images, as `fit` takes them.")
 @click.option("--base", default="mobilenetv2", help="Base, as `fit` takes it.")
 @click.option("--weights", default="imagenet", help="As `fit` takes them.")
-@click.option("--size", default="auto", help="Input side, px. [default: the base's own]")
+@click.option("--size", default="auto", help="Input side, px. [default: as `fit` chooses]")
 @click.option("--a-class", default="5,10,25,50,100", help="Images a class, validation included; the others test.")
 @click.option("--seeds", default=3, help="How many draws.")
 @click.option("--choices", default="", help="Names, separated by semicolons. [default: all]")
