@@ -110,7 +110,7 @@ def _write(classifier: SavedClassifier, format: str, precision: str, images: Tra
 def _compare(
     classifier: SavedClassifier, images: TrainingImages, predict: Predict, progress: Progress
 ) -> tuple[int, float | None, float, float | None, float | None] | None:
-    """Return the fields of `Exported` that say how a file does on test images beside the model; None of no image."""
+    """Return the fields of `Exported` that say how a file and the model do on test images; None of no image."""
     task, served = classifier.task, classifier.task.served
     labels: list[str] = []
     batches: list[tuple[np.ndarray, np.ndarray]] = []

@@ -122,7 +122,7 @@ def _picture(name: str, examples: Examples, decoder: Decoder) -> str | None:
 def _without_bars(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return a picture, uint8 `[S, S, 3]`, without the black bars that pad it, by the sides of its file, px."""
     width = len(pixels) * (1 - min(size) / max(size)) / 2
-    bar, cut = int(width), math.ceil(width)
+    bar, cut = int(width), min(math.ceil(width), len(pixels) // 2 - 1)
     if not bar:
         return pixels
     # The file's height may be the picture's width: EXIF says so of turned ones. A picture may have black edges itself.

@@ -51,3 +51,12 @@ def test_a_table_escapes_its_text_and_sets_numbers_right():
     assert table == (
         "<table><tr><th>class</th><th class='n'>images</th></tr><tr><td>&lt;b&gt;</td><td class='n'>3</td></tr></table>"
     )
+
+
+def test_a_thumbnail_of_a_very_flat_picture_is_not_cut_to_nothing(tmp_path):
+    for name in ("blue", "red"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (4000, 8), (200, 30, 30)).save(tmp_path / name / f"{name}.png")
+    examples = sources.load(str(tmp_path))
+    (source, _) = page.pictures(examples.paths, examples, Decoder(page.THUMBNAIL, "pad", 10**8)).values()
+    assert Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))).size == (112, 2)
