@@ -54,7 +54,7 @@ def test_several_labels_an_image(tmp_path, tiny_base, capsys):
     again = model.evaluate(data)
     assert again["macro_f1"] == pytest.approx(result.metrics["test"]["macro_f1"])
     commands.main(["evaluate", str(result.folder), "--quiet", "--html", str(tmp_path / "page.html")])
-    assert "mean average precision" in capsys.readouterr().out
+    assert "Mean average precision" in capsys.readouterr().out
     page = (tmp_path / "page.html").read_text("utf-8")
     assert "<h2>Classes</h2>" in page
     assert "most often taken for" not in page

@@ -68,7 +68,7 @@ def test_a_version_is_whole(version):
     extra = {name.removeprefix("assets.extra/") for name in names if name.startswith("assets.extra/")}
     assert extra == {
         "recipe.json", "metrics.json", "history.csv", "splits.csv", "labels.txt", "environment.json", "model.keras",
-        "README.md", "predictions.csv", "tf_serving_warmup_requests",
+        "README.md", "report.html", "predictions.csv", "tf_serving_warmup_requests",
     }  # fmt: skip
     assert (version.folder / "assets" / "labels.txt").read_text().splitlines() == ["blue", "green", "red"]
 
