@@ -198,8 +198,7 @@ def _describe(
         with progress.optional("Writing predictions.csv"):
             predictions.write_tested(evaluated.tested, extra / "predictions.csv")
         with progress.activity("Writing the report"), progress.optional("Writing report.html"):
-            history = [row for phase in trained.results for row in phase.history]
-            report.write(extra / "report.html", name, metrics, history, evaluated, max_pixels)
+            report.write(extra / "report.html", name, metrics, trained.history, evaluated, max_pixels)
     with progress.optional("Writing warm-up requests"):
         warmup.write(extra / warmup.FILE, prepared.samples(), name, max_pixels)
     with progress.optional("Writing the model card"):

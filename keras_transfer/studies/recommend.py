@@ -23,6 +23,7 @@ from keras_transfer.support import forks, logs
 from keras_transfer.support.errors import UsageError, UserError
 from keras_transfer.support.paths import absolute
 from keras_transfer.support.progress import Progress
+from keras_transfer.training.judgement import worse
 
 
 @dataclass(frozen=True)
@@ -139,8 +140,6 @@ def ranked(source: str, measured: Sequence[tuple[Candidate, np.ndarray]]) -> Rec
         source: The labelled images.
         measured: Candidates, each with the loss of each image, float64 `[N]`, of the same images.
     """
-    from keras_transfer.training.judgement import worse
-
     least = min(measured, key=lambda pair: pair[0].scores["loss"])[1]
     # Not by what `worse` says: to it, a loss that is the same is no gain.
     candidates = [

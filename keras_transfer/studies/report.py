@@ -12,10 +12,8 @@ from keras_transfer.studies import evaluation, page, plots
 from keras_transfer.support.paths import portable
 from keras_transfer.support.version import __version__
 from keras_transfer.tasks import TASKS
-from keras_transfer.versions import phases
+from keras_transfer.versions import card, phases
 from keras_transfer.versions.predictions import Evaluated
-
-_RANDOM = "The base's weights were random: this model shows that everything works, no more."
 
 
 def write(
@@ -60,7 +58,7 @@ def _about(metrics: dict[str, Any]) -> str:
         f"{time.strftime('%Y-%m-%d')}, keras_transfer {__version__}, {metrics['machine']}.",
     ]
     text = "<br>".join(map(html.escape, facts))
-    return f"<p>{text}</p>" + f"<p><strong>{_RANDOM}</strong></p>" * random
+    return f"<p>{text}</p>" + f"<p><strong>{card.RANDOM}</strong></p>" * random
 
 
 def _training(metrics: dict[str, Any], history: Sequence[dict[str, Any]]) -> str:

@@ -174,6 +174,11 @@ class Trainer:
         return {"computed": self.computed, "engine": self.engine}
 
     @property
+    def history(self) -> list[dict[str, Any]]:
+        """One record an epoch, or a solved head, of all phases in turn, as `history.csv` has them."""
+        return [row for result in self.results for row in result.history]
+
+    @property
     def exported(self) -> PhaseResult:
         """What made the network as it is."""
         return next(result for result in reversed(self.results) if result.best_epoch)

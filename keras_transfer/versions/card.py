@@ -14,6 +14,7 @@ from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.paths import portable
 from keras_transfer.support.version import __version__
 
+RANDOM = "The base's weights were random: this model shows that everything works, no more."
 OLDEST_SERVING = "2.18"  # Release of TensorFlow Serving whose operations the graph is made of.
 _SHOWN = 12  # Classes named in the card; all are in labels.txt.
 
@@ -36,7 +37,7 @@ def text(metrics: dict[str, Any], recipe: Recipe, name: str) -> str:
         f"A model for {metrics['task']} of images, transferred from `{metrics['base']}` "
         f"(weights: {_escaped(portable(metrics['weights']))}) by keras_transfer {__version__} on "
         f"{time.strftime('%Y-%m-%d')}. `environment.json` lists the other packages.",
-        *(["", "**The base's weights were random: this model shows that everything works, no more.**"] * random),
+        *(["", f"**{RANDOM}**"] * random),
         "",
         "## Data",
         "",

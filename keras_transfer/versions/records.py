@@ -57,7 +57,7 @@ def write(
     with progress.optional("Writing rejected.csv"):
         prepared.write_rejected(folder / "rejected.csv")
     with progress.optional("Writing history.csv"):
-        _write_history(folder / "history.csv", [row for phase in trained.results for row in phase.history])
+        _write_history(folder / "history.csv", trained.history)
     report = metrics(prepared, trained, test, timer) | blocks
     (folder / "metrics.json").write_text(strict_json.text(report), "utf-8")
     return report
