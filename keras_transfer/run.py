@@ -17,6 +17,7 @@ from keras_transfer.recipe import rule
 from keras_transfer.recipe.options import AUTO
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import forks, logs, stopping
+from keras_transfer.support.errors import UsageError
 from keras_transfer.support.paths import demand_utf8, demand_writable, portable, shown
 from keras_transfer.support.progress import Progress, Stopwatch
 from keras_transfer.tasks import TASKS
@@ -97,6 +98,8 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
         UserError: with one line that says what is wrong, where, and what to do. Nothing is left behind then.
         Stopped: Ctrl-C or SIGTERM ended it; nothing is left behind but what `resume` goes on from.
     """
+    if resume and recipe.minutes != "none":
+        raise UsageError("--minutes counts from the start of a command, --resume goes on with another: leave one out.")
     outcome = "go on with the same command and --resume" if resume else "nothing was written"
     with stopping.raised(f"Stopped; {outcome}."):
         return _fit(recipe, progress or Progress(), resume)

@@ -8,6 +8,7 @@ import keras_transfer as kt
 from keras_transfer import run
 from keras_transfer.commands import tables
 from keras_transfer.data.inspection import inspector
+from keras_transfer.support.errors import UsageError
 from keras_transfer.support.paths import cache_folder
 from tests.conftest import draw, write_photos
 from tests.data.decoding.files import png_chunk
@@ -197,3 +198,8 @@ def test_what_fails_after_training_does_not_cost_the_network(tiny_base, tmp_path
     photo = draw((210, 50, 40), 99)
     photo.save(tmp_path / "a.png")
     assert kt.load(result.folder).predict([tmp_path / "a.png"])[0].label == "red"
+
+
+def test_minutes_and_resume_exclude_each_other(tiny_base):
+    with pytest.raises(UsageError, match="--minutes counts from the start of a command"):
+        kt.fit(kt.Recipe(base=tiny_base, minutes=5), QUIET, resume=True)

@@ -115,6 +115,7 @@ class Recipe:
         engine: What runs the frozen part.
         precision: Arithmetic of training.
         xla: Compile with XLA.
+        minutes: When fine-tuning ends, in minutes from the start; export and test come after.
         cache_limit: Disk for stored activations, in GB.
         checkpoint_every: With --resume, keep the state after so many steps, or minutes as 5m, and after each epoch.
 
@@ -185,6 +186,13 @@ class Recipe:
     engine: str = _speed(AUTO, "What runs the frozen part.", **_words(AUTO, "tensorflow", "openvino"))
     precision: str = _speed(AUTO, "Arithmetic of training.", **_words(AUTO, "float32", "bfloat16", "float16"))
     xla: str = _speed(AUTO, "Compile with XLA.", **_words(AUTO, "on", "off"))
+    minutes: float | str = _speed(
+        "none",
+        "When fine-tuning ends, in minutes from the start; export and test come after.",
+        kind="float",
+        low=0.1,
+        also="none",
+    )
     cache_limit: float = _speed(20.0, "Disk for stored activations, in GB.", kind="float", low=0)
     checkpoint_every: int | str = _speed(
         "10m",
@@ -206,6 +214,21 @@ class Recipe:
             raise UsageError(f"{solver} solves a linear head; with --dense use 'adam' or 'auto'.")
         if self.head_solver in SOLVERS and self.head_epochs != AUTO:
             raise UsageError(f"--head-epochs trains the head by gradient; leave it out with {solver}.")
+        if self.minutes != "none":
+            self._demand_fine_tuning_once()
+
+    def _demand_fine_tuning_once(self) -> None:
+        """Raise `UsageError` where there is nothing that `minutes` could end, or more than one thing."""
+        without = {
+            "--method frozen": self.method == "frozen",
+            f"--thaw {self.thaw}": self.thaw in ("none", "0"),
+            "--fine-tune-epochs 0": self.fine_tune_epochs == 0,
+        }
+        again = {"--folds": self.folds != "none", "--refit on": self.refit == "on"}
+        for options, why in ((without, "has none"), (again, "trains again")):
+            for option, given in options.items():
+                if given:
+                    raise UsageError(f"--minutes ends fine-tuning; {option} {why}. Leave one of them out.")
 
     @property
     def shares(self) -> tuple[float, float, float]:

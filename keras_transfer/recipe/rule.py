@@ -116,6 +116,8 @@ def fine_tuning(recipe: Recipe, base: Base, situation: Situation) -> tuple[Recip
     }
     if recipe.augment == "none" and recipe.views != "fresh":
         recipe = recipe.replace(views=1)  # All views would be the image itself.
+    if thaw == "none":
+        recipe = recipe.replace(minutes="none")  # There is nothing to end.
     return _filled(recipe.replace(thaw=thaw), values), why
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -88,6 +89,48 @@ class Epochs(keras.callbacks.Callback):
     def _losses(self) -> list[float]:
         losses = [logs[self._validation_loss] for logs in self.logs] if self._validation_loss else []
         return [loss if np.isfinite(loss) else np.inf for loss in losses]
+
+
+class WithinTime(keras.callbacks.Callback):
+    """Ends training with its time, and lets the learning rate rise, and fall as a cosine, over the steps or the time,
+    whichever ends first.
+
+    Args:
+        seconds: That training may take, validation included.
+        steps: Of training, if there is time for all.
+        learning_rate: Its peak.
+        warm_up: Share of training over which it rises.
+    """
+
+    def __init__(self, seconds: float, steps: int, learning_rate: float, warm_up: float) -> None:
+        super().__init__()
+        self._seconds, self._steps, self._peak, self._warm_up = seconds, steps, learning_rate, warm_up
+        self._created = self._begun = time.monotonic()
+        self._step = 0
+
+    @property
+    def _over(self) -> bool:
+        return time.monotonic() - self._created >= self._seconds
+
+    def on_train_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Set the learning rate of the step."""
+        if self._step == 1:
+            self._begun = time.monotonic()  # The first step is compiled, in which nothing is learnt.
+        left = max(self._seconds - (self._begun - self._created), 1e-9)
+        done = max((self._step + 1) / self._steps, (time.monotonic() - self._begun) / left)
+        falling = 0.5 * (1 + math.cos(math.pi * min((done - self._warm_up) / (1 - self._warm_up), 1.0)))
+        self.model.optimizer.learning_rate = self._peak * (done / self._warm_up if done < self._warm_up else falling)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """End the epoch, which is validated all the same, where the time is over."""
+        self._step += 1
+        if self._over:
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """End training, which `Epochs` would let go on."""
+        if self._over:
+            self.model.stop_training = True
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
@@ -54,16 +55,20 @@ class Feed:
         self.sets: list[ActivationSet] = []
         self.extractor = self._extractor()
 
-    def extract(self) -> None:
+    def extract(self, seconds: float | None = None) -> None:
         """Pass every training and validation image through the frozen part, where that was not done before.
 
         What gets pixels needs no activations.
+
+        Args:
+            seconds: After which no further view of the images is begun; None stores all.
         """
         if not self.stored or self.sets:
             return
         try:
             self._demand_room()
-            self.sets = self._extracted()
+            self.sets = self._extracted(seconds)
+            self.views = len(self.sets)
         except NotStored as error:
             if self.boundary == "none":
                 raise
@@ -71,9 +76,11 @@ class Feed:
             self.stored, self.views = False, 1
             self.extractor = self._extractor()
 
-    def _extracted(self) -> list[ActivationSet]:
-        setup, sets = self.setup, []
+    def _extracted(self, seconds: float | None) -> list[ActivationSet]:
+        setup, begun, sets = self.setup, time.monotonic(), list[ActivationSet]()
         for view in self._views():
+            if sets and seconds is not None and time.monotonic() - begun >= seconds:
+                break
             indices = self._images_of(view)
             # Of folds, the test images too: others train on them, and after this fold's training the base is another.
             if view is None and setup.recipe.folds != "none":

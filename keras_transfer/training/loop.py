@@ -17,7 +17,7 @@ from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 from keras_transfer.tasks.task import Task
 from keras_transfer.training import failures, state
-from keras_transfer.training.callbacks import Checkpoint, Epochs, Saving
+from keras_transfer.training.callbacks import Checkpoint, Epochs, Saving, WithinTime
 from keras_transfer.training.phase import HEAD, GradientDescent, Phase, PhaseResult
 from keras_transfer.training.state import Logs
 from keras_transfer.training.technique import Technique
@@ -93,6 +93,8 @@ def train(
             *(callback for technique in phase.techniques for callback in technique.callbacks()),
         ]
         with failures.reported(model), stopping.deferred() if checkpoint else nullcontext() as request:
+            if phase.by.seconds is not None:
+                callbacks.append(WithinTime(phase.by.seconds, last * batches.steps, phase.by.learning_rate, _WARM_UP))
             if checkpoint is not None and request is not None:
                 callbacks.append(Saving(checkpoint, epochs, batches.steps, started, request))
             model.fit(
@@ -120,7 +122,10 @@ def _result(
     history = [_record(phase.name, epoch, logs, task) for epoch, logs in enumerate(epochs.logs, 1)]
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     rate = len(epochs.logs) * batches.count / max(seconds, 1e-9)
-    return PhaseResult(phase.name, len(epochs.logs), epochs.kept, seconds, trainable, rate, scores, history)
+    by, details = phase.by, {}
+    if isinstance(by, GradientDescent) and by.seconds is not None:
+        details["planned_epochs"] = by.epochs
+    return PhaseResult(phase.name, len(epochs.logs), epochs.kept, seconds, trainable, rate, scores, history, details)
 
 
 def _images(batches: Batches, steps: int) -> int:
@@ -158,7 +163,9 @@ def compile_for(
     xla: bool,
     techniques: Sequence[Technique] = (),
 ) -> None:
-    """Compile a model of logits with AdamW, warm-up and cosine decay; biases do not decay."""
+    """Compile a model of logits with AdamW, warm-up and cosine decay (`WithinTime` sees to them where the descent has
+    seconds); biases do not decay.
+    """
     total = max(descent.epochs * steps, 1)
     warm_up = max(int(_WARM_UP * total), 1)
     # Not from zero, at which the first step would change nothing: small sets have few steps.
@@ -168,7 +175,8 @@ def compile_for(
         warmup_target=descent.learning_rate,
         warmup_steps=warm_up,
     )
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=descent.weight_decay)
+    rate = schedule if descent.seconds is None else descent.learning_rate
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=descent.weight_decay)
     for technique in techniques:
         optimizer = technique.optimizer(optimizer)
     optimizer.exclude_from_weight_decay([weight for weight in model.trainable_weights if len(weight.shape) < 2])

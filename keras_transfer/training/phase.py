@@ -36,6 +36,7 @@ class GradientDescent:
         label_smoothing: Share of the target spread over all classes (Szegedy et al. 2016).
         patience: Epochs without a better validation loss, after which training ends; None runs all and keeps the last.
         stop: The epoch to end after, wherever the schedule is then; None runs it to its end.
+        seconds: In which it ends at the latest, the schedule run to its end by then; None: epochs alone count.
     """
 
     epochs: int
@@ -44,6 +45,7 @@ class GradientDescent:
     label_smoothing: float = 0.0
     patience: int | None = None
     stop: int | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,27 @@ import numpy as np
 
 from keras_transfer.data import pipeline
 from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Stopwatch
 from keras_transfer.training import head, loop
 from keras_transfer.training.callbacks import Checkpoint
 from keras_transfer.training.feed import Feed
 from keras_transfer.training.judgement import worse
 from keras_transfer.training.loop import Batches
-from keras_transfer.training.phase import BEST_IF_BETTER, BEST_UNLESS_WORSE, HEAD, LAST, Phase, PhaseResult, Solver
+from keras_transfer.training.phase import (
+    BEST_IF_BETTER,
+    BEST_UNLESS_WORSE,
+    HEAD,
+    LAST,
+    GradientDescent,
+    Phase,
+    PhaseResult,
+    Solver,
+)
 from keras_transfer.training.setup import Setup
 from keras_transfer.training.state import TrainingState, assign, values
+
+_SHARE_OF_VIEWS = 1 / 3  # Of the time there is, after which no further view is stored.
 
 
 class Trainer:
@@ -71,14 +83,24 @@ class Trainer:
             block = None if trains == HEAD else self.setup.pretrained.spec.thawed(trains)
             # Once a phase has fitted the head, those that follow train what is below it.
             self._feeds[trains, views] = Feed(self.setup, block, views, embedding=not self.results)
-        feed = self._feeds[trains, views]
+        feed, left = self._feeds[trains, views], self.seconds_left()
+        wanted = feed.views
         with self.timer.time("features"):
-            feed.extract()
+            feed.extract(None if left is None else _SHARE_OF_VIEWS * left)
+        if feed.stored and feed.views < wanted:
+            self.setup.progress.say(f"There is time for {feed.views} of {wanted} views of each image.")
+            self.choose(self.recipe.replace(views=feed.views))
+            self._feeds[trains, feed.views] = self._feeds.pop((trains, views))
         return feed
+
+    def seconds_left(self) -> float | None:
+        """Return the seconds until fine-tuning has to end; None where no time is set."""
+        return None if self.recipe.minutes == "none" else 60 * float(self.recipe.minutes) - self.timer.total()
 
     def run(self, phase: Phase) -> PhaseResult:
         """Run a phase on the training images, and evaluate it on the validation images."""
         feed = self.feed(phase.trains, phase.views)
+        phase = self._within_time(phase, feed)
         with self.timer.time(phase.name):
             run = (
                 self._judged
@@ -89,6 +111,20 @@ class Trainer:
         self.phases.append(phase)
         self.results.append(result)
         return result
+
+    def _within_time(self, phase: Phase, feed: Feed) -> Phase:
+        """Return the phase on the views that there was time for, ended by what is left of the recipe's minutes.
+
+        Raises:
+            UserError: nothing is left, and no phase has trained anything that could be kept.
+        """
+        left = self.seconds_left()
+        if left is None or phase.trains == HEAD or not isinstance(phase.by, GradientDescent):
+            return phase
+        if left <= 0 and not self.results:
+            raise UserError(f"--minutes: {self.recipe.minutes:g} were over before training began. Give it more.")
+        views = feed.views if feed.stored else phase.views
+        return replace(phase, by=replace(phase.by, seconds=max(left, 0.0)), views=views)
 
     def refit(self) -> None:
         """Train once more on training and validation images, as the recipe says, by what validation chose.
@@ -232,6 +268,7 @@ class Trainer:
         is_worse, chance = worse(*losses, allowed=phase.keep == BEST_UNLESS_WORSE)
         scores_before, reached = task.evaluate(before, targets), task.evaluate(after, targets)
         details = {
+            **result.details,
             "before": scores_before,
             "reached": {"epoch": result.best_epoch, **reached},
             "chance": chance,

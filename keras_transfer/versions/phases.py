@@ -33,10 +33,12 @@ def table(phases: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
 def exported(phases: Sequence[dict[str, Any]]) -> list[str]:
     """Say which network is exported, and why, where it is not simply the last one."""
     lines = []
-    for phase in phases[1:]:
+    for phase in phases:
+        if phase["epochs"] < phase.get("planned_epochs", 0):
+            lines.append(f"The time ended {phase['name']} in epoch {phase['epochs']} of {phase['planned_epochs']}.")
         if "chance" in phase:
             lines += _judged(phase)
-        elif phase["name"] == "head, views" and "cross_validation" in phase:
+        if phase["name"] == "head, views" and "cross_validation" in phase:
             plain, views = (each["cross_validation"]["loss"] for each in (phases[0], phase))
             lines.append(f"Fitted on views, the head's loss in cross-validation is {views:.4f}; without, {plain:.4f}.")
     if phases[-1]["name"] == "refit":

@@ -113,3 +113,19 @@ def test_docstring_describes_every_field_as_the_help_does():
     text = re.search(r"Attributes:\n(.*?)\n\n", inspect.getdoc(Recipe), re.DOTALL)[1]
     described = [" ".join(entry.split()) for entry in re.split(r"\n    (?=\w+: )", "\n" + text)[1:]]
     assert described == [f"{field.name}: {field.metadata['help']}" for field in dataclasses.fields(Recipe)]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"method": "frozen"}, "--method frozen has none"),
+        ({"thaw": "none"}, "--thaw none has none"),
+        ({"fine_tune_epochs": 0}, "--fine-tune-epochs 0 has none"),
+        ({"folds": 4}, "--folds trains again"),
+        ({"refit": "on"}, "--refit on trains again"),
+    ],
+)
+def test_minutes_are_refused_where_they_would_end_nothing_or_not_all(options, words):
+    Recipe(minutes=5, refit="head")
+    with pytest.raises(UsageError, match=f"--minutes ends fine-tuning; {words}"):
+        Recipe(minutes=5, **options)

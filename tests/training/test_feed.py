@@ -13,7 +13,7 @@ from keras_transfer.support.progress import Progress
 from keras_transfer.training.feed import Feed
 from keras_transfer.training.phase import Phase, Solver
 from tests.conftest import draw, write_photos
-from tests.training.trainers import decoded, fine_tune, run, trainer
+from tests.training.trainers import Elapsed, decoded, fine_tune, run, trainer
 
 
 @pytest.mark.once
@@ -51,6 +51,16 @@ def test_views_are_stored_and_repeat(photos, tiny_base, fresh_cache):
     again = trainer(photos, base=tiny_base, size=24, views=3)
     run(again)
     assert again.computed == 0
+
+
+def test_no_view_is_begun_for_which_there_is_no_time(photos, tiny_base, fresh_cache, capsys):
+    one = trainer(photos, Progress(), base=tiny_base, size=24, views=3, fine_tune_epochs=1, minutes=10)
+    one.timer = Elapsed(599.99)  # Views may take a third of a hundredth of a second.
+    results = run(one)
+    assert "There is time for 1 of 3 views of each image." in capsys.readouterr().err
+    assert (one.recipe.views, one.computed) == (1, len(one.setup.seen))
+    assert results[-1].name == "fine-tune"
+    assert results[-1].details["planned_epochs"] == 1
 
 
 @pytest.mark.once

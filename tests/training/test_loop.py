@@ -10,6 +10,7 @@ from keras_transfer.tasks.classification import Classification
 from keras_transfer.training.callbacks import Checkpoint
 from keras_transfer.training.loop import Batches, train
 from keras_transfer.training.phase import GradientDescent, Phase
+from keras_transfer.training.technique import Technique
 from keras_transfer.training.techniques.ema import MovingAverage
 
 
@@ -111,3 +112,34 @@ def test_a_state_has_the_weights_that_are_kept_only_where_they_are_others(diverg
     assert kept == {(0, 1): 0, (0, 2): 0, (1, 0): 0, (1, 1): 2, (1, 2): 2, (2, 0): 2}
     averaged = trained(stop=1, techniques=(MovingAverage(0.9),))[2]
     assert [len(state.best) for state in averaged] == [0, 0, 2]
+
+
+class Rates(Technique):
+    """Notes the learning rate of each step."""
+
+    def __init__(self):
+        self.seen = []
+
+    def callbacks(self):
+        def note(batch, logs):
+            self.seen.append(float(callback.model.optimizer.learning_rate))
+
+        callback = keras.callbacks.LambdaCallback(on_train_batch_end=note)
+        return [callback]
+
+
+@pytest.mark.parametrize(("epochs", "seconds"), [(100_000, 2.0), (4, 600.0)])
+def test_training_ends_with_its_time_or_its_epochs_and_the_rate_falls_until_then(epochs, seconds):
+    inputs, rates = keras.Input((4,)), Rates()
+    model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
+    held = tf.data.Dataset.from_tensor_slices((IMAGES, TARGETS)).batch(4)
+    phase = Phase("fine-tune", "all", GradientDescent(epochs, 1e-2, seconds=seconds), techniques=(rates,))
+    result = train(phase, model, Batches(held.repeat(), 12, 3, held), Classification(), False, QUIET)
+    assert result.details == {"planned_epochs": epochs}
+    assert result.best_epoch == result.epochs == len(result.history), "the last epoch is validated and kept"
+    assert (result.epochs == epochs) == (epochs == 4)
+    assert result.seconds < 2.0 + 10.0
+    peak = int(np.argmax(rates.seen))
+    assert rates.seen[0] < 0.9 * max(rates.seen) <= 0.9e-2 + 1e-3
+    assert 0 < peak < 0.5 * len(rates.seen)
+    assert rates.seen[-1] < 0.1 * max(rates.seen)

@@ -5,10 +5,11 @@ import pytest
 
 from keras_transfer.recipe import recipe as recipes
 from keras_transfer.recipe import rule
+from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 from keras_transfer.training import methods
 from keras_transfer.training.phase import BEST_IF_BETTER
-from tests.training.trainers import run, trainer
+from tests.training.trainers import Elapsed, run, trainer
 
 OPTIONS = {"size": 24, "fine_tune_epochs": 2, "fine_tune_lr": 1e-3, "label_smoothing": 0.0}
 
@@ -126,3 +127,18 @@ def test_two_phases_that_thaw_have_each_their_own_boundary(photos, tiny_base):
 def test_views_are_mirrored_where_that_may_mean_the_same(photos, tiny_base, classes, augment, flips):
     setup = trainer(photos, base=tiny_base, size=24, augment=augment).setup
     assert dataclasses.replace(setup, examples=dataclasses.replace(setup.examples, classes=classes)).flips == flips
+
+
+def test_where_the_time_ends_with_the_head_it_is_kept_and_that_is_said(photos, tiny_base, capsys):
+    one = trainer(photos, Progress(), base=tiny_base, thaw="auto", views="auto", minutes=0.1, **OPTIONS)
+    one.timer = Elapsed(7)
+    assert [result.name for result in run(one)] == ["head"]
+    assert "The minutes were over with the head." in capsys.readouterr().err
+    assert (one.recipe.thaw, one.recipe.minutes) == ("none", "none")
+
+
+def test_a_method_without_a_head_of_its_own_needs_time_for_training(photos, tiny_base):
+    one = trainer(photos, base=tiny_base, method="full", minutes=0.1, **OPTIONS)
+    one.timer = Elapsed(7)
+    with pytest.raises(UserError, match=r"--minutes: 0\.1 were over before training began"):
+        run(one)

@@ -29,9 +29,13 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
     if recipe.thaw not in (AUTO, "none", "0") and recipe.fine_tune_epochs != 0:
         # Features come with the activations at the boundary, in the same pass.
         trainer.feed(_lowest(setup, recipe.thaw), views if recipe.views == AUTO else recipe.views)
+        views = shared.stored_views(trainer.recipe)
     yield shared.head_phase(trainer, views)
     base, situation = setup.pretrained.spec, _situation(trainer)
     recipe, why = rule.fine_tuning(trainer.recipe, base, situation)
+    left = trainer.seconds_left()
+    if left is not None and left <= 0:
+        recipe, why = recipe.replace(minutes="none", thaw="none", views=views), "The minutes were over with the head"
     trainer.choose(recipe)
     if recipe.thaw != "none":
         trains = _lowest(setup, recipe.thaw)
