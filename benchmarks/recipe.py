@@ -38,7 +38,9 @@ GUIDE = "Keras's guide"
 _CHANGES: dict[str, dict[str, Any]] = {
     "rate / 3": {"fine_tune_lr": 1e-4},
     "rate x 3": {"fine_tune_lr": 1e-3},
+    "8 epochs": {"fine_tune_epochs": 8},
     "12 epochs": {"fine_tune_epochs": 12},
+    "12 epochs, 4 views": {"fine_tune_epochs": 12, "views": 4},
     "16 epochs": {"fine_tune_epochs": 16},
     "30 epochs": {"fine_tune_epochs": 30},
     "patience 3": {"patience": 3},

@@ -18,6 +18,7 @@ _REST = {
     "label_smoothing": "label smoothing {:g}",
     "batch_size": "batches of {}",
     "refit": "refit {}",
+    "minutes": "at most {:g} minutes",
 }
 
 
@@ -30,6 +31,8 @@ def choices(metrics: dict[str, Any], recipe: Recipe) -> list[str]:
     """
     tuned = metrics["thawed"] != "none"
     names = ["head_solver", *_FINE_TUNING, *_REST] if tuned else ["head_solver", "thaw", "views", "refit"]
+    if recipe.minutes == "none":
+        names = [name for name in names if name != "minutes"]
     automatic = metrics.get("automatic", names)
     groups = {
         "Chosen automatically": [name for name in names if name in automatic],

@@ -21,6 +21,7 @@ from keras_transfer.commands.shared import (
     load_tensorflow_for,
     quiet_option,
 )
+from keras_transfer.exports import formats
 from keras_transfer.support import strict_json
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.logs import import_tensorflow
@@ -115,8 +116,8 @@ def request(model_url: str, images: tuple[str, ...], as_json: bool, debug: bool)
 
 @cli.command(example="export saved_models/photos --format litert --precision int8")
 @click.argument("model")
-@click.option("--format", "format", required=True, metavar="litert|onnx|openvino|keras", help="Format to write.")
-@click.option("--precision", default="float32", metavar="float32|float16|int8", help="[default: float32]")
+@click.option("--format", "format", required=True, metavar="|".join(formats.PRECISIONS), help="Format to write.")
+@click.option("--precision", default="float32", metavar="|".join(formats.ALL_PRECISIONS), help="[default: float32]")
 @click.option("-o", "--output", metavar="FILE", help="[default: assets.extra/exports of the version]")
 @click.option("--data", help="Where the images of the run are now, if they have moved.")
 @json_option
@@ -133,8 +134,6 @@ def export(
     debug: bool,
 ) -> None:
     """Write a model in another format, and compare it with the SavedModel on real images."""
-    from keras_transfer.exports import formats
-
     file = Path(output) if output else None
     formats.demand(format, precision, file)
     load_tensorflow_for(model)

@@ -7,11 +7,12 @@ from pathlib import Path
 from keras_transfer.support.errors import UsageError, nearest
 from keras_transfer.support.paths import demand_file
 
+ALL_PRECISIONS = ("float32", "float16", "int8")
 PRECISIONS = {
-    "litert": ("float32", "float16", "int8"),
-    "onnx": ("float32", "float16", "int8"),
-    "openvino": ("float32", "float16", "int8"),
-    "keras": ("float32", "float16", "int8"),  # Of int8, Keras knows dense layers only.
+    "litert": ALL_PRECISIONS,
+    "onnx": ALL_PRECISIONS,
+    "openvino": ALL_PRECISIONS,
+    "keras": ALL_PRECISIONS,  # Of int8, Keras knows dense layers only.
 }
 SUFFIX = {"litert": ".tflite", "onnx": ".onnx", "openvino": ".xml", "keras": ".keras"}
 

@@ -56,3 +56,9 @@ def test_choices_are_whole_words(asked, thawed, lines):
     automatic = [name for name in names if name not in asked]
     recipe = COMPLETE.replace(thaw=thawed)
     assert choices({"thawed": thawed, "automatic": automatic}, recipe) == lines
+
+
+def test_minutes_that_were_asked_for_are_named():
+    recipe = COMPLETE.replace(refit="off", minutes=2.5)
+    *_, asked = choices({"thawed": "block5", "automatic": ["head_solver", "views"]}, recipe)
+    assert asked.endswith("refit off, at most 2.5 minutes.")
