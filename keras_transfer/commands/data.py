@@ -159,10 +159,10 @@ def features(photos: str | None, output: str, as_json: bool, quiet: bool, debug:
 def cache(clear: bool, as_json: bool, debug: bool) -> None:
     """Show or clear stored activations, and what interrupted runs left; KERAS_TRANSFER_CACHE moves their folder."""
     from keras_transfer.compute import store
-    from keras_transfer.support import files
+    from keras_transfer.support import leftovers
 
     freed = store.clear() if clear else 0
-    contents, leftovers = store.contents(), [] if clear else files.leftovers()
+    contents, left_behind = store.contents(), [] if clear else leftovers.leftovers()
     if clear:
         used = sum(record["bytes"] for record in contents)
         kept = f" {used / 1e6:.1f} MB are in use and stay." * bool(contents)
@@ -170,8 +170,8 @@ def cache(clear: bool, as_json: bool, debug: bool) -> None:
     elif as_json:
         records = [
             {"path": str(left.path), "key": {}, "images": 0, "bytes": left.bytes, "last_used": left.modified}
-            for left in leftovers
+            for left in left_behind
         ]
         click.echo(strict_json.text(contents + records))
     else:
-        click.echo(listings.cache(contents, leftovers, layout.width()))
+        click.echo(listings.cache(contents, left_behind, layout.width()))

@@ -11,7 +11,6 @@ from keras_transfer.data import prepare
 from keras_transfer.data.examples import SPLITS, Examples
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import files, forks, logs, paths
-from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 from keras_transfer.tasks import TASKS
 from keras_transfer.versions import folders
@@ -32,11 +31,8 @@ def write(recipe: Recipe, file: Path, progress: Progress) -> tuple[int, int]:
     """
     paths.demand_other_file(file, recipe.data, "--output")
     embeddings = arrays(recipe, progress)
-    try:
-        with files.whole(file) as staging:
-            np.savez(staging, **embeddings)  # type: ignore[arg-type]
-    except OSError as error:
-        raise UserError(f"{file} cannot be written ({error.strerror}).") from error
+    with files.output_file(file) as staging:
+        np.savez(staging, **embeddings)  # type: ignore[arg-type]
     images, width = embeddings["features"].shape
     return images, width
 

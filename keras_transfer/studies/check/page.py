@@ -31,7 +31,7 @@ def write(findings: Findings, examples: Examples, decoder: Decoder, file: Path) 
     Raises:
         UserError: it cannot be written.
     """
-    pictures = page.pictures(_shown(findings.warnings), examples, decoder)
+    pictures = page.pictures(_shown(findings.warnings), examples, decoder, file.parent)
     of_kinds = (
         _section(kind, [finding for finding in findings.warnings if finding.kind == kind], examples, pictures)
         for kind in KINDS
@@ -78,7 +78,7 @@ def _rejected(findings: Findings, examples: Examples) -> str:
     return f"<h2 id='{UNREADABLE}'>Cannot be used ({len(findings.rejected)})</h2><table>{rows}</table>"
 
 
-def _section(kind: str, of_kind: Sequence[Finding], examples: Examples, pictures: dict[str, str]) -> str:
+def _section(kind: str, of_kind: Sequence[Finding], examples: Examples, pictures: dict[str, page.Picture]) -> str:
     if not of_kind:
         return ""
     shown = "".join(_finding(finding, examples, pictures) for finding in of_kind[:_MAX_SHOWN])
@@ -91,7 +91,7 @@ def _words(kind: str) -> str:
     return kind.replace("-", " ").capitalize()
 
 
-def _finding(finding: Finding, examples: Examples, pictures: dict[str, str]) -> str:
+def _finding(finding: Finding, examples: Examples, pictures: dict[str, page.Picture]) -> str:
     figures = "".join(page.figure(pictures.get(path), examples.short(path)) for path in finding.paths[:_MAX_PICTURES])
     more = f" (and {len(finding.paths) - _MAX_PICTURES} more)" if len(finding.paths) > _MAX_PICTURES else ""
     row = f"<div class='row'>{figures}</div>" if figures else ""
