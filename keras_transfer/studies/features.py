@@ -26,9 +26,10 @@ def write(recipe: Recipe, file: Path, progress: Progress) -> tuple[int, int]:
         N and D.
 
     Raises:
-        UsageError: the file is the data.
+        UsageError: the file cannot be written there, or is the data.
         UserError: as `arrays`, or the file cannot be written.
     """
+    paths.demand_file(file, ".npz", "--output")
     paths.demand_other_file(file, recipe.data, "--output")
     embeddings = arrays(recipe, progress)
     with files.output_file(file) as staging:

@@ -38,8 +38,9 @@ main.report { --ink: #1b1b1b; --faint: #555; --paper: #fff; --tile: #f3f3f3; --l
   p { margin: .6rem 0; overflow-wrap: anywhere } p.about { margin: 0 0 .7rem; color: var(--faint) }
   a { color: var(--link) } a.picture { display: block } a:focus-visible { outline: 3px solid var(--link) }
   table { border-collapse: collapse; margin: .6rem 0; display: block; overflow-x: auto }
-  td, th { text-align: left; padding: .15rem .9rem .15rem 0; vertical-align: top; overflow-wrap: anywhere }
-  td.n, th.n { text-align: right; overflow-wrap: normal } td.bars { width: 260px; min-width: 60px }
+  td, th { text-align: left; padding: .15rem .9rem .15rem 0; vertical-align: top; max-width: 30rem;
+    overflow-wrap: break-word }
+  td.n, th.n { text-align: right } td.bars { width: 260px; min-width: 60px }
   .bar { background: var(--bar); height: .75rem; min-width: 1px; margin-top: .3rem; print-color-adjust: exact }
   img.plot { max-width: 100%; height: auto }
   .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(250px, 100%), 1fr)); gap: .8rem }
@@ -47,13 +48,16 @@ main.report { --ink: #1b1b1b; --faint: #555; --paper: #fff; --tile: #f3f3f3; --l
   .finding.text { grid-column: 1 / -1 } .finding.single { display: flex; gap: .5rem }
   .pictures { display: flex; flex-wrap: wrap; gap: .5rem }
   figure { margin: 0; width: 112px; flex: none; break-inside: avoid }
-  figure img, .none { display: block; width: 112px; height: 112px; object-fit: contain; background: var(--tile) }
+  figure img, .none { display: block; width: 112px; height: 112px; object-fit: contain; background: var(--tile);
+    outline: 1px solid var(--line); outline-offset: -1px }
   figcaption { font-size: 11px; overflow-wrap: anywhere; color: var(--faint) }
   .detail { font-size: 13px; margin-top: .3rem; overflow-wrap: anywhere } .single .detail { margin-top: 0 }
   .none { color: var(--faint); font-size: 12px; line-height: 112px; text-align: center }
   .sample { display: grid; grid-template-columns: 9rem 1fr; gap: .2rem .8rem; margin: .5rem 0; break-inside: avoid }
-  .sample .name { overflow-wrap: anywhere } .sample .pictures { gap: .25rem }
-  .sample img { width: 80px; height: 80px; object-fit: cover } .sample figure { width: 80px } }
+  .samples.few { display: grid; grid-template-columns: repeat(auto-fill, minmax(180px, 1fr)); gap: .4rem .8rem }
+  .few .sample { grid-template-columns: 1fr } .sample .name { overflow-wrap: anywhere }
+  .sample .pictures { gap: .25rem } .sample figure { width: 80px }
+  .sample img { width: 80px; height: 80px; object-fit: cover } }
 @media (max-width: 600px) { main.report .sample { grid-template-columns: 1fr } }
 @media screen and (prefers-color-scheme: dark) {
   main.report { --ink: #e3e3e3; --faint: #a3a3a3; --paper: #17191d; --tile: #24272d; --line: #3b3f46; --bar: #7d9fd1;
