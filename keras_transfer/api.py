@@ -67,14 +67,16 @@ def evaluate(
         options: How the data is read: `columns`, `encoding`, `allow_outside` and `tfds_dir` of `Recipe`.
 
     Raises:
+        UsageError: a file cannot be written there.
         UserError: there is no such model, training saw all the images, a class is unknown to the model, or a file
             cannot be written.
     """
-    classifier = load(model)
     from keras_transfer.studies import evaluation
 
-    source = None if data is None else os.fspath(data)
     page, table = (None if file is None else Path(file) for file in (html, csv))
+    evaluation.demand_files(page, table)
+    classifier = load(model)
+    source = None if data is None else os.fspath(data)
     return evaluation.evaluate(classifier, source, page, table, progress or Progress(quiet=True), **options)
 
 
@@ -84,6 +86,7 @@ def check(
     html: str | Path | None = None,
     progress: Progress | None = None,
     convert_to: str | Path | None = None,
+    csv: str | Path | None = None,
     **options: Any,
 ) -> Findings:
     """Look a data set over before training on it.
@@ -96,15 +99,17 @@ def check(
         html: Where to write a page with thumbnails; it appears whole or not at all.
         progress: What to tell meanwhile; by default, a terminal.
         convert_to: A new folder for copies of the images in formats that TensorFlow does not decode.
+        csv: Where to write a table of the images with findings, and what to do about each; whole or not at all.
         options: Fields of `Recipe`; of a recipe that is given, those to change.
 
     Raises:
-        UsageError: there is something in the folder for copies.
-        UserError: there is nothing to check, or the page or the copies cannot be written.
+        UsageError: there is something in the folder for copies, or the page or the table cannot be written there.
+        UserError: there is nothing to check, or something cannot be written.
     """
     from keras_transfer.studies.check.check import check as look
 
-    return look(_recipe(recipe, options), "base" in options if labels is None else labels, html, progress, convert_to)
+    labels = "base" in options if labels is None else labels
+    return look(_recipe(recipe, options), labels, html, progress, convert_to, csv)
 
 
 def recommend(

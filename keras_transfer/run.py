@@ -61,7 +61,9 @@ class Result:
 
     def _repr_html_(self) -> str | None:
         """Return the report for a notebook, which shows it where a result ends a cell; None if there is none."""
-        return self.report.read_text("utf-8") if self.report.is_file() else None
+        from keras_transfer.studies import page
+
+        return page.without_links(self.report.read_text("utf-8")) if self.report.is_file() else None
 
     @cached_property
     def model(self) -> SavedClassifier:

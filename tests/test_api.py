@@ -62,6 +62,16 @@ def test_check_takes_data_and_options():
         kt.check(kt.Recipe(data="/none"), base="resnet18")
 
 
+def test_files_that_cannot_be_written_are_refused_before_anything_is_read(tmp_path):
+    (tmp_path / "file").write_text("")
+    for work in (kt.check, kt.evaluate):
+        for option in ("html", "csv"):
+            with pytest.raises(kt.UsageError, match=f"--{option} must be a file that ends in .{option}"):
+                work("/none", **{option: tmp_path / "a.txt"})
+            with pytest.raises(kt.UsageError, match=f"--{option}: .*file is a file. Give a folder."):
+                work("/none", **{option: tmp_path / "file" / f"a.{option}"})
+
+
 def test_result_is_shown_in_one_line(asked):
     result = kt.fit("photos/")
     assert repr(result) == f"<Result {Path('saved_models/photos/1')}: vgg16, accuracy 0.900 on 30 test images>"

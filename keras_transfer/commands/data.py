@@ -23,7 +23,6 @@ from keras_transfer.commands.shared import (
 )
 from keras_transfer.support import strict_json
 from keras_transfer.support.errors import UsageError, UserError, nearest
-from keras_transfer.support.paths import demand_file
 from keras_transfer.support.progress import Progress
 
 _CHECK_OPTIONS = (
@@ -43,6 +42,7 @@ _CHECK_OPTIONS = (
 @cli.command(example="check photos/ --html check.html --base resnet50")
 @click.argument("data")
 @click.option("--html", metavar="FILE", help="Write the report as a page with thumbnails.")
+@click.option("--csv", metavar="FILE", help="Write a table of the images with findings, and what to do about each.")
 @click.option("--convert", metavar="FOLDER", help="Write PNG or JPEG copies of images in formats that cannot be used.")
 @click.option("--fail-on", metavar="KIND,...", help="Exit with 1 if there is a finding of these kinds, as --json has.")
 @click.option(
@@ -58,6 +58,7 @@ _CHECK_OPTIONS = (
 def check(
     data: str,
     html: str | None,
+    csv: str | None,
     convert: str | None,
     fail_on: str | None,
     as_json: bool,
@@ -66,16 +67,14 @@ def check(
     **options: Any,
 ) -> None:
     """Say what is wrong with labelled images before training: files, duplicates, leaks and, with --base, labels."""
-    if html is not None:
-        demand_file(Path(html), ".html", "--html")
     kinds = _kinds(fail_on, labels=options["base"] is not None) if fail_on is not None else []
     recipe = recipe_of({**options, "data": data})
     from keras_transfer.studies.check.check import check as run
 
-    findings = run(recipe, options["base"] is not None, html, Progress(quiet), convert)
+    findings = run(recipe, options["base"] is not None, html, Progress(quiet), convert, csv)
     click.echo(strict_json.text(findings.record()) if as_json else tables.check(findings, layout.width()))
-    if html is not None and not as_json:
-        click.echo(layout.with_path("Wrote ", html, layout.width(), "."))
+    for file in filter(None, (html, csv)) if not as_json else ():
+        click.echo(layout.with_path("Wrote ", file, layout.width(), "."))
     counts = [f"{findings.kinds[kind]} {kind}" for kind in kinds if findings.kinds[kind]]
     if counts:
         raise UserError(f"{data}: {', '.join(counts)} (--fail-on).")
@@ -138,12 +137,10 @@ def recommend(photos: str | None, bases: str | None, as_json: bool, quiet: bool,
 @debug_option
 def features(photos: str | None, output: str, as_json: bool, quiet: bool, debug: bool, **options: Any) -> None:
     """Write the feature vectors of labelled images, for a classifier of your own."""
-    file = Path(output)
-    demand_file(file, ".npz", "--output")
     recipe = recipe_of({**options, "data": one_source(photos, options["data"])})
     from keras_transfer.studies.features import write
 
-    count, width = write(recipe, file, Progress(quiet))
+    count, width = write(recipe, Path(output), Progress(quiet))
     report = {"file": output, "images": count, "features": width}
     if as_json:
         click.echo(strict_json.text(report))
@@ -159,10 +156,10 @@ def features(photos: str | None, output: str, as_json: bool, quiet: bool, debug:
 def cache(clear: bool, as_json: bool, debug: bool) -> None:
     """Show or clear stored activations, and what interrupted runs left; KERAS_TRANSFER_CACHE moves their folder."""
     from keras_transfer.compute import store
-    from keras_transfer.support import files
+    from keras_transfer.support import leftovers
 
     freed = store.clear() if clear else 0
-    contents, leftovers = store.contents(), [] if clear else files.leftovers()
+    contents, left_behind = store.contents(), [] if clear else leftovers.leftovers()
     if clear:
         used = sum(record["bytes"] for record in contents)
         kept = f" {used / 1e6:.1f} MB are in use and stay." * bool(contents)
@@ -170,8 +167,8 @@ def cache(clear: bool, as_json: bool, debug: bool) -> None:
     elif as_json:
         records = [
             {"path": str(left.path), "key": {}, "images": 0, "bytes": left.bytes, "last_used": left.modified}
-            for left in leftovers
+            for left in left_behind
         ]
         click.echo(strict_json.text(contents + records))
     else:
-        click.echo(listings.cache(contents, leftovers, layout.width()))
+        click.echo(listings.cache(contents, left_behind, layout.width()))

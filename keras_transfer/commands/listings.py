@@ -13,7 +13,7 @@ from keras_transfer.support.paths import portable
 from keras_transfer.support.program import program
 
 if TYPE_CHECKING:
-    from keras_transfer.support.files import Leftover
+    from keras_transfer.support.leftovers import Leftover
     from keras_transfer.versions.folders import Version
 
 

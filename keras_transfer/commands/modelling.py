@@ -27,7 +27,7 @@ from keras_transfer.commands.shared import (
 )
 from keras_transfer.support import strict_json
 from keras_transfer.support.errors import UsageError
-from keras_transfer.support.paths import demand_file, portable
+from keras_transfer.support.paths import portable
 from keras_transfer.support.progress import Progress
 from keras_transfer.support.stopping import Stopped
 from keras_transfer.versions import folders
@@ -112,10 +112,11 @@ def evaluate(
 ) -> None:
     """Measure a model on labelled images (DATA, or --data), leaving out those that it was trained on."""
     data = one_source(photos, data)
-    page, table = (_file(name, suffix) for name, suffix in ((html, ".html"), (csv, ".csv")))
-    classifier = load(model)
     from keras_transfer.studies import evaluation
 
+    page, table = (None if name is None else Path(name) for name in (html, csv))
+    evaluation.demand_files(page, table)
+    classifier = load(model)
     report = evaluation.evaluate(classifier, data, page, table, Progress(quiet), **options)
     source = portable(classifier.metrics["data"]["source"]) if data is None else data
     training = training_counts(classifier.folder)
@@ -126,15 +127,6 @@ def evaluate(
         click.echo(tables.evaluation(report, classifier.metrics, source, training, layout.width()))
         for file in filter(None, (html, csv)):
             click.echo(layout.with_path("Wrote ", file, layout.width(), "."))
-
-
-def _file(name: str | None, suffix: str) -> Path | None:
-    """Return the file that an option named as its suffix names, if it can be written."""
-    if name is None:
-        return None
-    file = Path(name)
-    demand_file(file, suffix, f"--{suffix[1:]}")
-    return file
 
 
 @cli.command(example="predict saved_models/photos a.jpg 'more/*.png' folder/")

@@ -179,7 +179,7 @@ def _first(findings: Findings, lines: Sequence[tuple[str, Sequence[str]]], width
         names = [findings.source, *named, *(_short(findings, path) for path in named)]
         first.append(wrapped(f"  {line}", width, "    ", names))
     rest = len(lines) - _MAX_FINDINGS
-    return first + [f"  and {rest} more (--json and --html show all)"] * (rest > 0)
+    return first + [f"  and {rest} more (--json and --csv list all)"] * (rest > 0)
 
 
 def recommendation(answer: Recommendation, options: Sequence[str] = (), width: int = NARROW) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 from keras_transfer.compute import shards
 from keras_transfer.compute.shards import Damaged, Shard
 from keras_transfer.data.inspection import decodable
-from keras_transfer.support import files
+from keras_transfer.support import files, leftovers
 from keras_transfer.support.paths import readable_cache_folders, writable_cache_folder
 
 _MIN_IMAGES = 1024  # Of a shard, unless a pass has fewer.
@@ -169,7 +169,7 @@ def make_room(needed: int, limit: float) -> None:
     """Make room for `needed` bytes under `limit` GB, if there can be, the least recently used shards going first."""
     if shortage(needed, limit) is not None:
         return
-    files.delete_staging()
+    leftovers.delete_staging()
     stored = [shard for folder in files.children(_writable_root()) for shard in _shards(folder)]
     stored.sort(key=shards.last_used)
     total = sum(map(files.folder_size, stored))
@@ -206,7 +206,7 @@ def clear() -> int:
     Returns:
         The bytes freed.
     """
-    freed = files.delete_leftovers()
+    freed = leftovers.delete_leftovers()
     for folder in _sets():
         freed += sum(map(_delete, _shards(folder)))
         with suppress(OSError):  # Another run writes there.

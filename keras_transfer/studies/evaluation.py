@@ -12,7 +12,7 @@ import numpy as np
 from keras_transfer.evaluation import per_class
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.studies import page, plots
-from keras_transfer.support.paths import demand_other_file, portable
+from keras_transfer.support.paths import demand_file, demand_other_file, portable
 from keras_transfer.support.progress import Progress
 from keras_transfer.tasks import TASKS
 from keras_transfer.versions.predictions import Evaluated, Tested, write_tested
@@ -58,8 +58,19 @@ def evaluate(
         write_tested(evaluated.tested, csv)
     if html is not None:
         title = f"{classifier.folder.parent.name}/{classifier.folder.name} on {portable(evaluated.examples.source)}"
-        page.write(html, title, [scores(evaluated.report), *details(evaluated, classifier.max_pixels)])
+        page.write(html, title, [scores(evaluated.report), *details(evaluated, classifier.max_pixels, html.parent)])
     return evaluated.report
+
+
+def demand_files(html: Path | None, csv: Path | None) -> None:
+    """Refuse, before the model is loaded, a page or a table that cannot be written.
+
+    Raises:
+        UsageError: a file's name does not end as it should, or it cannot be written there.
+    """
+    for file, suffix, option in ((html, ".html", "--html"), (csv, ".csv", "--csv")):
+        if file is not None:
+            demand_file(file, suffix, option)
 
 
 def scores(report: dict[str, Any]) -> str:
@@ -75,15 +86,16 @@ def scores(report: dict[str, Any]) -> str:
     return f"<p>{report['images']:,} images{seen}{faults}.</p>{page.table(('', '', ''), rows, words=(0, 2))}"
 
 
-def details(evaluated: Evaluated, max_pixels: int) -> list[str]:
+def details(evaluated: Evaluated, max_pixels: int, folder: Path | None) -> list[str]:
     """Return what a page shows below the scores, as HTML: classes, confusions, calibration and mistakes.
 
     Args:
         evaluated: What was measured.
         max_pixels: Largest picture that is decoded, width times height.
+        folder: Of the page, from which pictures lead to their files; None makes no links.
     """
     records = evaluated.report["per_class"]
-    return [_classes(records), _matrix(records), _calibration(evaluated), _mistakes(evaluated, max_pixels)]
+    return [_classes(records), _matrix(records), _calibration(evaluated), _mistakes(evaluated, max_pixels, folder)]
 
 
 def _number(report: dict[str, Any], name: str) -> str:
@@ -151,7 +163,7 @@ def _calibration(evaluated: Evaluated) -> str:
     return f"<h2>Calibration</h2><p class='about'>{about}</p>{page.plot(png, 400, about)}"
 
 
-def _mistakes(evaluated: Evaluated, max_pixels: int) -> str:
+def _mistakes(evaluated: Evaluated, max_pixels: int, folder: Path | None) -> str:
     """Return the images that are named wrongly, the surest first, or whose number is most wrong."""
     from keras_transfer.data.decoding.decode import Decoder
 
@@ -167,10 +179,10 @@ def _mistakes(evaluated: Evaluated, max_pixels: int) -> str:
         return "<h2>Mistakes</h2><p>None.</p>"
     shown = wrong[:_MAX_MISTAKES]
     decoder = Decoder(page.THUMBNAIL, "pad", max_pixels)
-    pictures = page.pictures([image.name for image in shown], evaluated.examples, decoder)
+    pictures = page.pictures([image.name for image in shown], evaluated.examples, decoder, folder)
     figures = "".join(page.figure(pictures.get(image.name), _caption(image)) for image in shown)
     more = f"<p>and {len(wrong) - _MAX_MISTAKES} more</p>" * (has_classes and len(wrong) > _MAX_MISTAKES)
-    return f"<h2>{heading}</h2><div class='grid'>{figures}</div>{more}"
+    return f"<h2>{heading}</h2><div class='pictures'>{figures}</div>{more}"
 
 
 def _caption(image: Tested) -> str:

@@ -11,7 +11,6 @@ from keras_transfer.data import prepare
 from keras_transfer.data.examples import SPLITS, Examples
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import files, forks, logs, paths
-from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 from keras_transfer.tasks import TASKS
 from keras_transfer.versions import folders
@@ -27,16 +26,14 @@ def write(recipe: Recipe, file: Path, progress: Progress) -> tuple[int, int]:
         N and D.
 
     Raises:
-        UsageError: the file is the data.
+        UsageError: the file cannot be written there, or is the data.
         UserError: as `arrays`, or the file cannot be written.
     """
+    paths.demand_file(file, ".npz", "--output")
     paths.demand_other_file(file, recipe.data, "--output")
     embeddings = arrays(recipe, progress)
-    try:
-        with files.whole(file) as staging:
-            np.savez(staging, **embeddings)  # type: ignore[arg-type]
-    except OSError as error:
-        raise UserError(f"{file} cannot be written ({error.strerror}).") from error
+    with files.output_file(file) as staging:
+        np.savez(staging, **embeddings)  # type: ignore[arg-type]
     images, width = embeddings["features"].shape
     return images, width
 

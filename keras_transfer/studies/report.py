@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,7 +43,10 @@ def write(
         "graph.</p>",
         evaluation.scores(evaluated.report),
     ]
-    parts = [_about(metrics), *test, _training(metrics, history), *evaluation.details(evaluated, max_pixels)]
+    # A version travels: links through folders above the working folder would tell their names, and lead nowhere.
+    here = [Path(os.path.abspath(path)).is_relative_to(Path.cwd()) for path in (file, evaluated.examples.root)]
+    details = evaluation.details(evaluated, max_pixels, file.parent if all(here) else None)
+    parts = [_about(metrics), *test, _training(metrics, history), *details]
     page.write(file, name, parts)
 
 

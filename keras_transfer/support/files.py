@@ -1,7 +1,7 @@
 """Files and folders that appear whole or not at all: filled beside their place under another name, then renamed.
 
 What is being filled is locked meanwhile. So what a killed process left behind can be told from what another is still
-writing, in the same container or not; a note in the cache folder says where it lies.
+writing, in the same container or not (`leftovers`); a note in the cache folder says where it lies.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import itertools
 import os
 import secrets
 import shutil
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+from keras_transfer.support.errors import UserError
 from keras_transfer.support.paths import cache_folder
 
 try:
@@ -23,10 +22,8 @@ try:
 except ImportError:  # Windows, which does not let others delete what is open.
     fcntl = None  # type: ignore[assignment]
 
-_WRITING, _DELETING = _PREFIXES = (".writing-", ".deleting-")
-_STATES = ("backups", "states")  # Folders in the cache folder.
+_WRITING, _DELETING = STAGING_PREFIXES = (".writing-", ".deleting-")
 _MOST_ATTEMPTS = 10
-_ABANDONED_SECONDS = 86_400  # Where nothing can be locked, what is as old as this is taken for abandoned.
 
 
 @contextmanager
@@ -41,6 +38,20 @@ def whole(file: Path) -> Iterator[Path]:
         companions = [part for part in staging.iterdir() if part.name != file.name]
         for part in [*companions, staging / file.name]:
             os.replace(part, file.with_name(part.name))
+
+
+@contextmanager
+def output_file(file: Path) -> Iterator[Path]:
+    """Yield a path to write to, as `whole` does, for a file that the user asked for.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        with whole(file) as staging:
+            yield staging
+    except OSError as error:
+        raise UserError(f"{file} cannot be written ({error.strerror or error}).") from error
 
 
 @contextmanager
@@ -161,55 +172,6 @@ def unused(path: Path, unsure: bool = True) -> Iterator[bool]:
             os.close(descriptor)
 
 
-@dataclass(frozen=True)
-class Leftover:
-    """What an ended process left: a folder that it was filling or deleting, or a state of training to go on from.
-
-    Attributes:
-        path: Where.
-        bytes: Of all its files.
-        modified: When it was last written to, seconds since 1970.
-    """
-
-    path: Path
-    bytes: int
-    modified: float
-
-
-def leftovers() -> list[Leftover]:
-    """Return what ended processes left, in the cache folder and wherever it was noted, by path."""
-    leftovers = []
-    for path in [*_staging(), *_states()]:
-        with _abandoned(path) as abandoned:
-            if abandoned:
-                leftovers.append(Leftover(path, folder_size(path), _modified(path)))
-    return leftovers
-
-
-def delete_leftovers() -> int:
-    """Delete what `leftovers` returns, and return its bytes."""
-    return _delete_abandoned([*_staging(), *_states()])
-
-
-def delete_staging() -> int:
-    """Delete what ended processes were filling or deleting, and return its bytes."""
-    return _delete_abandoned(_staging())
-
-
-def _delete_abandoned(paths: Iterable[Path]) -> int:
-    freed = 0
-    for path in paths:
-        with _abandoned(path) as abandoned:
-            if abandoned:
-                freed += folder_size(path)
-                shutil.rmtree(path, ignore_errors=True)
-    for note in _notes():
-        if not os.path.lexists(_named(note)):
-            with suppress(OSError):
-                note.unlink()
-    return freed
-
-
 def children(folder: Path) -> list[Path]:
     """Return what lies in a folder, sorted; of one that is not there, or vanishes meanwhile, nothing."""
     try:
@@ -226,6 +188,11 @@ def folder_size(path: Path) -> int:
             with suppress(OSError):
                 total += os.stat(os.path.join(folder, name)).st_size
     return total
+
+
+def notes_folder() -> Path:
+    """Return where notes are kept of what is being filled or deleted outside the cache folder."""
+    return cache_folder() / "staging"
 
 
 def _made(parent: Path) -> tuple[Path, Lock]:
@@ -247,46 +214,9 @@ def _made(parent: Path) -> tuple[Path, Lock]:
 
 
 @contextmanager
-def _abandoned(path: Path) -> Iterator[bool]:
-    with unused(path, unsure=time.time() - _modified(path) > _ABANDONED_SECONDS) as abandoned:
-        yield abandoned and os.path.lexists(path)
-
-
-def _modified(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return time.time()
-
-
-def _staging() -> list[Path]:
-    """Return all that is, or was, being written or deleted."""
-    paths = [path for note in _notes() if (path := _named(note)).name.startswith(_PREFIXES) and os.path.lexists(path)]
-    for folder, names, _ in os.walk(cache_folder()):
-        paths += [Path(folder, name) for name in names if name.startswith(_PREFIXES)]
-        names[:] = [name for name in names if not name.startswith(_PREFIXES)]
-    return sorted(set(paths))
-
-
-def _states() -> list[Path]:
-    return [path for name in _STATES for path in children(cache_folder() / name)]
-
-
-def _notes() -> list[Path]:
-    return children(cache_folder() / "staging")
-
-
-def _named(note: Path) -> Path:
-    try:
-        return Path(os.fsdecode(note.read_bytes()))
-    except OSError:
-        return Path()
-
-
-@contextmanager
 def _noted(staging: Path) -> Iterator[None]:
     """Keep a note of what lies outside the cache folder while the block runs; without a cache folder, there is none."""
-    path, note = Path(os.path.abspath(staging)), cache_folder() / "staging" / secrets.token_hex(8)
+    path, note = Path(os.path.abspath(staging)), notes_folder() / secrets.token_hex(8)
     if path.is_relative_to(os.path.abspath(cache_folder())):
         yield
         return

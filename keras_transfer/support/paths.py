@@ -106,11 +106,15 @@ def demand_other_file(file: Path, data: str, option: str) -> None:
         option: Which names the file.
 
     Raises:
-        UsageError: they are the same.
+        UsageError: they are the same, or a table would take the place of one in the folder of the data.
     """
     source = Path(data).expanduser()
-    if file.exists() and source.exists() and file.samefile(source):
+    if not (file.exists() and source.exists()):
+        return
+    if file.samefile(source):
         raise UsageError(f"{option}: {file} is the data itself, which would be lost. Give another file.")
+    if file.suffix == ".csv" and file.resolve().is_relative_to(source.resolve()):
+        raise UsageError(f"{option}: {file} lies in the data and may hold its labels. Give another file, or delete it.")
 
 
 def _write_to(folder: Path) -> None:

@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_transfer.support.errors import UserError
-from keras_transfer.support.files import whole
+from keras_transfer.support.files import output_file
 
 if TYPE_CHECKING:
     from keras_transfer.data.examples import Examples
@@ -91,13 +90,10 @@ def write_tested(tested: Sequence[Tested], file: Path) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    try:
-        with whole(file) as staging, staging.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.writer(stream)
-            writer.writerow(("path", "label", "predicted", "confidence"))
-            writer.writerows((image.path, image.label, image.predicted, _cell(image.confidence)) for image in tested)
-    except OSError as error:
-        raise UserError(f"{file} cannot be written ({error.strerror}).") from error
+    with output_file(file) as staging, staging.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(("path", "label", "predicted", "confidence"))
+        writer.writerows((image.path, image.label, image.predicted, _cell(image.confidence)) for image in tested)
 
 
 def write_predictions(predictions: Sequence[Prediction], classes: Sequence[str], stream: Any) -> None:

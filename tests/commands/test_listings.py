@@ -5,7 +5,7 @@ import pytest
 from keras_transfer.commands import listings
 from keras_transfer.network import imagenet
 from keras_transfer.network.bases import bases
-from keras_transfer.support.files import Leftover
+from keras_transfer.support.leftovers import Leftover
 from keras_transfer.versions.folders import Version
 
 LONG = "/home/somebody/projects/photos-of-flowers/" + "deeper/" * 10

@@ -31,6 +31,7 @@ def test_the_page_shows_classes_confusions_and_mistakes(classifier, mislabelled,
     assert f"<h2>Mistakes ({wrong})</h2>" in text
     assert text.count("data:image/jpeg;base64,") == wrong
     assert re.search(r"blue, taken for red \([01]\.\d\d\): blue/&lt;i&gt;\.png", text)
+    assert "href='fresh/blue/%3Ci%3E.png'" in text
     assert f"{report['accuracy']:.3f}</td><td>95% interval" in text
     (matrix,) = re.findall("<h2>Confusion matrix</h2>.*", text)
     assert matrix.count("<tr>") == 1 + 3

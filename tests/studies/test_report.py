@@ -1,8 +1,10 @@
 import re
+from dataclasses import replace
 
 import keras_transfer as kt
 from keras_transfer.studies import report
 from tests.command_line import run
+from tests.conftest import write_photos
 
 
 def test_a_version_has_a_page_of_its_run(version):
@@ -18,6 +20,26 @@ def test_a_version_has_a_page_of_its_run(version):
     assert version._repr_html_() == text
     assert str(version.folder.parent) not in text
     assert "http" not in text
+
+
+def test_pictures_lead_to_their_files_where_that_tells_no_folder_above(version, classifier, tmp_path, monkeypatch):
+    photos = write_photos(tmp_path / "here" / "photos", 2, seed=77)
+    (photos / "red" / "00.jpg").rename(photos / "blue" / "red.jpg")
+    evaluated = classifier.evaluated(str(photos), kt.Progress(quiet=True))
+    file = tmp_path / "here" / "m" / "1" / "report.html"
+    for folder, link in ((tmp_path / "here", "href='../../photos/blue/red.jpg'"), (tmp_path / "here" / "m", None)):
+        monkeypatch.chdir(folder)
+        report.write(file, "m", version.metrics, version.history, evaluated, 10**8)
+        text = file.read_text("utf-8")
+        assert "blue/red.jpg</figcaption>" in text
+        assert ("class='picture'" in text, link is None or link in text) == (link is not None, True)
+    assert (file.parent / "../../photos/blue/red.jpg").is_file()
+
+
+def test_a_notebook_shows_the_report_without_links(version, tmp_path):
+    (tmp_path / "assets.extra").mkdir()
+    (tmp_path / "assets.extra" / "report.html").write_text("<a class='picture' href='a'><img alt='a' src='b'></a>")
+    assert replace(version, folder=tmp_path)._repr_html_() == "<img alt='a' src='b'>"
 
 
 def test_a_page_that_fails_costs_no_version(photos, tiny_base, tmp_path, monkeypatch, capsys):

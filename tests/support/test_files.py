@@ -1,13 +1,11 @@
+import errno
 import os
-import signal
-import subprocess
-import sys
-import threading
 from pathlib import Path
 
 import pytest
 
-from keras_transfer.support import files
+from keras_transfer.support import files, leftovers
+from keras_transfer.support.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("fresh_cache")
 
@@ -52,7 +50,7 @@ def test_what_fails_leaves_what_was_there(output, error):
         fail(staging / "b.txt", error)
     assert [path.name for path in output.iterdir()] == ["a.txt"]
     assert (output / "a.txt").read_text() == "before"
-    assert files.leftovers() == []
+    assert leftovers.leftovers() == []
 
 
 def test_nothing_is_seen_of_a_file_before_it_is_whole(output):
@@ -61,6 +59,19 @@ def test_nothing_is_seen_of_a_file_before_it_is_whole(output):
         assert staging.name == "a.txt"
         assert not (output / "a.txt").exists()
     assert [path.name for path in output.iterdir()] == ["a.txt"]
+
+
+def test_a_file_that_the_user_asked_for_and_cannot_be_written_is_one_line(output):
+    (output / "file").write_text("")
+    with pytest.raises(UserError, match=r"a\.csv cannot be written \("), files.output_file(output / "file" / "a.csv"):
+        pass
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with (
+        pytest.raises(UserError, match=r"a\.csv cannot be written \(No space left on device\)\.$"),
+        files.output_file(output / "a.csv") as staging,
+    ):
+        fail(staging, full)
+    assert [path.name for path in output.iterdir()] == ["file"]
 
 
 def test_what_belongs_to_a_file_has_its_place_before_it(output, monkeypatch):
@@ -85,92 +96,6 @@ def test_a_folder_that_nothing_was_written_into_is_not_made(output):
     assert list(output.iterdir()) == []
 
 
-_KILLED = """
-import os, signal, sys
-from pathlib import Path
-from keras_transfer.support import files
-with files.staging_folder(Path(sys.argv[1])) as staging:
-    (staging / "half").write_bytes(b"x" * 1000)
-    print("ready", flush=True)
-    sys.stdin.read()
-"""
-
-
-@pytest.fixture
-def writing():
-    """Start processes that fill a staging folder in a folder until they are killed."""
-    started = []
-
-    def start(folder):
-        command = [sys.executable, "-c", _KILLED, str(folder)]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        started.append(process)
-        assert process.stdout.readline() == b"ready\n"
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="locks")
-@pytest.mark.parametrize("place", ["output", "fresh-cache/activations/a"])
-def test_what_a_killed_process_left_is_listed_and_deleted_and_what_others_write_is_not(tmp_path, writing, place):
-    dying, living = (writing(tmp_path / place) for _ in range(2))
-    assert files.leftovers() == []
-    assert files.delete_leftovers() == 0
-    dying.send_signal(signal.SIGKILL)
-    dying.wait()
-    (left,) = files.leftovers()
-    assert (left.path.parent, left.bytes) == (tmp_path / place, 1000)
-    assert files.delete_leftovers() == 1000
-    assert len(list((tmp_path / place).iterdir())) == 1
-    living.send_signal(signal.SIGKILL)
-    living.wait()
-    assert files.delete_leftovers() == 1000
-    assert list((tmp_path / place).iterdir()) == []
-    assert files.children(tmp_path / "fresh-cache" / "staging") == []
-
-
-def test_the_state_of_an_interrupted_run_is_a_leftover_unless_a_run_uses_it(fresh_cache):
-    lock = files.locked_folder(fresh_cache / "states" / "a")
-    (fresh_cache / "states" / "a" / "weights").write_bytes(b"x" * 10)
-    if files.fcntl is not None:
-        assert files.leftovers() == []
-    lock.release()
-    assert [left.bytes for left in files.leftovers()] == [10]
-    files.delete_staging()
-    assert files.delete_leftovers() == 10
-
-
-def test_folders_are_made_while_others_delete_leftovers(fresh_cache):
-    ended = threading.Event()
-
-    def delete():
-        while not ended.is_set():
-            files.delete_leftovers()
-
-    deleting = threading.Thread(target=delete)
-    deleting.start()
-    try:
-        for number in range(100):
-            with files.whole(fresh_cache / f"{number}.txt") as staging:
-                staging.write_text("a")
-    finally:
-        ended.set()
-        deleting.join()
-    assert len(list(fresh_cache.glob("*.txt"))) == 100
-
-
-def test_a_note_can_make_nothing_else_be_deleted(fresh_cache, tmp_path):
-    (tmp_path / "photos").mkdir()
-    (fresh_cache / "staging").mkdir(parents=True)
-    (fresh_cache / "staging" / "a").write_text(str(tmp_path / "photos"))
-    files.delete_leftovers()
-    assert (tmp_path / "photos").is_dir()
-
-
 @pytest.mark.parametrize("cache", ["file/cache", "/dev/null/cache"])
 def test_without_a_cache_folder_files_are_written(tmp_path, monkeypatch, cache):
     (tmp_path / "file").write_text("")
@@ -178,7 +103,7 @@ def test_without_a_cache_folder_files_are_written(tmp_path, monkeypatch, cache):
     with files.whole(tmp_path / "a.txt") as staging:
         staging.write_text("a")
     assert (tmp_path / "a.txt").read_text() == "a"
-    assert files.leftovers() == []
+    assert leftovers.leftovers() == []
 
 
 @pytest.mark.parametrize("make", [files.locked_folder, lambda folder: files._made(folder)[1]])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_transfer.support import files
+from keras_transfer.support import leftovers
 from keras_transfer.support.errors import UsageError
 from keras_transfer.versions import folders
 
@@ -179,4 +179,4 @@ def test_a_version_that_fails_leaves_nothing_and_a_pruned_one_neither(tmp_path, 
             folders.publish(staging)
     assert [path.name for path in folders.prune(tmp_path / "m", 1)] == ["1", "2"]
     assert [path.name for path in (tmp_path / "m").iterdir()] == ["3"]
-    assert files.leftovers() == []
+    assert leftovers.leftovers() == []

@@ -42,6 +42,7 @@ _NO_IMAGES = (
     (b"version http", "is a pointer of Git LFS, not an image: `git lfs pull` fetches the image"),
 )
 
+EMPTY = "is empty"
 DAMAGED = "cannot be decoded (damaged or truncated)"
 UNKNOWN = "is not a JPEG, PNG, GIF, BMP or WebP image"
 CONVERT = "convert it to PNG or JPEG (`check DATA --convert FOLDER` does)"
@@ -63,7 +64,7 @@ def image_format(head: bytes) -> str | None:
 def fault(head: bytes) -> str | None:
     """Return why a file that begins with these bytes, `HEAD` or more, cannot be an image that is read, or None."""
     if not head:
-        return "is empty"
+        return EMPTY
     if image_format(head):
         return None
     other = _named(head, _OTHERS)

@@ -9,11 +9,13 @@ from keras_transfer.data import sources
 from keras_transfer.data.inspection import inspector
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.recipe.recipe import Recipe
-from keras_transfer.studies.check import convert, page, report
+from keras_transfer.studies.check import convert, page, report, suggestions
+from keras_transfer.studies.check.groups import grouped
 from keras_transfer.studies.check.report import Findings
 from keras_transfer.studies.page import THUMBNAIL
 from keras_transfer.support import forks, logs
 from keras_transfer.support.errors import UserError
+from keras_transfer.support.paths import demand_file, demand_other_file
 from keras_transfer.support.progress import Progress
 from keras_transfer.tasks import TASKS
 
@@ -24,6 +26,7 @@ def check(
     html: str | Path | None = None,
     progress: Progress | None = None,
     convert_to: str | Path | None = None,
+    csv: str | Path | None = None,
 ) -> Findings:
     """Look a data set over before training on it.
 
@@ -33,11 +36,17 @@ def check(
         html: Where to write a page with thumbnails; it appears whole or not at all.
         progress: What to tell meanwhile; by default, a terminal.
         convert_to: A new folder for copies of the images in formats that TensorFlow does not decode.
+        csv: Where to write a table of the images with findings, and what to do about each; whole or not at all.
 
     Raises:
-        UsageError: there is something in the folder for copies.
-        UserError: there is nothing to check, or the page or the copies cannot be written.
+        UsageError: there is something in the folder for copies, or the page or the table cannot be written there.
+        UserError: there is nothing to check, or something cannot be written.
     """
+    if html is not None:
+        demand_file(Path(html), ".html", "--html")
+    if csv is not None:
+        demand_file(Path(csv), ".csv", "--csv")
+        demand_other_file(Path(csv), recipe.data, "--csv")
     if convert_to is not None:
         convert.demand_new(Path(convert_to))
     progress = progress or Progress()
@@ -63,8 +72,13 @@ def check(
 
         suspects = suspects_of(examples, inspections, *recipe_and_base, progress)
     findings = report.collect(recipe, examples, inspections, suspects)
+    groups = grouped(findings.warnings)
+    if csv is not None:
+        suggestions.write(groups, examples, Path(csv))
     if html is not None:
-        page.write(findings, examples, Decoder(THUMBNAIL, "pad", recipe.max_pixels), Path(html))
+        decoder = Decoder(THUMBNAIL, "pad", recipe.max_pixels)
+        with progress.activity("Writing the page"):
+            page.write(findings, groups, examples, decoder, Path(html), recipe.seed)
     if convert_to is None:
         return findings
     try:

@@ -20,6 +20,7 @@ from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.studies.check.convert import Converted
 from keras_transfer.support.errors import UserError
 
+_HEADINGS = {UNREADABLE: "Cannot be used", "few": "Small classes", "cmyk": "CMYK", "alpha": "Transparency"}
 _NATIVE, _LEAST = 224, 32  # Input sides of most bases, px: their own, and the least.
 
 
@@ -75,6 +76,11 @@ class Findings:
             "labels_checked": self.labels_checked,
             "converted": asdict(self.converted) if self.converted else None,
         }
+
+
+def heading(kind: str) -> str:
+    """Return the kind of a finding as a person reads it."""
+    return _HEADINGS.get(kind, kind.replace("-", " ").capitalize())
 
 
 def collect(

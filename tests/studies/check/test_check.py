@@ -131,6 +131,12 @@ def test_the_command_prints_json_and_writes_a_page(seeded, tmp_path, capsys):
     assert "Label conflict (1)</h2>" in text
     targets = set(re.findall("href='#([^']+)'", text))
     assert "label-conflict" in targets <= set(re.findall("id='([^']+)'", text))
+    findings, _, samples = text.partition("<h2 id='pictures'>")
+    assert findings.count("wrong.jpg</figcaption>") == 1, "under the graver of two findings"
+    assert "1 of them above, under a graver finding: <a href='#label-conflict-1'>blue/wrong.jpg</a>" in text
+    (link,) = re.findall("href='([^']*)' target='_blank'><img alt='blue/wrong.jpg'", findings)
+    assert (page.parent / link).resolve() == (seeded / "blue" / "wrong.jpg").resolve()
+    assert samples.count("<img") == 3 * 8
     assert text.count("data:image/jpeg;base64,") >= 10
     assert "http" not in text
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
