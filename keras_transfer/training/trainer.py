@@ -302,8 +302,9 @@ class Trainer:
         validation = None
         if phase.keep != LAST:
             validation = feed.batches(setup.validation, feed.in_order(setup.validation), embedding)
-        train = feed.batches(indices, order, embedding, augmented=True)
-        batches = Batches(train, len(setup.train), steps, validation)
+        soft = feed.soft_targets(indices, phase.techniques)
+        train = feed.batches(indices, order, embedding, augmented=True, soft=soft)
+        batches = Batches(train, len(setup.train), steps, validation, soft is not None)
         keras.utils.set_random_seed(self.recipe.seed)
         with feed.computing(model):
             return loop.train(phase, model, batches, setup.task, setup.plan.xla, setup.progress, checkpoint)
