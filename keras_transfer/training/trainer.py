@@ -118,9 +118,11 @@ class Trainer:
         Raises:
             UserError: nothing is left, and no phase has trained anything that could be kept.
         """
-        left = self.seconds_left()
-        if left is None or phase.trains == HEAD or not isinstance(phase.by, GradientDescent):
+        if self.seconds_left() is None or phase.trains == HEAD or not isinstance(phase.by, GradientDescent):
             return phase
+        # What a teacher has to compute takes of the time too; when it is asked again, that is stored.
+        feed.soft_targets(self.setup.train, phase.techniques)
+        left = self.seconds_left() or 0.0
         if left <= 0 and not self.results:
             raise UserError(f"--minutes: {self.recipe.minutes:g} were over before training began. Give it more.")
         views = feed.views if feed.stored else phase.views

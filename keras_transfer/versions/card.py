@@ -94,7 +94,7 @@ def _taught(teacher: dict[str, Any]) -> str:
     """Say what the model has of its teacher."""
     name = f"{_code(teacher['version'])} (`{teacher['base']}`)"
     if not teacher["learned_from"]:
-        return f"What was learned from a teacher, {name}, was worse on the validation images, and is not in it."
+        return f"Nothing that was learned from a teacher, {name}, was kept in it."
     agreement = teacher.get("agreement")
     alike = "" if agreement is None else f"; the two predict the same of a share of {agreement:.3f} of the test images"
     random = ", whose base began with random weights" if teacher["weights"] == "random" else ""

@@ -53,7 +53,7 @@ def test_a_run_records_who_taught_and_how_often_both_predict_the_same(student, v
 def test_the_card_says_where_nothing_of_a_teacher_is_kept(student):
     metrics = student.metrics | {"teacher": student.metrics["teacher"] | {"learned_from": False}}
     text = card.text(metrics, student.recipe, "student")
-    assert "was worse on the validation images, and is not in it" in text
+    assert f"Nothing that was learned from a teacher, `{metrics['teacher']['version']}` (`tiny`), was kept" in text
     assert "It learned" not in text
 
 

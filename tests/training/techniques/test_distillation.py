@@ -13,7 +13,7 @@ from keras_transfer.training.state import TrainingState, folder_of
 from keras_transfer.training.techniques.distillation import SHARE, Distillation
 from keras_transfer.training.trainer import Trainer
 from tests.training.test_state import Batches, interrupt, left
-from tests.training.trainers import QUIET, trainer
+from tests.training.trainers import QUIET, Elapsed, trainer
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +126,14 @@ def test_few_images_are_fine_tuned_on_for_a_teacher_and_go_on_after_an_interrupt
     progress = Batches()
     assert left(run(tmp_path, progress)) == left(expected)
     assert 0 < progress.count < 12, "it went on from the second epoch"
+
+
+def test_where_the_time_ends_with_the_head_nothing_is_learned_of_a_teacher(photos, tiny_base, version):
+    one = trainer(photos, **COMMON | {"base": tiny_base, "teacher": str(version.folder), "minutes": 0.1})
+    one.timer = Elapsed(7)
+    methods.run(one)
+    assert [phase.name for phase in one.phases] == ["head"]
+    assert (one.recipe.thaw, one.recipe.teacher) == ("none", "none")
 
 
 def test_a_state_belongs_to_the_teacher_that_it_was_trained_with(student, tmp_path):
