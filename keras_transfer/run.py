@@ -21,7 +21,7 @@ from keras_transfer.support.errors import UsageError
 from keras_transfer.support.paths import demand_utf8, demand_writable, portable, shown
 from keras_transfer.support.progress import Progress, Stopwatch
 from keras_transfer.tasks import TASKS
-from keras_transfer.versions import folders
+from keras_transfer.versions import folders, teachers
 
 if TYPE_CHECKING:
     from keras_transfer.training.trainer import Trainer
@@ -113,9 +113,10 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
     folder, requested = output_folder(recipe), recipe
     demand_writable(folder, "--output")
     demand_utf8(folder, "--output")
-    recipe = folders.with_weights_file(recipe)
+    recipe, teacher = teachers.resolved(folders.with_weights_file(recipe))
     with timer.time("data"):
         listed = prepare.listing(recipe, progress)
+        teachers.demand_same_classes(teacher, listed)
     with timer.time("import"), progress.activity("Importing TensorFlow"):
         logs.import_tensorflow()
         # Only now, so that everything wrong with options and data is said before TensorFlow's seconds are spent.
@@ -127,16 +128,18 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
         pretrained = transfer.load_base(recipe, progress)
     with timer.time("data"):
         prepared = prepare.inspected(recipe, listed, progress)
+        teachers.demand_unseen(teacher, prepared.examples)
     _announce(prepared, recipe, pretrained.weights, folder, progress)
     if pretrained.caution:
         progress.warn(pretrained.caution)
+    teachers.announce(teacher, progress)
     examples = prepared.examples
     recipe = rule.complete(recipe, len(examples.indices("train")))
     blocks: dict[str, Any] = {"automatic": [name for name, value in asdict(requested).items() if value == AUTO]}
     if recipe.folds != "none":
         with timer.time("folds"):
             blocks["folds"] = folds.measure(recipe, examples, progress)
-    trained = transfer.train(recipe, pretrained, examples, progress, timer, resume)
+    trained = transfer.train(recipe, pretrained, examples, progress, timer, resume, teacher)
     result = _write(folder, prepared, trained, timer, progress, blocks)
     if recipe.keep != "all":
         folders.prune(folder, int(recipe.keep))
@@ -176,6 +179,10 @@ def _write(
         evaluated = Evaluated({"images": 0, "rejected": []}, test, [])
         with timer.time("test"), progress.optional("The test", "`evaluate` measures the version"):
             evaluated = SavedClassifier(staging).measure(test, progress)
+        teacher = trained.setup.teacher
+        if teacher is not None:
+            with timer.time("test"), progress.optional("Comparing with the teacher", "metrics.json does not name it"):
+                blocks["teacher"] = teachers.record(teacher, trained, evaluated.tested)
         rejected = [(image["path"], image["reason"]) for image in evaluated.report["rejected"]]
         if rejected:
             progress.warn(f"{len(rejected)} test images are no longer there to test: {inspector.listed(rejected)}.")

@@ -95,6 +95,7 @@ def test_a_flag_of_a_recipe_can_be_switched_off_again(tmp_path, monkeypatch, cap
         (("train", "--data", "photos"), "Did you mean 'fit'"),
         (("trian",), "Did you mean 'fit'"),
         (("evaluate", "/none"), "There is no model"),
+        (("fit", "--teacher", "/none"), "There is no model at '/none'"),
         (("predict", "/none"), "Missing argument"),
         (("predict", "/none", "none.jpg"), "names no file"),
     ],
@@ -110,6 +111,7 @@ def test_a_wrong_option_is_one_line_and_code_two(arguments, words, capsys):
     "arguments",
     [
         ("fit", "--data", "/none"),
+        ("fit", "--teacher", "/none"),
         ("features", "--data", "/none", "-o", "features.npz"),
         ("check", "/none"),
         ("export", "/none", "--format", "onnx", "--precision", "bfloat16"),

@@ -20,7 +20,6 @@ from keras_transfer.data.augment import View
 from keras_transfer.data.decoding.decode import REVISION, Decoder
 from keras_transfer.data.examples import Examples
 from keras_transfer.network.network import Network
-from keras_transfer.network.weights import PretrainedBase
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
@@ -46,6 +45,7 @@ class Extractor:
         decoder: How the files of the data set become pixels.
         progress: Shows each pass.
         cache_limit: Disk for all stored activations, in GB.
+        whose: Activations, where not the run's own: the end of what a pass is called.
         engine_name: What ran the last pass, empty while all was found stored.
         computed: Images that passed the network.
     """
@@ -57,6 +57,7 @@ class Extractor:
     decoder: Decoder
     progress: Progress
     cache_limit: float
+    whose: str = ""
     engine_name: str = ""
     computed: int = 0
     _engine: engine.Engine | None = field(default=None, repr=False)
@@ -90,7 +91,8 @@ class Extractor:
         if missing:
             names, wanted = [examples.paths[index] for index in missing], [digests[index] for index in missing]
             batches = verified.images(examples.contents, names, wanted, self.decoder, engine.BATCH, view)
-            self._pass("Features" if view is None else f"Augmented view {view.number}", stored, wanted, batches)
+            name = "Features" if view is None else f"Augmented view {view.number}"
+            self._pass(name + self.whose, stored, wanted, batches)
         return stored
 
     def count_missing(self, digests: Sequence[bytes], view: View | None = None) -> int:
@@ -151,7 +153,8 @@ def extractor(
     frozen: keras.Model,
     boundary: str,
     network: Network,
-    pretrained: PretrainedBase,
+    base: str,
+    architecture: str,
     recipe: Recipe,
     plan: ComputePlan,
     format: str | None,
@@ -163,7 +166,8 @@ def extractor(
         frozen: Pixels to activations, the embedding, where it is among them, last.
         boundary: Name of the block that is cut below, or `none`.
         network: The whole.
-        pretrained: Its base.
+        base: Name of its base.
+        architecture: What tells its base from others, whatever their weights.
         recipe: Gives pooling, resizing, and the disk that may be used.
         plan: Engine and precision.
         format: Of all images, as in `Examples`.
@@ -172,8 +176,8 @@ def extractor(
     key = {
         "version": __version__,  # Another release may preprocess otherwise.
         "decoder": REVISION,
-        "base": pretrained.spec.name,
-        "network": pretrained.key,
+        "base": base,
+        "network": architecture,
         "weights": weights_digest(network.base),
         "boundary": boundary,
         "tensors": len(frozen.outputs),

@@ -65,7 +65,7 @@ def reader(contents: Contents) -> Callable[[tf.Tensor], tf.Tensor]:
 def stored(
     read: Callable[[int, np.ndarray], list[np.ndarray]],
     signature: Sequence[tf.TensorSpec],
-    targets: Sequence[np.ndarray],
+    targets: Sequence[Sequence[np.ndarray]],
     order: Order,
 ) -> tf.data.Dataset:
     """Return batches of stored activations and targets.
@@ -73,14 +73,15 @@ def stored(
     Args:
         read: Gives the stored tensors of a view and indices (int64 `[B]`).
         signature: Of each tensor, batch included.
-        targets: What comes with each batch, one row an image: float32 `[N, K]`, and weights `[N]` if there are any.
+        targets: What comes with each batch, for each view, one row an image: float32 `[N, K]`, and weights `[N]` if
+            there are any.
         order: View and indices of each batch.
     """
-    specs = [*signature, *(tf.TensorSpec((None, *values.shape[1:]), values.dtype) for values in targets)]
+    specs = [*signature, *(tf.TensorSpec((None, *values.shape[1:]), values.dtype) for values in targets[0])]
 
     def numbered(number: np.ndarray) -> list[np.ndarray]:
         view, indices = order.batch(int(number))
-        return [*read(view, indices), *(values[indices] for values in targets)]
+        return [*read(view, indices), *(values[indices] for values in targets[view])]
 
     def batch(number: tf.Tensor) -> tuple[Any, ...]:
         tensors = tf.numpy_function(numbered, [number], [spec.dtype for spec in specs])

@@ -106,6 +106,7 @@ class Recipe:
         weight_decay: Weight decay of AdamW in fine-tuning.
         label_smoothing: Label smoothing in fine-tuning.
         ema: Average the weights over training steps with this momentum, as 0.99, or 'none'.
+        teacher: A larger model of the same classes to learn from too, as saved_models/big.
         patience: Epochs without gain before stopping, or 'none'.
         refit: Train once more on training and validation images: the solved head, whatever is exported, or
             nothing.
@@ -170,6 +171,7 @@ class Recipe:
         high=0.99999,
         also="none",
     )
+    teacher: str = _fine_tuning("none", "A larger model of the same classes to learn from too, as saved_models/big.")
     patience: int | str = _fine_tuning(
         AUTO, "Epochs without gain before stopping, or 'none'.", kind="int", low=1, also="none"
     )
@@ -216,6 +218,8 @@ class Recipe:
             raise UsageError(f"--head-epochs trains the head by gradient; leave it out with {solver}.")
         if self.minutes != "none":
             self._demand_fine_tuning_once()
+        if self.teacher != "none":
+            self._demand_teachable()
 
     def _demand_fine_tuning_once(self) -> None:
         """Raise `UsageError` where there is nothing that `minutes` could end, or more than one thing."""
@@ -243,6 +247,24 @@ class Recipe:
     def column_roles(self) -> dict[str, str]:
         """The user's columns in lower case, by `path`, `label`, `labels` and `split`."""
         return column_roles(self.columns)
+
+    @property
+    def solves_head(self) -> bool:
+        """Whether the head is one that can be solved, and nothing asks for gradients."""
+        trained = self.dense or self.head_epochs != AUTO or self.l2 or self.dropout
+        return self.head_solver in SOLVERS or (self.head_solver == AUTO and not trained)
+
+    def _demand_teachable(self) -> None:
+        """Refuse a teacher that nothing would be learned from, or that knows what is tested."""
+        if self.folds != "none":
+            raise UsageError("--teacher: it was trained on images that --folds tests on. Leave one of them out.")
+        untuned = self.method == "two-phase" and (self.thaw in ("none", "0") or self.fine_tune_epochs == 0)
+        if self.solves_head and (untuned or self.method == "frozen"):
+            tuning = "--thaw none" if self.fine_tune_epochs else "--fine-tune-epochs 0"
+            raise UsageError(
+                "--teacher needs a phase that is trained by gradient: a solved head learns from labels alone. Leave "
+                f"{tuning if untuned else '--method frozen'} out, or train the head, as by --head-epochs 20."
+            )
 
     def to_json(self) -> str:
         """Return the recipe as JSON text, one key a field, and `schema`."""

@@ -56,8 +56,7 @@ def complete(recipe: Recipe, images: int) -> Recipe:
         images: Training images.
     """
     small = images <= _MANY
-    solved = not recipe.dense and recipe.head_epochs == AUTO and not recipe.l2 and not recipe.dropout
-    solver = (SOLVERS[0] if solved else "adam") if recipe.head_solver == AUTO else recipe.head_solver
+    solver = (SOLVERS[0] if recipe.solves_head else "adam") if recipe.head_solver == AUTO else recipe.head_solver
     values: dict[str, object] = {
         "head_solver": solver,
         "patience": 3 if solver == "adam" and recipe.method == "frozen" else "none",
@@ -101,7 +100,7 @@ def fine_tuning(recipe: Recipe, base: Base, situation: Situation) -> tuple[Recip
     longer = situation.images < _MANY and teraflops * _EPOCHS_OF_FEW <= _HEAVY
     epochs, views = (_EPOCHS_OF_FEW, _VIEWS_OF_FEW) if longer else (_EPOCHS, _VIEWS)
     heavy = teraflops * epochs > _HEAVY
-    why, thaw = _depth(base, situation, heavy)
+    why, thaw = _depth(base, situation, heavy, recipe.teacher != "none")
     if recipe.thaw != AUTO:
         why, thaw = "As asked", recipe.thaw
     if recipe.fine_tune_epochs == 0 or recipe.thaw in ("none", "0"):
@@ -111,7 +110,8 @@ def fine_tuning(recipe: Recipe, base: Base, situation: Situation) -> tuple[Recip
     values: dict[str, object] = {
         "fine_tune_epochs": epochs,
         "fine_tune_lr": _GENTLE_RATE if gentle else _RATE,
-        "label_smoothing": _SMOOTHING if situation.score is not None else 0.0,
+        # A teacher's answers are no certainties as they are.
+        "label_smoothing": _SMOOTHING if situation.score is not None and recipe.teacher == "none" else 0.0,
         "views": alone if thaw == "none" else views,
     }
     if recipe.augment == "none" and recipe.views != "fresh":
@@ -126,13 +126,14 @@ def expects_gain(base: Base, situation: Situation) -> bool:
     return _depth(base, situation, heavy=False)[1] != "none"
 
 
-def _depth(base: Base, situation: Situation, heavy: bool) -> tuple[str, str]:
+def _depth(base: Base, situation: Situation, heavy: bool, taught: bool = False) -> tuple[str, str]:
     """Return why, in words, and from which block on the base is fine-tuned.
 
     Args:
         base: Of the table.
         situation: Known once the head was fitted.
         heavy: Whether a processor would take too long over more than the last stage.
+        taught: Whether there is a teacher, from which nothing but fine-tuning learns.
     """
     images, score = situation.images, situation.score
     a_class = images / situation.classes
@@ -141,14 +142,16 @@ def _depth(base: Base, situation: Situation, heavy: bool) -> tuple[str, str]:
         return "The last stage", base.top
     head = f"{images:,} images, the head at {score:.2f} in cross-validation"
     enlarged = situation.enlarged >= _ENLARGED
-    if a_class < (_FEW_A_CLASS_ENLARGED if enlarged else _FEW_A_CLASS):
+    if not taught and a_class < (_FEW_A_CLASS_ENLARGED if enlarged else _FEW_A_CLASS):
         return f"{head}: {a_class:.0f} images a class are too few to fine-tune on", "none"
-    if score >= _SOLVED and images < _MANY:
+    if not taught and score >= _SOLVED and images < _MANY:
         return f"{head}: little is left to gain by fine-tuning", "none"
     if enlarged:
         head += f", images enlarged {situation.enlarged:.1f} times"
-    elif score >= _NEAR and images < _MANY:
+    elif not taught and score >= _NEAR and images < _MANY:
         return f"{head}: fine-tuning gains nothing on images so like ImageNet's", "none"
+    if taught:
+        head += "; a solved head learns nothing of a teacher"
     if heavy:
         return f"{head}; a processor would take long over more than the last stage (--thaw {deep})", base.top
     return head, deep

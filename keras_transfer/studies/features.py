@@ -96,5 +96,6 @@ def compute(recipe: Recipe, pretrained: PretrainedBase, examples: Examples, prog
     with transfer.built_in_float32():
         network = build(pretrained.base, pretrained.spec, recipe, len(examples.classes))
         frozen = cut(network, None).frozen
-    extractor = features.extractor(frozen, "none", network, pretrained, recipe, plan, examples.format, progress)
+    base, architecture = pretrained.spec.name, pretrained.key
+    extractor = features.extractor(frozen, "none", network, base, architecture, recipe, plan, examples.format, progress)
     return features.embeddings(extractor.extract(examples, examples.digests), examples.digests)

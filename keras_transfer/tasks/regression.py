@@ -42,7 +42,11 @@ class Regression(Task):
 
     def targets(self, examples: Examples) -> np.ndarray:
         """Return the numbers, standardised, float32 `[N, K]`."""
-        return (examples.targets() - self.mean) / np.float32(self.deviation)
+        return self.as_targets(examples.targets())
+
+    def as_targets(self, outputs: np.ndarray) -> np.ndarray:
+        """Return numbers in the user's units, float32 `[N, K]`, standardised."""
+        return (outputs - self.mean) / np.float32(self.deviation)
 
     def output(self) -> keras.Layer:
         """Return the layer that takes standardised numbers back to the user's units."""

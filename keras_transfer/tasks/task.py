@@ -51,6 +51,10 @@ class Task(ABC):
         """Return what a network learns of labelled images, float32 `[N, K]`."""
         return examples.targets()
 
+    def as_targets(self, outputs: np.ndarray) -> np.ndarray:
+        """Return what is served, float32 `[N, K]`, as a network learns it."""
+        return outputs
+
     @abstractmethod
     def output(self) -> keras.Layer:
         """Return the layer from logits `[N, K]` to what is served."""

@@ -19,8 +19,9 @@ from keras_transfer.data.augment import View
 from keras_transfer.network.blocks import Block
 from keras_transfer.network.cut import Frozen, cut
 from keras_transfer.network.precision import computing_in
-from keras_transfer.training import failures
+from keras_transfer.training import failures, soft_targets
 from keras_transfer.training.setup import Setup
+from keras_transfer.training.technique import Technique
 
 FRESH = "fresh"
 
@@ -97,8 +98,24 @@ class Feed:
         setup = self.setup
         return [None, *(View(number, setup.recipe.seed, setup.flips) for number in range(1, self.views))]
 
+    def soft_targets(self, indices: np.ndarray, techniques: Sequence[Technique]) -> Sequence[np.ndarray] | None:
+        """Return what techniques put in the place of images' labels, float32 `[N, K]` for each view; None where none
+        does.
+        """
+        views = self._views()
+        targets: Sequence[np.ndarray] = [self.setup.targets_of(indices)] * len(views)
+        labels = targets
+        for technique in techniques:
+            targets = technique.targets(targets, self.setup, indices, views)
+        return None if targets is labels else targets
+
     def batches(
-        self, indices: np.ndarray, order: pipeline.Order, embedding: bool = False, augmented: bool = False
+        self,
+        indices: np.ndarray,
+        order: pipeline.Order,
+        embedding: bool = False,
+        augmented: bool = False,
+        soft: Sequence[np.ndarray] | None = None,
     ) -> tf.data.Dataset:
         """Return batches of what a phase trains on, their targets and, for training, the weights of the images.
 
@@ -107,12 +124,16 @@ class Feed:
             order: View and positions within `indices` of each batch.
             embedding: Give what the head takes; otherwise what the thawed part takes.
             augmented: For training: weigh images, and augment freshly decoded pixels, where the recipe says so.
+            soft: Soft targets of each view; labels follow them in the same table.
         """
         setup = self.setup
-        targets = setup.weighted_targets_of(indices) if augmented else [setup.targets_of(indices)]
+        labels, *weights = setup.weighted_targets_of(indices) if augmented else [setup.targets_of(indices)]
+        targets = [[labels, *weights]] * self.views
+        if soft is not None:
+            targets = [[soft_targets.with_labels(table, labels), *weights] for table in soft]
         if self.stored or embedding:
             return self._stored_batches(self.sets, indices, targets, order, embedding)
-        batches = pipeline.decoded(setup.examples.at(indices), targets, self.extractor.decoder, order)
+        batches = pipeline.decoded(setup.examples.at(indices), targets[0], self.extractor.decoder, order)
         if augmented and self.fresh:
             seed, flip = setup.recipe.seed, setup.flips
             changed = batches.enumerate(order.start).map(
@@ -134,7 +155,7 @@ class Feed:
         order = self.in_order(indices)
         if self.stored:
             activations = self.extractor.extract(self.setup.examples.at(indices), self.setup.digests_of(indices))
-            batches = self._stored_batches([activations], indices, [], order)
+            batches = self._stored_batches([activations], indices, [[]], order)
         else:
             batches = pipeline.decoded(self.setup.examples.at(indices), [], self.extractor.decoder, order)
         with failures.reported(self._in_float32):
@@ -167,10 +188,9 @@ class Feed:
         setup = self.setup
         frozen = self.cut.frozen if self.stored else cut(setup.network, None).frozen
         boundary = self.boundary if self.stored else "none"
-        format = setup.examples.format
-        return features.extractor(
-            frozen, boundary, setup.network, setup.pretrained, setup.recipe, setup.plan, format, setup.progress
-        )
+        base, architecture = setup.pretrained.spec.name, setup.pretrained.key
+        common = setup.recipe, setup.plan, setup.examples.format, setup.progress
+        return features.extractor(frozen, boundary, setup.network, base, architecture, *common)
 
     def _demand_room(self) -> None:
         """Raise `NotStored` where there is no room for what is missing."""
@@ -191,11 +211,13 @@ class Feed:
         self,
         sets: Sequence[ActivationSet],
         indices: np.ndarray,
-        targets: Sequence[np.ndarray],
+        targets: Sequence[Sequence[np.ndarray]],
         order: pipeline.Order,
         embedding: bool = False,
     ) -> tf.data.Dataset:
-        """Return batches of what lies at the boundary, or of the embedding, which is stored last, and of targets."""
+        """Return batches of what lies at the boundary, or of the embedding, which is stored last, and of each view's
+        targets.
+        """
         digests, specs = self.setup.digests_of(indices), sets[0].specs()
         below = len(specs) - (self.embedding and self.boundary != "none")
         tensors = [len(specs) - 1] if embedding else list(range(below))

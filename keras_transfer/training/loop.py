@@ -19,6 +19,7 @@ from keras_transfer.tasks.task import Task
 from keras_transfer.training import failures, state
 from keras_transfer.training.callbacks import Checkpoint, Epochs, Saving, WithinTime
 from keras_transfer.training.phase import HEAD, GradientDescent, Phase, PhaseResult
+from keras_transfer.training.soft_targets import LabelMetric, SoftLoss
 from keras_transfer.training.state import Logs
 from keras_transfer.training.technique import Technique
 
@@ -35,12 +36,14 @@ class Batches:
         count: Training images an epoch.
         steps: Batches an epoch.
         validation: Inputs and targets; None trains all epochs and keeps the last weights.
+        soft: Whether what is trained on has soft targets, which labels follow in the same table.
     """
 
     train: tf.data.Dataset
     count: int
     steps: int
     validation: tf.data.Dataset | None
+    soft: bool = False
 
 
 def train(
@@ -73,7 +76,7 @@ def train(
     if not isinstance(phase.by, GradientDescent):
         raise TypeError(f"{phase.name} is not trained by gradient.")
     started, begun = time.monotonic(), checkpoint.begun if checkpoint else None
-    compile_for(model, phase.by, task, batches.steps, xla, phase.techniques)
+    compile_for(model, phase.by, task, batches.steps, xla, phase.techniques, batches.soft)
     last = phase.by.stop or phase.by.epochs
     epochs = Epochs(task.validation_loss if batches.validation is not None else None, phase.by.patience, begun)
     if begun is not None:
@@ -162,6 +165,7 @@ def compile_for(
     steps: int,
     xla: bool,
     techniques: Sequence[Technique] = (),
+    soft: bool = False,
 ) -> None:
     """Compile a model of logits with AdamW, warm-up and cosine decay (`WithinTime` sees to them where the descent has
     seconds); biases do not decay.
@@ -181,6 +185,8 @@ def compile_for(
         optimizer = technique.optimizer(optimizer)
     optimizer.exclude_from_weight_decay([weight for weight in model.trainable_weights if len(weight.shape) < 2])
     loss, metrics = task.loss(descent.label_smoothing), task.metrics()
+    if soft:
+        loss, metrics = SoftLoss(loss), [LabelMetric(metric) for metric in metrics]
     model.compile(optimizer, loss, metrics=metrics, jit_compile=xla)
     # A training step that makes the optimizer's variables itself is traced twice.
     model.optimizer.build(model.trainable_variables)

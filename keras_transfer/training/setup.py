@@ -14,6 +14,7 @@ from keras_transfer.network.weights import PretrainedBase
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.progress import Progress
 from keras_transfer.tasks.task import Task
+from keras_transfer.training.teacher import Teacher
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Setup:
         task: What to learn.
         plan: Precision, XLA, engine.
         progress: Is told of everything.
+        teacher: A network that this one also learns from.
     """
 
     recipe: Recipe
@@ -37,6 +39,7 @@ class Setup:
     task: Task
     plan: ComputePlan
     progress: Progress
+    teacher: Teacher | None = None
 
     @cached_property
     def train(self) -> np.ndarray:

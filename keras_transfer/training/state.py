@@ -165,6 +165,7 @@ def folder_of(setup: Setup) -> Path:
         "classes": examples.classes,
         "task": examples.task,
         "base": [setup.pretrained.key, weights_digest(setup.network.base)],
+        "teacher": setup.teacher and setup.teacher.digest,
         "plan": dataclasses.asdict(setup.plan),
         "releases": [__version__, tf.__version__, keras.__version__],
     }

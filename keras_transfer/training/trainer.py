@@ -118,9 +118,11 @@ class Trainer:
         Raises:
             UserError: nothing is left, and no phase has trained anything that could be kept.
         """
-        left = self.seconds_left()
-        if left is None or phase.trains == HEAD or not isinstance(phase.by, GradientDescent):
+        if self.seconds_left() is None or phase.trains == HEAD or not isinstance(phase.by, GradientDescent):
             return phase
+        # What a teacher has to compute takes of the time too; when it is asked again, that is stored.
+        feed.soft_targets(self.setup.train, phase.techniques)
+        left = self.seconds_left() or 0.0
         if left <= 0 and not self.results:
             raise UserError(f"--minutes: {self.recipe.minutes:g} were over before training began. Give it more.")
         views = feed.views if feed.stored else phase.views
@@ -302,8 +304,9 @@ class Trainer:
         validation = None
         if phase.keep != LAST:
             validation = feed.batches(setup.validation, feed.in_order(setup.validation), embedding)
-        train = feed.batches(indices, order, embedding, augmented=True)
-        batches = Batches(train, len(setup.train), steps, validation)
+        soft = feed.soft_targets(indices, phase.techniques)
+        train = feed.batches(indices, order, embedding, augmented=True, soft=soft)
+        batches = Batches(train, len(setup.train), steps, validation, soft is not None)
         keras.utils.set_random_seed(self.recipe.seed)
         with feed.computing(model):
             return loop.train(phase, model, batches, setup.task, setup.plan.xla, setup.progress, checkpoint)

@@ -21,6 +21,7 @@ from keras_transfer.tasks import task_of
 from keras_transfer.training import methods
 from keras_transfer.training.setup import Setup
 from keras_transfer.training.state import TrainingState, folder_of
+from keras_transfer.training.teacher import Teacher
 from keras_transfer.training.trainer import Trainer
 
 
@@ -31,6 +32,7 @@ def train(
     progress: Progress,
     timer: Stopwatch,
     resume: bool = False,
+    teacher: Teacher | None = None,
 ) -> Trainer:
     """Build the network of a recipe and run its method's phases.
 
@@ -41,6 +43,7 @@ def train(
         progress: Is told of everything.
         timer: Is told the seconds of each part.
         resume: Keep the state of training, and go on from what an interrupted run left.
+        teacher: Of the recipe.
 
     Returns:
         What trained; its network, in float32, is ready to be served.
@@ -51,7 +54,7 @@ def train(
     with built_in_float32():
         with timer.time("build"):
             network = networks.build(pretrained.base, pretrained.spec, recipe, len(examples.classes), task.output())
-            setup = Setup(recipe, pretrained, network, examples, task, plan, progress)
+            setup = Setup(recipe, pretrained, network, examples, task, plan, progress, teacher)
             state = TrainingState(folder_of(setup), recipe.checkpoint_every, progress) if resume else None
         trainer = Trainer(setup, timer, state)
         methods.run(trainer)

@@ -98,11 +98,13 @@ def metrics(prepared: Prepared, trained: Trainer, test: dict[str, Any], timer: S
 def _from_any_folder(recipe: Recipe) -> Recipe:
     """Return the recipe with absolute paths, which mean the same wherever it is read."""
     named = {"data": recipe.data, "base": recipe.base, "weights": recipe.weights, "tfds_dir": recipe.tfds_dir}
+    named["teacher"] = recipe.teacher
     paths = {
         "data": recipe.data != "digits" and not recipe.data.startswith("tfds:"),
         "base": recipe.base.endswith((".keras", ".h5", ".hdf5")),
         "weights": recipe.weights not in ("imagenet", "random"),
         "tfds_dir": bool(recipe.tfds_dir),
+        "teacher": recipe.teacher != "none",
     }
     return recipe.replace(**{key: absolute(value) for key, value in named.items() if paths[key]})
 

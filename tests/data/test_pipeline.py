@@ -14,7 +14,7 @@ def test_no_pipeline_tunes_itself(photos):
     spec = [tf.TensorSpec((None,), tf.float32)]
     for dataset in (
         pipeline.decoded(examples, [], DECODER, order),
-        pipeline.stored(lambda view, indices: [rows[indices]], spec, [], order),
+        pipeline.stored(lambda view, indices: [rows[indices]], spec, [[]], order),
     ):
         assert dataset.options().autotune.enabled is False
 

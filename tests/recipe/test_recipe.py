@@ -89,11 +89,26 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one():
         ({"checkpoint_every": "0m"}, r"--checkpoint-every must be steps, as 500, or minutes, as 5m\. Received: '0m'"),
         ({"checkpoint_every": "2h"}, "--checkpoint-every must be steps"),
         ({"head_solver": "lbfgs", "head_epochs": 5}, "--head-epochs trains the head by gradient"),
+        ({"teacher": "big", "folds": 5}, "--teacher: it was trained on images that --folds tests on"),
+        ({"teacher": "big", "method": "frozen"}, "--teacher needs a phase .* by gradient.*--method frozen"),
+        ({"teacher": "big", "thaw": "0"}, "--teacher needs a phase .* by gradient.*--thaw none"),
+        ({"teacher": "big", "fine_tune_epochs": 0}, "--teacher needs a phase .* by gradient.*--fine-tune-epochs 0"),
+        ({"teacher": "big", "thaw": "none", "head_solver": "lbfgs"}, "--teacher needs a phase .* by gradient"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_would_be_right(changes, words):
     with pytest.raises(UsageError, match=words):
         Recipe(**changes)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"method": "full"}, {"method": "scratch"}, {"method": "frozen", "dense": "8"}, {"thaw": "none", "l2": 1e-3},
+     {"thaw": "none", "head_solver": "adam"}],
+)  # fmt: skip
+def test_a_teacher_may_teach_whatever_is_trained_by_gradient(options):
+    recipe = Recipe(teacher="big", **options)
+    assert Recipe.from_json(recipe.to_json()) == recipe
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,15 @@ def test_other_tasks_fine_tune_the_last_stage():
     assert (recipe.thaw, recipe.label_smoothing) == (MOBILENET.top, 0.0)
 
 
+@pytest.mark.parametrize(("images", "score"), [(30, 0.7), (400, 0.97), (600, 0.9)])
+def test_of_a_teacher_the_base_learns_where_the_head_alone_would_do(images, score):
+    assert tuned(images=images, score=score)[0].thaw == "none"
+    recipe, why = tuned(images=images, score=score, teacher="big")
+    assert recipe.thaw == tuned(images=1_500, score=0.5)[0].thaw
+    assert recipe.label_smoothing == 0.0, "its answers are smooth"
+    assert why.endswith("a solved head learns nothing of a teacher")
+
+
 def test_what_is_asked_for_is_done():
     recipe, why = tuned(score=0.95, thaw="block14", fine_tune_epochs=3, fine_tune_lr=1e-3, views=1, patience=2)
     assert (recipe.thaw, recipe.fine_tune_epochs, recipe.fine_tune_lr) == ("block14", 3, 1e-3)

@@ -24,6 +24,13 @@ def solved(task, embeddings, targets, strength, weights=None):
     return scaled.head(task.solve(scaled, targets, strength, weights))
 
 
+def test_what_is_served_is_learned_in_the_units_of_training():
+    """As another network's answers are."""
+    task = Regression(mean=12.0, deviation=3.0)
+    np.testing.assert_allclose(task.as_targets(np.asarray(task.output()(LOGITS[:, :1]))), LOGITS[:, :1], atol=1e-5)
+    assert Classification().as_targets(ONE_HOT) is ONE_HOT
+
+
 @pytest.mark.parametrize(
     ("task", "targets"),
     [(Classification(), ONE_HOT), (MultiLabel(), SEVERAL), (Regression(), LOGITS[:, :1] + ONE_HOT[:, :1])],

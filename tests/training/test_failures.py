@@ -28,8 +28,8 @@ def read(view, rows):
 calls = {{"train": 0, "validation": 0}}
 targets = np.eye(3, dtype="float32")[np.arange(80) % 3]
 signature = [tf.TensorSpec((None, 4), "float32")]
-train = pipeline.stored(read, signature, [targets], pipeline.Shuffled(80, 4, 1, 0))
-validation = pipeline.stored(read, signature, [targets], pipeline.Sequential(80, 8))
+train = pipeline.stored(read, signature, [[targets]], pipeline.Shuffled(80, 4, 1, 0))
+validation = pipeline.stored(read, signature, [[targets]], pipeline.Sequential(80, 8))
 model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
 model.compile("adam", "mse")
 with failures.reported(model):
@@ -80,8 +80,8 @@ def test_a_failed_fit_can_be_tried_again():
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     model.compile("adam", "mse")
     for broken in (True, False):
-        batches = pipeline.stored(read, signature, [targets], pipeline.Shuffled(8, 4, 1, 0))
-        held = pipeline.stored(read, signature, [targets], pipeline.Sequential(8, 4))
+        batches = pipeline.stored(read, signature, [[targets]], pipeline.Shuffled(8, 4, 1, 0))
+        held = pipeline.stored(read, signature, [[targets]], pipeline.Sequential(8, 4))
         if broken:
             with pytest.raises(UserError, match="gone"), failures.reported(model):
                 model.fit(batches, steps_per_epoch=2, validation_data=held, verbose=0, shuffle=False)

@@ -15,6 +15,7 @@ from keras_transfer.training import methods
 from keras_transfer.training.phase import GradientDescent, Phase
 from keras_transfer.training.setup import Setup
 from keras_transfer.training.trainer import Trainer
+from keras_transfer.versions import teachers
 
 QUIET = Progress(quiet=True)
 
@@ -25,14 +26,14 @@ def trainer(photos, progress=QUIET, state=None, **options):
         given["weights"] = "random"
     # Gentle and short, as most tests want it.
     given |= {"fine_tune_epochs": 3, "fine_tune_lr": 1e-4, "label_smoothing": 0.0}
-    recipe = Recipe(data=str(photos), **given | options)
+    recipe, teacher = teachers.resolved(Recipe(data=str(photos), **given | options))
     examples, _ = inspector.inspect(sources.load(recipe.data), recipe.max_pixels, QUIET)
     examples = splits.assign(examples, recipe.shares, recipe.seed)
     recipe = rule.complete(recipe, len(examples.indices("train")))
     pretrained = weights.load(recipe.base, recipe.weights, int(recipe.size), recipe.seed)
     task = task_of(examples)
     network = model.build(pretrained.base, pretrained.spec, recipe, len(examples.classes), task.output())
-    setup = Setup(recipe, pretrained, network, examples, task, device.plan(recipe), progress)
+    setup = Setup(recipe, pretrained, network, examples, task, device.plan(recipe), progress, teacher)
     return Trainer(setup, Stopwatch(), state)
 
 

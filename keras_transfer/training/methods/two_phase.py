@@ -35,7 +35,9 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
     recipe, why = rule.fine_tuning(trainer.recipe, base, situation)
     left = trainer.seconds_left()
     if left is not None and left <= 0:
-        recipe, why = recipe.replace(minutes="none", thaw="none", views=views), "The minutes were over with the head"
+        teacher = "none" if recipe.solves_head else recipe.teacher
+        recipe = recipe.replace(minutes="none", teacher=teacher, thaw="none", views=views)
+        why = "The minutes were over with the head"
     trainer.choose(recipe)
     if recipe.thaw != "none":
         trains = _lowest(setup, recipe.thaw)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.training.technique import Technique
-from keras_transfer.training.techniques import ema
+from keras_transfer.training.techniques import distillation, ema
 
-_MODULES = (ema,)
+_MODULES = (ema, distillation)
 
 
 def of(recipe: Recipe) -> tuple[Technique, ...]:
