@@ -34,8 +34,13 @@ CHOSEN = {
 def test_images_unlike_those_of_imagenet_are_fine_tuned_deeply():
     recipe, why = tuned(score=0.69)
     assert recipe.thaw == "block6"
-    assert (recipe.fine_tune_epochs, recipe.views, recipe.label_smoothing) == (20, 8, 0.1)
+    assert (recipe.fine_tune_epochs, recipe.views, recipe.label_smoothing) == (12, 8, 0.1)
     assert why == "1,700 images, the head at 0.69 in cross-validation"
+
+
+@pytest.mark.parametrize(("images", "epochs"), [(420, 20), (1_000, 20), (1_300, 15), (1_650, 12), (5_000, 12)])
+def test_few_images_are_seen_more_often(images, epochs):
+    assert tuned(images=images, classes=5)[0].fine_tune_epochs == epochs
 
 
 def test_images_like_those_of_imagenet_get_a_head_on_several_views():
@@ -81,7 +86,7 @@ def test_a_processor_fine_tunes_less_of_a_heavy_network():
     heavy, why = tuned(base=VGG, gflops=5.6)
     assert why.endswith("a processor would take long over more than the last stage (--thaw block3)")
     assert (heavy.thaw, heavy.fine_tune_epochs, heavy.views) == ("block5", 12, 4)
-    shorter, _ = tuned(base=VGG, gflops=0.4)
+    shorter, _ = tuned(images=900, base=VGG, gflops=0.6)
     assert (shorter.thaw, shorter.fine_tune_epochs, shorter.views) == ("block3", 12, 4)
     assert tuned(base=VGG, gflops=0.0)[0].thaw == "block3"
 
