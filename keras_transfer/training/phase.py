@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from keras_transfer.training.technique import Technique
@@ -70,6 +70,17 @@ class Phase:
     views: int | str = 1
     keep: str = BEST
     techniques: tuple[Technique, ...] = ()
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether what it trained is kept only by what validation images say of before and after."""
+        return self.keep in (BEST_UNLESS_WORSE, BEST_IF_BETTER)
+
+    def as_chosen(self, result: PhaseResult) -> Phase:
+        """Return the phase as it is run once more: by the same schedule, ended where its best epoch ended."""
+        if isinstance(self.by, Solver):
+            return replace(self, by=replace(self.by, strength=result.details["strength"]))
+        return replace(self, by=replace(self.by, stop=result.best_epoch), keep=LAST)
 
 
 @dataclass

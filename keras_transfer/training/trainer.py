@@ -18,18 +18,10 @@ from keras_transfer.support.progress import Stopwatch
 from keras_transfer.training import head, loop
 from keras_transfer.training.callbacks import Checkpoint
 from keras_transfer.training.feed import Feed
+from keras_transfer.training.feeds import Feeds
 from keras_transfer.training.judgement import worse
 from keras_transfer.training.loop import Batches
-from keras_transfer.training.phase import (
-    BEST_IF_BETTER,
-    BEST_UNLESS_WORSE,
-    HEAD,
-    LAST,
-    GradientDescent,
-    Phase,
-    PhaseResult,
-    Solver,
-)
+from keras_transfer.training.phase import BEST_UNLESS_WORSE, HEAD, LAST, GradientDescent, Phase, PhaseResult, Solver
 from keras_transfer.training.setup import Setup
 from keras_transfer.training.state import TrainingState, assign, values
 
@@ -56,7 +48,7 @@ class Trainer:
         self.reason = ""
         self.phases: list[Phase] = []
         self.results: list[PhaseResult] = []
-        self._feeds: dict[tuple[str, int | str], Feed] = {}
+        self._feeds = Feeds(setup)
         self._initial_weights = self._weights() if setup.recipe.refit == "on" else []
         self._variables = [*setup.network.base.variables, *setup.network.head.variables]
         self._trained: set[int] = set()  # Numbers of the variables that phases have changed.
@@ -75,22 +67,13 @@ class Trainer:
             trains: `head`, the name of a block, or `all`.
             views: As in `Phase`.
         """
-        if trains == HEAD:
-            ready = [feed for feed in self._feeds.values() if feed.sets and feed.embedding and feed.views == views]
-            if ready:
-                return ready[-1]
-        if (trains, views) not in self._feeds:
-            block = None if trains == HEAD else self.setup.pretrained.spec.thawed(trains)
-            # Once a phase has fitted the head, those that follow train what is below it.
-            self._feeds[trains, views] = Feed(self.setup, block, views, embedding=not self.results)
-        feed, left = self._feeds[trains, views], self.seconds_left()
-        wanted = feed.views
+        left = self.seconds_left()
+        seconds = None if left is None else _SHARE_OF_VIEWS * left
         with self.timer.time("features"):
-            feed.extract(None if left is None else _SHARE_OF_VIEWS * left)
-        if feed.stored and feed.views < wanted:
-            self.setup.progress.say(f"There is time for {feed.views} of {wanted} views of each image.")
+            # Once a phase has fitted the head, those that follow train what is below it.
+            feed = self._feeds.at(trains, views, embedding=not self.results, seconds=seconds)
+        if seconds is not None and feed.stored and isinstance(views, int) and feed.views < views:
             self.choose(self.recipe.replace(views=feed.views))
-            self._feeds[trains, feed.views] = self._feeds.pop((trains, views))
         return feed
 
     def seconds_left(self) -> float | None:
@@ -102,11 +85,7 @@ class Trainer:
         feed = self.feed(phase.trains, phase.views)
         phase = self._within_time(phase, feed)
         with self.timer.time(phase.name):
-            run = (
-                self._judged
-                if phase.keep in (BEST_UNLESS_WORSE, BEST_IF_BETTER)
-                else partial(self._run, indices=self.setup.train)
-            )
+            run = self._judged if phase.is_judged else partial(self._run, indices=self.setup.train)
             result = self._run_part(phase.name, lambda: run(phase, feed))
         self.phases.append(phase)
         self.results.append(result)
@@ -172,7 +151,7 @@ class Trainer:
         """Run a phase once more, with the validation images, as validation chose."""
 
         def run() -> PhaseResult:
-            again = self._run(_as_chosen(phase, result), feed, self.setup.seen)
+            again = self._run(phase.as_chosen(result), feed, self.setup.seen)
             self.divide_logits(result.details.get("temperature", 1.0))
             return again
 
@@ -232,16 +211,12 @@ class Trainer:
     @property
     def engine(self) -> str:
         """What ran the frozen part: `cache` where all activations were found stored, `none` where there are none."""
-        engines = [self._earlier_work["engine"], *(feed.extractor.engine_name for feed in self._feeds.values())]
-        stored = any(feed.sets for feed in self._feeds.values())
-        return next(
-            (engine for engine in engines if engine not in ("", "cache", "none")), "cache" if stored else "none"
-        )
+        return self._feeds.engine(self._earlier_work["engine"])
 
     @property
     def computed(self) -> int:
         """How many images, views counted one by one, passed the frozen part."""
-        return self._earlier_work["computed"] + sum(feed.extractor.computed for feed in self._feeds.values())
+        return self._earlier_work["computed"] + self._feeds.computed
 
     @property
     def thawed(self) -> str:
@@ -317,10 +292,3 @@ class Trainer:
     def _set_weights(self, weights: list[list[np.ndarray]]) -> None:
         for model, arrays in zip((self.setup.network.base, self.setup.network.head), weights, strict=True):
             model.set_weights(arrays)
-
-
-def _as_chosen(phase: Phase, result: PhaseResult) -> Phase:
-    """Return the phase as it is run once more: by the same schedule, ended where its best epoch ended."""
-    if isinstance(phase.by, Solver):
-        return replace(phase, by=replace(phase.by, strength=result.details["strength"]))
-    return replace(phase, by=replace(phase.by, stop=result.best_epoch), keep=LAST)

@@ -1,0 +1,60 @@
+"""What the phases of a run train on, made and extracted once for each cut of the network and number of views."""
+
+from __future__ import annotations
+
+from keras_transfer.training.feed import Feed
+from keras_transfer.training.phase import HEAD
+from keras_transfer.training.setup import Setup
+
+
+class Feeds:
+    """The feeds of a run.
+
+    Args:
+        setup: Of the run.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._made: dict[tuple[str, int | str], Feed] = {}
+
+    def at(self, trains: str, views: int | str, embedding: bool, seconds: float | None) -> Feed:
+        """Return the images on both sides of the cut below what a phase trains, stored where they can be.
+
+        Args:
+            trains: `head`, the name of a block, or `all`.
+            views: As in `Phase`.
+            embedding: As in `Feed`.
+            seconds: After which no further view is begun; None stores all.
+        """
+        if trains == HEAD:
+            ready = [feed for feed in self._made.values() if feed.sets and feed.embedding and feed.views == views]
+            if ready:
+                return ready[-1]
+        if (trains, views) not in self._made:
+            block = None if trains == HEAD else self._setup.pretrained.spec.thawed(trains)
+            self._made[trains, views] = Feed(self._setup, block, views, embedding)
+        feed = self._made[trains, views]
+        wanted = feed.views
+        feed.extract(seconds)
+        if feed.stored and feed.views < wanted:
+            self._setup.progress.say(f"There is time for {feed.views} of {wanted} views of each image.")
+            self._made[trains, feed.views] = self._made.pop((trains, views))
+        return feed
+
+    @property
+    def computed(self) -> int:
+        """How many images, views counted one by one, passed the frozen part."""
+        return sum(feed.extractor.computed for feed in self._made.values())
+
+    def engine(self, earlier: str) -> str:
+        """Return what ran the frozen part: `cache` where everything was found stored, `none` where there is none.
+
+        Args:
+            earlier: What ran it before an interruption; empty if nothing did.
+        """
+        engines = [earlier, *(feed.extractor.engine_name for feed in self._made.values())]
+        stored = any(feed.sets for feed in self._made.values())
+        return next(
+            (engine for engine in engines if engine not in ("", "cache", "none")), "cache" if stored else "none"
+        )
