@@ -62,6 +62,19 @@ def exported(phases: Sequence[dict[str, Any]]) -> list[str]:
     return lines
 
 
+def taught(metrics: dict[str, Any]) -> list[str]:
+    """Say what the exported network has of its teacher, by the whole `metrics.json`; nothing where it had none."""
+    if "teacher" not in metrics:
+        return []
+    teacher = metrics["teacher"]
+    name = f"{teacher['version']} ({teacher['base']})"
+    agreement = teacher.get("agreement")
+    alike = "" if agreement is None else f" The two predict the same of a share of {agreement:.3f} of the test images."
+    if teacher["learned_from"]:
+        return [f"It learned from the teacher {name} besides the labels.{alike}"]
+    return [f"Nothing that was learned from the teacher {name} is kept in it.{alike}"]
+
+
 def _judged(tuned: dict[str, Any]) -> list[str]:
     """Say why the network of before is kept, or a fine-tuned one of a greater validation loss."""
     before, after = tuned["before"], tuned["reached"]
