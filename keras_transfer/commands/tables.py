@@ -44,7 +44,7 @@ def run(metrics: dict[str, Any], recipe: Recipe, folder: str, training: Mapping[
         *(wrapped(line, width, "  ") for line in settings),
         "",
         *aligned(phases.table(metrics["phases"])),
-        *(wrapped(line, width) for line in phases.exported(metrics["phases"])),
+        *(wrapped(line, width) for line in [*phases.exported(metrics["phases"]), *phases.taught(metrics)]),
         "",
         *(wrapped(line, width) for line in [*results, *_warnings(metrics), *_cautions(test, training)]),
         *_classes(test, width),

@@ -13,6 +13,7 @@ from keras_transfer.network.licences import licence
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.paths import portable
 from keras_transfer.support.version import __version__
+from keras_transfer.versions import phases
 
 RANDOM = "The base's weights were random: this model shows that everything works, no more."
 OLDEST_SERVING = "2.18"  # Release of TensorFlow Serving whose operations the graph is made of.
@@ -37,7 +38,7 @@ def text(metrics: dict[str, Any], recipe: Recipe, name: str) -> str:
         f"A model for {metrics['task']} of images, transferred from `{metrics['base']}` "
         f"(weights: {_escaped(portable(metrics['weights']))}) by keras_transfer {__version__} on "
         f"{time.strftime('%Y-%m-%d')}. `environment.json` lists the other packages.",
-        *(["", _taught(metrics["teacher"])] if "teacher" in metrics else []),
+        *(line for told in phases.taught(metrics) for line in ("", _escaped(told))),
         *(["", f"**{RANDOM}**"] * random),
         "",
         "## Data",
@@ -88,17 +89,6 @@ def _escaped(text: str) -> str:
 def _code(text: str) -> str:
     """Return text as a code span, which ends at no backquote of its own."""
     return f"`{' '.join(text.replace('`', chr(39)).split())}`"
-
-
-def _taught(teacher: dict[str, Any]) -> str:
-    """Say what the model has of its teacher."""
-    name = f"{_code(teacher['version'])} (`{teacher['base']}`)"
-    if not teacher["learned_from"]:
-        return f"Nothing that was learned from a teacher, {name}, was kept in it."
-    agreement = teacher.get("agreement")
-    alike = "" if agreement is None else f"; the two predict the same of a share of {agreement:.3f} of the test images"
-    random = ", whose base began with random weights" if teacher["weights"] == "random" else ""
-    return f"It learned from a teacher too, {name}{random}, besides the labels{alike}."
 
 
 def _measured(test: dict[str, Any], count: int, classes: int) -> list[str]:

@@ -34,7 +34,7 @@ def exported(phases: Sequence[dict[str, Any]]) -> list[str]:
     """Say which network is exported, and why, where it is not simply the last one."""
     lines = []
     for phase in phases:
-        if phase["epochs"] < phase.get("planned_epochs", 0):
+        if "planned_epochs" in phase and phase["epochs"] < phase["planned_epochs"]:
             lines.append(f"The time ended {phase['name']} in epoch {phase['epochs']} of {phase['planned_epochs']}.")
         if "chance" in phase:
             lines += _judged(phase)
@@ -60,6 +60,19 @@ def exported(phases: Sequence[dict[str, Any]]) -> list[str]:
                 "same schedule. It was not validated."
             )
     return lines
+
+
+def taught(metrics: dict[str, Any]) -> list[str]:
+    """Say what the exported network has of its teacher, by the whole `metrics.json`; nothing where it had none."""
+    if "teacher" not in metrics:
+        return []
+    teacher = metrics["teacher"]
+    name = f"{teacher['version']} ({teacher['base']})"
+    agreement = teacher.get("agreement")
+    alike = "" if agreement is None else f" The two predict the same of a share of {agreement:.3f} of the test images."
+    if teacher["learned_from"]:
+        return [f"It learned from the teacher {name} besides the labels.{alike}"]
+    return [f"Nothing that was learned from the teacher {name} is kept in it.{alike}"]
 
 
 def _judged(tuned: dict[str, Any]) -> list[str]:

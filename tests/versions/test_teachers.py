@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import keras_transfer as kt
+from keras_transfer.commands import tables
 from keras_transfer.data import sources
 from keras_transfer.data.examples import MULTI_LABEL, Examples
 from keras_transfer.support.errors import UserError
@@ -44,7 +45,10 @@ def test_a_run_records_who_taught_and_how_often_both_predict_the_same(student, v
     pictures = [content for _, _, content in student.model.training_images().files("test")]
     predicted = [[prediction.label for prediction in model.predict(pictures)] for model in (student.model, classifier)]
     assert record["agreement"] == np.mean([first == second for first, second in zip(*predicted, strict=True)])
-    assert f"It learned from a teacher too, `{name}`" in (student.folder / "assets.extra" / "README.md").read_text()
+    told = f"It learned from the teacher {name} (tiny) besides the labels. The two predict the same of a share of "
+    assert told in (student.folder / "assets.extra" / "README.md").read_text()
+    assert told[:40] in student.report.read_text()
+    assert told[:40] in tables.run(student.metrics, student.recipe, str(student.folder), {})
     recipe = kt.load_recipe(student.folder)
     assert teachers.resolved(recipe)[1].name == name, "the recipe names the version, from any folder"
     assert recipe.teacher == str(version.folder)
@@ -53,7 +57,7 @@ def test_a_run_records_who_taught_and_how_often_both_predict_the_same(student, v
 def test_the_card_says_where_nothing_of_a_teacher_is_kept(student):
     metrics = student.metrics | {"teacher": student.metrics["teacher"] | {"learned_from": False}}
     text = card.text(metrics, student.recipe, "student")
-    assert f"Nothing that was learned from a teacher, `{metrics['teacher']['version']}` (`tiny`), was kept" in text
+    assert "Nothing that was learned from the teacher colours/" in text
     assert "It learned" not in text
 
 

@@ -98,7 +98,8 @@ def test_of_views_drawn_anew_the_answer_on_the_image_itself_is_learned(student):
     feed = student.feed("all", "fresh")
     (soft,) = feed.soft_targets(student.setup.train, [Distillation()])
     (answers,) = student.setup.teacher.answers(student.setup, student.setup.train, [None])
-    np.testing.assert_allclose(soft, 0.1 * student.setup.targets_of(student.setup.train) + 0.9 * answers, atol=1e-6)
+    labels = student.setup.targets_of(student.setup.train)
+    np.testing.assert_allclose(soft, (1 - SHARE) * labels + SHARE * answers, atol=1e-6)
 
 
 COMMON = {
