@@ -21,7 +21,7 @@ from keras_transfer.support.errors import UsageError
 from keras_transfer.support.paths import demand_utf8, demand_writable, portable, shown
 from keras_transfer.support.progress import Progress, Stopwatch
 from keras_transfer.tasks import TASKS
-from keras_transfer.versions import folders, teachers
+from keras_transfer.versions import earlier, folders, teachers
 
 if TYPE_CHECKING:
     from keras_transfer.training.trainer import Trainer
@@ -128,7 +128,8 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
         pretrained = transfer.load_base(recipe, progress)
     with timer.time("data"):
         prepared = prepare.inspected(recipe, listed, progress)
-        teachers.demand_unseen(teacher, prepared.examples)
+        for run in earlier.runs(recipe, teacher, progress):
+            prepared = earlier.kept_out_of_the_test(prepared, run, progress)
     _announce(prepared, recipe, pretrained.weights, folder, progress)
     if pretrained.caution:
         progress.warn(pretrained.caution)

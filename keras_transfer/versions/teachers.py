@@ -71,30 +71,6 @@ def demand_same_classes(teacher: Teacher | None, examples: Examples) -> None:
             )
 
 
-def demand_unseen(teacher: Teacher | None, examples: Examples) -> None:
-    """Refuse a teacher, if there is one, that was trained on, or chosen by, images that the run is to be tested on: of
-    what it knows, the network that learns from it would learn some, and be flattered by the test.
-
-    Validation images it may have seen, as it has where both runs split the same images alike.
-
-    Args:
-        teacher: Of the run.
-        examples: With splits and digests.
-
-    Raises:
-        UserError: there are such images.
-    """
-    test = examples.indices("test")
-    count = 0 if teacher is None else sum(examples.digests[index] in teacher.seen for index in test)
-    if teacher is not None and count:
-        shares = "/".join(f"{share:g}" for share in teacher.recipe.split)
-        raise UserError(
-            f"--teacher: {teacher.name} was trained on {count} of the {len(test)} test images, so that the test would "
-            f"flatter what learns from it. Split as it did (--split {shares} --seed {teacher.recipe.seed}), or fit the "
-            "teacher anew on this split."
-        )
-
-
 def announce(teacher: Teacher | None, progress: Progress) -> None:
     """Say who teaches, if anybody does."""
     if teacher is None:

@@ -1,0 +1,81 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import keras_transfer as kt
+from keras_transfer.data import prepare
+from keras_transfer.data.examples import training_digests
+from keras_transfer.support.errors import UserError
+from keras_transfer.support.progress import Progress
+from keras_transfer.versions import earlier
+from keras_transfer.versions.earlier import EarlierRun
+
+QUIET = Progress(quiet=True)
+
+
+@pytest.fixture
+def prepared(photos):
+    recipe = kt.Recipe(data=str(photos), seed=0)
+    return prepare.inspected(recipe, prepare.listing(recipe, QUIET), QUIET)
+
+
+def run_that_saw(prepared, indices):
+    return EarlierRun("big/1", kt.Recipe(seed=3), frozenset(prepared.examples.digests[index] for index in indices))
+
+
+def test_test_images_that_an_earlier_run_was_trained_on_are_trained_on(prepared, capsys):
+    test, train = prepared.examples.indices("test"), prepared.examples.indices("train")
+    out = earlier.kept_out_of_the_test(prepared, run_that_saw(prepared, [*train[:3], *test[:2]]), QUIET)
+    assert out.examples.indices("test").tolist() == test[2:].tolist()
+    assert set(test[:2]) < set(out.examples.indices("train"))
+    warning = " ".join(capsys.readouterr().err.split())
+    assert "big/1 was trained on 2 of the 6 test images" in warning
+    assert "4 are left to test on. --split 70/15/15 --seed 3 splits the same images as it did." in warning
+
+
+def test_what_is_grouped_with_them_goes_along(prepared):
+    test = prepared.examples.indices("test")
+    groups = np.arange(len(prepared.examples))
+    groups[test[3]] = groups[test[0]]
+    grouped = replace(prepared, examples=replace(prepared.examples, groups=groups))
+    out = earlier.kept_out_of_the_test(grouped, run_that_saw(prepared, test[:1]), QUIET)
+    assert out.examples.indices("test").tolist() == [test[1], test[2], *test[4:]]
+
+
+def test_a_run_that_split_alike_changes_nothing(prepared, capsys):
+    seen = [*prepared.examples.indices("train"), *prepared.examples.indices("validation")]
+    assert earlier.kept_out_of_the_test(prepared, run_that_saw(prepared, seen), QUIET) is prepared
+    assert not capsys.readouterr().err
+
+
+def test_where_nothing_is_left_to_test_on_or_folds_would_test_that_is_refused(prepared):
+    run = run_that_saw(prepared, prepared.examples.indices("test"))
+    with pytest.raises(UserError, match=r"none would be left to test on\. --split 70/15/15 --seed 3"):
+        earlier.kept_out_of_the_test(prepared, run, QUIET)
+    folded = replace(prepared, recipe=prepared.recipe.replace(folds=3))
+    with pytest.raises(UserError, match="big/1 was trained on images that --folds tests on"):
+        earlier.kept_out_of_the_test(folded, run, QUIET)
+
+
+def test_a_run_that_goes_on_from_a_version_tests_on_none_of_its_training_images(photos, version, tmp_path, capsys):
+    extra = version.folder / "assets.extra"
+    recipe = kt.Recipe(base=str(extra / "model.keras"), data=str(photos), seed=5, method="frozen", views=1)
+    result = kt.fit(recipe.replace(output=str(tmp_path / "next")), QUIET)
+    seen = training_digests(extra / "splits.csv")
+    own = result.folder / "assets.extra" / "splits.csv"
+    tested = set(map(bytes.fromhex, (line.split(",")[3] for line in own.read_text().splitlines() if ",test," in line)))
+    assert tested
+    assert not tested & seen
+    assert result.metrics["test"]["images"] == len(tested)
+    assert f"{version.folder.parent.name}/1 was trained on" in capsys.readouterr().err
+
+
+def test_records_that_cannot_be_read_are_warned_of(tmp_path, capsys):
+    extra = tmp_path / "big" / "1" / "assets.extra"
+    extra.mkdir(parents=True)
+    (extra / "splits.csv").write_text("path,label\na.jpg,red\n")
+    recipe = kt.Recipe(weights=str(extra / "model.keras"))
+    assert earlier.runs(recipe, None, QUIET) == []
+    assert "The records of big/1 cannot be read" in " ".join(capsys.readouterr().err.split())
+    assert earlier.runs(kt.Recipe(), None, QUIET) == []
