@@ -191,11 +191,16 @@ def _feature_map(flat: keras.Model, name: str, has_head: bool) -> keras.KerasTen
         shown = ", ".join(f"{maker[id(end)].operation.name} {_listed([end.shape[1:]])}" for end in flat.outputs)
         raise UserError(f"--base: {name} has {len(flat.outputs)} outputs ({shown}): give a model with one of them.")
     output = flat.outputs[0]
-    ends = [tensor for call in reversed(steps) for tensor in call.outputs if _is_feature_map(tensor)]
-    for tensor in [output] if _is_feature_map(output) else ends if has_head else []:
+    maps = [tensor for call in steps for tensor in call.outputs if _is_feature_map(tensor)]
+    ends = []
+    for tensor in [output] if _is_feature_map(output) else maps if has_head else []:
         users = [call for call in steps if any(tensor is taken for taken in call.inputs)]
         if all(map(_opens_head, users)) and not _leads_past(tensor, flat, steps) and tensor is not flat.inputs[0]:
-            return tensor
+            ends.append(tensor)
+    # The head of a MobileNet goes on with a pooled map of one position.
+    large = [tensor for tensor in ends if tuple(tensor.shape[1:3]) != (1, 1)]
+    if ends:
+        return large[-1] if large else ends[0]
     raise UserError(
         f"--base: {name} must give a feature map [N, h, w, C]{', or pool or flatten one for its head' * has_head}. "
         f"It gives {_listed([output.shape])}: let the model end with such a map."
