@@ -6,6 +6,7 @@ import hashlib
 import inspect
 from collections.abc import Iterator
 from types import CodeType
+from typing import Any
 
 import keras
 
@@ -15,22 +16,33 @@ from keras_transfer.network.precision import every_layer
 def fingerprint(network: keras.Model) -> str:
     """Return a digest of a model's graph and of the code of its layers, as far as they are not Keras's own.
 
-    A layer's configuration does not say what it computes: who edits its class keeps the name. What the code calls
-    outside of the class is not looked at.
+    A configuration does not say what a layer computes, nor a function that is registered with Keras: who edits them
+    keeps their names. What their code calls elsewhere is not looked at.
     """
-    digest = hashlib.blake2b(network.to_json().encode(), digest_size=16)
-    kinds = {kind for layer in every_layer(network) for kind in type(layer).__mro__ if not is_of_keras(kind)}
-    for kind in sorted(kinds, key=lambda kind: f"{kind.__module__}.{kind.__qualname__}"):
-        for name, value in sorted(vars(kind).items()):
-            code = getattr(inspect.unwrap(getattr(value, "__func__", value)), "__code__", None)
-            for part in _parts(code) if code is not None else ():
-                digest.update(f"{name} {part}\n".encode())
-    return digest.hexdigest()
+    graph = network.to_json()
+    registered = keras.saving.get_custom_objects().items()
+    own = {type(layer) for layer in every_layer(network)} | {own for name, own in registered if f'"{name}"' in graph}
+    codes = sorted({f"{name} {' '.join(_parts(code))}" for item in own for name, code in _functions(item)})
+    return hashlib.blake2b("\n".join([graph, *codes]).encode(), digest_size=16).hexdigest()
 
 
-def is_of_keras(kind: type) -> bool:
-    """Say whether Keras knows a class wherever it runs: it is its own, or Python's."""
+def is_of_keras(kind: Any) -> bool:
+    """Say whether Keras knows a class or function wherever it runs: it is its own, or Python's."""
     return kind.__module__.split(".")[0] in ("keras", "builtins")
+
+
+def _functions(item: Any) -> Iterator[tuple[str, CodeType]]:
+    """Yield name and code of a function, or of the methods of a class, but of Keras's."""
+    members = (
+        (f"{kind.__qualname__}.{name}", value)
+        for kind in (item.__mro__ if isinstance(item, type) else ())
+        if not is_of_keras(kind)
+        for name, value in vars(kind).items()
+    )
+    for name, value in members if isinstance(item, type) else [("", item)]:
+        code = getattr(inspect.unwrap(getattr(value, "__func__", value)), "__code__", None)
+        if code is not None:
+            yield name, code
 
 
 def _parts(code: CodeType) -> Iterator[str]:

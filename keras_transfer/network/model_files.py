@@ -116,8 +116,14 @@ def why_not_loaded(error: Exception) -> str:
     """Return what Keras says of a model that it cannot load; of a class that it does not know, what to do."""
     unknown = re.search(r"Could not (?:locate|deserialize) (?:class|function) '([\w.>]+)'", str(error))
     if unknown is None:
-        return first_line(error)
+        return last_reason(error)
     return f"Keras does not know its {unknown[1]!r}: first run the code that defines it, as before the base was fitted"
+
+
+def last_reason(error: Exception) -> str:
+    """Return the first sentence, without configurations, of the innermost error that an error of Keras names."""
+    innermost = str(error).split("Exception encountered: ")[-1].strip()
+    return re.split(r"[:,]? (?:using )?(?:config=)?\{|\. |\n", innermost)[0][:200] or type(error).__name__
 
 
 def _renumbered(file: Path, config: dict[str, Any], folder: Path) -> Path:

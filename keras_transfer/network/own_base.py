@@ -19,7 +19,7 @@ import numpy as np
 from keras_transfer.network.cut import one_or_list
 from keras_transfer.network.fingerprint import is_of_keras
 from keras_transfer.network.graph import Call, call_each, calls, makers
-from keras_transfer.network.model_files import UNREADABLE, first_line, load_model
+from keras_transfer.network.model_files import UNREADABLE, first_line, last_reason, load_model
 from keras_transfer.network.precision import copied
 from keras_transfer.support.errors import UsageError, UserError
 
@@ -117,15 +117,17 @@ def built(name: str, build: Callable[[int], Any], size: int) -> keras.Model:
     for layer in _steps(network):
         if isinstance(layer, keras.layers.Lambda):
             raise UserError(f"--base: layer {layer.name!r} of {name} is a Lambda, which no saved version could load.")
-        if not is_of_keras(type(layer)):
-            try:
+        try:
+            if is_of_keras(type(layer)):
+                type(layer).from_config(layer.get_config())  # Which builds no weights.
+            else:
                 keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
-            except Exception as error:  # Its configuration is the user's code too.
-                raise UserError(
-                    f"--base: layer {layer.name!r} of {name} cannot be saved and loaded "
-                    f"({first_line(error).split('. ')[0]}): decorate its class {type(layer).__name__} with "
-                    "@keras.saving.register_keras_serializable(), and let get_config give what __init__ takes."
-                ) from error
+        except Exception as error:  # Configurations are the user's code too.
+            raise UserError(
+                f"--base: layer {layer.name!r} of {name} cannot be saved and loaded ({last_reason(error)}): decorate "
+                "classes and functions of your own with @keras.saving.register_keras_serializable(), and let "
+                "get_config give what __init__ takes."
+            ) from error
     return network
 
 

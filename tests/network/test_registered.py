@@ -203,13 +203,26 @@ def test_a_base_has_the_same_names_and_key_however_often_it_is_built():
     assert [block.name for block in first.spec.blocks] == [block.name for block in second.spec.blocks]
 
 
-def test_bases_of_one_name_that_compute_something_else_have_their_own_keys():
-    keys = []
+def activated(function):
+    """A base whose activation is a function of the user's own."""
+    inputs = keras.Input((SIZE, SIZE, 3))
+    return keras.Model(inputs, layers.Conv2D(4, 3, activation=function, name="conv")(inputs))
+
+
+def test_bases_of_one_name_whose_code_was_edited_have_their_own_keys():
+    """For all that is stored of them has the same configuration."""
+    by_class, by_function = [], []
     for factor in (0.5, 0.25, 0.5):
         kind = scale_class(factor)
         kt.register_base("mine", lambda size, kind=kind: convolutional(size, kind), size=SIZE)
-        keys.append(load().key)
-    assert keys[0] == keys[2] != keys[1]
+        by_class.append(load().key)
+        function = {0.5: lambda x: 0.5 * x, 0.25: lambda x: 0.25 * x}[factor]
+        function.__name__ = "activation"
+        keras.saving.register_keras_serializable("mine")(function)
+        kt.register_base("mine", lambda size, function=function: activated(function), size=SIZE)
+        by_function.append(load().key)
+    for keys in (by_class, by_function):
+        assert keys[0] == keys[2] != keys[1]
 
 
 def raising(size):
@@ -246,7 +259,8 @@ def with_lambda(size):
         (two_maps, "mine has 2 outputs"),
         (with_lambda, "layer 'scaled' of mine is a Lambda"),
         (lambda size: convolutional(size, scale_class(serializable=False)), r"layer 'scaled' of mine cannot be saved .*"
-         r"decorate its class Scaled with @keras.saving.register_keras_serializable\(\)"),
+         r"class 'Scaled'\): decorate classes and functions of your own with @keras.saving.register_keras"),
+        (lambda size: activated(raising), r"layer 'conv' of mine cannot be saved and loaded \(Could not [^{}]*\): dec"),
         (lambda size: vision_transformer(40), "--size: mine takes images of 40 px. Received: 24"),
     ],
 )  # fmt: skip
@@ -292,6 +306,16 @@ def register():
     kt.register_base("mine", convolutional, size=SIZE, blocks={"stem": "", "body": "conv2d", "top": "conv2d_1"})
 
 
+def test_pixels_that_nobody_scales_are_told():
+    kt.register_base("mine", lambda size: activated("relu"), size=SIZE)
+    assert load().caution.startswith("mine is given pixels 0..255, for it scales none.")
+    kt.register_base("mine", lambda size: activated("relu"), size=SIZE, preprocessing="tf")
+    pretrained = load()
+    assert not pretrained.caution
+    prepared = build(pretrained.base, pretrained.spec, Recipe(), 3).prepare(pixels())
+    np.testing.assert_allclose(prepared, pixels() / 127.5 - 1, atol=1e-5)
+
+
 def test_a_registered_base_is_fitted(fitted):
     version, lines = fitted
     metrics = version.metrics
@@ -303,6 +327,7 @@ def test_a_registered_base_is_fitted(fitted):
     assert "Not known here: the base was registered" in card
 
 
+@pytest.mark.once
 def test_a_second_run_finds_the_activations_of_the_first(fitted, photos, tmp_path):
     register()
     again = kt.fit(photos, QUIET, output=str(tmp_path / "m"), **OPTIONS)
