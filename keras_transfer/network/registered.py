@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from keras_transfer.network.bases import MODEL_FILES, REGISTERED, TABLE, RegisteredBase, plain
+from keras_transfer.network.bases import REGISTERED, TABLE, RegisteredBase, plain
 from keras_transfer.network.blocks import Block
 from keras_transfer.support.errors import UsageError, nearest
 
@@ -50,12 +50,13 @@ def register_base(
         blocks: What `thaw` can name, from the image upwards, each with the layer whose output is the last that stays
             frozen; after a `<`, the layer whose input is; empty where nothing stays frozen. None for a block from
             each layer that one can be cut below.
-        top: Name of the block from which the base is fine-tuned by default; None for the last.
+        top: Name of the block that begins the last stage, from which the base is fine-tuned where more would take
+            long; None for the last block, and of blocks that were not named, for the last quarter.
 
     Raises:
         UsageError: an argument is wrong, or the table has a base of this name.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][\w-]*", name, re.ASCII) or name.endswith(MODEL_FILES):
+    if not re.fullmatch(r"[A-Za-z0-9][\w-]*", str(name), re.ASCII):
         raise UsageError(f"register_base: a name has letters, digits, - and _ only. Received: {name!r}.")
     if name in _PARTS:
         raise UsageError(f"register_base: {name!r} is the name of another part of the network: choose another name.")
@@ -65,8 +66,8 @@ def register_base(
         )
     if not callable(build):
         raise UsageError(f"register_base: build must be a function of the input side. Received: {build!r:.100}.")
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise UsageError(f"register_base: size must be the input side in pixels. Received: {size!r}.")
+    if isinstance(size, bool) or not isinstance(size, int) or size < 16:
+        raise UsageError(f"register_base: size must be the input side in pixels, 16 at least. Received: {size!r}.")
     if preprocessing not in PREPROCESSING:
         raise UsageError(
             f"register_base: preprocessing must be one of {', '.join(PREPROCESSING)}; whatever else is needed, let "

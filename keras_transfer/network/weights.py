@@ -24,6 +24,8 @@ from keras_transfer.network.weights_files import copy_weights
 from keras_transfer.support.errors import UsageError, UserError
 from keras_transfer.support.progress import Progress
 
+_LAST_STAGE = 1 / 4  # Share of the blocks of a base, where nobody named them: about that of the table's bases.
+
 
 @dataclass(frozen=True)
 class PretrainedBase:
@@ -193,7 +195,7 @@ def _described(spec: Base, network: keras.Model, weights: str, caution: str) -> 
         gflops=gflops(network),
         features=network.output_shape[3],
         blocks=blocks,
-        top=spec.top or blocks[-1].name,
+        top=spec.top or blocks[-max(1, round(_LAST_STAGE * len(blocks)))].name,
     )
     unscaled = weights != "random" and spec.preprocessing == "none" and own_base.takes_pixels_unscaled(network)
     return PretrainedBase(spec, network, weights, fingerprint(network), caution if unscaled else "")

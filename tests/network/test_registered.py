@@ -91,7 +91,7 @@ def load(name="mine", given="imagenet", size=SIZE, seed=0):
         ({"name": "mine.keras"}, "a name has letters"),
         ({"name": "head"}, "'head' is the name of another part of the network"),
         ({"build": "mine"}, "build must be a function of the input side. Received: 'mine'"),
-        ({"size": "224"}, "size must be the input side in pixels. Received: '224'"),
+        ({"size": "224"}, "size must be the input side in pixels, 16 at least. Received: '224'"),
         ({"preprocessing": "tff"}, "must be one of none, tf, torch, caffe; .*Received: 'tff'"),
         ({"blocks": {"all": ""}}, "'all' means something else to `thaw`"),
         ({"blocks": {"stem": "", "body": "pool"}, "top": "bodi"}, "Received: 'bodi'. Did you mean 'body'"),
@@ -116,6 +116,19 @@ def test_blocks_that_were_named_are_what_can_be_thawed():
     )
     assert (spec.features, spec.parameters) == (16, vision_transformer(SIZE).count_params())
     assert weights.native_size("my_vit") == SIZE
+
+
+def test_without_named_blocks_each_layer_that_can_be_cut_below_opens_one_and_the_last_quarter_is_the_top():
+    def chain(size):
+        inputs = x = keras.Input((size, size, 3))
+        for number in range(12):
+            x = layers.Conv2D(2, 1, name=f"conv{number}")(x)
+        return keras.Model(inputs, x)
+
+    kt.register_base("mine", chain, size=SIZE)
+    spec = load().spec
+    assert [block.name for block in spec.blocks] == ["all", *(f"conv{number}" for number in range(1, 12))]
+    assert spec.top == "conv9"
 
 
 @pytest.mark.parametrize("make", [convolutional, vision_transformer])
