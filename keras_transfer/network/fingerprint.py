@@ -26,7 +26,7 @@ def fingerprint(network: keras.Model) -> str:
     return hashlib.blake2b("\n".join([graph, *codes]).encode(), digest_size=16).hexdigest()
 
 
-def is_of_keras(kind: Any) -> bool:
+def _is_of_keras(kind: Any) -> bool:
     """Say whether Keras knows a class or function wherever it runs: it is its own, or Python's."""
     return kind.__module__.split(".")[0] in ("keras", "builtins")
 
@@ -36,7 +36,7 @@ def _functions(item: Any) -> Iterator[tuple[str, CodeType]]:
     members = (
         (f"{kind.__qualname__}.{name}", value)
         for kind in (item.__mro__ if isinstance(item, type) else ())
-        if not is_of_keras(kind)
+        if not _is_of_keras(kind)
         for name, value in vars(kind).items()
     )
     for name, value in members if isinstance(item, type) else [("", item)]:

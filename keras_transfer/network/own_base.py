@@ -17,7 +17,6 @@ import keras
 import numpy as np
 
 from keras_transfer.network.cut import one_or_list
-from keras_transfer.network.fingerprint import is_of_keras
 from keras_transfer.network.graph import Call, call_each, calls, makers
 from keras_transfer.network.model_files import UNREADABLE, first_line, last_reason, load_model
 from keras_transfer.network.precision import copied
@@ -118,10 +117,9 @@ def built(name: str, build: Callable[[int], Any], size: int) -> keras.Model:
         if isinstance(layer, keras.layers.Lambda):
             raise UserError(f"--base: layer {layer.name!r} of {name} is a Lambda, which no saved version could load.")
         try:
-            if is_of_keras(type(layer)):
-                type(layer).from_config(layer.get_config())  # Which builds no weights.
-            else:
-                keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+            config = keras.saving.serialize_keras_object(layer)
+            config.pop("build_config", None)  # So that no weights are made.
+            keras.saving.deserialize_keras_object(config)
         except Exception as error:  # Configurations are the user's code too.
             raise UserError(
                 f"--base: layer {layer.name!r} of {name} cannot be saved and loaded ({last_reason(error)}): decorate "
