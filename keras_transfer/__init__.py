@@ -19,6 +19,7 @@ from keras_transfer.support.version import __version__ as __version__
 if TYPE_CHECKING:
     from keras_transfer.api import check, evaluate, export, features, fit, load, load_recipe, models, recommend
     from keras_transfer.network.bases import Base, bases
+    from keras_transfer.network.registered import register_base
     from keras_transfer.recipe.recipe import Recipe
     from keras_transfer.run import Result
     from keras_transfer.studies.check.report import Findings
@@ -49,6 +50,7 @@ _MODULES = {
     "load_recipe": "api",
     "models": "api",
     "recommend": "api",
+    "register_base": "network.registered",
 }
 
 __all__ = [
@@ -72,6 +74,7 @@ __all__ = [
     "load_recipe",
     "models",
     "recommend",
+    "register_base",
 ]
 
 

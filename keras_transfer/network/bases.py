@@ -1,4 +1,4 @@
-"""The table of bases: what `keras.applications` offers to transfer from.
+"""The table of bases: what `keras.applications` offers to transfer from; and those that were registered besides.
 
 Nothing here imports Keras, so that listings and option errors answer at once. Sizes, preprocessing, weights and
 accuracies are those published at https://keras.io/api/applications/, the accuracies of ConvNeXt those measured on the
@@ -8,8 +8,10 @@ themselves (`include_top=False`, one image of the native size, a multiply-add as
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from keras_transfer.network import blocks
 from keras_transfer.network.blocks import Block
@@ -95,6 +97,17 @@ class Base:
         return self.blocks[names.index(wanted)]
 
 
+@dataclass(frozen=True)
+class RegisteredBase(Base):
+    """What was said of a base that `register_base` has registered; the rest is known once it is built.
+
+    Attributes:
+        build: Input side, px, to a Keras model from images to a feature map, with its weights.
+    """
+
+    build: Callable[[int], Any] = field(kw_only=True, repr=False)
+
+
 # Most GFLOPs of an image. A processor makes some 100 a second, a GPU many thousands.
 USES = {
     "for phones, browsers and a quick look": 1.3,
@@ -104,7 +117,11 @@ USES = {
 
 
 def bases() -> tuple[Base, ...]:
-    """Return every base of the table, by use, those to start with first, then by published accuracy."""
+    """Return every base of the table, by use, those to start with first, then by published accuracy.
+
+    Those that `register_base` has registered are not listed: little is known of them before they are built, and the
+    command line knows nothing of what a Python program registers.
+    """
     uses = list(USES)
     return tuple(
         sorted(
@@ -115,15 +132,23 @@ def bases() -> tuple[Base, ...]:
 
 
 def find(name: str) -> Base:
-    """Return the base that a name such as `vgg16`, `VGG16` or `efficientnet-b0` means.
+    """Return the base, of the table or registered, that a name such as `vgg16`, `VGG16` or `efficientnet-b0` means.
 
     Raises:
         UsageError: naming the nearest base.
     """
-    key = name.lower().replace("-", "").replace("_", "")
-    if key not in TABLE:
-        raise UsageError(f"--base: there is no base {name!r}.{nearest(key, TABLE)} See: {program()} bases.")
-    return TABLE[key]
+    all_bases, key = TABLE | REGISTERED, plain(name)
+    if key not in all_bases:
+        raise UsageError(
+            f"--base: there is no base {name!r}.{nearest(key, all_bases)} See: {program()} bases. A base of one's own "
+            "must first be registered, in Python: keras_transfer.register_base."
+        )
+    return all_bases[key]
+
+
+def plain(name: str) -> str:
+    """Return a base's name without what may be written in several ways: its key in `TABLE` and `REGISTERED`."""
+    return name.lower().replace("-", "").replace("_", "")
 
 
 def check_base(recipe: Recipe) -> Recipe:
@@ -132,21 +157,22 @@ def check_base(recipe: Recipe) -> Recipe:
     Raises:
         UsageError: naming the nearest base or block, or the least size.
     """
-    spec = in_table(recipe.base)
+    spec = spec_of(recipe.base)
     if spec is not None:
-        spec.thawed(recipe.thaw)
+        if spec.blocks:
+            spec.thawed(recipe.thaw)
         if recipe.size != AUTO:
             spec.demand_size(int(recipe.size))
     return recipe
 
 
-def in_table(base: str) -> Base | None:
-    """Return what the table says of a base, or None for the file of a model.
+def spec_of(base: str) -> Base | None:
+    """Return what is known of a base by its name, or None for the file of a model.
 
     Raises:
-        UsageError: it is neither in the table nor a file.
+        UsageError: it is neither in the table, nor registered, nor a file.
     """
-    if not base.endswith((".keras", ".h5", ".hdf5")):
+    if not base.endswith(MODEL_FILES):
         return find(base)
     if not Path(base).expanduser().is_file():
         raise UsageError(f"--base: there is no file {base!r}.")
@@ -182,6 +208,8 @@ def _base(
     )
 
 
+AS_BUILT = "as built"  # What is said of a registered base's weights that its function gave it.
+MODEL_FILES = (".keras", ".h5", ".hdf5")
 _START_HERE = ("mobilenetv2", "efficientnetv2b0", "efficientnetv2s")
 
 
@@ -228,3 +256,4 @@ _BASES = (
     _base("ConvNeXtXLarge", 224, 0.867, "none", 348147968, 121.25, 2048, blocks.convnext("xlarge"), "stage3"),
 )
 TABLE = {base.name: base for base in _BASES}
+REGISTERED: dict[str, Base] = {}

@@ -12,6 +12,8 @@ import keras
 from keras_transfer.network.blocks import Block
 from keras_transfer.network.graph import Call, calls, makers
 from keras_transfer.network.network import Network
+from keras_transfer.support.errors import UsageError, nearest
+from keras_transfer.support.terminal import listed
 
 
 @dataclass(frozen=True)
@@ -80,12 +82,41 @@ def cut_points(base: keras.Model) -> tuple[Block, ...]:
         if isinstance(layer, keras.layers.BatchNormalization):
             continue
         frozen, thawed = _split(base, f"<{layer.name}")
-        tensors = _crossing(frozen, thawed)
-        split = {id(call.operation) for call in frozen if isinstance(call.operation, keras.Layer)}
-        shared = any(id(call.operation) in split for call in thawed)
+        tensors, shared = _crossing(frozen, thawed), _shared(frozen, thawed)
         if len(tensors) == 1 and not shared and sum(call.operation is layer for call in thawed) == 1:
             blocks.setdefault(tensors[0].name, Block(layer.name, f"<{layer.name}"))
     return tuple(blocks.values())
+
+
+def demand_blocks(base: keras.Model, name: str, blocks: Sequence[Block]) -> None:
+    """Raise `UsageError` where blocks that a user has named are not parts of a base, from the image upwards.
+
+    Args:
+        base: Any functional model.
+        name: What messages call it.
+        blocks: To look at.
+    """
+    steps, before = [operation.name for operation in base.operations], len(base.operations) + 1
+    for block in blocks:
+        start = block.boundary.removeprefix("<")
+        if block.boundary and start not in steps:
+            raise UsageError(
+                f"register_base: {name} has no layer {start!r}, at which block {block.name!r} begins."
+                f"{nearest(start, steps)} Its layers: {listed(steps)}."
+            )
+        frozen, thawed = _split(base, block.boundary)
+        shared = _shared(frozen, thawed)
+        if shared:
+            raise UsageError(
+                f"register_base: block {block.name!r} cannot begin there, for layer {shared[0].name!r} is called on "
+                "both sides."
+            )
+        if not 0 < len(thawed) < before:
+            what = "holds nothing" if not thawed else "does not lie above the one before it"
+            raise UsageError(
+                f"register_base: blocks are named from the image upwards, and {block.name!r}, at {start!r}, {what}."
+            )
+        before = len(thawed)
 
 
 def one_or_list(items: Sequence[Any]) -> Any:
@@ -122,6 +153,12 @@ def _split(base: keras.Model, boundary: str) -> tuple[list[Call], list[Call]]:
             frozen.add(id(call))
             waiting += [maker[id(tensor)] for tensor in call.inputs]
     return [call for call in steps if id(call) in frozen], [call for call in steps if id(call) not in frozen]
+
+
+def _shared(frozen: list[Call], thawed: list[Call]) -> list[keras.Layer]:
+    """Return the layers that are called on both sides of a boundary."""
+    below = {id(call.operation) for call in frozen if isinstance(call.operation, keras.Layer)}
+    return [call.operation for call in thawed if id(call.operation) in below]
 
 
 def _crossing(frozen: list[Call], thawed: list[Call]) -> list[keras.KerasTensor]:

@@ -1,18 +1,23 @@
-"""The graph of a functional model: which operation is called on what, and the same calls on other tensors.
+"""The graph of a functional model: which operation is called on what, and the same calls on other tensors; the layers
+within a layer, and the names of layers.
 
-Keras tells neither in public. This module alone reads its private parts (`KerasTensor._keras_history`,
-`Operation._inbound_nodes` and their `arguments`, `Function._run_through_graph`), which are the same from Keras 3.8 to
-3.15. Its maintainers know of no other way (https://github.com/keras-team/keras/issues/20267);
+Keras tells none of it in public. This module alone reads its private parts (`KerasTensor._keras_history`,
+`Operation._inbound_nodes` and their `arguments`, `Function._run_through_graph`, `Layer._flatten_layers`, the counters
+of names), which are the same from Keras 3.8 to 3.15. Its maintainers know of no other way (https://github.com/keras-team/keras/issues/20267);
 `tests/network/test_graph.py` fails when there is one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import keras
+from keras.src.backend.common import global_state
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,36 @@ def call_each(network: keras.Model, inputs: Sequence[keras.KerasTensor], call: C
         call: Takes an operation and what it is called on.
     """
     return network._run_through_graph(list(inputs), operation_fn=lambda operation: operation, call_fn=call)
+
+
+def gflops(network: keras.Model) -> float:
+    """Return about how many operations, in 1e9, a functional model takes for an image: those of its kernels, each used
+    once at every position of its layer's output, a multiply-add as two.
+    """
+    operations = 0
+    for call in calls(network):
+        kernels = [weight.shape for weight in getattr(call.operation, "weights", ()) if len(weight.shape) > 1]
+        positions = math.prod(length or 1 for length in call.outputs[0].shape[1:-1])
+        operations += 2 * positions * sum(map(math.prod, kernels))
+    return operations / 1e9
+
+
+def layers_within(layer: keras.Layer) -> list[keras.Layer]:
+    """Return all layers that a layer is made of: of a model, those of its graph, and what these are made of."""
+    return list(layer._flatten_layers(include_self=False, recursive=True))
+
+
+@contextmanager
+def names_from_the_start() -> Iterator[None]:
+    """Number the automatic names of what is built meanwhile as in a new process (`dense`, `dense_1`), so that what is
+    built twice has the same names; afterwards Keras goes on counting where it was.
+    """
+    counts = global_state.get_global_attribute("object_name_uids")
+    global_state.set_global_attribute("object_name_uids", defaultdict(int))
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute("object_name_uids", counts)
 
 
 def _node(tensor: keras.KerasTensor) -> Any:

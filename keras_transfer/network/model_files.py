@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import tempfile
 import zipfile
@@ -108,7 +109,21 @@ def load_model(file: Path) -> keras.Model:
                 f"{file} was written by Keras {version}, and Keras {keras.__version__} cannot load it: load it there, "
                 "save it as .h5, and give that."
             ) from error
-        raise UserError(f"{file} cannot be loaded as a Keras model ({first_line(error)}).") from error
+        raise UserError(f"{file} cannot be loaded as a Keras model ({why_not_loaded(error)}).") from error
+
+
+def why_not_loaded(error: Exception) -> str:
+    """Return what Keras says of a model that it cannot load; of a class that it does not know, what to do."""
+    unknown = re.search(r"Could not (?:locate|deserialize) (?:class|function) '([\w.>]+)'", str(error))
+    if unknown is None:
+        return last_reason(error)
+    return f"Keras does not know its {unknown[1]!r}: first run the code that defines it, as before the base was fitted"
+
+
+def last_reason(error: Exception) -> str:
+    """Return the first sentence, without configurations, of the innermost error that an error of Keras names."""
+    innermost = str(error).split("Exception encountered: ")[-1].strip()
+    return re.split(r"[:,]? (?:using )?(?:config=)?\{|\. |\n", innermost)[0][:200] or type(error).__name__
 
 
 def _renumbered(file: Path, config: dict[str, Any], folder: Path) -> Path:

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from keras_transfer.network.bases import Base
-from keras_transfer.network.model_files import UNREADABLE, first_line
+from keras_transfer.network.model_files import UNREADABLE, why_not_loaded
 from keras_transfer.network.precision import every_layer
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UserError
@@ -55,7 +55,9 @@ class Network:
             whole = keras.models.load_model(file, compile=False)
             _, prepare, base, pool, head, output = whole.layers
         except UNREADABLE as error:
-            raise UserError(f"{file} cannot be loaded as a network of this program ({first_line(error)}).") from error
+            raise UserError(
+                f"{file} cannot be loaded as a network of this program ({why_not_loaded(error)})."
+            ) from error
         return cls(prepare, base, pool, head, output)
 
     @property

@@ -1,4 +1,5 @@
-"""A Keras model of the user's own as a base: a feature extractor, or a whole classifier whose head is left out.
+"""A Keras model of the user's own as a base: of a file a feature extractor, or a whole classifier whose head is left
+out; of a registered base what its function builds.
 
 Models within the model are opened, so that it can be cut anywhere, and its augmentation is left out: the program
 augments by itself.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import numpy as np
 
 from keras_transfer.network.cut import one_or_list
 from keras_transfer.network.graph import Call, call_each, calls, makers
-from keras_transfer.network.model_files import UNREADABLE, first_line, load_model
+from keras_transfer.network.model_files import UNREADABLE, first_line, last_reason, load_model
 from keras_transfer.network.precision import copied
 from keras_transfer.support.errors import UsageError, UserError
 
@@ -52,28 +54,88 @@ def extractor(file: Path, size: int) -> keras.Model:
         UserError: it cannot be loaded, or has no such part.
         UsageError: it takes images of another size.
     """
-    network = load_model(file)
+    return flat_base(load_model(file), size, str(file), has_head=True)
+
+
+def flat_base(network: keras.Model, size: int, name: str, has_head: bool = False) -> keras.Model:
+    """Return a copy in float32 of what makes a model's feature map.
+
+    Args:
+        network: With inputs: functional, or Sequential.
+        size: Side of the input images, px.
+        name: What messages call it.
+        has_head: Whether it may be a classifier, whose feature map is to be looked for.
+
+    Returns:
+        Images `[N, size, size, 3]` to a feature map `[N, h, w, C]`, a flat functional model, all of it trainable.
+
+    Raises:
+        UserError: it has no such part.
+        UsageError: it takes images of another size.
+    """
     shapes = [tuple(tensor.shape) for tensor in network.inputs]
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] not in (3, None):
-        raise UserError(f"--base: {file} must take images [N, H, W, 3]. It takes {_listed(shapes)}.")
+        raise UserError(f"--base: {name} must take images [N, H, W, 3]. It takes {_listed(shapes)}.")
     side = shapes[0][1:3]
     try:
         flat = _flattened(network, (*side, 3))
-        base = keras.Model(flat.input, _feature_map(flat, file), name=flat.name)
+        base = keras.Model(flat.input, _feature_map(flat, name, has_head), name=flat.name if has_head else name)
     except UNREADABLE as error:
-        raise UserError(f"--base: {file} cannot be taken apart ({first_line(error)}).") from error
+        raise UserError(f"--base: {name} cannot be taken apart ({first_line(error)}).") from error
     if side == (size, size):
-        return _bounded(base, file)
+        return _bounded(base, name)
     taken = "x".join(str(length or "any") for length in dict.fromkeys(side))
-    refusal = f"--size: {file} takes images of {taken} px. Received: {size}."
+    refusal = f"--size: {name} takes images of {taken} px. Received: {size}."
     try:
-        sized = _bounded(_flattened(base, (size, size, 3)), file)
+        sized = _bounded(_flattened(base, (size, size, 3)), name)
         pixels = np.zeros((2, size, size, 3), "float32")
         if len(sized(pixels)) != len(pixels):
             raise UsageError(refusal)  # An operation that reshapes to fixed sizes counts images anew.
     except UNREADABLE as error:
         raise UsageError(refusal if None not in side else f"{refusal} ({first_line(error)})") from error
     return sized
+
+
+def built(name: str, build: Callable[[int], Any], size: int) -> keras.Model:
+    """Return the model that the function of a registered base gives.
+
+    Raises:
+        UserError: it fails, or gives no model that can be opened, or one with layers that Keras cannot save.
+    """
+    try:
+        network = build(size)
+    except Exception as error:  # It is the user's code.
+        raise UserError(
+            f"--base: build({size}) of {name} failed: {type(error).__name__}: {first_line(error)}"
+        ) from error
+    if not isinstance(network, keras.Model) or not getattr(network, "inputs", None):
+        raise UserError(
+            f"--base: build({size}) of {name} must return a functional or Sequential keras.Model that begins with a "
+            f"keras.Input. Received: {type(network).__name__}."
+        )
+    for layer in _steps(network):
+        if isinstance(layer, keras.layers.Lambda):
+            raise UserError(f"--base: layer {layer.name!r} of {name} is a Lambda, which no saved version could load.")
+        try:
+            config = keras.saving.serialize_keras_object(layer)
+            config.pop("build_config", None)  # So that no weights are made.
+            keras.saving.deserialize_keras_object(config)
+        except Exception as error:  # Configurations are the user's code too.
+            raise UserError(
+                f"--base: layer {layer.name!r} of {name} cannot be saved and loaded ({last_reason(error)}): decorate "
+                "classes and functions of your own with @keras.saving.register_keras_serializable(), and let "
+                "get_config give what __init__ takes."
+            ) from error
+    return network
+
+
+def _steps(network: keras.Model) -> Iterator[keras.Layer]:
+    """Yield the layers of a model; those of functional models within it in place of these."""
+    for layer in network.layers:
+        if isinstance(layer, keras.Model) and getattr(layer, "inputs", None):
+            yield from _steps(layer)
+        else:
+            yield layer
 
 
 def takes_pixels_unscaled(base: keras.Model) -> bool:
@@ -117,27 +179,38 @@ def _flattened(network: keras.Model, shape: tuple[int | None, ...]) -> keras.Mod
     for original, twin in copies.values():
         if isinstance(original, keras.Layer) and original.weights:
             twin.set_weights(original.get_weights())
+            twin.trainable = True  # Whoever made the model may have frozen it; what is thawed here is to train.
     return flat
 
 
-def _feature_map(flat: keras.Model, file: Path) -> keras.KerasTensor:
+def _feature_map(flat: keras.Model, name: str, has_head: bool) -> keras.KerasTensor:
     """Return where the base of a model ends: its output, or what the pooling takes that its head begins with."""
     steps = calls(flat)
     if len(flat.outputs) > 1:
         maker = makers(steps)
         shown = ", ".join(f"{maker[id(end)].operation.name} {_listed([end.shape[1:]])}" for end in flat.outputs)
-        raise UserError(f"--base: {file} has {len(flat.outputs)} outputs ({shown}): save a model with one of them.")
+        raise UserError(f"--base: {name} has {len(flat.outputs)} outputs ({shown}): give a model with one of them.")
     output = flat.outputs[0]
-    ends = [tensor for call in reversed(steps) for tensor in call.outputs if _is_feature_map(tensor)]
-    for tensor in [output] if _is_feature_map(output) else ends:
-        users = [call.operation for call in steps if any(tensor is taken for taken in call.inputs)]
-        opens = all(type(user).__name__ in _HEAD_OPENINGS for user in users)
-        if opens and not _leads_past(tensor, flat, steps) and tensor is not flat.inputs[0]:
-            return tensor
+    maps = [tensor for call in steps for tensor in call.outputs if _is_feature_map(tensor)]
+    ends = []
+    for tensor in [output] if _is_feature_map(output) else maps if has_head else []:
+        users = [call for call in steps if any(tensor is taken for taken in call.inputs)]
+        if all(map(_opens_head, users)) and not _leads_past(tensor, flat, steps) and tensor is not flat.inputs[0]:
+            ends.append(tensor)
+    # The head of a MobileNet goes on with a pooled map of one position.
+    large = [tensor for tensor in ends if tuple(tensor.shape[1:3]) != (1, 1)]
+    if ends:
+        return large[-1] if large else ends[0]
     raise UserError(
-        f"--base: {file} must give a feature map [N, h, w, C], or pool or flatten one for its head. "
-        f"It gives {_listed([output.shape])}: save the part up to such a layer as a model of its own."
+        f"--base: {name} must give a feature map [N, h, w, C]{', or pool or flatten one for its head' * has_head}. "
+        f"It gives {_listed([output.shape])}: let the model end with such a map."
     )
+
+
+def _opens_head(call: Call) -> bool:
+    kind = type(call.operation).__name__
+    # A transformer reshapes too, to tokens [N, T, C], and is no head.
+    return kind in _HEAD_OPENINGS and (kind != "Reshape" or len(call.outputs[0].shape) == 2)
 
 
 def _leads_past(tensor: keras.KerasTensor, flat: keras.Model, steps: list[Call]) -> bool:
@@ -159,12 +232,12 @@ def _is_feature_map(tensor: keras.KerasTensor) -> bool:
     return len(tensor.shape) == 4 and tensor.shape[3] is not None
 
 
-def _bounded(base: keras.Model, file: Path) -> keras.Model:
+def _bounded(base: keras.Model, name: str) -> keras.Model:
     for call in calls(base):
         for tensor in call.outputs:
             if math.prod(length or 1 for length in tensor.shape) > _MAX_VALUES:
                 raise UserError(
-                    f"--base: {file} is refused: its layer {call.operation.name!r} makes {_listed([tensor.shape[1:]])} "
+                    f"--base: {name} is refused: its layer {call.operation.name!r} makes {_listed([tensor.shape[1:]])} "
                     "numbers of an image."
                 )
     return base

@@ -9,6 +9,8 @@ from typing import Any
 
 import keras
 
+from keras_transfer.network.graph import layers_within
+
 
 @contextmanager
 def computing_in(policy: str, *models: keras.Model, keep_float32: Sequence[keras.Layer] = ()) -> Iterator[None]:
@@ -31,11 +33,9 @@ def computing_in(policy: str, *models: keras.Model, keep_float32: Sequence[keras
             layer.dtype_policy = "float32"
 
 
-def every_layer(layer: keras.Layer) -> Iterator[keras.Layer]:
-    """Yield a layer and, of a model, all within it."""
-    yield layer
-    for inner in layer.layers if isinstance(layer, keras.Model) else ():
-        yield from every_layer(inner)
+def every_layer(layer: keras.Layer) -> list[keras.Layer]:
+    """Return a layer and all within it: those of a model, and those that a layer is made of."""
+    return [layer, *layers_within(layer)]
 
 
 def copied_in(dtype: str, model: keras.Model) -> keras.Model:

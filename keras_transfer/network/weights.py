@@ -1,35 +1,30 @@
-"""Bases with their weights: ImageNet's, random ones, or those of a file.
-
-A weights file is read in the order of its layers, as Keras reads its own `.h5` files, because the layers of
-InceptionV3, Xception and others have no stable names. Whole classifiers fit too, with the base nested or flat in them:
-what comes before and after its layers is left out.
-"""
+"""Bases with their weights: ImageNet's, random ones, those of a file, or those that a base brings along."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import http.client
-import itertools
 import re
 import sys
-import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import h5py
 import keras
-import numpy as np
 
-from keras_transfer.network import h5, imagenet, own_base
-from keras_transfer.network.bases import Base, in_table
-from keras_transfer.network.cut import cut_points
-from keras_transfer.network.model_files import UNREADABLE, first_line, input_side, load_model
-from keras_transfer.network.precision import copied, every_layer
+from keras_transfer.network import imagenet, own_base
+from keras_transfer.network.bases import AS_BUILT, Base, RegisteredBase, spec_of
+from keras_transfer.network.cut import cut_points, demand_blocks
+from keras_transfer.network.fingerprint import fingerprint
+from keras_transfer.network.graph import gflops, names_from_the_start
+from keras_transfer.network.model_files import first_line, input_side
+from keras_transfer.network.precision import copied
+from keras_transfer.network.weights_files import copy_weights
 from keras_transfer.support.errors import UsageError, UserError
 from keras_transfer.support.progress import Progress
+
+_LAST_STAGE = 1 / 4  # Share of the blocks of a base, where nobody named them: about that of the table's bases.
 
 
 @dataclass(frozen=True)
@@ -37,9 +32,9 @@ class PretrainedBase:
     """A base ready to transfer from.
 
     Attributes:
-        spec: What the table of bases says of it; for a file of the user's, what is known from the file.
+        spec: What the table of bases says of it; of a base of the user's own, what is known from its network.
         base: The network, ending in a feature map.
-        weights: `imagenet`, `random`, or the file they came from.
+        weights: `imagenet`, `random`, `as built`, or the file they came from.
         key: What tells its network from others, whatever their weights.
         caution: What may be wrong with how it is used, a line for the user; mostly empty.
     """
@@ -59,8 +54,10 @@ def load(base: str, weights: str, size: int, seed: int, progress: Progress | Non
     """Build a base at an input size and give it its weights.
 
     Args:
-        base: Name in the table, or path to a `.keras` or `.h5` model, which brings its own weights.
-        weights: `imagenet`, `random`, or a path.
+        base: Name in the table or of a registered base, or path to a `.keras` or `.h5` model, which brings its own
+            weights.
+        weights: `imagenet`, which of a base that was registered or read from a file means those that it brings;
+            `random`; or a path.
         size: Input side, px.
         seed: Of random weights, and of what is random in training.
         progress: Is told of a download; by default, nobody.
@@ -69,43 +66,21 @@ def load(base: str, weights: str, size: int, seed: int, progress: Progress | Non
         ImageNetUnavailable: naming the file, where Keras looks for it, and the other choices.
         UserError: the weights do not fit, naming the first layer that does not.
     """
-    spec = in_table(base)
+    spec = spec_of(base)
     keras.utils.set_random_seed(seed)
     if spec is None:
         if weights not in ("imagenet", "random"):
             raise UsageError(f"--weights: {base} brings its own. Received: {weights!r}.")
         return _from_file(Path(base).expanduser(), size, weights)
+    if isinstance(spec, RegisteredBase):
+        return _registered(spec, size, weights)
     spec.demand_size(size)
     if weights == "imagenet":
         return PretrainedBase(spec, _imagenet(spec, size, progress or Progress(quiet=True)), weights, spec.name)
     network = _construct(spec, size, None)
     if weights != "random":
-        copy_weights(Path(weights).expanduser(), network)
+        copy_weights(Path(weights).expanduser(), network, spec.name)
     return PretrainedBase(spec, network, weights, spec.name)
-
-
-def copy_weights(file: Path, base: keras.Model) -> None:
-    """Set a base's weights from a file.
-
-    Raises:
-        UserError: it cannot be read or does not fit.
-    """
-    if not file.exists():
-        raise UsageError(f"--weights: there is no {str(file)!r}. Give 'imagenet', 'random', a file or an earlier run.")
-    try:
-        if file.name.endswith(".weights.h5"):
-            h5.check(file)
-            _load_keras3_weights(file, base)
-        elif file.suffix == ".keras":
-            _assign([(layer.name, layer.get_weights()) for layer in _layers(load_model(file))], base, file)
-        elif file.suffix in (".h5", ".hdf5"):
-            h5.check(file)
-            with h5py.File(file, "r") as stream:
-                _assign(h5.layers(stream), base, file)
-        else:
-            raise UsageError(f"--weights: {file.name} is no .h5, .weights.h5 or .keras file.")
-    except UNREADABLE as error:
-        raise UserError(f"--weights: {file} cannot be read as model weights ({first_line(error)}).") from error
 
 
 def _construct(spec: Base, size: int, weights: str | None) -> keras.Model:
@@ -162,20 +137,68 @@ def _download_failure(error: Exception) -> str | None:
 
 
 def _from_file(file: Path, size: int, weights: str) -> PretrainedBase:
-    network = own_base.extractor(file, size)
-    if weights == "random":
-        network = _drawn_anew(network)
-    blocks = cut_points(network)
-    channels = network.output_shape[3]
-    spec = Base(file.stem, "", size, 1, "none", network.count_params(), 0.0, channels, blocks, blocks[-1].name)
-    key = hashlib.blake2b(network.to_json().encode(), digest_size=16).hexdigest()
-    if weights == "random":
-        return PretrainedBase(spec, network, weights, key)
-    caution = (
+    with names_from_the_start():
+        network = own_base.extractor(file, size)
+        if weights == "random":
+            network = _drawn_anew(network)
+    return _described(
+        Base(file.stem, "", size, 1, "none", 0, 0.0, 0, (), ""),
+        network,
+        weights if weights == "random" else str(file),
         f"{file.name} is given pixels 0..255, for it scales none. If it was trained on others (-1..1, 0..1), "
-        "save it with a Rescaling layer first, or name its network by --base, and this file by --weights."
+        "save it with a Rescaling layer first, or name its network by --base, and this file by --weights.",
     )
-    return PretrainedBase(spec, network, str(file), key, caution if own_base.takes_pixels_unscaled(network) else "")
+
+
+def _registered(spec: RegisteredBase, size: int, weights: str) -> PretrainedBase:
+    file = None if weights in ("imagenet", "random") else Path(weights).expanduser()
+    with names_from_the_start():
+        built = own_base.built(spec.name, spec.build, size)
+        if file is not None and file.name.endswith(".weights.h5"):
+            # It has weights by the layers of the model that was saved, models within it and all.
+            kept = built.get_weights()
+            try:
+                copy_weights(file, built, spec.name)
+                network = own_base.flat_base(built, size, spec.name)
+            finally:
+                built.set_weights(kept)  # It may be a model that the user goes on with.
+        else:
+            network = own_base.flat_base(built, size, spec.name)
+            if file is not None:
+                copy_weights(file, network, spec.name)
+        if weights == "random":
+            network = _drawn_anew(network)
+    demand_blocks(network, spec.name, spec.blocks)
+    return _described(
+        spec,
+        network,
+        AS_BUILT if weights == "imagenet" else weights,
+        f"{spec.name} is given pixels 0..255, for it scales none. If it was trained on others, register it with "
+        "preprocessing='tf' (-1..1) or 'torch', or let it begin with a Rescaling layer.",
+    )
+
+
+def _described(spec: Base, network: keras.Model, weights: str, caution: str) -> PretrainedBase:
+    """Return a base of the user's own, described by what is known of it and by what its network tells.
+
+    Args:
+        spec: Without blocks where they are to be looked for.
+        network: As `own_base.flat_base` returns it.
+        weights: As in `PretrainedBase`.
+        caution: For a base whose pixels nobody scales, unless its weights are random.
+    """
+    blocks = spec.blocks or cut_points(network)
+    spec = replace(
+        spec,
+        size=network.input_shape[1],
+        parameters=network.count_params(),
+        gflops=gflops(network),
+        features=network.output_shape[3],
+        blocks=blocks,
+        top=spec.top or blocks[-max(1, round(_LAST_STAGE * len(blocks)))].name,
+    )
+    unscaled = weights != "random" and spec.preprocessing == "none" and own_base.takes_pixels_unscaled(network)
+    return PretrainedBase(spec, network, weights, fingerprint(network), caution if unscaled else "")
 
 
 def _drawn_anew(network: keras.Model) -> keras.Model:
@@ -188,60 +211,6 @@ def _drawn_anew(network: keras.Model) -> keras.Model:
 
 
 def native_size(base: str) -> int:
-    """Return the input side of a base, px: the table's, or that of a model's file (224 if it takes any)."""
-    spec = in_table(base)
+    """Return the input side of a base, px: as it was listed, or that of a model's file (224 if it takes any)."""
+    spec = spec_of(base)
     return spec.size if spec is not None else input_side(Path(base).expanduser()) or 224
-
-
-def _layers(network: keras.Model) -> list[keras.Layer]:
-    """Layers with weights, in order; those of models within the model in place of these."""
-    return [layer for layer in every_layer(network) if layer.weights and not isinstance(layer, keras.Model)]
-
-
-def _assign(stored: Sequence[h5.LayerWeights], base: keras.Model, file: Path) -> None:
-    """Set a base's weights from those of a model that holds it, wherever its layers stand among the others."""
-    layers = _layers(base)
-    needed = [[tuple(weight.shape) for weight in layer.weights] for layer in layers]
-    given = [[tuple(array.shape) for array in arrays] for _, arrays in stored]
-    fits = [_fitting(needed, given[start:]) for start in range(len(given) or 1)]
-    start = max(range(len(fits)), key=lambda number: fits[number])
-    count = fits[start]
-    if count < len(layers):
-        named = {name: number for number, (name, _) in enumerate(stored)}
-        places = [named.get(layer.name, -1) for layer in layers]
-        if -1 in places or any(given[place] != shapes for place, shapes in zip(places, needed, strict=True)):
-            layer = layers[count].name
-            misfit = f"it ends before layer {layer!r}"
-            if start + count < len(stored):
-                name, shapes = stored[start + count][0], given[start + count]
-                misfit = (
-                    f"its layer {name[:40]!r} has {_shapes(shapes)}, where {layer!r} needs {_shapes(needed[count])}"
-                )
-            raise UserError(f"--weights: {file.name[-60:]} does not fit {base.name}: {misfit}.")
-    else:
-        places = list(range(start, start + count))
-    for layer, place in zip(layers, places, strict=True):
-        layer.set_weights([np.asarray(array) for array in stored[place][1]])
-
-
-def _fitting(needed: list[list[tuple[int, ...]]], given: list[list[tuple[int, ...]]]) -> int:
-    """Count the layers that fit, from the first on."""
-    pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(needed, given, strict=False))
-    return sum(1 for _ in pairs)
-
-
-def _load_keras3_weights(file: Path, base: keras.Model) -> None:
-    try:
-        with warnings.catch_warnings():
-            # Keras 3.15 warns of bookkeeping that older files lack; weights that are missing are errors.
-            warnings.simplefilter("ignore")
-            base.load_weights(file)
-    except (OSError, ValueError, KeyError) as error:
-        layer = re.search(r"<(?:\w+) name=([^,>]+)", str(error)) or re.search(r"[Ll]ayer '([^']+)'", str(error))
-        where = f" at layer {layer[1]!r}" if layer else ""
-        raise UserError(f"--weights: {file} does not fit {base.name}{where}: {first_line(error)}") from error
-
-
-def _shapes(shapes: list[tuple[int, ...]]) -> str:
-    shown = ", ".join("x".join(map(str, shape))[:30] or "scalar" for shape in shapes[:4]) or "none"
-    return f"{shown}, ..." if len(shapes) > 4 else shown

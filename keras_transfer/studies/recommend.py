@@ -16,7 +16,7 @@ import numpy as np
 from keras_transfer.data import prepare
 from keras_transfer.data.examples import Examples
 from keras_transfer.data.inspection import inspector
-from keras_transfer.network.bases import TABLE, check_base, in_table
+from keras_transfer.network.bases import TABLE, check_base, spec_of
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.recipe import SOLVERS, Recipe
 from keras_transfer.support import forks, logs
@@ -87,7 +87,7 @@ def recommend(recipe: Recipe, bases: Sequence[str], progress: Progress) -> Recom
     forks.check()
     if not bases:
         bases = [base.name for base in TABLE.values() if base.start_here]
-    specs = {name: in_table(name) for name in bases}
+    specs = {name: spec_of(name) for name in bases}
     # A file may be named in several ways too.
     names = {absolute(name) if spec is None else spec.name: spec.name if spec else name for name, spec in specs.items()}
     recipes = [check_base(recipe.replace(base=name)) for name in names.values()]

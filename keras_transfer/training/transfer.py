@@ -12,6 +12,7 @@ from keras_transfer.data.examples import Examples
 from keras_transfer.data.inspection import sizes
 from keras_transfer.network import network as networks
 from keras_transfer.network import weights
+from keras_transfer.network.bases import RegisteredBase
 from keras_transfer.network.weights import PretrainedBase
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.options import AUTO
@@ -69,9 +70,11 @@ def with_size(recipe: Recipe, listed: Examples, progress: Progress) -> Recipe:
         listed: The images, of which a few are looked at.
         progress: Is told where the size is not the base's own, because pictures are small.
     """
-    spec = weights.in_table(recipe.base)
+    spec = weights.spec_of(recipe.base)
     if spec is None:
         return recipe.replace(size=rule.input_size(recipe, weights.native_size(recipe.base), 1))
+    if isinstance(spec, RegisteredBase):  # It may take no other.
+        return recipe.replace(size=rule.input_size(recipe, spec.size, spec.size))
     side = sizes.median_short_side(listed) if recipe.size == AUTO else None
     size = rule.input_size(recipe, spec.size, spec.least_size, side)
     if side is not None and size < rule.input_size(recipe, spec.size, spec.least_size):

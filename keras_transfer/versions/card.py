@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from keras_transfer.data.decoding.formats import WEBP_RELEASE
 from keras_transfer.evaluation import per_class
+from keras_transfer.network.bases import AS_BUILT
 from keras_transfer.network.licences import licence
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.paths import portable
@@ -129,4 +130,6 @@ def _worst(test: dict[str, Any]) -> list[str]:
 def _own_weights(metrics: dict[str, Any]) -> str:
     if metrics["weights"] == "random":
         return "None: the weights were drawn at random."
+    if metrics["weights"] == AS_BUILT:
+        return "Not known here: the base was registered with its weights; see where they came from."
     return f"That of {_code(portable(metrics['weights']))}, which the weights came from."

@@ -4,7 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transfer.network.graph import call_each, calls
+from keras_transfer.network.bases import find
+from keras_transfer.network.graph import call_each, calls, gflops
+from tests.network.conftest import base
 
 
 def nested():
@@ -38,6 +40,12 @@ def test_each_step_is_called_on_other_tensors():
     assert names == ["within"]
     given = np.ones((3, 4), "float32")
     np.testing.assert_allclose(keras.Model(inputs, outputs)(given), inner(2 * given), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["mobilenet", "mobilenetv3small"])
+def test_what_a_model_costs_is_counted(name):
+    spec = find(name)
+    assert gflops(base(name, spec.size)) == pytest.approx(spec.gflops, rel=0.1)
 
 
 @pytest.mark.once

@@ -127,7 +127,7 @@ def test_an_extractor_gives_what_keras_makes_of_it_wherever_it_is_cut(make, tmp_
 @pytest.mark.parametrize(
     ("head", "suffix"),
     [
-        *itertools.product(["average", "flatten", "average and maximum"], [".keras", ".h5"]),
+        *itertools.product(["average", "flatten", "average and maximum", "pooled map"], [".keras", ".h5"]),
         ("operation", ".keras"),  # Keras reads no operations from .h5 files.
     ],
 )
@@ -138,6 +138,9 @@ def test_a_classifier_gives_its_base(head, suffix, tmp_path):
         "flatten": lambda x: layers.Flatten()(layers.AveragePooling2D(1)(x)),
         "average and maximum": lambda x: layers.Concatenate()(
             [layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)]
+        ),
+        "pooled map": lambda x: layers.Reshape((6,))(
+            layers.Conv2D(6, 1, name="within_head")(layers.GlobalAveragePooling2D(keepdims=True)(x))
         ),
         "operation": lambda x: layers.LayerNormalization()(keras.ops.mean(x, axis=(1, 2))),
     }[head](network.output)

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 
-from keras_transfer.network.precision import computing_in
+from keras_transfer.network.precision import computing_in, every_layer
 from tests.network.conftest import network, pixels
 
 
@@ -16,6 +16,14 @@ def test_a_network_computes_in_half_precision_for_a_while():
     assert 1e-4 * np.linalg.norm(before) < difference < 0.05 * np.linalg.norm(before)
     assert {weight.dtype for weight in embedder.weights} == {"float32"}
     np.testing.assert_array_equal(embedder(images), before)
+
+
+def test_a_layer_that_is_made_of_others_computes_in_half_precision_throughout():
+    inputs = keras.Input((4, 8))
+    whole = keras.Model(inputs, keras.layers.MultiHeadAttention(2, 4)(inputs, inputs))
+    with computing_in("mixed_bfloat16", whole):
+        assert {layer.compute_dtype for layer in every_layer(whole)} == {"bfloat16"}
+    assert {layer.compute_dtype for layer in every_layer(whole)} == {"float32"}
 
 
 def test_layers_keep_a_precision_that_is_their_own():
