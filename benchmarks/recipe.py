@@ -44,6 +44,7 @@ _CHANGES: dict[str, dict[str, Any]] = {
     "12 epochs": {"fine_tune_epochs": 12},
     "12 epochs, 4 views": {"fine_tune_epochs": 12, "views": 4},
     "16 epochs": {"fine_tune_epochs": 16},
+    "20 epochs": {"fine_tune_epochs": 20},
     "30 epochs": {"fine_tune_epochs": 30},
     "patience 3": {"patience": 3},
     "best epoch": {"patience": 100},  # Patience that never ends a run keeps its best epoch instead of its last.
