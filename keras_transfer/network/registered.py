@@ -56,7 +56,7 @@ def register_base(
     Raises:
         UsageError: an argument is wrong, or the table has a base of this name.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][\w-]*", str(name), re.ASCII):
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][\w-]*", name, re.ASCII):
         raise UsageError(f"register_base: a name has letters, digits, - and _ only. Received: {name!r}.")
     if name in _PARTS:
         raise UsageError(f"register_base: {name!r} is the name of another part of the network: choose another name.")
@@ -64,8 +64,11 @@ def register_base(
         raise UsageError(
             f"register_base: the table has a base {TABLE[plain(name)].name!r} already: choose another name."
         )
-    if not callable(build):
-        raise UsageError(f"register_base: build must be a function of the input side. Received: {build!r:.100}.")
+    if not callable(build) or hasattr(build, "layers"):  # A model can be called too, with images.
+        raise UsageError(
+            "register_base: build must be a function of the input side, as `lambda size: model`. Received: "
+            f"{build!r:.100}."
+        )
     if isinstance(size, bool) or not isinstance(size, int) or size < 16:
         raise UsageError(f"register_base: size must be the input side in pixels, 16 at least. Received: {size!r}.")
     if preprocessing not in PREPROCESSING:
@@ -73,11 +76,10 @@ def register_base(
             f"register_base: preprocessing must be one of {', '.join(PREPROCESSING)}; whatever else is needed, let "
             f"the model begin with. Received: {preprocessing!r}."
         )
-    declared = tuple(Block(block, boundary) for block, boundary in (blocks or {}).items())
+    declared = () if blocks is None else _declared(blocks)
     names = [block.name for block in declared]
-    for block in names:
-        if block in ("", "all", "none", "auto", "head") or block.isdigit():
-            raise UsageError(f"register_base: {block!r} means something else to `thaw`: give the block another name.")
+    if top is not None and not names:
+        raise UsageError(f"register_base: top is the name of one of the blocks: give blocks too. Received: {top!r}.")
     if top is not None and top not in names:
         raise UsageError(
             f"register_base: top is none of the blocks ({', '.join(names)}). Received: {top!r}.{nearest(top, names)}"
@@ -95,3 +97,17 @@ def register_base(
         top=top or (names[-1] if names else ""),
         build=build,
     )
+
+
+def _declared(blocks: Mapping[str, str]) -> tuple[Block, ...]:
+    """Return the blocks that were named, or raise `UsageError`."""
+    pairs = blocks.items() if isinstance(blocks, Mapping) else [(blocks, None)]
+    if not all(isinstance(part, str) for pair in pairs for part in pair):
+        raise UsageError(
+            "register_base: blocks must give, by each block's name, the layer that stays frozen below it, as "
+            f"{{'stem': '', 'body': 'stem_pool'}}. Received: {blocks!r:.100}."
+        )
+    for block, _ in pairs:
+        if block in ("", "all", "none", "auto", "head") or block.isdigit():
+            raise UsageError(f"register_base: {block!r} means something else to `thaw`: give the block another name.")
+    return tuple(Block(block, boundary) for block, boundary in pairs)

@@ -100,6 +100,9 @@ class WithinTime(keras.callbacks.Callback):
         steps: Of training, if there is time for all.
         learning_rate: Its peak.
         warm_up: Share of training over which it rises.
+
+    Attributes:
+        ended: Whether training ended before all steps, for want of time.
     """
 
     def __init__(self, seconds: float, steps: int, learning_rate: float, warm_up: float) -> None:
@@ -107,6 +110,7 @@ class WithinTime(keras.callbacks.Callback):
         self._seconds, self._steps, self._peak, self._warm_up = seconds, steps, learning_rate, warm_up
         self._created = self._begun = time.monotonic()
         self._step = 0
+        self.ended = False
 
     @property
     def _over(self) -> bool:
@@ -124,13 +128,16 @@ class WithinTime(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """End the epoch, which is validated all the same, where the time is over."""
         self._step += 1
-        if self._over:
-            self.model.stop_training = True
+        self._end_if_over()
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """End training, which `Epochs` would let go on."""
-        if self._over:
-            self.model.stop_training = True
+        """End training, which `Epochs` would let go on, unless patience ends it."""
+        if not self.model.stop_training:
+            self._end_if_over()
+
+    def _end_if_over(self) -> None:
+        if self._over and self._step < self._steps:
+            self.ended = self.model.stop_training = True
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,8 @@ class Feeds:
         feed.extract(seconds)
         if feed.stored and feed.views < wanted:
             self._setup.progress.say(f"There is time for {feed.views} of {wanted} views of each image.")
-            self._made[trains, feed.views] = self._made.pop((trains, views))
+            del self._made[trains, views]
+            feed = self._made.setdefault((trains, feed.views), feed)
         return feed
 
     @property

@@ -84,6 +84,7 @@ def train(
         state.assign(model.optimizer.variables, begun.optimizer)
         place = f"after epoch {len(begun.epochs)} of {last}" + f", step {begun.step}" * bool(begun.step)
         progress.say(f"{phase.name}: goes on {place}, where an interrupted run left off.")
+    within: WithinTime | None = None
     done = len(epochs.logs) * batches.count + _images(batches, begun.step if begun else 0)
     with progress.task("Head" if phase.trains == HEAD else "Fine-tuning", last * batches.count - done) as advance:
         callbacks = [
@@ -97,7 +98,8 @@ def train(
         ]
         with failures.reported(model), stopping.deferred() if checkpoint else nullcontext() as request:
             if phase.by.seconds is not None:
-                callbacks.append(WithinTime(phase.by.seconds, last * batches.steps, phase.by.learning_rate, _WARM_UP))
+                within = WithinTime(phase.by.seconds, last * batches.steps, phase.by.learning_rate, _WARM_UP)
+                callbacks.append(within)
             if checkpoint is not None and request is not None:
                 callbacks.append(Saving(checkpoint, epochs, batches.steps, started, request))
             model.fit(
@@ -111,11 +113,18 @@ def train(
                 shuffle=False,
             )
     seconds = time.monotonic() - started + (begun.seconds if begun else 0.0)
-    return _result(phase, model, batches, task, epochs, seconds)
+    details = {"planned_epochs": last} if within is not None and within.ended else {}
+    return _result(phase, model, batches, task, epochs, seconds, details)
 
 
 def _result(
-    phase: Phase, model: keras.Model, batches: Batches, task: Task, epochs: Epochs, seconds: float
+    phase: Phase,
+    model: keras.Model,
+    batches: Batches,
+    task: Task,
+    epochs: Epochs,
+    seconds: float,
+    details: dict[str, Any],
 ) -> PhaseResult:
     """Return what came of a phase that was trained; raise `UserError` where it diverged."""
     scores = epochs.scores(task)
@@ -125,9 +134,6 @@ def _result(
     history = [_record(phase.name, epoch, logs, task) for epoch, logs in enumerate(epochs.logs, 1)]
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     rate = len(epochs.logs) * batches.count / max(seconds, 1e-9)
-    by, details = phase.by, {}
-    if isinstance(by, GradientDescent) and by.seconds is not None:
-        details["planned_epochs"] = by.epochs
     return PhaseResult(phase.name, len(epochs.logs), epochs.kept, seconds, trainable, rate, scores, history, details)
 
 

@@ -77,13 +77,29 @@ class Trainer:
         return feed
 
     def seconds_left(self) -> float | None:
-        """Return the seconds until fine-tuning has to end; None where no time is set."""
-        return None if self.recipe.minutes == "none" else 60 * float(self.recipe.minutes) - self.timer.total()
+        """Return the seconds until fine-tuning has to end; None where no time is set.
+
+        The method may choose that nothing is fine-tuned; what else it does has no more time for that.
+        """
+        minutes = self.setup.recipe.minutes
+        return None if minutes == "none" else 60 * float(minutes) - self.timer.total()
+
+    def prepared(self, phase: Phase) -> Phase | None:
+        """Compute what a phase trains on, and return it on the views that there was time for; None where, by then, none
+        is left to train.
+        """
+        if self.seconds_left() is None:
+            return phase
+        feed = self.feed(phase.trains, phase.views)
+        # What a teacher has to compute takes of the time too; when it is asked again, that is stored.
+        with self.timer.time("features"):
+            feed.soft_targets(self.setup.train, phase.techniques)
+        return self._on_its_views(phase, feed) if (self.seconds_left() or 0.0) > 0 else None
 
     def run(self, phase: Phase) -> PhaseResult:
         """Run a phase on the training images, and evaluate it on the validation images."""
         feed = self.feed(phase.trains, phase.views)
-        phase = self._within_time(phase, feed)
+        phase = self._on_its_views(phase, feed)
         with self.timer.time(phase.name):
             run = self._judged if phase.is_judged else partial(self._run, indices=self.setup.train)
             result = self._run_part(phase.name, lambda: run(phase, feed))
@@ -91,21 +107,25 @@ class Trainer:
         self.results.append(result)
         return result
 
-    def _within_time(self, phase: Phase, feed: Feed) -> Phase:
-        """Return the phase on the views that there was time for, ended by what is left of the recipe's minutes.
+    def _on_its_views(self, phase: Phase, feed: Feed) -> Phase:
+        """Return a phase on the views that are stored, which may be fewer than it asks for."""
+        return replace(phase, views=feed.views) if feed.stored else phase
+
+    def _within_time(self, phase: Phase) -> Phase:
+        """Return a phase that is about to train, to be ended by what is left of the recipe's minutes.
 
         Raises:
             UserError: nothing is left, and no phase has trained anything that could be kept.
         """
-        if self.seconds_left() is None or phase.trains == HEAD or not isinstance(phase.by, GradientDescent):
+        left = self.seconds_left()
+        if left is None or phase.trains == HEAD or not isinstance(phase.by, GradientDescent):
             return phase
-        # What a teacher has to compute takes of the time too; when it is asked again, that is stored.
-        feed.soft_targets(self.setup.train, phase.techniques)
-        left = self.seconds_left() or 0.0
         if left <= 0 and not self.results:
-            raise UserError(f"--minutes: {self.recipe.minutes:g} were over before training began. Give it more.")
-        views = feed.views if feed.stored else phase.views
-        return replace(phase, by=replace(phase.by, seconds=max(left, 0.0)), views=views)
+            raise UserError(
+                f"--minutes {self.setup.recipe.minutes:g} is too little: training could begin after "
+                f"{self.timer.total() / 60:.1f} minutes only."
+            )
+        return replace(phase, by=replace(phase.by, seconds=max(left, 0.0)))
 
     def refit(self) -> None:
         """Train once more on training and validation images, as the recipe says, by what validation chose.
@@ -284,6 +304,7 @@ class Trainer:
         batches = Batches(train, len(setup.train), steps, validation, soft is not None)
         keras.utils.set_random_seed(self.recipe.seed)
         with feed.computing(model):
+            phase = self._within_time(phase)
             return loop.train(phase, model, batches, setup.task, setup.plan.xla, setup.progress, checkpoint)
 
     def _weights(self) -> list[list[np.ndarray]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 from keras_transfer.training.teacher import Teacher
+
+_NETWORK = "model.keras"
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,8 @@ class EarlierRun:
 
 
 def runs(recipe: Recipe, teacher: Teacher | None, progress: Progress) -> list[EarlierRun]:
-    """Return the runs of this program that a run goes on from, by its weights or its base, or learns from.
+    """Return the runs of this program that a run goes on from, by its weights or its base, or learns from, and those
+    that these in turn came from.
 
     Args:
         recipe: Of the run.
@@ -39,22 +43,33 @@ def runs(recipe: Recipe, teacher: Teacher | None, progress: Progress) -> list[Ea
         progress: Is warned of records that cannot be read.
     """
     earlier = [] if teacher is None else [EarlierRun(teacher.name, teacher.recipe, teacher.seen)]
-    for file in (recipe.weights, recipe.base):
-        extra = Path(file).expanduser().absolute().parent
-        if Path(file).name != "model.keras" or not (extra / "splits.csv").is_file():
+    waiting = [*_networks(recipe), *(file for run in earlier for file in _networks(run.recipe))]
+    visited = set() if teacher is None else {teacher.file.absolute()}
+    while waiting:
+        file = Path(waiting.pop(0)).expanduser().absolute()
+        if file in visited or file.name != _NETWORK or not (file.parent / "splits.csv").is_file():
             continue
-        name = "/".join(extra.parts[-3:-1])
+        visited.add(file)
+        name = "/".join(file.parts[-4:-2])
         try:
-            seen = frozenset(training_digests(extra / "splits.csv"))
-            earlier.append(EarlierRun(name, Recipe.from_json(extra / "recipe.json"), seen))
-        except (OSError, ValueError, KeyError, UserError):
+            seen = frozenset(training_digests(file.parent / "splits.csv"))
+            earlier.append(EarlierRun(name, Recipe.from_json(file.parent / "recipe.json"), seen))
+        except (OSError, ValueError, KeyError, TypeError, csv.Error, UserError):
             progress.warn(f"The records of {name} cannot be read: whether it was trained on test images is not known.")
+        else:
+            waiting += _networks(earlier[-1].recipe)
     return earlier
 
 
+def _networks(recipe: Recipe) -> list[str]:
+    """Return the files that a recipe takes networks from, or what it has in their place."""
+    taught = [] if recipe.teacher == "none" else [str(Path(recipe.teacher) / "assets.extra" / _NETWORK)]
+    return [recipe.weights, recipe.base, *taught]
+
+
 def kept_out_of_the_test(prepared: Prepared, run: EarlierRun, progress: Progress) -> Prepared:
-    """Return the data of a run, trained on those test images too that an earlier run was trained on, and on those that
-    are grouped with them.
+    """Return the data of a run without those test images that an earlier run was trained on, and those that are
+    grouped with them: they are trained on; or, where the source says which images are for the test, left out.
 
     Validation images the earlier run may have seen, as it has where both split the same images alike.
 
@@ -71,21 +86,39 @@ def kept_out_of_the_test(prepared: Prepared, run: EarlierRun, progress: Progress
     if recipe.folds != "none" and known.any():
         raise UserError(f"{run.name} was trained on images that --folds tests on. Leave one of them out.")
     tests = examples.splits == SPLITS.index("test")
-    moved = _with_groups(examples, known & tests) & tests
-    if not moved.any():
+    known &= tests
+    taken = _with_groups(examples, known) & tests
+    if not taken.any():
         return prepared
-    left = int(tests.sum() - moved.sum())
+    given = bool((prepared.listed.splits == SPLITS.index("test")).any())
     shares = "/".join(f"{share:g}" for share in run.recipe.split)
-    told = (
-        f"{run.name} was trained on {int((known & tests).sum())} of the {int(tests.sum())} test images, which would "
-        f"flatter what comes of it"
-    )
     advice = f"--split {shares} --seed {run.recipe.seed} splits the same images as it did."
+    count, grouped, left = int(known.sum()), int((taken & ~known).sum()), int((tests & ~taken).sum())
+    told = (
+        f"{run.name} was trained on {count} of the {int(tests.sum())} test images"
+        f"{f' ({grouped} more are grouped with them)' * bool(grouped)}, which would flatter what comes of it"
+    )
     if not left:
+        advice = "Give other test images." if given else advice
         raise UserError(f"{told}: none would be left to test on. {advice}")
+    if given:
+        progress.warn(f"{told}: they are left out, and {left} are left to test on.")
+        return _without(prepared, taken, f"was trained on by {run.name}, or is grouped with such an image")
     progress.warn(f"{told}: they are trained on here too, and {left} are left to test on. {advice}")
-    splits = np.where(moved, SPLITS.index("train"), examples.splits).astype(examples.splits.dtype)
+    splits = np.where(taken, SPLITS.index("train"), examples.splits).astype(examples.splits.dtype)
     return replace(prepared, examples=replace(examples, splits=splits))
+
+
+def _without(prepared: Prepared, taken: np.ndarray, why: str) -> Prepared:
+    """Return data without some of its examples, bool `[N]`, which are recorded as left out."""
+    leaked = {int(index): f"{why}: it would not test what was learned" for index in prepared.indices[taken]}
+    kept = np.flatnonzero(~taken)
+    return replace(
+        prepared,
+        examples=prepared.examples.at(kept),
+        indices=prepared.indices[kept],
+        leaked={**prepared.leaked, **leaked},
+    )
 
 
 def _with_groups(examples: Examples, chosen: np.ndarray) -> np.ndarray:

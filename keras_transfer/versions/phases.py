@@ -34,7 +34,7 @@ def exported(phases: Sequence[dict[str, Any]]) -> list[str]:
     """Say which network is exported, and why, where it is not simply the last one."""
     lines = []
     for phase in phases:
-        if "planned_epochs" in phase and phase["epochs"] < phase["planned_epochs"]:
+        if "planned_epochs" in phase:
             lines.append(f"The time ended {phase['name']} in epoch {phase['epochs']} of {phase['planned_epochs']}.")
         if "chance" in phase:
             lines += _judged(phase)

@@ -9,12 +9,15 @@ import keras_transfer as kt
 from keras_transfer.network import own_base, weights
 from keras_transfer.network.bases import REGISTERED
 from keras_transfer.network.cut import cut
+from keras_transfer.network.fingerprint import fingerprint
+from keras_transfer.network.graph import names_from_the_start
 from keras_transfer.network.network import Network, build
 from keras_transfer.network.precision import every_layer
 from keras_transfer.recipe.recipe import Recipe
 
 SIZE = 24
 QUIET = kt.Progress(quiet=True)
+FACTOR = 1  # That a layer reads.
 OPTIONS = {"base": "mine", "thaw": "2", "fine_tune_epochs": 1, "views": 1}
 
 
@@ -90,7 +93,12 @@ def load(name="mine", given="imagenet", size=SIZE, seed=0):
         ({"name": "my/base"}, "a name has letters, digits, - and _ only. Received: 'my/base'"),
         ({"name": "mine.keras"}, "a name has letters"),
         ({"name": "head"}, "'head' is the name of another part of the network"),
-        ({"build": "mine"}, "build must be a function of the input side. Received: 'mine'"),
+        ({"build": "mine"}, r"build must be a function of the input side, .*\. Received: 'mine'"),
+        ({"build": type("Model", (), {"layers": [], "__call__": print})()}, r"as `lambda size: model`\. Received"),
+        ({"name": 7}, "a name has letters, digits, - and _ only. Received: 7"),
+        ({"blocks": ["stem", "body"]}, r"blocks must give, by each .*Received: \['stem', 'body'\]"),
+        ({"blocks": {"stem": None}}, r"blocks must give, by each .*Received: {'stem': None}"),
+        ({"top": "body"}, "give blocks too. Received: 'body'"),
         ({"size": "224"}, "size must be the input side in pixels, 16 at least. Received: '224'"),
         ({"preprocessing": "tff"}, "must be one of none, tf, torch, caffe; .*Received: 'tff'"),
         ({"blocks": {"all": ""}}, "'all' means something else to `thaw`"),
@@ -236,6 +244,33 @@ def test_bases_of_one_name_whose_code_was_edited_have_their_own_keys():
         by_function.append(load().key)
     for keys in (by_class, by_function):
         assert keys[0] == keys[2] != keys[1]
+
+
+@pytest.mark.parametrize("place", ["class", "global", "closure", "default", "property"])
+def test_what_the_code_of_a_layer_reads_counts_as_its_code(place, monkeypatch):
+    keys = []
+    for factor in (0.5, 0.25, 0.5):
+        monkeypatch.setitem(globals(), "FACTOR", factor if place == "global" else 1)
+        default = factor if place == "default" else 1
+
+        class Scaled(layers.Layer):
+            factor = 1
+
+            def call(self, x, default=default):
+                return x * self.factor * self.own * default * FACTOR
+
+            own = property(lambda self: 1)
+
+        if place == "closure":
+            Scaled.call = (lambda inner: lambda self, x: x * inner)(factor)
+        elif place == "class":
+            Scaled.factor = factor
+        elif place == "property":
+            Scaled.own = property((lambda self: 0.5 * 1) if factor == 0.5 else (lambda self: 0.25 * 1))
+        keras.saving.register_keras_serializable("mine")(Scaled)
+        with names_from_the_start():
+            keys.append(fingerprint(keras.Sequential([keras.Input((SIZE, SIZE, 3)), Scaled()], name="mine")))
+    assert keys[0] == keys[2] != keys[1]
 
 
 def raising(size):

@@ -137,8 +137,36 @@ def test_where_the_time_ends_with_the_head_it_is_kept_and_that_is_said(photos, t
     assert (one.recipe.thaw, one.recipe.minutes) == ("none", "none")
 
 
+def test_where_the_time_ends_before_fine_tuning_the_head_is_exported_as_without(photos, tiny_base, fresh_cache):
+    class Announced(Progress):
+        """Time is over once fine-tuning was announced, while what it trains on is computed."""
+
+        said = ""
+
+        def say(self, message):
+            self.said += f"{message} "
+            if "fine-tuned on" in message:
+                one.timer = Elapsed(7)
+
+    one = trainer(photos, Announced(quiet=True), base=tiny_base, minutes=0.1, **OPTIONS | {"refit": "head"})
+    one.timer = Elapsed(0)
+    assert [result.name for result in run(one)] == ["head", "refit"]
+    assert "The minutes were over before fine-tuning began: the head is kept." in one.setup.progress.said
+    assert (one.recipe.thaw, one.recipe.minutes, one.thawed) == ("none", "none", "none")
+
+
+def test_a_head_alone_is_fitted_on_no_more_views_than_there_was_time_for(photos, tiny_base, fresh_cache):
+    """Neither those that were asked for, nor those that the rule chooses where nothing is fine-tuned."""
+    for views in (3, "auto"):
+        one = trainer(photos, base=tiny_base, minutes=10, **OPTIONS | {"thaw": "auto", "views": views, "refit": "head"})
+        one.timer = Elapsed(599.999)
+        run(one)
+        assert (one.recipe.thaw, one.recipe.views) == ("none", 1)
+        assert one.computed == (len(one.setup.seen) if views == 3 else 0)
+
+
 def test_a_method_without_a_head_of_its_own_needs_time_for_training(photos, tiny_base):
     one = trainer(photos, base=tiny_base, method="full", minutes=0.1, **OPTIONS)
     one.timer = Elapsed(7)
-    with pytest.raises(UserError, match=r"--minutes: 0\.1 were over before training began"):
+    with pytest.raises(UserError, match=r"--minutes 0\.1 is too little: training could begin after 0\.1 min"):
         run(one)

@@ -10,6 +10,7 @@ from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 from keras_transfer.versions import earlier
 from keras_transfer.versions.earlier import EarlierRun
+from tests.conftest import write_photos
 
 QUIET = Progress(quiet=True)
 
@@ -34,13 +35,53 @@ def test_test_images_that_an_earlier_run_was_trained_on_are_trained_on(prepared,
     assert "4 are left to test on. --split 70/15/15 --seed 3 splits the same images as it did." in warning
 
 
-def test_what_is_grouped_with_them_goes_along(prepared):
+def test_what_is_grouped_with_them_goes_along(prepared, capsys):
     test = prepared.examples.indices("test")
     groups = np.arange(len(prepared.examples))
     groups[test[3]] = groups[test[0]]
     grouped = replace(prepared, examples=replace(prepared.examples, groups=groups))
     out = earlier.kept_out_of_the_test(grouped, run_that_saw(prepared, test[:1]), QUIET)
     assert out.examples.indices("test").tolist() == [test[1], test[2], *test[4:]]
+    warning = " ".join(capsys.readouterr().err.split())
+    assert "1 of the 6 test images (1 more are grouped with them)" in warning
+    assert "4 are left" in warning
+
+
+def test_of_a_test_split_that_was_given_they_are_left_out(tmp_path, capsys):
+    for number, split in enumerate(("train", "test")):
+        write_photos(tmp_path / "data" / split, each=8, seed=50 * number)
+    recipe = kt.Recipe(data=str(tmp_path / "data"), seed=0)
+    given = prepare.inspected(recipe, prepare.listing(recipe, QUIET), QUIET)
+    test = given.examples.indices("test")
+    out = earlier.kept_out_of_the_test(given, run_that_saw(given, test[:2]), QUIET)
+    paths = [given.examples.paths[index] for index in test]
+    assert [out.examples.paths[index] for index in out.examples.indices("test")] == paths[2:]
+    assert [name for name, _ in out.rejected] == paths[:2]
+    assert all("was trained on by big/1" in why for _, why in out.rejected)
+    assert len(out.indices) == len(out.examples) == len(given.examples) - 2
+    warning = " ".join(capsys.readouterr().err.split())
+    assert "they are left out, and 22 are left to test on." in warning
+    assert "--split" not in warning
+    with pytest.raises(UserError, match=r"none would be left to test on\. Give other test images\."):
+        earlier.kept_out_of_the_test(given, run_that_saw(given, test), QUIET)
+
+
+def version_of(folder, digest, **options):
+    extra = folder / "1" / "assets.extra"
+    extra.mkdir(parents=True)
+    (extra / "splits.csv").write_text(f"path,label,split,digest\na.jpg,red,train,{digest.hex()}\n")
+    (extra / "recipe.json").write_text(kt.Recipe(**options).to_json())
+    return str(extra / "model.keras")
+
+
+def test_the_runs_that_an_earlier_run_came_from_count_too(tmp_path):
+    first = version_of(tmp_path / "first", b"1")
+    big = version_of(tmp_path / "big", b"2", weights=first)
+    last = version_of(tmp_path / "last", b"3", weights=first, teacher=str(tmp_path / "big" / "1"))
+    runs = earlier.runs(kt.Recipe(weights=last), None, QUIET)
+    assert {run.name: run.seen for run in runs} == {"last/1": {b"3"}, "first/1": {b"1"}, "big/1": {b"2"}}
+    assert len(runs) == 3
+    assert [run.name for run in earlier.runs(kt.Recipe(base=big), None, QUIET)] == ["big/1", "first/1"]
 
 
 def test_a_run_that_split_alike_changes_nothing(prepared, capsys):
@@ -71,10 +112,11 @@ def test_a_run_that_goes_on_from_a_version_tests_on_none_of_its_training_images(
     assert f"{version.folder.parent.name}/1 was trained on" in capsys.readouterr().err
 
 
-def test_records_that_cannot_be_read_are_warned_of(tmp_path, capsys):
+@pytest.mark.parametrize("records", ["path,label\na.jpg,red\n", "path,label,split,digest\na.jpg,red,tr"])
+def test_records_that_cannot_be_read_are_warned_of(records, tmp_path, capsys):
     extra = tmp_path / "big" / "1" / "assets.extra"
     extra.mkdir(parents=True)
-    (extra / "splits.csv").write_text("path,label\na.jpg,red\n")
+    (extra / "splits.csv").write_text(records)
     recipe = kt.Recipe(weights=str(extra / "model.keras"))
     assert earlier.runs(recipe, None, QUIET) == []
     assert "The records of big/1 cannot be read" in " ".join(capsys.readouterr().err.split())

@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.options import AUTO
+from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.training import techniques
 from keras_transfer.training.methods import shared
 from keras_transfer.training.phase import ALL, BEST_IF_BETTER, BEST_UNLESS_WORSE, Phase, Solver
@@ -33,23 +34,33 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
     yield shared.head_phase(trainer, views)
     base, situation = setup.pretrained.spec, _situation(trainer)
     recipe, why = rule.fine_tuning(trainer.recipe, base, situation)
-    left = trainer.seconds_left()
+    views, left = min(views, shared.stored_views(trainer.recipe)), trainer.seconds_left()
     if left is not None and left <= 0:
-        teacher = "none" if recipe.solves_head else recipe.teacher
-        recipe = recipe.replace(minutes="none", teacher=teacher, thaw="none", views=views)
-        why = "The minutes were over with the head"
+        recipe, why = _without_fine_tuning(recipe, views), "The minutes were over with the head"
     trainer.choose(recipe)
     if recipe.thaw != "none":
         trains = _lowest(setup, recipe.thaw)
         blocks = "the whole base is" if trains == ALL else f"{trains} of the base and all above it are"
         _say(trainer, f"{why}: {blocks} fine-tuned on {_views(recipe.views)} of each image", shared.mirrored(trainer))
         keep = BEST_UNLESS_WORSE if rule.expects_gain(base, situation) else BEST_IF_BETTER
-        yield Phase("fine-tune", trains, shared.fine_tuning(recipe), recipe.views, keep, techniques.of(recipe))
+        tuning = shared.fine_tuning(recipe)
+        phase = trainer.prepared(Phase("fine-tune", trains, tuning, recipe.views, keep, techniques.of(recipe)))
+        if phase is not None:
+            yield phase
+        else:
+            trainer.choose(_without_fine_tuning(recipe, views))
+            _say(trainer, "The minutes were over before fine-tuning began: the head is kept")
     elif shared.stored_views(recipe) > views and isinstance(trainer.phases[-1].by, Solver):
         _say(trainer, f"{why}; the head is fitted on {_views(recipe.views)} of each image", shared.mirrored(trainer))
         yield replace(shared.head_phase(trainer, shared.stored_views(recipe)), name="head, views")
     else:
         _say(trainer, why)
+
+
+def _without_fine_tuning(recipe: Recipe, views: int) -> Recipe:
+    """Return the recipe of a head alone, on so many views; a solved one learns nothing of a teacher."""
+    teacher = "none" if recipe.solves_head else recipe.teacher
+    return recipe.replace(minutes="none", teacher=teacher, thaw="none", views=views)
 
 
 def _say(trainer: Trainer, reason: str, aside: str = "") -> None:
