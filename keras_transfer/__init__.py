@@ -84,3 +84,8 @@ def __getattr__(name: str) -> Any:
     if name == "SavedClassifier":  # Its module imports TensorFlow.
         importlib.import_module(f"{__name__}.support.logs").import_tensorflow()
     return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """What an editor and a notebook offer; names that are not loaded yet among them."""
+    return [*__all__, "__version__"]

@@ -106,6 +106,10 @@ def test_public_names_are_there_and_explained():
         assert getattr(kt, name).__doc__, name
 
 
+def test_an_editor_is_offered_the_public_names():
+    assert set(dir(kt)) == {*kt.__all__, "__version__"}
+
+
 def test_tensorflow_is_silent_from_python(tmp_path):
     environment = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
     code = "import keras_transfer as kt; kt.SavedClassifier; import tensorflow as tf; tf.constant(1)"

@@ -127,6 +127,12 @@ def test_an_option_error_does_not_import_tensorflow(arguments):
     assert subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True).returncode == 0
 
 
+def test_what_a_model_waits_for_has_a_line(version, photos, monkeypatch, capsys):
+    monkeypatch.setattr("keras_transfer.support.progress._WORTH_A_LINE", 0.0)
+    err = run("predict", version.folder, photos / "red" / "00.jpg", capsys=capsys)[2]
+    assert [line.split(",")[0] for line in err.splitlines()][:2] == ["Importing TensorFlow", "Loading the model"]
+
+
 @pytest.mark.essential
 def test_a_whole_session_on_the_terminal(photos, tiny_base, tmp_path, capsys):
     model = tmp_path / "models" / "colours"

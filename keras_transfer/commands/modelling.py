@@ -116,8 +116,9 @@ def evaluate(
 
     page, table = (None if name is None else Path(name) for name in (html, csv))
     evaluation.demand_files(page, table)
-    classifier = load(model)
-    report = evaluation.evaluate(classifier, data, page, table, Progress(quiet), **options)
+    progress = Progress(quiet)
+    classifier = load(model, progress)
+    report = evaluation.evaluate(classifier, data, page, table, progress, **options)
     source = portable(classifier.metrics["data"]["source"]) if data is None else data
     training = training_counts(classifier.folder)
     if as_json:
@@ -143,8 +144,9 @@ def predict(model: str, images: tuple[str, ...], as_json: bool, as_csv: bool, qu
     from keras_transfer.data.sources import expand
 
     files = expand(images)
-    classifier = load(model)
-    predictions = classifier.predict(files, Progress(quiet))
+    progress = Progress(quiet)
+    classifier = load(model, progress)
+    predictions = classifier.predict(files, progress)
     records = [prediction.record() for prediction in predictions]
     if as_json:
         click.echo(strict_json.text({"model": str(classifier.folder), "predictions": records}))

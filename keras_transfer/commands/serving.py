@@ -85,11 +85,15 @@ def _serve_embedded(model: Path, name: str, host: str, port: int, cors: str | No
         raise UsageError(f"--embedded needs {names}: pip install starlette 'uvicorn[standard]' prometheus-client.")
     from keras_transfer.serving import listen
 
+    # Programs that start a server read one line from it; a person at a terminal sees what it waits for.
+    progress = Progress(quiet=not sys.stderr.isatty())
     with listen.bound(host, port) as listening:
-        import_tensorflow()
+        with progress.activity("Importing TensorFlow"):
+            import_tensorflow()
         from keras_transfer.serving.server import application
 
-        app = application(model, name, cors=cors)
+        with progress.activity("Loading the model"):
+            app = application(model, name, cors=cors)
         line = f"Serving {model} at {listen.address(host, port, name)}"
         listen.run(app, listening, lambda: click.echo(line, err=True))
 
@@ -136,10 +140,11 @@ def export(
     """Write a model in another format, and compare it with the SavedModel on real images."""
     file = Path(output) if output else None
     formats.demand(format, precision, file)
-    load_tensorflow_for(model)
+    progress = Progress(quiet)
+    load_tensorflow_for(model, progress)
     from keras_transfer.exports.convert import export as run
 
-    report = run(model, format, precision, file, Progress(quiet), data)
+    report = run(model, format, precision, file, progress, data)
     click.echo(strict_json.text(dataclasses.asdict(report)) if as_json else tables.exported(report, layout.width()))
 
 

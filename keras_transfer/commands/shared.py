@@ -21,6 +21,7 @@ from keras_transfer.support.logs import import_tensorflow
 from keras_transfer.support.terminal import message
 
 if TYPE_CHECKING:
+    from keras_transfer.support.progress import Progress
     from keras_transfer.versions.saved import SavedClassifier
 
 BASE_OPTIONS = (
@@ -113,20 +114,22 @@ quiet_option = click.option("--quiet", is_flag=True, help="No progress.")
 debug_option = click.option("--debug", is_flag=True, help="Show the traceback of an error, and TensorFlow's log.")
 
 
-def load(model: str) -> SavedClassifier:
+def load(model: str, progress: Progress) -> SavedClassifier:
     """Return a model; a wrong name is refused before TensorFlow is imported."""
-    load_tensorflow_for(model)
+    load_tensorflow_for(model, progress)
     from keras_transfer.versions.saved import SavedClassifier
 
-    return SavedClassifier(model)
+    with progress.activity("Loading the model"):
+        return SavedClassifier(model)
 
 
-def load_tensorflow_for(model: str) -> None:
+def load_tensorflow_for(model: str, progress: Progress) -> None:
     """Import TensorFlow, once it is known that there is such a model."""
     from keras_transfer.versions import folders
 
     folders.newest(model)
-    import_tensorflow()
+    with progress.activity("Importing TensorFlow"):
+        import_tensorflow()
 
 
 def recipe_of(options: dict[str, Any], start: Recipe | None = None) -> Recipe:

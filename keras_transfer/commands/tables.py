@@ -32,8 +32,9 @@ def run(metrics: dict[str, Any], recipe: Recipe, folder: str, training: Mapping[
     data, test = metrics["data"], metrics["test"]
     report = Path(folder) / "assets.extra" / "report.html"
     counts = f"{data['train']} / {data['validation']} / {data['test']}"
+    computed = "features from the cache" if metrics["engine"] == "cache" else f"engine {metrics['engine']}"
     settings = [
-        f"{metrics['base']}, weights {portable(metrics['weights'])}, {metrics['size']} px, engine {metrics['engine']}, "
+        f"{metrics['base']}, weights {portable(metrics['weights'])}, {metrics['size']} px, {computed}, "
         f"{metrics['precision']}, seed {metrics['seed']}",
         f"{portable(data['source'])}: {_task_name(metrics)}, {counts} images to train / validate / test"
         f"{_left_out(data)}",

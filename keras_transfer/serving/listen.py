@@ -38,8 +38,12 @@ def bound(host: str, port: int) -> socket.socket:
             bound_socket.close()
             raise
     except OSError as error:
-        raise UserError(f"{host}:{port} cannot be listened on ({error.strerror}). Give another --port.") from error
+        raise _taken(host, port, error) from error
     return bound_socket
+
+
+def _taken(host: str, port: int, error: OSError) -> UserError:
+    return UserError(f"{host}:{port} cannot be listened on ({error.strerror}). Give another --port.")
 
 
 def address(host: str, port: int, name: str) -> str:
@@ -68,9 +72,16 @@ def run(application: Any, listening: socket.socket, ready: Callable[[], None]) -
         application: ASGI.
         listening: A bound socket.
         ready: Called once connections are accepted.
+
+    Raises:
+        UserError: another server, which was bound to the port too, listens on it already.
     """
     server = uvicorn.Server(config(application))
-    listening.listen(server.config.backlog)
+    try:
+        listening.listen(server.config.backlog)
+    except OSError as error:
+        host, port = listening.getsockname()[:2]
+        raise _taken(host, port, error) from error
     # Where Ctrl-C comes before uvicorn listens to it.
     warnings.filterwarnings("ignore", "coroutine 'Server.serve' was never awaited", RuntimeWarning)
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it anew when all is closed.

@@ -57,6 +57,11 @@ def test_end_of_fit_names_files_and_next_commands():
     assert all(len(line) <= 80 for line in text.splitlines() if LONG not in line)
 
 
+def test_end_of_fit_says_that_features_were_stored():
+    text = " ".join(tables.run(run_metrics(3) | {"engine": "cache"}, Recipe(), "m/1", {}).split())
+    assert "224 px, features from the cache, float32" in text
+
+
 def test_end_of_fit_breaks_no_path_that_fits_a_line():
     folder = "models/" + "x" * 48 + "/1"
     lines = tables.run(run_metrics(3), Recipe(), folder, {}).splitlines()

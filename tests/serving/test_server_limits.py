@@ -20,6 +20,7 @@ import pytest
 from keras_transfer import commands
 from keras_transfer.serving import rest
 from keras_transfer.serving.batching import Batcher, Full
+from keras_transfer.support.errors import UserError
 from keras_transfer.versions.saved import SavedClassifier
 from tests.command_line import run
 from tests.conftest import REPOSITORY
@@ -297,3 +298,12 @@ def test_ctrl_c_ends_it_quietly(version):
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=20)[1] == ""
     assert process.returncode == 0
+
+
+def test_a_port_that_was_taken_meanwhile_is_one_line():
+    with socket.socket() as faster, listen.bound("127.0.0.1", port := free_port()) as slower:
+        faster.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        faster.bind(("127.0.0.1", port))
+        faster.listen()
+        with pytest.raises(UserError, match=f"127.0.0.1:{port} cannot be listened on"):
+            listen.run(None, slower, lambda: None)

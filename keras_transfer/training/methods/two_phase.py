@@ -41,7 +41,8 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
     if recipe.thaw != "none":
         trains = _lowest(setup, recipe.thaw)
         blocks = "the whole base is" if trains == ALL else f"{trains} of the base and all above it are"
-        _say(trainer, f"{why}: {blocks} fine-tuned on {_views(recipe.views)} of each image", shared.mirrored(trainer))
+        aside = f"{shared.schedule(recipe)}{shared.mirrored(trainer)}"
+        _say(trainer, f"{why}: {blocks} fine-tuned on {_views(recipe.views)} of each image", aside)
         keep = BEST_UNLESS_WORSE if rule.expects_gain(base, situation) else BEST_IF_BETTER
         tuning = shared.fine_tuning(recipe)
         phase = trainer.prepared(Phase("fine-tune", trains, tuning, recipe.views, keep, techniques.of(recipe)))
