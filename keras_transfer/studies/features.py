@@ -51,7 +51,8 @@ def arrays(recipe: Recipe, progress: Progress) -> dict[str, np.ndarray]:
     """
     forks.check()
     listed = prepare.unsplit_listing(recipe, progress)
-    logs.import_tensorflow()
+    with progress.activity("Importing TensorFlow"):
+        logs.import_tensorflow()
     recipe, pretrained = load_base(recipe, listed, progress)
     examples = prepare.unsplit(recipe, listed, progress)
     names = np.asarray(examples.classes)

@@ -94,7 +94,8 @@ def recommend(recipe: Recipe, bases: Sequence[str], progress: Progress) -> Recom
     if len(recipes) < 2:
         raise UsageError(f"{recipes[0].base} is the only base given: name two or more to compare.")
     listed = prepare.listing(recipe, progress)
-    logs.import_tensorflow()
+    with progress.activity("Importing TensorFlow"):
+        logs.import_tensorflow()
     prepared = prepare.inspected(recipe, listed, progress)
     if prepared.rejected:
         progress.warn(inspector.left_out(prepared.rejected))

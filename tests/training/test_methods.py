@@ -88,13 +88,14 @@ def test_what_is_fine_tuned_follows_from_what_the_head_reached(photos, tiny_base
         return recipe.replace(thaw="high_conv", views=2, fine_tune_epochs=1), "because"
 
     monkeypatch.setattr(rule, "fine_tuning", told)
-    options = OPTIONS | {"fine_tune_lr": 1e-8}
+    options = OPTIONS | {"fine_tune_lr": 1e-8, "label_smoothing": 0.1}
     one = trainer(photos, Progress(), base=tiny_base, thaw="auto", views="auto", **options)
     assert [result.name for result in run(one)] == ["head", "fine-tune"]
     assert one.reason == "because: high_conv of the base and all above it are fine-tuned on 2 views of each image."
     err = capsys.readouterr().err
     assert one.reason.rstrip(".") in err
-    assert ", for 1 epoch at a learning rate of 1e-08, in batches of 32" in err, "before it trains"
+    schedule = ", for 1 epoch at a learning rate of 1e-08, in batches of 32, with label smoothing 0.1"
+    assert schedule in err, "before it trains"
     (situation,) = situations
     assert (situation.images, situation.classes) == (len(one.setup.train), 3)
     assert situation.score == one.results[0].details["cross_validation"]["accuracy"]

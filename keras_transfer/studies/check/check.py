@@ -54,7 +54,8 @@ def check(
     if not len(examples):
         raise UserError(f"{recipe.data} lists no images.")
     forks.check()
-    logs.import_tensorflow()
+    with progress.activity("Importing TensorFlow"):
+        logs.import_tensorflow()
     from keras_transfer.data.decoding.decode import Decoder
 
     labels = labels and TASKS[examples.task].single_label and len(examples.classes) > 1

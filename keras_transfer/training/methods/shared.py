@@ -46,10 +46,11 @@ def fine_tuning(recipe: Recipe) -> GradientDescent:
 
 
 def schedule(recipe: Recipe) -> str:
-    """Return how long, at what rate and in what batches a complete recipe trains the base, as the end of a sentence."""
+    """Return how a complete recipe trains the base, as the end of a sentence."""
     epochs = "1 epoch" if recipe.fine_tune_epochs == 1 else f"{recipe.fine_tune_epochs} epochs"
     rate = f"a learning rate of {recipe.fine_tune_lr:g}"
-    return f", for {epochs} at {rate}, in batches of {recipe.batch_size}"
+    smoothing = f", with label smoothing {recipe.label_smoothing:g}" if recipe.label_smoothing else ""
+    return f", for {epochs} at {rate}, in batches of {recipe.batch_size}{smoothing}"
 
 
 def stored_views(recipe: Recipe) -> int:
