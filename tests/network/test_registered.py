@@ -15,6 +15,8 @@ from keras_transfer.network.network import Network, build
 from keras_transfer.network.precision import every_layer
 from keras_transfer.recipe.recipe import Recipe
 
+pytestmark = pytest.mark.once  # What versions change of it, the tests of own bases show.
+
 SIZE = 24
 QUIET = kt.Progress(quiet=True)
 FACTOR = 1  # That a layer reads.
@@ -375,7 +377,6 @@ def test_a_registered_base_is_fitted(fitted):
     assert "Not known here: the base was registered" in card
 
 
-@pytest.mark.once
 def test_a_second_run_finds_the_activations_of_the_first(fitted, photos, tmp_path):
     register()
     again = kt.fit(photos, QUIET, output=str(tmp_path / "m"), **OPTIONS)
