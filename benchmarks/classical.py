@@ -52,9 +52,9 @@ class TowardsClassMeans(ClassifierMixin, BaseEstimator):
             penalty = 0.5 * (change[:-1] ** 2).sum()
             return penalty - self.C * (log_softmax(logits, 1) * targets).sum(), gradient.ravel()
 
-        found = minimize(loss, np.zeros((values.shape[1] + 1) * len(bias)), jac=True, method="L-BFGS-B")
-        change = found.x.reshape(-1, len(bias))
-        self.head_ = scaled.head(linear.Solution(kernel + change[:-1], bias + change[-1], found.nit))
+        minimum = minimize(loss, np.zeros((values.shape[1] + 1) * len(bias)), jac=True, method="L-BFGS-B")
+        change = minimum.x.reshape(-1, len(bias))
+        self.head_ = scaled.head(linear.Solution(kernel + change[:-1], bias + change[-1], minimum.nit))
         return self
 
     def predict_proba(self, embeddings: np.ndarray) -> np.ndarray:

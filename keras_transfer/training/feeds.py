@@ -49,7 +49,7 @@ class Feeds:
         return sum(feed.extractor.computed for feed in self._made.values())
 
     def engine(self, earlier: str) -> str:
-        """Return what ran the frozen part: `cache` where everything was found stored, `none` where there is none.
+        """Return what ran the frozen part: `cache` where everything was stored before, `none` where nothing did.
 
         Args:
             earlier: What ran it before an interruption; empty if nothing did.

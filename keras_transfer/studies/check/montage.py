@@ -1,4 +1,4 @@
-"""Some pictures of each class, drawn at random: what a class holds, seen at a glance."""
+"""Some pictures of each class, drawn at random, which show what it holds."""
 
 from __future__ import annotations
 
