@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from keras_transfer.data import prepare
 from keras_transfer.data.examples import SPLITS
 from keras_transfer.data.inspection import inspector
 from keras_transfer.data.prepare import Prepared
-from keras_transfer.recipe import rule
+from keras_transfer.recipe import choices, rule
 from keras_transfer.recipe.options import AUTO
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import forks, logs, stopping
@@ -136,7 +136,9 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
     teachers.announce(teacher, progress)
     examples = prepared.examples
     recipe = rule.complete(recipe, len(examples.indices("train")))
-    blocks: dict[str, Any] = {"automatic": [name for name, value in asdict(requested).items() if value == AUTO]}
+    blocks: dict[str, Any] = {"automatic": choices.automatic(requested)}
+    for line in choices.before_training(recipe, blocks["automatic"]):
+        progress.say(line)
     if recipe.folds != "none":
         with timer.time("folds"):
             blocks["folds"] = folds.measure(recipe, examples, progress)

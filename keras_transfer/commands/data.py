@@ -19,8 +19,8 @@ from keras_transfer.commands.shared import (
     quiet_option,
     recipe_of,
     recipe_options,
-    typed,
 )
+from keras_transfer.recipe import choices
 from keras_transfer.support import strict_json
 from keras_transfer.support.errors import UsageError, UserError, nearest
 from keras_transfer.support.progress import Progress
@@ -125,7 +125,7 @@ def recommend(photos: str | None, bases: str | None, as_json: bool, quiet: bool,
     if as_json:
         click.echo(strict_json.text(recommendation.record()))
     else:
-        click.echo(tables.recommendation(recommendation, typed({**options, "data": None}), layout.width()))
+        click.echo(tables.recommendation(recommendation, choices.typed({**options, "data": None}), layout.width()))
 
 
 @cli.command(example="features photos/ --base resnet50 -o features.npz")

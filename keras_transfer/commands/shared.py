@@ -66,18 +66,6 @@ def _recipe_option(field: dataclasses.Field[Any]) -> Callable[..., Any]:
     return click.option(*declared, cls=Option, section=rules["section"], default=None, help=help, **attributes)
 
 
-def typed(options: Mapping[str, Any]) -> list[str]:
-    """Return options as they are typed, of fields of the recipe; those that are None were not given."""
-    words = []
-    for field in dataclasses.fields(Recipe):
-        value = options.get(field.name)
-        if isinstance(value, bool):
-            words.append(option_name(field) if value else option_name(field).replace("--", "--no-", 1))
-        elif value is not None:
-            words += [option_name(field), str(value)]
-    return words
-
-
 _TYPES = {
     "int": "INTEGER",
     "float": "NUMBER",

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_transfer.commands.cautions import cautions
-from keras_transfer.commands.choices import choices
 from keras_transfer.commands.layout import NARROW, aligned, with_path, wrapped
 from keras_transfer.evaluation import per_class
+from keras_transfer.recipe import choices
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.paths import portable
 from keras_transfer.support.program import program
@@ -38,7 +38,7 @@ def run(metrics: dict[str, Any], recipe: Recipe, folder: str, training: Mapping[
         f"{metrics['precision']}, seed {metrics['seed']}",
         f"{portable(data['source'])}: {_task_name(metrics)}, {counts} images to train / validate / test"
         f"{_left_out(data)}",
-        *choices(metrics, recipe),
+        *choices.after_training(recipe, metrics["automatic"], metrics["thawed"]),
     ]
     results = [_scores(test, len(data["classes"])), *_folds(metrics.get("folds"))]
     lines = [

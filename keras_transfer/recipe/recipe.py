@@ -124,7 +124,7 @@ class Recipe:
         UsageError: naming the option, the value received, and the nearest right one.
     """
 
-    base: str = _network("vgg16", "Base to transfer: a name from `bases`, or a .keras or .h5 model.")
+    base: str = _network("mobilenetv2", "Base to transfer: a name from `bases`, or a .keras or .h5 model.")
     data: str = _data("digits", "Folder or .zip of class folders, CSV, .npz or TFRecord files, tfds:NAME, or 'digits'.")
     task: str = _data(AUTO, "What labels are.", **_words(AUTO, "classification", "multi-label", "regression"))
     columns: str = _data("", "Columns of a CSV file, as path=id,label=breed.", kind="columns")

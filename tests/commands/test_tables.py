@@ -40,6 +40,7 @@ def run_metrics(classes):
         "seed": 0,
         "task": "classification",
         "data": {"source": "photos/", "classes": names, "train": 40, "validation": 20, "test": 20, "rejected": 0},
+        "automatic": ["thaw"],
         "thawed": "none",
         "phases": [phase],
         "test": report(classes),
@@ -80,9 +81,9 @@ def test_end_of_fit_warns_of_classes_with_few_images():
 @pytest.mark.parametrize(
     ("thawed", "words"),
     [
-        ("block16", "As asked: fine-tune block16 and above for 3 epochs"),
-        ("all", "As asked: fine-tune all blocks for 3 epochs"),
-        ("none", "As asked: nothing fine-tuned, 1 view,"),
+        ("block16", "Fine-tuned: block16 and above."),
+        ("all", "Fine-tuned: all blocks."),
+        ("none", "As asked: --thaw 1 --fine-tune-epochs 3"),
     ],
 )
 def test_end_of_fit_says_in_words_what_was_fine_tuned(thawed, words):
