@@ -163,7 +163,7 @@ def top(spec: Spec) -> dict[str, Any]:
     ]
     descent, objective = GradientDescent(spec["epochs"], 3e-4), Classification()
     keras.utils.set_random_seed(0)
-    with computing_in(plan.policy, tail, keep_float32=[network.head.get_layer("logits")]):
+    with computing_in(device.policy(plan.training_precision), tail, keep_float32=[network.head.get_layer("logits")]):
         compile_for(tail, descent, objective, len(batches), plan.xla)
         for x, y in (batches[0], batches[-1]):
             tail.train_on_batch(x, y)

@@ -31,7 +31,7 @@ def measure(spec: dict[str, Any], base: str, views: list[int], pairs: int) -> Ru
     Where this project computes in half precision, the guide's loop runs in it, too, besides its own float32.
     """
     name = find(base).name
-    policy = device.plan(Recipe(base=name)).policy
+    policy = device.policy(device.plan(Recipe(base=name)).precision)
     half: list[tuple[str, str, dict[str, Any]]] = []
     if policy != "float32":
         half.append((f"guide loop, {policy}", "guide", {"policy": policy}))

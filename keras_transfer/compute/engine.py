@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from keras_transfer.compute.device import ComputePlan
+from keras_transfer.compute.device import ComputePlan, policy
 from keras_transfer.network.precision import computing_in
 from keras_transfer.support.progress import Progress
 
@@ -81,7 +81,7 @@ def _tensorflow(frozen: keras.Model, plan: ComputePlan) -> Engine:
 
     def run(batches: Iterable[np.ndarray]) -> Iterator[Outputs]:
         for batch in batches:
-            with computing_in(plan.policy, frozen):
+            with computing_in(policy(plan.precision), frozen):
                 outputs = frozen.predict_on_batch(batch.astype("float32"))
             yield keras.tree.flatten(outputs)
 

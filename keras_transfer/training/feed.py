@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.compute import features, store
+from keras_transfer.compute.device import policy
 from keras_transfer.compute.features import Extractor, NotStored
 from keras_transfer.compute.store import ActivationSet
 from keras_transfer.data import augment, pipeline
@@ -182,7 +183,8 @@ class Feed:
     def computing(self, model: keras.Model) -> AbstractContextManager[None]:
         """Let a model that is trained compute in the plan's precision; logits and losses stay float32."""
         logits = self.setup.network.head.get_layer("logits")
-        return computing_in(self.setup.plan.policy, model, self.cut.below, keep_float32=[logits])
+        precision = policy(self.setup.plan.training_precision)
+        return computing_in(precision, model, self.cut.below, keep_float32=[logits])
 
     def _extractor(self) -> Extractor:
         setup = self.setup

@@ -51,7 +51,9 @@ def train(
     """
     task = task_of(examples)
     plan = device.plan(recipe, task.needs_float32)
-    progress.say(f"Computing on the {plan.device.upper()}, engine {plan.engine}, {plan.precision}{', XLA' * plan.xla}.")
+    trained = f", trained in {plan.training_precision}" * (plan.training_precision != plan.precision)
+    xla = ", XLA" * plan.xla
+    progress.say(f"Computing on the {plan.device.upper()}, engine {plan.engine}, {plan.precision}{trained}{xla}.")
     with built_in_float32():
         with timer.time("build"):
             network = networks.build(pretrained.base, pretrained.spec, recipe, len(examples.classes), task.output())

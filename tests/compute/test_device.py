@@ -36,11 +36,27 @@ def test_precision_and_xla_follow_from_the_device(monkeypatch, capability, flags
     assert device.processor() == "Some CPU @ 2 GHz"
     plan = device.plan(Recipe(base="resnet50"))
     assert (plan.precision, plan.xla) == (precision, xla)
-    assert plan.policy == ("float32" if precision == "float32" else f"mixed_{precision}")
+    assert plan.training_precision == precision
     assert device.plan(Recipe(base="resnet50"), needs_float32=True).precision == "float32"
     assert device.plan(Recipe(base="resnet50", precision="bfloat16"), needs_float32=True).precision == "bfloat16"
     chosen = device.plan(Recipe(base="resnet50", precision="float32", xla="off", engine="tensorflow"))
     assert (chosen.precision, chosen.xla, chosen.engine) == ("float32", False, "tensorflow")
+
+
+@pytest.mark.parametrize("name", ["mobilenetv2", "EfficientNetB0", "folder/efficientnet_lite0.keras"])
+def test_a_processor_trains_inverted_residuals_in_float32(monkeypatch, name):
+    has_gpus(monkeypatch, {})
+    monkeypatch.setattr(device, "_cpu_flags", lambda: {"avx512_bf16"})
+    plan = device.plan(Recipe(base=name))
+    assert (plan.precision, plan.training_precision) == ("bfloat16", "float32")
+    asked = device.plan(Recipe(base=name, precision="bfloat16"))
+    assert (asked.precision, asked.training_precision) == ("bfloat16", "bfloat16")
+    has_gpus(monkeypatch, {"gpu": (9, 0)})
+    assert device.plan(Recipe(base=name)).training_precision == "bfloat16"
+
+
+def test_policies_keep_variables_in_float32():
+    assert [device.policy(precision) for precision in ("float32", "float16")] == ["float32", "mixed_float16"]
 
 
 def test_of_several_gpus_the_first_that_tensorflow_sees_computes(monkeypatch):

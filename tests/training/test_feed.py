@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transfer.compute import features, shards, store
+from keras_transfer.compute import device, features, shards, store
 from keras_transfer.compute.store import ActivationSet
 from keras_transfer.data.augment import View
 from keras_transfer.support import files
@@ -183,6 +183,18 @@ def test_without_room_the_frozen_part_runs_in_each_epoch_and_says_so(photos, tin
     run(one)
     assert "--cache-limit is 5e-05 GB" in capsys.readouterr().err
     assert not one.feed("middle_conv").stored
+
+
+def test_activations_stored_in_half_are_trained_on_in_float32(photos, tiny_base, fresh_cache, monkeypatch):
+    monkeypatch.setattr(device, "_fastest_precision", lambda gpu: "bfloat16")
+    monkeypatch.setattr(device, "_TRAINED_IN_FLOAT32", ("",))
+    one = trainer(photos, base=tiny_base, size=24, precision="auto", engine="tensorflow", fine_tune_epochs=1)
+    phases = run(one)
+    feed = one.feed("middle_conv")
+    assert [dtype.itemsize for _, dtype in feed.sets[0].specs()] == [2, 2]
+    assert np.isfinite(phases[1].history[0]["loss"])
+    with feed.computing(feed.trainable):
+        assert {layer.compute_dtype for layer in feed.trainable.layers} == {"float32"}
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
