@@ -23,6 +23,9 @@ from keras_transfer.support.progress import Progress, Stopwatch
 from keras_transfer.tasks import TASKS
 from keras_transfer.versions import earlier, folders, teachers
 
+_STOPPED = "Stopped; nothing was written. A run that is started with --resume can go on after a stop."
+_RESUMABLE = "Stopped; go on with the same command and --resume."
+
 if TYPE_CHECKING:
     from keras_transfer.training.trainer import Trainer
     from keras_transfer.versions.predictions import Evaluated
@@ -102,8 +105,7 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
     """
     if resume and recipe.minutes != "none":
         raise UsageError("--minutes counts from the start of a command, --resume goes on with another: leave one out.")
-    outcome = "go on with the same command and --resume" if resume else "nothing was written"
-    with stopping.raised(f"Stopped; {outcome}."):
+    with stopping.raised(_RESUMABLE if resume else _STOPPED):
         return _fit(recipe, progress or Progress(), resume)
 
 

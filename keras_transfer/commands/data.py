@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from keras_transfer.commands import layout, listings, tables
+from keras_transfer.commands.findings import text as findings_text
 from keras_transfer.commands.group import Option, cli
 from keras_transfer.commands.shared import (
     BASE_OPTIONS,
@@ -72,7 +73,7 @@ def check(
     from keras_transfer.studies.check.check import check as run
 
     findings = run(recipe, options["base"] is not None, html, Progress(quiet), convert, csv)
-    click.echo(strict_json.text(findings.record()) if as_json else tables.check(findings, layout.width()))
+    click.echo(strict_json.text(findings.record()) if as_json else findings_text(findings, layout.width()))
     for file in filter(None, (html, csv)) if not as_json else ():
         click.echo(layout.with_path("Wrote ", file, layout.width(), "."))
     counts = [f"{findings.kinds[kind]} {kind}" for kind in kinds if findings.kinds[kind]]

@@ -27,7 +27,7 @@ from keras_transfer.commands.shared import (
 )
 from keras_transfer.support import strict_json
 from keras_transfer.support.errors import UsageError
-from keras_transfer.support.paths import portable
+from keras_transfer.support.paths import demand_page_and_table, portable
 from keras_transfer.support.progress import Progress
 from keras_transfer.support.stopping import Stopped
 from keras_transfer.versions import folders
@@ -115,7 +115,7 @@ def evaluate(
     from keras_transfer.studies import evaluation
 
     page, table = (None if name is None else Path(name) for name in (html, csv))
-    evaluation.demand_files(page, table)
+    demand_page_and_table(page, table)
     progress = Progress(quiet)
     classifier = load(model, progress)
     report = evaluation.evaluate(classifier, data, page, table, progress, **options)

@@ -55,7 +55,15 @@ def taken_for(record: dict[str, Any]) -> str:
 
 def table(report: dict[str, Any]) -> list[tuple[str, ...]]:
     """Return the table of the `worst` classes, its heading first; nothing where there are none."""
-    heading = ("worst classes", "images", "precision", "recall", "most often taken for")
+    return _table("worst classes", worst(report))
+
+
+def whole_table(report: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Return the table of all classes in their order, its heading first; nothing where there are none."""
+    return _table("class", list(report.get("per_class", {}).items()))
+
+
+def _table(title: str, records: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, ...]]:
     cells = [
         (
             name,
@@ -63,6 +71,6 @@ def table(report: dict[str, Any]) -> list[tuple[str, ...]]:
             *("-" if record[key] is None else f"{record[key]:.3f}" for key in ("precision", "recall")),
             taken_for(record),
         )
-        for name, record in worst(report)
+        for name, record in records
     ]
-    return [heading, *cells] if cells else []
+    return [(title, "images", "precision", "recall", "most often taken for"), *cells] if cells else []

@@ -12,7 +12,7 @@ import numpy as np
 from keras_transfer.evaluation import per_class
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.studies import page, plots
-from keras_transfer.support.paths import demand_file, demand_other_file, portable
+from keras_transfer.support.paths import demand_other_file, portable
 from keras_transfer.support.progress import Progress
 from keras_transfer.tasks import TASKS
 from keras_transfer.versions.predictions import Evaluated, Tested, write_tested
@@ -60,17 +60,6 @@ def evaluate(
         title = f"{classifier.folder.parent.name}/{classifier.folder.name} on {portable(evaluated.examples.source)}"
         page.write(html, title, [scores(evaluated.report), *details(evaluated, classifier.max_pixels, html.parent)])
     return evaluated.report
-
-
-def demand_files(html: Path | None, csv: Path | None) -> None:
-    """Refuse, before the model is loaded, a page or a table that cannot be written.
-
-    Raises:
-        UsageError: a file's name does not end as it should, or it cannot be written there.
-    """
-    for file, suffix, option in ((html, ".html", "--html"), (csv, ".csv", "--csv")):
-        if file is not None:
-            demand_file(file, suffix, option)
 
 
 def scores(report: dict[str, Any]) -> str:

@@ -97,6 +97,17 @@ def demand_file(file: Path, suffix: str, option: str) -> None:
     demand_writable(file.parent, option)
 
 
+def demand_page_and_table(html: Path | None, csv: Path | None) -> None:
+    """Refuse, before any work, a page or a table that cannot be written; None is written nowhere.
+
+    Raises:
+        UsageError: as `demand_file`.
+    """
+    for file, suffix, option in ((html, ".html", "--html"), (csv, ".csv", "--csv")):
+        if file is not None:
+            demand_file(file, suffix, option)
+
+
 def demand_other_file(file: Path, data: str, option: str) -> None:
     """Refuse to write a file over the data that it is made from.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -92,22 +91,21 @@ class Epochs(keras.callbacks.Callback):
 
 
 class WithinTime(keras.callbacks.Callback):
-    """Ends training with its time, and lets the learning rate rise, and fall as a cosine, over the steps or the time,
-    whichever ends first.
+    """Ends training with its time, and lets the learning rate follow its schedule over the steps or the time, whichever
+    end first.
 
     Args:
         seconds: That training may take, validation included.
         steps: Of training, if there is time for all.
-        learning_rate: Its peak.
-        warm_up: Share of training over which it rises.
+        schedule: Of the learning rate over all steps.
 
     Attributes:
         ended: Whether training ended before all steps, for want of time.
     """
 
-    def __init__(self, seconds: float, steps: int, learning_rate: float, warm_up: float) -> None:
+    def __init__(self, seconds: float, steps: int, schedule: keras.optimizers.schedules.LearningRateSchedule) -> None:
         super().__init__()
-        self._seconds, self._steps, self._peak, self._warm_up = seconds, steps, learning_rate, warm_up
+        self._seconds, self._steps, self._schedule = seconds, steps, schedule
         self._created = self._begun = time.monotonic()
         self._step = 0
         self.ended = False
@@ -121,9 +119,9 @@ class WithinTime(keras.callbacks.Callback):
         if self._step == 1:
             self._begun = time.monotonic()  # The first step is compiled, in which nothing is learnt.
         left = max(self._seconds - (self._begun - self._created), 1e-9)
-        done = max((self._step + 1) / self._steps, (time.monotonic() - self._begun) / left)
-        falling = 0.5 * (1 + math.cos(math.pi * min((done - self._warm_up) / (1 - self._warm_up), 1.0)))
-        self.model.optimizer.learning_rate = self._peak * (done / self._warm_up if done < self._warm_up else falling)
+        done = max(self._step / self._steps, (time.monotonic() - self._begun) / left)
+        rate = self._schedule(min(done, 1.0) * self._steps)
+        self.model.optimizer.learning_rate = float(keras.ops.convert_to_numpy(rate))
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """End the epoch, which is validated all the same, where the time is over."""

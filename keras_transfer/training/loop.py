@@ -98,7 +98,8 @@ def train(
         ]
         with failures.reported(model), stopping.deferred() if checkpoint else nullcontext() as request:
             if phase.by.seconds is not None:
-                within = WithinTime(phase.by.seconds, last * batches.steps, phase.by.learning_rate, _WARM_UP)
+                steps = last * batches.steps
+                within = WithinTime(phase.by.seconds, steps, _schedule(phase.by, steps))
                 callbacks.append(within)
             if checkpoint is not None and request is not None:
                 callbacks.append(Saving(checkpoint, epochs, batches.steps, started, request))
@@ -164,6 +165,18 @@ def _line(name: str, epochs: Epochs, last: int, model: keras.Model, task: Task) 
     return "  ".join([f"{name} {epoch:>{len(str(last))}}/{last}", loss, score, rate])
 
 
+def _schedule(descent: GradientDescent, steps: int) -> keras.optimizers.schedules.CosineDecay:
+    """Return warm-up and cosine decay to zero over so many steps."""
+    warm_up = max(int(_WARM_UP * steps), 1)
+    # Not from zero, at which the first step would change nothing: small sets have few steps.
+    return keras.optimizers.schedules.CosineDecay(
+        descent.learning_rate / (warm_up + 1),
+        max(steps - warm_up, 1),
+        warmup_target=descent.learning_rate,
+        warmup_steps=warm_up,
+    )
+
+
 def compile_for(
     model: keras.Model,
     descent: GradientDescent,
@@ -176,16 +189,8 @@ def compile_for(
     """Compile a model of logits with AdamW, warm-up and cosine decay (`WithinTime` sees to them where the descent has
     seconds); biases do not decay.
     """
-    total = max(descent.epochs * steps, 1)
-    warm_up = max(int(_WARM_UP * total), 1)
-    # Not from zero, at which the first step would change nothing: small sets have few steps.
-    schedule = keras.optimizers.schedules.CosineDecay(
-        descent.learning_rate / (warm_up + 1),
-        max(total - warm_up, 1),
-        warmup_target=descent.learning_rate,
-        warmup_steps=warm_up,
-    )
-    rate = schedule if descent.seconds is None else descent.learning_rate
+    # A number, where a callback sets it step by step.
+    rate = descent.learning_rate if descent.seconds is not None else _schedule(descent, descent.epochs * steps)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=descent.weight_decay)
     for technique in techniques:
         optimizer = technique.optimizer(optimizer)

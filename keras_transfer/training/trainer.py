@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
@@ -25,6 +24,7 @@ from keras_transfer.training.phase import BEST_UNLESS_WORSE, HEAD, LAST, Gradien
 from keras_transfer.training.setup import Setup
 from keras_transfer.training.state import TrainingState, assign, values
 
+_STILL_FALLING = 0.01  # Share of the validation loss by which one epoch lowered it.
 _SHARE_OF_VIEWS = 1 / 3  # Of the time there is, after which no further view is stored.
 
 
@@ -41,6 +41,7 @@ class Trainer:
         reason: Why the method fine-tunes what it does, in words.
         phases: Those that ran.
         results: What they did, and the refit if there was one.
+        initial_weights: Of base and head before any phase, where a refit may begin with them.
     """
 
     def __init__(self, setup: Setup, timer: Stopwatch, state: TrainingState | None = None) -> None:
@@ -49,7 +50,7 @@ class Trainer:
         self.phases: list[Phase] = []
         self.results: list[PhaseResult] = []
         self._feeds = Feeds(setup)
-        self._initial_weights = self._weights() if setup.recipe.refit == "on" else []
+        self.initial_weights = self.weights() if setup.recipe.refit == "on" else []
         self._variables = [*setup.network.base.variables, *setup.network.head.variables]
         self._trained: set[int] = set()  # Numbers of the variables that phases have changed.
         self._ended_parts = 0  # Of training: its phases, and those of the refit.
@@ -127,47 +128,7 @@ class Trainer:
             )
         return replace(phase, by=replace(phase.by, seconds=max(left, 0.0)))
 
-    def refit(self) -> None:
-        """Train once more on training and validation images, as the recipe says, by what validation chose.
-
-        A solved head is convex: of more images, the same penalty makes a better one. A thawed network is trained by
-        the very schedule that chose its epoch: as many steps, ended at the same one. Nothing validates it; it is
-        dropped where its loss on the images that it trained on is worse than the validated network's on the same.
-        """
-        kept = [(phase, result) for phase, result in zip(self.phases, self.results, strict=True) if result.best_epoch]
-        convex = all(isinstance(phase.by, Solver) for phase, _ in kept)
-        if self.recipe.refit == "off" or (self.recipe.refit == "head" and not convex):
-            return
-        started, last = time.monotonic(), kept[-1][1]
-        details: dict[str, Any] = {"images": len(self.setup.seen)}
-        with self.timer.time("refit"):
-            if convex:
-                self._run_again(*kept[-1])
-                details |= {key: last.details[key] for key in ("solver", "strength")}
-                better, scores = True, last.details["cross_validation"]
-            else:
-                details["training_loss"] = self._refit_network(kept)
-                better, scores = details["training_loss"]["after"] <= details["training_loss"]["before"], {}
-        seconds = time.monotonic() - started
-        rate = last.epochs * len(self.setup.train) / max(seconds, 1e-9)
-        best = last.best_epoch if better else 0
-        self.results.append(
-            PhaseResult("refit", last.best_epoch, best, seconds, last.trainable_parameters, rate, scores, [], details)
-        )
-
-    def _refit_network(self, kept: list[tuple[Phase, PhaseResult]]) -> dict[str, float]:
-        """Run phases once more, from the beginning, and return the loss on all their images before and after."""
-        feed = self.feed(kept[-1][0].trains, kept[-1][0].views)
-        before, validated = self.scores(feed, self.setup.seen), self._weights()
-        self._set_weights(self._initial_weights)
-        for phase, result in kept:
-            self._run_again(phase, result)
-        after = self.scores(feed, self.setup.seen)
-        if not after["loss"] <= before["loss"]:
-            self._set_weights(validated)
-        return {"before": before["loss"], "after": after["loss"]}
-
-    def _run_again(self, phase: Phase, result: PhaseResult) -> None:
+    def run_again(self, phase: Phase, result: PhaseResult) -> None:
         """Run a phase once more, with the validation images, as validation chose."""
 
         def run() -> PhaseResult:
@@ -250,7 +211,7 @@ class Trainer:
         was trained by gradient is surer than it is right, or, with label smoothing, less sure. What is kept gets the
         temperature.
         """
-        start, validation = self._weights(), self.setup.validation
+        start, validation = self.weights(), self.setup.validation
         task, targets = self.setup.task, self.setup.targets_of(validation)
 
         def calibrated() -> tuple[float, np.ndarray]:
@@ -270,9 +231,10 @@ class Trainer:
             "reached": {"epoch": result.best_epoch, **reached},
             "chance": chance,
             "temperature": temperature,
+            "still_falling": _still_falling(result),
         }
         if is_worse:
-            self._set_weights(start)
+            self.set_weights(start)
             return replace(result, best_epoch=0, validation=scores_before, details=details)
         self.divide_logits(temperature)
         return replace(result, validation=reached, details=details)
@@ -307,9 +269,17 @@ class Trainer:
             phase = self._within_time(phase)
             return loop.train(phase, model, batches, setup.task, setup.plan.xla, setup.progress, checkpoint)
 
-    def _weights(self) -> list[list[np.ndarray]]:
+    def weights(self) -> list[list[np.ndarray]]:
+        """Return the weights of base and head."""
         return [model.get_weights() for model in (self.setup.network.base, self.setup.network.head)]
 
-    def _set_weights(self, weights: list[list[np.ndarray]]) -> None:
+    def set_weights(self, weights: list[list[np.ndarray]]) -> None:
+        """Go back to weights of base and head."""
         for model, arrays in zip((self.setup.network.base, self.setup.network.head), weights, strict=True):
             model.set_weights(arrays)
+
+
+def _still_falling(result: PhaseResult) -> bool:
+    """Return whether the last epoch of a phase had the least validation loss, and clearly less than the one before."""
+    losses = [row["val_loss"] for row in result.history if "val_loss" in row]
+    return len(losses) > 1 and losses[-1] == min(losses) and losses[-1] < (1 - _STILL_FALLING) * losses[-2]

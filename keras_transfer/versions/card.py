@@ -19,6 +19,7 @@ from keras_transfer.versions import phases
 RANDOM = "The base's weights were random: this model shows that everything works, no more."
 OLDEST_SERVING = "2.18"  # Release of TensorFlow Serving whose operations the graph is made of.
 _SHOWN = 12  # Classes named in the card; all are in labels.txt.
+_IN_TABLE = 20  # Classes above which the table has the worst ones only.
 
 
 def text(metrics: dict[str, Any], recipe: Recipe, name: str) -> str:
@@ -52,7 +53,7 @@ def text(metrics: dict[str, Any], recipe: Recipe, name: str) -> str:
         "## Measured",
         "",
         *_measured(metrics["test"], data["test"], len(data["classes"])),
-        *_worst(metrics["test"]),
+        *_classes(metrics["test"]),
         "",
         f"On {metrics['machine']}. Intervals are 95% Wilson intervals over images; they say nothing of images from "
         "elsewhere.",
@@ -115,13 +116,14 @@ def _rows(test: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _worst(test: dict[str, Any]) -> list[str]:
-    """Return the table of the worst classes, or why there is none, and which ones were never recognised, behind empty
-    lines.
+def _classes(test: dict[str, Any]) -> list[str]:
+    """Return the table of the classes, of many the worst ones, or why there is none, and which ones were never
+    recognised, behind empty lines.
     """
-    heading, *cells = per_class.table(test) or [()]
+    few = len(test.get("per_class", {})) <= _IN_TABLE
+    heading, *cells = (per_class.whole_table(test) if few else per_class.table(test)) or [()]
     lines = [heading, tuple("---" for _ in heading), *(tuple(map(_escaped, row)) for row in cells)] if cells else []
-    reason = per_class.too_few(test)
+    reason = None if few else per_class.too_few(test)
     text = [f"| {' | '.join(row)} |" for row in lines] or ([reason] if reason else [])
     unrecognised = per_class.never_recognised(test)
     return [*(["", *text] if text else []), *(["", _escaped(unrecognised)] if unrecognised else [])]

@@ -1,13 +1,8 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from keras_transfer.commands import layout, tables
-from keras_transfer.data.inspection.findings import Finding
+from keras_transfer.commands import tables
 from keras_transfer.recipe.recipe import Recipe
-from keras_transfer.studies.check.convert import Converted
-from keras_transfer.studies.check.report import Findings
 from keras_transfer.tasks.classification import Classification
 
 LONG = "/home/somebody/projects/photos-of-flowers/" + "deeper/" * 10
@@ -140,26 +135,6 @@ def test_predictions_fit_80_columns():
     assert lines[1].endswith("a.jpg  rose    0.980")
     assert lines[2].endswith("b.jpg  -       -")
     assert "(none)" in lines[3]
-
-
-@pytest.mark.parametrize("width", [60, 80, 200, layout.UNLIMITED])
-def test_check_breaks_no_path(width):
-    source = "photos of a long summer by the sea, in the far north"
-    names = [f"{source}/grey seal/picture number {number} (copy of the first).jpg" for number in range(3)]
-    refused = f"{source}: 1 of 3 images cannot be used, more than a tenth: {names[2]} cannot be decoded. Replace it."
-    findings = Findings(
-        source, Path(source), 3, {"grey seal": 2}, {}, [(names[2], "cannot be decoded (damaged or truncated)")],
-        [Finding("refused", [], refused), Finding("duplicate", names[:2], "2 pictures: equal byte for byte")],
-        {"short_side": [1, 2, 3], "aspect": [1, 1, 1]}, 96, False,
-        converted=Converted(f"{source} as they should be, all of them JPEG", names[:1], [(names[2], "cut off")]),
-    )  # fmt: skip
-    lines = tables.check(findings, width).splitlines()
-    short = [name.removeprefix(source + "/") for name in names]
-    assert lines[0].startswith(f"{source}:")
-    unbroken = (source, *names[2:], *short, findings.converted.folder)
-    for name in unbroken:
-        assert any(name in line for line in lines), name
-    assert all(len(line) <= width for line in lines if not any(name in line for name in unbroken))
 
 
 def test_r2_of_a_single_image_is_undefined():

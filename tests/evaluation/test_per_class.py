@@ -85,6 +85,17 @@ def test_the_worst_classes_are_shown_by_evaluate_and_on_the_card(version):
     )
 
 
+@pytest.mark.parametrize(("classes", "title"), [(20, "class"), (21, "worst classes")])
+def test_the_card_has_all_classes_unless_there_are_many(version, classes, title):
+    names = [f"class {number}" for number in range(classes)]
+    truth = np.repeat(np.arange(classes), 12)
+    test = report(truth, np.where(np.arange(len(truth)) % 12 == 0, 0, truth), names)
+    lines = card.text(version.metrics | {"test": test}, version.recipe, "m").splitlines()
+    start = lines.index(f"| {title} | images | precision | recall | most often taken for |")
+    rows = lines[start + 2 : lines.index("", start)]
+    assert len(rows) == (classes if title == "class" else 5)
+
+
 def test_a_class_that_is_never_recognised_is_named_on_the_card(version):
     test = report([0] * 16 + [1], [0] * 17, ("daisy", "red_rose"))
     text = card.text(version.metrics | {"test": test}, version.recipe, "m")

@@ -15,7 +15,10 @@ def send(number):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize(
     ("options", "said"),
-    [([], "Stopped; nothing was written."), (["--resume"], "Stopped; go on with the same command and --resume.")],
+    [
+        ([], "Stopped; nothing was written. A run that is started with --resume can go on after a stop."),
+        (["--resume"], "Stopped; go on with the same command and --resume."),
+    ],
 )
 def test_a_signal_ends_fit_with_one_line_and_its_exit_code(monkeypatch, capsys, number, code, options, said):
     monkeypatch.setattr(run, "_fit", lambda *arguments: send(number))

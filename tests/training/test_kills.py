@@ -16,7 +16,7 @@ import pytest
 
 from tests.conftest import REPOSITORY, write_photos
 
-KILLS = int(os.environ.get("KERAS_TRANSFER_KILLS", "2"))
+KILLS = int(os.environ.get("KERAS_TRANSFER_KILLS", "1"))
 MEASURED = {"seconds", "images_per_second", "images_through_the_base", "engine"}  # What differs from run to run.
 COMMON = "--batch-size 4 --seed 1 --precision float32 --engine tensorflow --resume --checkpoint-every 1 --quiet"
 RECIPES = (

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 from keras_transfer.training import head as heads
+from keras_transfer.training import loop
 from keras_transfer.training.phase import LAST, Phase, Solver
 from tests.conftest import once
 from tests.training.trainers import fine_tune, run, served_loss, trainer
@@ -126,3 +129,18 @@ def test_a_loss_that_is_no_number_says_what_to_lower(photos, tiny_base):
     one.setup.network.head.set_weights([np.full_like(value, np.nan) for value in one.setup.network.head.get_weights()])
     with pytest.raises(UserError, match="--head-lr"):
         run(one)
+
+
+@pytest.mark.parametrize(
+    ("losses", "falling"),
+    [([0.9, 0.5, 0.4], True), ([0.9, 0.5, 0.499], False), ([0.3, 0.5, 0.4], False), ([0.4], False)],
+)
+def test_a_phase_whose_last_epoch_was_clearly_the_best_is_recorded_so(losses, falling, photos, tiny_base, monkeypatch):
+    one = trainer(photos, base=tiny_base, size=24, fine_tune_epochs=1, fine_tune_lr=1e-8)
+    trained = loop.train
+
+    def with_losses(*arguments):
+        return replace(trained(*arguments), history=[{"val_loss": loss} for loss in losses])
+
+    monkeypatch.setattr(loop, "train", with_losses)
+    assert run(one)[1].details["still_falling"] == falling

@@ -1,3 +1,5 @@
+import pytest
+
 from keras_transfer.versions import phases
 
 HEAD = {"name": "head", "best_epoch": 10, "validation": {"accuracy": 0.9}, "cross_validation": {"loss": 0.3}}
@@ -9,3 +11,11 @@ def test_what_a_head_gains_by_views_is_said_where_folds_tell():
     assert line == "Fitted on views, the head's loss in cross-validation is 0.2800; without, 0.3000."
     plain = {name: value for name, value in HEAD.items() if name != "cross_validation"}
     assert phases.exported([plain, plain | {"name": "head, views"}]) == []
+
+
+@pytest.mark.parametrize("falling", [True, False])
+def test_a_loss_that_was_still_falling_is_told_where_fine_tuning_is_dropped(falling):
+    scores = {"accuracy": 0.9, "loss": 0.3}
+    tuned = {"name": "fine-tune", "best_epoch": 0, "before": scores, "reached": scores, "chance": 0.1}
+    (line,) = phases.exported([HEAD, tuned | {"still_falling": falling}])
+    assert ("still falling" in line) == falling

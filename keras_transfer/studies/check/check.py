@@ -15,7 +15,7 @@ from keras_transfer.studies.check.report import Findings
 from keras_transfer.studies.page import THUMBNAIL
 from keras_transfer.support import forks, logs
 from keras_transfer.support.errors import UserError
-from keras_transfer.support.paths import demand_file, demand_other_file
+from keras_transfer.support.paths import demand_other_file, demand_page_and_table
 from keras_transfer.support.progress import Progress
 from keras_transfer.tasks import TASKS
 
@@ -42,11 +42,10 @@ def check(
         UsageError: there is something in the folder for copies, or the page or the table cannot be written there.
         UserError: there is nothing to check, or something cannot be written.
     """
-    if html is not None:
-        demand_file(Path(html), ".html", "--html")
-    if csv is not None:
-        demand_file(Path(csv), ".csv", "--csv")
-        demand_other_file(Path(csv), recipe.data, "--csv")
+    page_file, table_file = (None if name is None else Path(name) for name in (html, csv))
+    demand_page_and_table(page_file, table_file)
+    if table_file is not None:
+        demand_other_file(table_file, recipe.data, "--csv")
     if convert_to is not None:
         convert.demand_new(Path(convert_to))
     progress = progress or Progress()
@@ -74,12 +73,12 @@ def check(
         suspects = suspects_of(examples, inspections, *recipe_and_base, progress)
     findings = report.collect(recipe, examples, inspections, suspects)
     groups = grouped(findings.warnings)
-    if csv is not None:
-        suggestions.write(groups, examples, Path(csv))
-    if html is not None:
+    if table_file is not None:
+        suggestions.write(groups, examples, table_file)
+    if page_file is not None:
         decoder = Decoder(THUMBNAIL, "pad", recipe.max_pixels)
         with progress.activity("Writing the page"):
-            page.write(findings, groups, examples, decoder, Path(html), recipe.seed)
+            page.write(findings, groups, examples, decoder, page_file, recipe.seed)
     if convert_to is None:
         return findings
     try:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from keras_transfer.training.methods import frozen, full, scratch, two_phase
 from keras_transfer.training.phase import Phase
+from keras_transfer.training.refit import refit
 from keras_transfer.training.trainer import Trainer
 
 METHODS: dict[str, Callable[[Trainer], Iterator[Phase]]] = {
@@ -21,4 +22,4 @@ def run(trainer: Trainer) -> None:
     """Run the phases of the recipe's method, and the refit that the recipe asks for."""
     for phase in METHODS[trainer.recipe.method](trainer):
         trainer.run(phase)
-    trainer.refit()
+    refit(trainer)

@@ -1,0 +1,96 @@
+"""The findings of `check`, as the command prints them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from keras_transfer.commands.layout import NARROW, aligned, with_path, wrapped
+
+if TYPE_CHECKING:
+    from keras_transfer.data.inspection.findings import Finding
+    from keras_transfer.studies.check.convert import Converted
+    from keras_transfer.studies.check.report import Findings
+
+_MAX_FINDINGS = 8  # Of a kind, in the terminal.
+_MAX_PATHS = 3  # Of a finding.
+
+
+def text(findings: Findings, width: int = NARROW) -> str:
+    """What `check` says."""
+    splits = list(findings.splits)
+    counts = f"{findings.source}: {findings.files:,} images, {len(findings.rejected):,} cannot be used"
+    lines = [wrapped(counts, width, names=[findings.source])]
+    lines += [wrapped(findings.understood, width, names=[findings.source])] * bool(findings.understood)
+    if findings.classes:
+        rows = [("class", "images", *splits)]
+        rows += [
+            (name, str(count), *(str(findings.splits[split].get(name, 0)) for split in splits))
+            for name, count in findings.classes.items()
+        ]
+        lines += ["", *aligned(rows, width, (0,))]
+    if findings.rejected:
+        lines += [
+            "",
+            "Cannot be used:",
+            *_first(findings, [(f"{_short(findings, path)} {why}", [path]) for path, why in findings.rejected], width),
+        ]
+    lines += _by_kind(findings, width)
+    if not findings.warnings:
+        lines += ["", "Nothing is wrong with them."]
+    low, middle, high = findings.sizes["short_side"]
+    sizes = f"Short sides of {low:.0f} to {high:.0f} px, median {middle:.0f}: --size {findings.advised_size} advised."
+    lines += ["", wrapped(sizes, width)]
+    if findings.converted is not None:
+        lines += _converted(findings, findings.converted, width)
+    if not findings.labels_checked:
+        lines.append(wrapped("Labels were not checked: --base names a network to check them with.", width))
+    return "\n".join(lines)
+
+
+def _by_kind(findings: Findings, width: int) -> list[str]:
+    """Return the findings on images that can be used, each group of images once, under its gravest finding."""
+    from keras_transfer.data.inspection.findings import KINDS, UNREADABLE
+    from keras_transfer.studies.check.groups import grouped
+    from keras_transfer.studies.check.report import heading
+
+    groups, lines = grouped(findings.warnings), []
+    for kind, count in findings.kinds.items():
+        if kind == UNREADABLE:
+            continue
+        own = [group.finding for group in groups if group.finding.kind == kind]
+        lines += ["", wrapped(f"{heading(kind)} ({count:,}): {KINDS[kind]}", width, "  ")]
+        lines += _first(findings, [(_finding(findings, finding), finding.paths) for finding in own], width)
+        if count > len(own):
+            lines.append(f"  {count - len(own):,}{' more' * bool(own)} are above, under a graver finding")
+    return lines
+
+
+def _converted(findings: Findings, copies: Converted, width: int) -> list[str]:
+    count = f"Wrote {len(copies.written)} converted {'copy' if len(copies.written) == 1 else 'copies'}"
+    written = with_path(f"{count} in ", copies.folder, width, ".") if copies.written else f"{count}."
+    refused = [(f"{name} cannot be converted ({why})", [name]) for name, why in copies.refused]
+    return ["", written, *_first(findings, refused, width)]
+
+
+def _short(findings: Findings, path: str) -> str:
+    return os.path.relpath(path, findings.root)
+
+
+def _finding(findings: Findings, finding: Finding) -> str:
+    names = ", ".join(_short(findings, path) for path in finding.paths[:_MAX_PATHS])
+    if len(finding.paths) > _MAX_PATHS:
+        names += f" and {len(finding.paths) - _MAX_PATHS} more"
+    return f"{names}: {finding.detail}" if names else finding.detail
+
+
+def _first(findings: Findings, lines: Sequence[tuple[str, Sequence[str]]], width: int) -> list[str]:
+    """Return the first lines, each given with the paths that it names; a line on all images names rejected ones."""
+    first = []
+    for line, paths in lines[:_MAX_FINDINGS]:
+        named = list(paths or [path for path, _ in findings.rejected])[:_MAX_PATHS]
+        names = [findings.source, *named, *(_short(findings, path) for path in named)]
+        first.append(wrapped(f"  {line}", width, "    ", names))
+    rest = len(lines) - _MAX_FINDINGS
+    return first + [f"  and {rest} more (--json and --csv list all)"] * (rest > 0)
