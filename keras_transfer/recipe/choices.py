@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ _FINE_TUNING = {"thaw": "{}", "fine_tune_epochs": "for {} epochs", "fine_tune_lr
 _REST = {"views": "{} views", "label_smoothing": "label smoothing {:g}", "batch_size": "batches of {}"}
 
 
-def automatic(recipe: Recipe) -> list[str]:
+def left_open(recipe: Recipe) -> list[str]:
     """Return the names of the fields that a run has to choose."""
     return [field.name for field in dataclasses.fields(recipe) if getattr(recipe, field.name) == AUTO]
 
@@ -56,7 +57,7 @@ def asked(recipe: Recipe, automatic: Collection[str]) -> list[str]:
         for field in dataclasses.fields(recipe)
         if field.name not in (*_UNDERSTOOD, *automatic) and getattr(recipe, field.name) != getattr(usual, field.name)
     }
-    return [f"As asked: {' '.join(typed(given))}."] if given else []
+    return [f"As asked: {shlex.join(typed(given))}."] if given else []
 
 
 def before_training(recipe: Recipe, automatic: Collection[str]) -> list[str]:
@@ -66,7 +67,7 @@ def before_training(recipe: Recipe, automatic: Collection[str]) -> list[str]:
         recipe: With what depends on the number of images alone.
         automatic: As in `asked`.
     """
-    texts = _head(recipe, automatic) if recipe.method in ("two-phase", "frozen") else []
+    texts = _head(recipe, automatic)
     lines = [f"Chosen automatically: {', '.join(texts)}."] if texts else []
     if recipe.method == "two-phase" and "thaw" in automatic and recipe.fine_tune_epochs != 0:
         lines.append("Whether the base is fine-tuned is decided once the head is fitted.")
@@ -91,9 +92,11 @@ def after_training(recipe: Recipe, automatic: Collection[str], thawed: str) -> l
 
 
 def _head(recipe: Recipe, automatic: Collection[str]) -> list[str]:
-    """Return how the head is fitted, and whether once more; of a trained head, `head` asks for nothing."""
+    """Return how the head is fitted, and whether once more, where it is fitted alone first."""
+    if recipe.method not in ("two-phase", "frozen"):
+        return []
     texts = [_HEADS[str(recipe.head_solver)]] if "head_solver" in automatic else []
-    if "refit" in automatic and recipe.solves_head:
+    if "refit" in automatic and recipe.solves_head:  # Of a trained head, `head` asks for nothing.
         texts.append(_REFITS[recipe.refit])
     return texts
 

@@ -51,9 +51,10 @@ def train(
     """
     task = task_of(examples)
     plan = device.plan(recipe, task.needs_float32)
-    trained = f", trained in {plan.training_precision}" * (plan.training_precision != plan.precision)
-    xla = ", XLA" * plan.xla
-    progress.say(f"Computing on the {plan.device.upper()}, engine {plan.engine}, {plan.precision}{trained}{xla}.")
+    precision = plan.precision
+    if plan.training_precision != precision:
+        precision = f"features in {precision}, training in {plan.training_precision}"
+    progress.say(f"Computing on the {plan.device.upper()}, engine {plan.engine}, {precision}{', XLA' * plan.xla}.")
     with built_in_float32():
         with timer.time("build"):
             network = networks.build(pretrained.base, pretrained.spec, recipe, len(examples.classes), task.output())

@@ -13,13 +13,13 @@ COMPLETE = Recipe(
     batch_size=32,
     refit="head",
 )
-OPEN = choices.automatic(Recipe())
+OPEN = choices.left_open(Recipe())
 
 
 def test_what_is_chosen_and_asked_for_is_said_apart_before_training():
     requested = Recipe(dropout=0.2, split="80/10/10", group_duplicates=True, size=96, seed=3)
     recipe = requested.replace(head_solver="adam", refit="head")
-    assert choices.before_training(recipe, choices.automatic(requested)) == [
+    assert choices.before_training(recipe, choices.left_open(requested)) == [
         "Chosen automatically: head trained by Adam.",
         "Whether the base is fine-tuned is decided once the head is fitted.",
         "As asked: --group-duplicates --split 80/10/10 --dropout 0.2.",
@@ -34,14 +34,14 @@ def test_without_options_nothing_was_asked_for():
 
 def test_a_block_that_was_asked_for_is_not_said_to_be_chosen():
     recipe = Recipe(head_solver="newton-cg", refit="head", thaw="2")
-    _, asked = choices.before_training(recipe, choices.automatic(Recipe(thaw="2")))
+    _, asked = choices.before_training(recipe, choices.left_open(Recipe(thaw="2")))
     assert asked == "As asked: --thaw 2."
 
 
 @pytest.mark.parametrize(("augment", "told"), [("default", True), ("none", False)])
 def test_one_view_is_said_to_augment_nothing(augment, told):
     recipe = COMPLETE.replace(views=1, augment=augment)
-    lines = choices.before_training(recipe, choices.automatic(Recipe(views=1)))
+    lines = choices.before_training(recipe, choices.left_open(Recipe(views=1)))
     assert any(line.startswith("Nothing is augmented") for line in lines) == told
 
 
@@ -80,3 +80,8 @@ def test_one_view_is_said_to_augment_nothing(augment, told):
 def test_choices_are_whole_words_after_training(asked, thawed, lines):
     recipe = COMPLETE.replace(thaw=thawed)
     assert choices.after_training(recipe, [name for name in OPEN if name not in asked], thawed) == lines
+
+
+def test_nothing_is_said_of_a_head_that_is_not_fitted_alone():
+    recipe = COMPLETE.replace(method="full")
+    assert choices.before_training(recipe, OPEN) == ["As asked: --method full."]
