@@ -40,5 +40,25 @@ def test_images_stand_once_under_their_gravest_finding():
     findings = Findings("photos", Path("photos"), 4, {"cat": 4}, {}, [], listed, sizes, 96, True)
     lines = text(findings).splitlines()
     assert sum("test/cat/1.jpg" in line for line in lines) == 1
-    assert lines[lines.index("  1 more are above, under a graver finding") - 1].endswith("equal byte for byte")
+    assert lines[lines.index("  1 more is above, under a graver finding") - 1].endswith("equal byte for byte")
     assert any(line.startswith("Duplicate (2): ") for line in lines)
+
+
+def test_what_doubts_a_label_is_told_with_the_graver_finding_on_the_same_picture():
+    sizes = {"short_side": [1, 2, 3], "aspect": [1, 1, 1]}
+    pairs = [[f"photos/train/cat/{number}.jpg", f"photos/test/dog/{number}.jpg"] for number in range(12)]
+    listed = [
+        *(Finding("leak", pair, "in train and test: keep them in one split") for pair in pairs),
+        Finding("label-conflict", pairs[10], "labelled 'cat', 'dog': one is wrong"),
+        Finding("suspicious-label", pairs[11][:1], "labelled 'cat', looks like 'cow' (0.98)"),
+        *(Finding("duplicate", pair, "2 pictures: equal byte for byte") for pair in pairs),
+    ]
+    findings = Findings("photos", Path("photos"), 24, {"cat": 12, "dog": 12}, {}, [], listed, sizes, 96, True)
+    told, leak = " ".join(text(findings).split()), "in train and test: keep them in one split"
+    assert (
+        f"what was learned train/cat/10.jpg, test/dog/10.jpg: {leak}; labelled 'cat', 'dog': one is wrong "
+        f"train/cat/11.jpg, test/dog/11.jpg: {leak}; train/cat/11.jpg: labelled 'cat', looks like 'cow' (0.98) "
+        f"train/cat/0.jpg, test/dog/0.jpg: {leak} train/"
+    ) in told
+    assert " and 4 more (--json and --csv list all)" in told
+    assert told.count(" 1 is above, under a graver finding") == 2
