@@ -34,7 +34,7 @@ def run(metrics: dict[str, Any], recipe: Recipe, folder: str, training: Mapping[
         f"{metrics['precision']}, seed {metrics['seed']}",
         f"{portable(data['source'])}: {_task_name(metrics)}, {counts} images to train / validate / test"
         f"{_left_out(data)}",
-        *choices.after_training(recipe, metrics["automatic"], metrics["thawed"]),
+        *choices.after_training(recipe, metrics),
     ]
     results = [_scores(test, len(data["classes"])), *_folds(metrics.get("folds"))]
     lines = [

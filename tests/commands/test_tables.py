@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from keras_transfer.commands import tables
+from keras_transfer.recipe import choices
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.tasks.classification import Classification
 
@@ -36,6 +37,7 @@ def run_metrics(classes):
         "task": "classification",
         "data": {"source": "photos/", "classes": names, "train": 40, "validation": 20, "test": 20, "rejected": 0},
         "automatic": ["thaw"],
+        "asked": [],
         "thawed": "none",
         "phases": [phase],
         "test": report(classes),
@@ -78,7 +80,7 @@ def test_end_of_fit_warns_of_classes_with_few_images():
     [
         ("block16", "Fine-tuned: block16 and above."),
         ("all", "Fine-tuned: all blocks."),
-        ("none", "As asked: --thaw 1 --fine-tune-epochs 3"),
+        ("none", "As asked: --head-solver lbfgs --thaw 1 --fine-tune-epochs 3"),
     ],
 )
 def test_end_of_fit_says_in_words_what_was_fine_tuned(thawed, words):
@@ -86,7 +88,7 @@ def test_end_of_fit_says_in_words_what_was_fine_tuned(thawed, words):
         thaw="1", head_solver="lbfgs", fine_tune_epochs=3, fine_tune_lr=1e-4, views=1, label_smoothing=0.1,
         batch_size=16, refit="head",
     )  # fmt: skip
-    metrics = run_metrics(3) | {"thawed": thawed, "automatic": ["head_solver"]}
+    metrics = run_metrics(3) | {"thawed": thawed, "automatic": ["head_solver"], "asked": choices.asked(recipe)}
     assert words in " ".join(tables.run(metrics, recipe, "m/1", {}).split())
 
 
