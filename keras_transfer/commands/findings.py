@@ -63,7 +63,7 @@ def _by_kind(findings: Findings, width: int) -> list[str]:
         # Those that tell of more than the gravest finding come first, for few are shown.
         own = sorted((group for group in groups if group.finding.kind == kind), key=lambda group: not _more(group))
         lines += ["", wrapped(f"{heading(kind)} ({count:,}): {KINDS[kind]}", width, "  ")]
-        lines += _first(findings, [(_group(findings, group), group.finding.paths) for group in own], width)
+        lines += _first(findings, [(_group(findings, group), _paths(group)) for group in own], width)
         if rest := count - len(own):
             words = f"{' more' * bool(own)} {'is' if rest == 1 else 'are'} above, under a graver finding"
             lines.append(f"  {rest:,}{words}")
@@ -95,6 +95,11 @@ def _more(group: Group) -> list[Finding]:
     return [finding for finding in group.lesser if finding.kind not in (group.finding.kind, *DUPLICATES)]
 
 
+def _paths(group: Group) -> list[str]:
+    """Return the paths that the line on a group names."""
+    return [path for finding in (group.finding, *_more(group)[:_MAX_PATHS]) for path in finding.paths[:_MAX_PATHS]]
+
+
 def _group(findings: Findings, group: Group) -> str:
     """Return the gravest finding of a group, with what others say of its pictures, or of some of them."""
     names, more = _names(findings, group.finding.paths), _more(group)
@@ -110,7 +115,7 @@ def _first(findings: Findings, lines: Sequence[tuple[str, Sequence[str]]], width
     """Return the first lines, each given with the paths that it names; a line on all images names rejected ones."""
     first = []
     for line, paths in lines[:_MAX_FINDINGS]:
-        named = list(paths or [path for path, _ in findings.rejected])[:_MAX_PATHS]
+        named = paths or [path for path, _ in findings.rejected[:_MAX_PATHS]]
         names = [findings.source, *named, *(_short(findings, path) for path in named)]
         first.append(wrapped(f"  {line}", width, "    ", names))
     rest = len(lines) - _MAX_FINDINGS

@@ -13,15 +13,20 @@ from keras_transfer.studies.check.report import Findings
 def test_check_breaks_no_path(width):
     source = "photos of a long summer by the sea, in the far north"
     names = [f"{source}/grey seal/picture number {number} (copy of the first).jpg" for number in range(3)]
+    fourth = f"{source}/grey seal/the last picture (copy of all the others).jpg"
     refused = f"{source}: 1 of 3 images cannot be used, more than a tenth: {names[2]} cannot be decoded. Replace it."
     findings = Findings(
         source, Path(source), 3, {"grey seal": 2}, {}, [(names[2], "cannot be decoded (damaged or truncated)")],
-        [Finding("refused", [], refused), Finding("duplicate", names[:2], "2 pictures: equal byte for byte")],
+        [
+            Finding("refused", [], refused),
+            Finding("leak", [*names, fourth], "in train and test: keep them in one split"),
+            Finding("suspicious-label", [fourth], "taken for something else"),
+        ],
         {"short_side": [1, 2, 3], "aspect": [1, 1, 1]}, 96, False,
         converted=Converted(f"{source} as they should be, all of them JPEG", names[:1], [(names[2], "cut off")]),
     )  # fmt: skip
     lines = text(findings, width).splitlines()
-    short = [name.removeprefix(source + "/") for name in names]
+    short = [name.removeprefix(source + "/") for name in [*names, fourth]]
     assert lines[0].startswith(f"{source}:")
     unbroken = (source, *names[2:], *short, findings.converted.folder)
     for name in unbroken:
