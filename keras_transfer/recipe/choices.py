@@ -36,7 +36,8 @@ def typed(options: Mapping[str, Any]) -> list[str]:
         elif value is not None:
             separator = "/" if field.name == "split" else ","
             parts = value if isinstance(value, tuple) else [value]
-            words += [option_name(field), separator.join(str(part).removesuffix(".0") for part in parts)]
+            texts = (f"{part:.15g}" if isinstance(part, float) else str(part) for part in parts)
+            words += [option_name(field), separator.join(texts)]
     return words
 
 

@@ -46,9 +46,9 @@ def test_a_head_is_not_promised_to_be_solved_again_where_another_network_may_be_
 
 
 def test_what_was_asked_for_can_be_typed_again():
-    requested = Recipe(group_by="patient id", dense="256,128", minutes="5", split="33.3/33.3/33.4")
+    requested = Recipe(group_by="patient v1.0", dense="256,128", minutes="5", split="33.3/33.3/33.4")
     *_, asked = before(requested, head_solver="adam")
-    assert asked == "As asked: --group-by 'patient id' --split 33.3/33.3/33.4 --dense 256,128 --minutes 5."
+    assert asked == "As asked: --group-by 'patient v1.0' --split 33.3/33.3/33.4 --dense 256,128 --minutes 5."
 
 
 @pytest.mark.parametrize(("augment", "told"), [("default", True), ("none", False)])
