@@ -138,8 +138,8 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
     teachers.announce(teacher, progress)
     examples = prepared.examples
     recipe = rule.complete(recipe, len(examples.indices("train")))
-    blocks: dict[str, Any] = {"automatic": choices.left_open(requested)}
-    for line in choices.before_training(recipe, blocks["automatic"]):
+    blocks: dict[str, Any] = {"automatic": choices.left_open(requested), "asked": choices.asked(requested)}
+    for line in choices.before_training(recipe, **blocks):
         progress.say(line)
     if recipe.folds != "none":
         with timer.time("folds"):

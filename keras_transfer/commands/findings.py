@@ -11,6 +11,7 @@ from keras_transfer.commands.layout import NARROW, aligned, with_path, wrapped
 if TYPE_CHECKING:
     from keras_transfer.data.inspection.findings import Finding
     from keras_transfer.studies.check.convert import Converted
+    from keras_transfer.studies.check.groups import Group
     from keras_transfer.studies.check.report import Findings
 
 _MAX_FINDINGS = 8  # Of a kind, in the terminal.
@@ -59,11 +60,13 @@ def _by_kind(findings: Findings, width: int) -> list[str]:
     for kind, count in findings.kinds.items():
         if kind == UNREADABLE:
             continue
-        own = [group.finding for group in groups if group.finding.kind == kind]
+        # Those that tell of more than the gravest finding come first, for few are shown.
+        own = sorted((group for group in groups if group.finding.kind == kind), key=lambda group: not _more(group))
         lines += ["", wrapped(f"{heading(kind)} ({count:,}): {KINDS[kind]}", width, "  ")]
-        lines += _first(findings, [(_finding(findings, finding), finding.paths) for finding in own], width)
-        if count > len(own):
-            lines.append(f"  {count - len(own):,}{' more' * bool(own)} are above, under a graver finding")
+        lines += _first(findings, [(_group(findings, group), _paths(group)) for group in own], width)
+        if rest := count - len(own):
+            words = f"{' more' * bool(own)} {'is' if rest == 1 else 'are'} above, under a graver finding"
+            lines.append(f"  {rest:,}{words}")
     return lines
 
 
@@ -78,18 +81,41 @@ def _short(findings: Findings, path: str) -> str:
     return os.path.relpath(path, findings.root)
 
 
-def _finding(findings: Findings, finding: Finding) -> str:
-    names = ", ".join(_short(findings, path) for path in finding.paths[:_MAX_PATHS])
-    if len(finding.paths) > _MAX_PATHS:
-        names += f" and {len(finding.paths) - _MAX_PATHS} more"
-    return f"{names}: {finding.detail}" if names else finding.detail
+def _names(findings: Findings, paths: Sequence[str]) -> str:
+    names = ", ".join(_short(findings, path) for path in paths[:_MAX_PATHS])
+    return f"{names} and {len(paths) - _MAX_PATHS} more" if len(paths) > _MAX_PATHS else names
+
+
+def _more(group: Group) -> list[Finding]:
+    """Return the lesser findings of a group that its gravest does not imply: pictures in two splits are alike in any
+    case, but need have no wrong label.
+    """
+    from keras_transfer.studies.check.groups import DUPLICATES
+
+    return [finding for finding in group.lesser if finding.kind not in (group.finding.kind, *DUPLICATES)]
+
+
+def _paths(group: Group) -> list[str]:
+    """Return the paths that the line on a group names."""
+    return [path for finding in (group.finding, *_more(group)[:_MAX_PATHS]) for path in finding.paths[:_MAX_PATHS]]
+
+
+def _group(findings: Findings, group: Group) -> str:
+    """Return the gravest finding of a group, with what others say of its pictures, or of some of them."""
+    names, more = _names(findings, group.finding.paths), _more(group)
+    texts = [f"{names}: {group.finding.detail}" if names else group.finding.detail]
+    for finding in more[:_MAX_PATHS]:
+        same = set(finding.paths) == set(group.finding.paths)
+        texts.append(finding.detail if same else f"{_names(findings, finding.paths)}: {finding.detail}")
+    texts += [f"and {len(more) - _MAX_PATHS} more findings"] * (len(more) > _MAX_PATHS)
+    return "; ".join(texts)
 
 
 def _first(findings: Findings, lines: Sequence[tuple[str, Sequence[str]]], width: int) -> list[str]:
     """Return the first lines, each given with the paths that it names; a line on all images names rejected ones."""
     first = []
     for line, paths in lines[:_MAX_FINDINGS]:
-        named = list(paths or [path for path, _ in findings.rejected])[:_MAX_PATHS]
+        named = paths or [path for path, _ in findings.rejected[:_MAX_PATHS]]
         names = [findings.source, *named, *(_short(findings, path) for path in named)]
         first.append(wrapped(f"  {line}", width, "    ", names))
     rest = len(lines) - _MAX_FINDINGS

@@ -43,9 +43,9 @@ def plan(recipe: Recipe, needs_float32: bool = False) -> ComputePlan:
 
     Precision: bfloat16 on what multiplies in it, float16 on GPUs with only that, float32 elsewhere; classifiers trained
     in either and served in float32 lost no accuracy that could be measured, regressions did, and get float32. Some
-    bases a processor trains faster in float32. XLA: on
-    for an NVIDIA GPU, off for a CPU, where it measured slower. Engine: OpenVINO on a CPU when it is installed, but for
-    VGG, whose plain convolutions TensorFlow runs as fast. The measurements are in docs/speed.md.
+    bases a processor trains faster in float32. XLA: on for an NVIDIA GPU, off for a CPU, where it measured slower.
+    Engine: OpenVINO on a CPU when it is installed, but for VGG, whose plain convolutions TensorFlow runs as fast. The
+    measurements are in docs/speed.md.
 
     Args:
         recipe: What the user asked for.
@@ -54,18 +54,18 @@ def plan(recipe: Recipe, needs_float32: bool = False) -> ComputePlan:
     Raises:
         UsageError: OpenVINO is asked for and not installed.
     """
-    gpu = _gpu_capability()
+    gpu, name = _gpu_capability(), Path(recipe.base).name.lower()  # Of a file, not of the folders that it lies in.
     precision = training_precision = recipe.precision
     if precision == "auto":
         precision = training_precision = "float32" if needs_float32 else _fastest_precision(gpu)
-        if gpu is None and any(family in recipe.base.lower() for family in _TRAINED_IN_FLOAT32):
+        if gpu is None and any(family in name for family in _TRAINED_IN_FLOAT32):
             training_precision = "float32"
     installed = importlib.util.find_spec("openvino") is not None
     if recipe.engine == "openvino" and not installed:
         raise UsageError("--engine openvino needs the package openvino: pip install openvino.")
     engine = recipe.engine
     if engine == "auto":
-        faster = installed and gpu is None and _tensorflow_backend() and "vgg" not in recipe.base.lower()
+        faster = installed and gpu is None and _tensorflow_backend() and "vgg" not in name
         engine = "openvino" if faster else "tensorflow"
     xla = gpu not in (None, _UNKNOWN) if recipe.xla == "auto" else recipe.xla == "on"
     return ComputePlan("cpu" if gpu is None else "gpu", precision, training_precision, xla, engine)

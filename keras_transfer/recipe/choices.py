@@ -9,6 +9,7 @@ from typing import Any
 
 from keras_transfer.recipe.options import AUTO, option_name
 from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.program import from_command_line
 
 _UNDERSTOOD = ("base", "data", "weights", "size", "seed", "output")  # What other lines say.
 _HEADS = {
@@ -16,11 +17,7 @@ _HEADS = {
     "lbfgs": "linear head (L-BFGS)",
     "adam": "head trained by Adam",
 }
-_REFITS = {
-    "head": "solved again with the validation images at the end",
-    "on": "trained again with the validation images at the end",
-    "off": "not trained again with the validation images",
-}
+_REFIT = "solved again with the validation images at the end"
 _FINE_TUNING = {"thaw": "{}", "fine_tune_epochs": "for {} epochs", "fine_tune_lr": "at a learning rate of {:g}"}
 _REST = {"views": "{} views", "label_smoothing": "label smoothing {:g}", "batch_size": "batches of {}"}
 
@@ -39,77 +36,94 @@ def typed(options: Mapping[str, Any]) -> list[str]:
             words.append(option_name(field) if value else option_name(field).replace("--", "--no-", 1))
         elif value is not None:
             separator = "/" if field.name == "split" else ","
-            text = separator.join(f"{part:g}" for part in value) if isinstance(value, tuple) else str(value)
-            words += [option_name(field), text]
+            parts = value if isinstance(value, tuple | list) else [value]
+            texts = (f"{part:.15g}" if isinstance(part, float) else str(part) for part in parts)
+            words += [option_name(field), separator.join(texts)]
     return words
 
 
-def asked(recipe: Recipe, automatic: Collection[str]) -> list[str]:
-    """Return the line that says which options were given, besides data, base and output; none where none was.
+def asked(requested: Recipe) -> dict[str, Any]:
+    """Return the options that were given, besides data, base and output, by name.
 
     Args:
-        recipe: Complete or not.
-        automatic: Names of the fields that were to be chosen.
+        requested: As the user wrote it: methods change what does not apply.
     """
     usual = Recipe()
-    given = {
-        field.name: getattr(recipe, field.name)
-        for field in dataclasses.fields(recipe)
-        if field.name not in (*_UNDERSTOOD, *automatic) and getattr(recipe, field.name) != getattr(usual, field.name)
+    return {
+        field.name: getattr(requested, field.name)
+        for field in dataclasses.fields(requested)
+        if field.name not in _UNDERSTOOD and getattr(requested, field.name) != getattr(usual, field.name)
     }
-    return [f"As asked: {shlex.join(typed(given))}."] if given else []
 
 
-def before_training(recipe: Recipe, automatic: Collection[str]) -> list[str]:
+def before_training(recipe: Recipe, automatic: Collection[str], asked: Mapping[str, Any]) -> list[str]:
     """Return what is chosen before anything is trained, and what is asked for.
 
     Args:
         recipe: With what depends on the number of images alone.
-        automatic: As in `asked`.
+        automatic: Names of the fields that were to be chosen.
+        asked: Options that were given.
     """
-    texts = _head(recipe, automatic)
+    tunes = recipe.method == "two-phase" and recipe.thaw not in ("none", "0") and recipe.fine_tune_epochs != 0
+    unless = ", unless a fine-tuned network is kept" * tunes
+    texts = _head(recipe, automatic, f"{_REFIT}{unless}")
     lines = [f"Chosen automatically: {', '.join(texts)}."] if texts else []
-    if recipe.method == "two-phase" and "thaw" in automatic and recipe.fine_tune_epochs != 0:
+    if tunes and "thaw" in automatic:
         lines.append("Whether the base is fine-tuned is decided once the head is fitted.")
     if recipe.views == 1 and "views" not in automatic and recipe.augment != "none":
         lines.append("Nothing is augmented: --views 1 is each image as it is.")
-    return [*lines, *asked(recipe, automatic)]
+    return [*lines, *_asked(asked)]
 
 
-def after_training(recipe: Recipe, automatic: Collection[str], thawed: str) -> list[str]:
+def after_training(recipe: Recipe, metrics: Mapping[str, Any]) -> list[str]:
     """Return what was chosen, and what had been asked for.
 
     Args:
         recipe: Complete.
-        automatic: As in `asked`.
-        thawed: The lowest block that was fine-tuned, `all` or `none`.
+        metrics: As in `metrics.json`.
     """
+    automatic, thawed = metrics["automatic"], metrics["thawed"]
+    refitted = metrics["phases"][-1]["name"] == "refit"
     names = [*_FINE_TUNING, *_REST] if thawed != "none" else ["thaw", "views"]
-    texts = [*_head(recipe, automatic), *_tuning([name for name in names if name in automatic], recipe, thawed)]
-    chosen = [f"Chosen automatically: {', '.join(texts)}."] if texts else []
+    if recipe.method != "two-phase" or (thawed == "none" and recipe.fine_tune_epochs == 0):
+        names.remove("thaw")  # What is fine-tuned was asked for.
+    chosen = [name for name in names if name in automatic]
+    texts = [*_head(recipe, automatic, _REFIT if refitted else ""), *_tuning(chosen, recipe, thawed)]
+    lines = [f"Chosen automatically: {', '.join(texts)}."] if texts else []
     named = thawed != "none" and "thaw" not in automatic
-    return [*chosen, *asked(recipe, automatic), *[f"Fine-tuned: {_blocks(thawed)}."] * named]
+    return [*lines, *_asked(metrics["asked"]), *[f"Fine-tuned: {_blocks(thawed)}."] * named]
 
 
-def _head(recipe: Recipe, automatic: Collection[str]) -> list[str]:
-    """Return how the head is fitted, and whether once more, where it is fitted alone first."""
+def _asked(given: Mapping[str, Any]) -> list[str]:
+    if not given:
+        return []
+    if from_command_line():
+        return [f"As asked: {shlex.join(typed(given))}."]
+    return [f"As asked: {', '.join(f'{name}={value!r}' for name, value in given.items())}."]
+
+
+def _head(recipe: Recipe, automatic: Collection[str], refit: str) -> list[str]:
+    """Return how a head that has a phase of its own is fitted, and whether once more, if that was chosen; of a trained
+    head, `--refit head` asks for nothing.
+    """
     if recipe.method not in ("two-phase", "frozen"):
         return []
     texts = [_HEADS[str(recipe.head_solver)]] if "head_solver" in automatic else []
-    if "refit" in automatic and recipe.solves_head:  # Of a trained head, `head` asks for nothing.
-        texts.append(_REFITS[recipe.refit])
+    if refit and "refit" in automatic and recipe.solves_head:
+        texts.append(refit if texts else f"head {refit}")
     return texts
 
 
 def _tuning(names: Sequence[str], recipe: Recipe, thawed: str) -> list[str]:
-    """Return what a run chose of fine-tuning."""
+    """Return what a run chose of fine-tuning, or of training all at once."""
     values = {name: getattr(recipe, name) for name in names}
     tuning = [name for name in names if name in _FINE_TUNING]
     if thawed == "none":
         texts = ["nothing fine-tuned"] * len(tuning)
     else:
         words = [_FINE_TUNING[name].format(_blocks(thawed) if name == "thaw" else values[name]) for name in tuning]
-        texts = [" ".join(["fine-tuned:" if "thaw" in names else "fine-tuned", *words])] if words else []
+        verb = "fine-tuned" if recipe.method == "two-phase" else "trained"
+        texts = [" ".join([f"{verb}:" if "thaw" in names else verb, *words])] if words else []
     rest = [_REST[name].format(values[name]) for name in names if name in _REST]
     return texts + ["1 view" if text == "1 views" else text for text in rest]
 

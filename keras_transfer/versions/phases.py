@@ -83,7 +83,8 @@ def _judged(tuned: dict[str, Any]) -> list[str]:
     losses = f"calibrated: {before['loss']:.4f} before, {after['loss']:.4f} after"
     change = f"{losses}; {score} {before[score]:.3f}, {after[score]:.3f}"
     if not tuned["best_epoch"]:
-        more = " It was still falling: --fine-tune-epochs with a larger number may reach further."
+        option = "--minutes" if "planned_epochs" in tuned else "--fine-tune-epochs"
+        more = f" It was still falling: {option} with a larger number may reach further."
         return [
             f"Fine-tuning did not improve the validation loss ({change}), so the head is kept."
             f"{more * tuned.get('still_falling', False)}"

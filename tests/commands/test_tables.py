@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from keras_transfer.commands import tables
+from keras_transfer.recipe import choices
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.tasks.classification import Classification
 
@@ -32,10 +33,12 @@ def run_metrics(classes):
         "size": 224,
         "engine": "openvino",
         "precision": "float32",
+        "training_precision": "float32",
         "seed": 0,
         "task": "classification",
         "data": {"source": "photos/", "classes": names, "train": 40, "validation": 20, "test": 20, "rejected": 0},
         "automatic": ["thaw"],
+        "asked": {},
         "thawed": "none",
         "phases": [phase],
         "test": report(classes),
@@ -58,6 +61,20 @@ def test_end_of_fit_says_that_features_were_stored():
     assert "224 px, features from the cache, float32" in text
 
 
+@pytest.mark.parametrize(
+    ("engine", "thawed", "words"),
+    [
+        ("openvino", "none", "bfloat16, seed 0"),
+        ("cache", "block5", "bfloat16, trained in float32, seed 0"),
+        ("none", "all", "float32, seed 0"),
+    ],
+)
+def test_end_of_fit_names_the_precision_that_was_computed_in(engine, thawed, words):
+    computed = {"engine": engine, "thawed": thawed, "precision": "bfloat16", "training_precision": "float32"}
+    text = " ".join(tables.run(run_metrics(3) | computed, Recipe(), "m/1", {}).split())
+    assert f"{'features from the cache' if engine == 'cache' else f'engine {engine}'}, {words}" in text
+
+
 def test_end_of_fit_breaks_no_path_that_fits_a_line():
     folder = "models/" + "x" * 48 + "/1"
     lines = tables.run(run_metrics(3), Recipe(), folder, {}).splitlines()
@@ -78,7 +95,7 @@ def test_end_of_fit_warns_of_classes_with_few_images():
     [
         ("block16", "Fine-tuned: block16 and above."),
         ("all", "Fine-tuned: all blocks."),
-        ("none", "As asked: --thaw 1 --fine-tune-epochs 3"),
+        ("none", "As asked: --head-solver lbfgs --thaw 1 --fine-tune-epochs 3"),
     ],
 )
 def test_end_of_fit_says_in_words_what_was_fine_tuned(thawed, words):
@@ -86,7 +103,7 @@ def test_end_of_fit_says_in_words_what_was_fine_tuned(thawed, words):
         thaw="1", head_solver="lbfgs", fine_tune_epochs=3, fine_tune_lr=1e-4, views=1, label_smoothing=0.1,
         batch_size=16, refit="head",
     )  # fmt: skip
-    metrics = run_metrics(3) | {"thawed": thawed, "automatic": ["head_solver"]}
+    metrics = run_metrics(3) | {"thawed": thawed, "automatic": ["head_solver"], "asked": choices.asked(recipe)}
     assert words in " ".join(tables.run(metrics, recipe, "m/1", {}).split())
 
 

@@ -51,6 +51,8 @@ def test_a_processor_trains_inverted_residuals_in_float32(monkeypatch, name):
     assert (plan.precision, plan.training_precision) == ("bfloat16", "float32")
     asked = device.plan(Recipe(base=name, precision="bfloat16"))
     assert (asked.precision, asked.training_precision) == ("bfloat16", "bfloat16")
+    in_a_folder = device.plan(Recipe(base="study of mobilenetv2/own.keras"))
+    assert in_a_folder.training_precision == "bfloat16"
     has_gpus(monkeypatch, {"gpu": (9, 0)})
     assert device.plan(Recipe(base=name)).training_precision == "bfloat16"
 

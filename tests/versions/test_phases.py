@@ -19,3 +19,11 @@ def test_a_loss_that_was_still_falling_is_told_where_fine_tuning_is_dropped(fall
     tuned = {"name": "fine-tune", "best_epoch": 0, "before": scores, "reached": scores, "chance": 0.1}
     (line,) = phases.exported([HEAD, tuned | {"still_falling": falling}])
     assert ("still falling" in line) == falling
+
+
+@pytest.mark.parametrize(("ended", "option"), [({}, "--fine-tune-epochs"), ({"planned_epochs": 20}, "--minutes")])
+def test_a_loss_that_was_still_falling_names_what_ended_it(ended, option):
+    scores = {"accuracy": 0.9, "loss": 0.3}
+    tuned = {"name": "fine-tune", "epochs": 7, "best_epoch": 0, "before": scores, "reached": scores, "chance": 0.1}
+    *_, line = phases.exported([HEAD, tuned | ended | {"still_falling": True}])
+    assert f"still falling: {option} with" in line
