@@ -8,6 +8,7 @@ from typing import Any
 
 from keras_transfer.recipe.options import AUTO, option_name
 from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.program import from_command_line
 
 _UNDERSTOOD = ("base", "data", "weights", "size", "seed", "output")  # What other lines say.
 _HEADS = {
@@ -56,7 +57,11 @@ def asked(recipe: Recipe, automatic: Collection[str]) -> list[str]:
         for field in dataclasses.fields(recipe)
         if field.name not in (*_UNDERSTOOD, *automatic) and getattr(recipe, field.name) != getattr(usual, field.name)
     }
-    return [f"As asked: {' '.join(typed(given))}."] if given else []
+    if not given:
+        return []
+    if from_command_line():
+        return [f"As asked: {' '.join(typed(given))}."]
+    return [f"As asked: {', '.join(f'{name}={value!r}' for name, value in given.items())}."]
 
 
 def before_training(recipe: Recipe, automatic: Collection[str]) -> list[str]:
@@ -84,6 +89,8 @@ def after_training(recipe: Recipe, automatic: Collection[str], thawed: str) -> l
         thawed: The lowest block that was fine-tuned, `all` or `none`.
     """
     names = [*_FINE_TUNING, *_REST] if thawed != "none" else ["thaw", "views"]
+    if thawed == "none" and (recipe.method != "two-phase" or recipe.fine_tune_epochs == 0):
+        names.remove("thaw")  # That nothing is fine-tuned was asked for.
     texts = [*_head(recipe, automatic), *_tuning([name for name in names if name in automatic], recipe, thawed)]
     chosen = [f"Chosen automatically: {', '.join(texts)}."] if texts else []
     named = thawed != "none" and "thaw" not in automatic

@@ -2,6 +2,7 @@ import pytest
 
 from keras_transfer.recipe import choices
 from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support import program
 
 COMPLETE = Recipe(
     head_solver="newton-cg",
@@ -23,6 +24,14 @@ def test_what_is_chosen_and_asked_for_is_said_apart_before_training():
         "Chosen automatically: head trained by Adam.",
         "Whether the base is fine-tuned is decided once the head is fitted.",
         "As asked: --group-duplicates --split 80/10/10 --dropout 0.2.",
+    ]
+
+
+def test_in_python_what_was_asked_for_reads_as_arguments(monkeypatch):
+    monkeypatch.setattr(program, "_from_command_line", False)
+    recipe = Recipe(method="frozen", views=1, split="80/10/10")
+    assert choices.asked(recipe, choices.automatic(recipe)) == [
+        "As asked: split=(80.0, 10.0, 10.0), method='frozen', views=1."
     ]
 
 
@@ -80,3 +89,12 @@ def test_one_view_is_said_to_augment_nothing(augment, told):
 def test_choices_are_whole_words_after_training(asked, thawed, lines):
     recipe = COMPLETE.replace(thaw=thawed)
     assert choices.after_training(recipe, [name for name in OPEN if name not in asked], thawed) == lines
+
+
+@pytest.mark.parametrize("options", [{"method": "frozen"}, {"fine_tune_epochs": 0}])
+def test_where_it_was_asked_for_nothing_fine_tuned_is_no_choice(options):
+    recipe = COMPLETE.replace(thaw="none", **options)
+    lines = choices.after_training(recipe, [name for name in OPEN if name not in options], "none")
+    assert lines[0].startswith("Chosen automatically: ")
+    assert lines[1].startswith("As asked: ")
+    assert not any("nothing fine-tuned" in line for line in lines)
