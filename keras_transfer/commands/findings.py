@@ -63,7 +63,9 @@ def _by_kind(findings: Findings, width: int) -> list[str]:
         lines += ["", wrapped(f"{heading(kind)} ({count:,}): {KINDS[kind]}", width, "  ")]
         lines += _first(findings, [(_finding(findings, finding), finding.paths) for finding in own], width)
         if count > len(own):
-            lines.append(f"  {count - len(own):,}{' more' * bool(own)} are above, under a graver finding")
+            above = count - len(own)
+            verb = "is" if above == 1 else "are"
+            lines.append(f"  {above:,}{' more' * bool(own)} {verb} above, under a graver finding")
     return lines
 
 

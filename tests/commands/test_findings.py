@@ -40,5 +40,5 @@ def test_images_stand_once_under_their_gravest_finding():
     findings = Findings("photos", Path("photos"), 4, {"cat": 4}, {}, [], listed, sizes, 96, True)
     lines = text(findings).splitlines()
     assert sum("test/cat/1.jpg" in line for line in lines) == 1
-    assert lines[lines.index("  1 more are above, under a graver finding") - 1].endswith("equal byte for byte")
+    assert lines[lines.index("  1 more is above, under a graver finding") - 1].endswith("equal byte for byte")
     assert any(line.startswith("Duplicate (2): ") for line in lines)
