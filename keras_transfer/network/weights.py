@@ -47,7 +47,15 @@ class PretrainedBase:
 
 
 class ImageNetUnavailable(UserError):
-    """ImageNet weights are neither on this machine nor to be downloaded."""
+    """ImageNet's weights are neither stored nor to be downloaded.
+
+    Attributes:
+        missing: What is missing, why, and where it belongs: all but the options that do without it, and the full stop.
+    """
+
+    def __init__(self, missing: str) -> None:
+        super().__init__(f"{missing}, or give --weights FILE, or --weights random.")
+        self.missing = missing
 
 
 def load(base: str, weights: str, size: int, seed: int, progress: Progress | None = None) -> PretrainedBase:
@@ -100,8 +108,7 @@ def _imagenet(spec: Base, size: int, progress: Progress) -> keras.Model:
         file = imagenet.file(spec.name, size)
         raise ImageNetUnavailable(
             f"ImageNet weights of {spec.name} are not on this machine, and cannot be downloaded ({reason}). Put "
-            f"{imagenet.address(spec.name, size)} as {file.name} into {file.parent}, where Keras looks for it, or give "
-            "--weights FILE, or --weights random."
+            f"{imagenet.address(spec.name, size)} as {file.name} into {file.parent}, where Keras looks for it"
         ) from error
 
 

@@ -91,7 +91,7 @@ def after_training(recipe: Recipe, metrics: Mapping[str, Any]) -> list[str]:
     texts = [*_head(recipe, automatic, _REFIT if refitted else ""), *_tuning(chosen, recipe, thawed)]
     lines = [f"Chosen automatically: {', '.join(texts)}."] if texts else []
     named = thawed != "none" and "thaw" not in automatic
-    return [*lines, *_asked(metrics["asked"]), *[f"Fine-tuned: {_blocks(thawed)}."] * named]
+    return [*lines, *_asked(metrics["asked"]), *[f"Fine-tuning: {_blocks(thawed)}."] * named]
 
 
 def _asked(given: Mapping[str, Any]) -> list[str]:

@@ -82,7 +82,8 @@ def recommend(recipe: Recipe, bases: Sequence[str], progress: Progress) -> Recom
         progress: Is told of each base.
 
     Raises:
-        UserError: a base cannot be had, or the images cannot be used, or are too few to cross-validate on.
+        UserError: a base cannot be had, or the ImageNet weights of all but one cannot, or the images cannot be used,
+            or are too few to cross-validate on.
     """
     forks.check()
     if not bases:
@@ -96,6 +97,8 @@ def recommend(recipe: Recipe, bases: Sequence[str], progress: Progress) -> Recom
     listed = prepare.listing(recipe, progress)
     with progress.activity("Importing TensorFlow"):
         logs.import_tensorflow()
+    from keras_transfer.network.weights import ImageNetUnavailable
+
     prepared = prepare.inspected(recipe, listed, progress)
     if prepared.rejected:
         progress.warn(inspector.left_out(prepared.rejected))
@@ -103,7 +106,12 @@ def recommend(recipe: Recipe, bases: Sequence[str], progress: Progress) -> Recom
     measured = []
     for number, entry in enumerate(recipes, 1):
         progress.say(f"Base {number} of {len(recipes)}: {entry.base}")
-        measured.append(_measure(entry, listed, examples, progress))
+        try:
+            measured.append(_measure(entry, listed, examples, progress))
+        except ImageNetUnavailable as error:  # It must not cost what was measured of the others.
+            progress.warn(f"{entry.base} is left out. {error.missing}.")
+    if len(measured) < 2:
+        raise UserError(f"{len(measured)} of {len(recipes)} bases could be measured: it takes two to compare.")
     return ranked(recipe.data, measured)
 
 

@@ -94,6 +94,7 @@ def kept_out_of_the_test(prepared: Prepared, run: EarlierRun, progress: Progress
     shares = "/".join(f"{share:g}" for share in run.recipe.split)
     advice = f"--split {shares} --seed {run.recipe.seed} splits the same images as it did."
     count, grouped, left = int(known.sum()), int((taken & ~known).sum()), int((tests & ~taken).sum())
+    left_over = f"{left} {'is' if left == 1 else 'are'} left to test on."
     told = (
         f"{run.name} was trained on {count} of the {int(tests.sum())} test images"
         f"{f' ({grouped} more are grouped with them)' * bool(grouped)}, which would flatter what comes of it"
@@ -102,9 +103,9 @@ def kept_out_of_the_test(prepared: Prepared, run: EarlierRun, progress: Progress
         advice = "Give other test images." if given else advice
         raise UserError(f"{told}: none would be left to test on. {advice}")
     if given:
-        progress.warn(f"{told}: they are left out, and {left} are left to test on.")
+        progress.warn(f"{told}: they are left out, and {left_over}")
         return _without(prepared, taken, f"was trained on by {run.name}, or is grouped with such an image")
-    progress.warn(f"{told}: they are trained on here too, and {left} are left to test on. {advice}")
+    progress.warn(f"{told}: they are trained on here too, and {left_over} {advice}")
     splits = np.where(taken, SPLITS.index("train"), examples.splits).astype(examples.splits.dtype)
     return replace(prepared, examples=replace(examples, splits=splits))
 

@@ -93,8 +93,8 @@ def test_end_of_fit_warns_of_classes_with_few_images():
 @pytest.mark.parametrize(
     ("thawed", "words"),
     [
-        ("block16", "Fine-tuned: block16 and above."),
-        ("all", "Fine-tuned: all blocks."),
+        ("block16", "Fine-tuning: block16 and above."),
+        ("all", "Fine-tuning: all blocks."),
         ("none", "As asked: --head-solver lbfgs --thaw 1 --fine-tune-epochs 3"),
     ],
 )

@@ -90,7 +90,7 @@ def after(requested, thawed="none", last="refit", **complete):
                 "Chosen automatically: linear head (Newton-CG), solved again with the validation images at the end, "
                 "fine-tuned at a learning rate of 0.0001, label smoothing 0.1, batches of 32.",
                 "As asked: --thaw all --fine-tune-epochs 3 --views 4.",
-                "Fine-tuned: all blocks.",
+                "Fine-tuning: all blocks.",
             ],
         ),
         (

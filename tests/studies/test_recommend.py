@@ -9,7 +9,9 @@ import pytest
 
 import keras_transfer as kt
 from keras_transfer.commands import tables
+from keras_transfer.network import weights
 from keras_transfer.studies.recommend import Candidate, ranked
+from keras_transfer.support.errors import UserError
 from tests.command_line import run
 
 QUIET = kt.Progress(quiet=True)
@@ -77,6 +79,22 @@ def test_the_command_that_comes_next_has_the_options_that_were_given(photos, tin
     _, fit, data, *options, base = shlex.split(command)
     assert (fit, data, base) == ("fit", str(table), tiny_base)
     assert sorted(options) == sorted([*given, "--base"])
+
+
+def test_a_base_without_weights_does_not_cost_what_was_measured_of_the_others(
+    photos, tiny_base, blind_base, monkeypatch, capsys
+):
+    def unavailable(*_):
+        raise weights.ImageNetUnavailable("ImageNet weights of mobilenetv2 are not on this machine")
+
+    monkeypatch.setattr(weights, "_imagenet", unavailable)
+    answer = kt.recommend(photos, [blind_base, "mobilenetv2", tiny_base], QUIET, size=32)
+    assert [each.base for each in answer.candidates] == [tiny_base, blind_base]
+    warning = " ".join(capsys.readouterr().err.split())
+    told = "mobilenetv2 is left out. ImageNet weights of mobilenetv2 are not on this machine."
+    assert told in warning, "what fit advises, --weights, is no option of this command"
+    with pytest.raises(UserError, match="1 of 2 bases could be measured"):
+        kt.recommend(photos, ["mobilenetv2", tiny_base], QUIET, size=32)
 
 
 def test_bases_that_are_the_same_are_as_good():

@@ -35,6 +35,11 @@ def test_test_images_that_an_earlier_run_was_trained_on_are_trained_on(prepared,
     assert "4 are left to test on. --split 70/15/15 --seed 3 splits the same images as it did." in warning
 
 
+def test_a_single_image_that_is_left_is_told_as_one(prepared, capsys):
+    earlier.kept_out_of_the_test(prepared, run_that_saw(prepared, prepared.examples.indices("test")[:5]), QUIET)
+    assert "1 is left to test on." in " ".join(capsys.readouterr().err.split())
+
+
 def test_what_is_grouped_with_them_goes_along(prepared, capsys):
     test = prepared.examples.indices("test")
     groups = np.arange(len(prepared.examples))
