@@ -100,7 +100,8 @@ def recipe(a_class: str, seeds: int, choices: str, records: str, markdown: bool,
     file = Path(records)
     for record in study.measure(Recipe(**options), counts, range(seeds), names, file):
         print(json.dumps(record), file=sys.stderr, flush=True)
-    show("recipe", study.table(study.read(file)), markdown)
+    # Each file of records has a section of its own.
+    show(f"recipe: {file.stem}".removesuffix(": recipe"), study.table(study.read(file)), markdown)
 
 
 @cli.command()
