@@ -74,7 +74,7 @@ def test_files_that_cannot_be_written_are_refused_before_anything_is_read(tmp_pa
 
 def test_result_is_shown_in_one_line(asked):
     result = kt.fit("photos/")
-    assert repr(result) == f"<Result {Path('saved_models/photos/1')}: vgg16, accuracy 0.900 on 30 test images>"
+    assert repr(result) == f"<Result {Path('saved_models/photos/1')}: mobilenetv2, accuracy 0.900 on 30 test images>"
     assert result.history == []
 
 
