@@ -15,7 +15,7 @@ _GPU_FLOAT16 = (7, 0)  # Volta, the first with tensor cores.
 _UNKNOWN = (0, 0)  # Of GPUs that are not NVIDIA's; not all of them have XLA, Apple's for one.
 _CPU_BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # As /proc/cpuinfo names the instructions.
 # Bases that are narrow convolutions, and much that is no convolution: a processor trains them in float32 in 0.5 to 0.8
-# of the time that bfloat16 takes. Of MobileNetV2 float32 was less accurate by a hair (docs/speed.md).
+# of the time that bfloat16 takes. In float32 MobileNetV2 was slightly less accurate (docs/speed.md).
 _TRAINED_IN_FLOAT32 = ("mobilenetv3", "efficientnet")
 
 
