@@ -13,7 +13,7 @@ from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.run import Result
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.logs import import_tensorflow
-from keras_transfer.support.paths import demand_page_and_table
+from keras_transfer.support.paths import page_and_table
 from keras_transfer.support.progress import Progress
 
 if TYPE_CHECKING:
@@ -74,8 +74,7 @@ def evaluate(
     """
     from keras_transfer.studies import evaluation
 
-    page, table = (None if file is None else Path(file) for file in (html, csv))
-    demand_page_and_table(page, table)
+    page, table = page_and_table(html, csv)
     classifier = load(model)
     source = None if data is None else os.fspath(data)
     return evaluation.evaluate(classifier, source, page, table, progress or Progress(quiet=True), **options)

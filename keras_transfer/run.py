@@ -23,13 +23,13 @@ from keras_transfer.support.progress import Progress, Stopwatch
 from keras_transfer.tasks import TASKS
 from keras_transfer.versions import earlier, folders, teachers
 
-_STOPPED = "Stopped; nothing was written. A run that is started with --resume can go on after a stop."
-_RESUMABLE = "Stopped; go on with the same command and --resume."
-
 if TYPE_CHECKING:
     from keras_transfer.training.trainer import Trainer
     from keras_transfer.versions.predictions import Evaluated
     from keras_transfer.versions.saved import SavedClassifier
+
+_STOPPED = "Stopped; nothing was written. A run that is started with --resume can go on after a stop."
+_RESUMABLE = "Stopped; go on with the same command and --resume."
 
 
 @dataclass(frozen=True)

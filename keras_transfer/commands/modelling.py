@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import sys
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
@@ -27,7 +26,7 @@ from keras_transfer.commands.shared import (
 )
 from keras_transfer.support import strict_json
 from keras_transfer.support.errors import UsageError
-from keras_transfer.support.paths import demand_page_and_table, portable
+from keras_transfer.support.paths import page_and_table, portable
 from keras_transfer.support.progress import Progress
 from keras_transfer.support.stopping import Stopped
 from keras_transfer.versions import folders
@@ -114,8 +113,7 @@ def evaluate(
     data = one_source(photos, data)
     from keras_transfer.studies import evaluation
 
-    page, table = (None if name is None else Path(name) for name in (html, csv))
-    demand_page_and_table(page, table)
+    page, table = page_and_table(html, csv)
     progress = Progress(quiet)
     classifier = load(model, progress)
     report = evaluation.evaluate(classifier, data, page, table, progress, **options)

@@ -97,15 +97,18 @@ def demand_file(file: Path, suffix: str, option: str) -> None:
     demand_writable(file.parent, option)
 
 
-def demand_page_and_table(html: Path | None, csv: Path | None) -> None:
-    """Refuse, before any work, a page or a table that cannot be written; None is written nowhere.
+def page_and_table(html: str | Path | None, csv: str | Path | None) -> tuple[Path | None, Path | None]:
+    """Return the files of a page and of a table, refused before any work if they cannot be written; None is written
+    nowhere.
 
     Raises:
         UsageError: as `demand_file`.
     """
-    for file, suffix, option in ((html, ".html", "--html"), (csv, ".csv", "--csv")):
+    page, table = (None if file is None else Path(file) for file in (html, csv))
+    for file, suffix, option in ((page, ".html", "--html"), (table, ".csv", "--csv")):
         if file is not None:
             demand_file(file, suffix, option)
+    return page, table
 
 
 def demand_other_file(file: Path, data: str, option: str) -> None:

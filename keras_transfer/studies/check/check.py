@@ -15,7 +15,7 @@ from keras_transfer.studies.check.report import Findings
 from keras_transfer.studies.page import THUMBNAIL
 from keras_transfer.support import forks, logs
 from keras_transfer.support.errors import UserError
-from keras_transfer.support.paths import demand_other_file, demand_page_and_table
+from keras_transfer.support.paths import demand_other_file, page_and_table
 from keras_transfer.support.progress import Progress
 from keras_transfer.tasks import TASKS
 
@@ -42,8 +42,7 @@ def check(
         UsageError: there is something in the folder for copies, or the page or the table cannot be written there.
         UserError: there is nothing to check, or something cannot be written.
     """
-    page_file, table_file = (None if name is None else Path(name) for name in (html, csv))
-    demand_page_and_table(page_file, table_file)
+    page_file, table_file = page_and_table(html, csv)
     if table_file is not None:
         demand_other_file(table_file, recipe.data, "--csv")
     if convert_to is not None:
