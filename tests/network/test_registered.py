@@ -1,5 +1,3 @@
-from contextlib import contextmanager
-
 import keras
 import numpy as np
 import pytest
@@ -9,29 +7,23 @@ import keras_transfer as kt
 from keras_transfer.network import own_base, weights
 from keras_transfer.network.bases import REGISTERED
 from keras_transfer.network.cut import cut
-from keras_transfer.network.fingerprint import fingerprint
-from keras_transfer.network.graph import names_from_the_start
 from keras_transfer.network.network import Network, build
 from keras_transfer.network.precision import every_layer
 from keras_transfer.recipe.recipe import Recipe
+from tests.network.registered_models import (
+    SIZE,
+    activated,
+    convolutional,
+    forgetting,
+    load,
+    scale_class,
+    vision_transformer,
+)
 
 pytestmark = pytest.mark.once  # What versions change of it, the tests of own bases show.
 
-SIZE = 24
 QUIET = kt.Progress(quiet=True)
-FACTOR = 1  # That a layer reads.
 OPTIONS = {"base": "mine", "thaw": "2", "fine_tune_epochs": 1, "views": 1}
-
-
-@contextmanager
-def forgetting():
-    """Forget what is registered meanwhile, here and with Keras, as another process does not know of it."""
-    registries = REGISTERED, keras.saving.get_custom_objects()
-    before = [dict(registry) for registry in registries]
-    yield
-    for registry, entries in zip(registries, before, strict=True):
-        registry.clear()
-        registry.update(entries)
 
 
 @pytest.fixture(autouse=True)
@@ -40,52 +32,8 @@ def _as_before():
         yield
 
 
-def scale_class(factor=0.5, serializable=True):
-    """A layer class of the user's own, as a cell of a notebook defines it, anew each time that it is run."""
-
-    class Scaled(layers.Layer):
-        def __init__(self, **kwargs):
-            super().__init__(**kwargs)
-            self.normalise = layers.BatchNormalization()
-
-        def build(self, shape):
-            self.normalise.build(shape)
-
-    if factor == 0.5:
-        Scaled.call = lambda self, x: 0.5 * self.normalise(x)
-    else:
-        Scaled.call = lambda self, x: 0.25 * self.normalise(x)
-    return keras.saving.register_keras_serializable("mine")(Scaled) if serializable else Scaled
-
-
-def convolutional(size=SIZE, kind=None):
-    """A wrapped backbone of three convolutions, without names of their own, and a layer of the user's own."""
-    inner_inputs = x = keras.Input((size, size, 3))
-    for width in (4, 6, 8):
-        x = layers.Conv2D(width, 3, 2, "same", activation="relu", kernel_initializer="he_normal")(x)
-    backbone = keras.Model(inner_inputs, x, name="backbone")
-    inputs = keras.Input((size, size, 3))
-    x = backbone(layers.Rescaling(1 / 127.5, -1)(inputs))
-    return keras.Model(inputs, (kind or scale_class())(name="scaled")(x))
-
-
-def vision_transformer(size):
-    inputs = keras.Input((size, size, 3))
-    x = layers.Conv2D(16, 8, strides=8, name="patches")(layers.Rescaling(1 / 127.5, -1)(inputs))
-    height, width = x.shape[1:3]
-    x = layers.Reshape((height * width, 16))(x)
-    for number in (1, 2):
-        y = layers.LayerNormalization()(x)
-        x = layers.Add(name=f"attended{number}")([x, layers.MultiHeadAttention(2, 8)(y, y)])
-    return keras.Model(inputs, layers.Reshape((height, width, 16), name="map")(x))
-
-
 def pixels(size=SIZE):
     return np.random.default_rng(0).uniform(0, 255, (2, size, size, 3)).astype("float32")
-
-
-def load(name="mine", given="imagenet", size=SIZE, seed=0):
-    return weights.load(name, str(given), size, seed)
 
 
 @pytest.mark.parametrize(
@@ -214,65 +162,6 @@ def test_weights_of_another_model_are_refused_and_leave_the_users_model_as_it_wa
     load(given=tmp_path / "fits.weights.h5")
     for value, kept in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(value, kept)
-
-
-def test_a_base_has_the_same_names_and_key_however_often_it_is_built():
-    """By its key activations are stored, and by its names blocks are thawed."""
-    kt.register_base("mine", convolutional, size=SIZE)
-    first = load()
-    layers.Conv2D(1, 1)
-    second = load()
-    assert first.key == second.key
-    assert [block.name for block in first.spec.blocks] == [block.name for block in second.spec.blocks]
-
-
-def activated(function):
-    """A base whose activation is a function of the user's own."""
-    inputs = keras.Input((SIZE, SIZE, 3))
-    return keras.Model(inputs, layers.Conv2D(4, 3, activation=function, name="conv")(inputs))
-
-
-def test_bases_of_one_name_whose_code_was_edited_have_their_own_keys():
-    """For all that is stored of them has the same configuration."""
-    by_class, by_function = [], []
-    for factor in (0.5, 0.25, 0.5):
-        kind = scale_class(factor)
-        kt.register_base("mine", lambda size, kind=kind: convolutional(size, kind), size=SIZE)
-        by_class.append(load().key)
-        function = {0.5: lambda x: 0.5 * x, 0.25: lambda x: 0.25 * x}[factor]
-        function.__name__ = "activation"
-        keras.saving.register_keras_serializable("mine")(function)
-        kt.register_base("mine", lambda size, function=function: activated(function), size=SIZE)
-        by_function.append(load().key)
-    for keys in (by_class, by_function):
-        assert keys[0] == keys[2] != keys[1]
-
-
-@pytest.mark.parametrize("place", ["class", "global", "closure", "default", "property"])
-def test_what_the_code_of_a_layer_reads_counts_as_its_code(place, monkeypatch):
-    keys = []
-    for factor in (0.5, 0.25, 0.5):
-        monkeypatch.setitem(globals(), "FACTOR", factor if place == "global" else 1)
-        default = factor if place == "default" else 1
-
-        class Scaled(layers.Layer):
-            factor = 1
-
-            def call(self, x, default=default):
-                return x * self.factor * self.own * default * FACTOR
-
-            own = property(lambda self: 1)
-
-        if place == "closure":
-            Scaled.call = (lambda inner: lambda self, x: x * inner)(factor)
-        elif place == "class":
-            Scaled.factor = factor
-        elif place == "property":
-            Scaled.own = property((lambda self: 0.5 * 1) if factor == 0.5 else (lambda self: 0.25 * 1))
-        keras.saving.register_keras_serializable("mine")(Scaled)
-        with names_from_the_start():
-            keys.append(fingerprint(keras.Sequential([keras.Input((SIZE, SIZE, 3)), Scaled()], name="mine")))
-    assert keys[0] == keys[2] != keys[1]
 
 
 def raising(size):
