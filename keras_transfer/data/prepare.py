@@ -127,7 +127,7 @@ def unsplit(recipe: Recipe, listed: Examples, progress: Progress) -> Examples:
     Raises:
         UserError: as `usable`, but for too few images.
     """
-    listed, inspections = inspector.inspect(listed, recipe.max_pixels, progress)
+    listed, inspections = inspector.inspect(listed, recipe.max_pixels, progress, recipe.group_duplicates)
     indices = _without_faults(recipe, listed, inspections)
     if len(indices) < len(listed):
         progress.warn(inspector.left_out(_named(listed, _faults(inspections))))
@@ -160,7 +160,7 @@ def inspected(recipe: Recipe, listed: Examples, progress: Progress) -> Prepared:
     Raises:
         UserError: as `usable`.
     """
-    listed, inspections = inspector.inspect(listed, recipe.max_pixels, progress)
+    listed, inspections = inspector.inspect(listed, recipe.max_pixels, progress, recipe.group_duplicates)
     return usable(recipe, listed, inspections)
 
 

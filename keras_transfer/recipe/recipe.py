@@ -77,7 +77,7 @@ class Recipe:
         columns: Columns of a CSV file, as path=id,label=breed.
         encoding: Of a CSV file's text, as cp1252. [default: UTF-8]
         group_by: CSV column whose equal cells stay in one split.
-        group_duplicates: Keep near duplicates in one split.
+        group_duplicates: Keep near duplicates, and cropped or turned copies, in one split.
         strict: Stop at a file that cannot be decoded, instead of leaving it out.
         max_pixels: Largest picture that is decoded, width times height.
         allow_outside: Let a CSV name files outside of its folder.
@@ -130,7 +130,7 @@ class Recipe:
     columns: str = _data("", "Columns of a CSV file, as path=id,label=breed.", kind="columns")
     encoding: str = _data("", "Of a CSV file's text, as cp1252. [default: UTF-8]", kind="text")
     group_by: str = _data("", "CSV column whose equal cells stay in one split.", kind="text")
-    group_duplicates: bool = _data(False, "Keep near duplicates in one split.", kind="flag")
+    group_duplicates: bool = _data(False, "Keep near duplicates, and cropped or turned copies, in one split.", kind="flag")
     strict: bool = _data(False, "Stop at a file that cannot be decoded, instead of leaving it out.", kind="flag")
     max_pixels: int = _data(100_000_000, "Largest picture that is decoded, width times height.", kind="int", low=1)
     allow_outside: bool = _data(False, "Let a CSV name files outside of its folder.", kind="flag")

@@ -2,7 +2,8 @@
 
 The hash is the DCT hash of https://github.com/JohannesBuchner/imagehash (256 bits), which resizing, recompression and
 small changes of colour hardly move. Photos of different things differ in about half of the bits. Mirroring flips the
-bits of the odd columns, so that mirrored copies are found as well.
+bits of the odd columns or rows, and turning by a quarter swaps rows and columns besides, so that copies in all eight
+positions are found as well.
 """
 
 from __future__ import annotations
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 HASH_SIDE = 16  # A hash has 16 x 16 bits.
 MAX_BITS = 60  # Nearly equal up to so many bits that differ; docs/measurements.md has the distances measured.
 _BLOCK = 512
-_MIRRORED = np.tile(np.arange(HASH_SIDE) % 2 == 1, HASH_SIDE)
+_CHANGED = 1_000  # Weighs more than any number of bits: what is alike as it is comes first.
+_ODD = np.arange(HASH_SIDE) % 2 == 1
+# Bits of even and odd rows by even and odd columns: of each quarter, mirroring flips all bits or none.
+_QUARTERS = [np.flatnonzero(np.outer(row == _ODD, column == _ODD)) for row in (False, True) for column in (False, True)]
+_SWAPPED = np.arange(HASH_SIDE**2).reshape(HASH_SIDE, HASH_SIDE).T.ravel()
 
 
 def exact(digests: Sequence[bytes]) -> np.ndarray:
@@ -35,37 +40,67 @@ def perceptual_hash(pixels: np.ndarray) -> np.ndarray:
 
 
 def near(hashes: np.ndarray) -> np.ndarray:
-    """Return what links pictures that hardly differ, as they are or with one mirrored, directly or through others.
-
-    Of a thousand pictures that are all alike there are half a million pairs: only a minimum spanning forest is kept.
+    """Return what links pictures that hardly differ, as they are or with one mirrored or turned by quarters, directly
+    or through others.
 
     Args:
         hashes: Bool `[N, 256]`.
 
     Returns:
-        int64 `[L, 3]`, L < N: positions i < j and the bits in which their hashes differ.
+        int64 `[L, 4]`, L < N: positions i < j, the bits in which their hashes differ, and whether (1) or not (0) they
+        differ so little only if one is mirrored or turned.
     """
-    signs, mirrored = (np.where(bits, 1, -1).astype("float32") for bits in (hashes, hashes ^ _MIRRORED))
-    links = np.zeros((0, 3), "int64")
+    signs = signed(hashes)
+    links = np.zeros((0, 4), "int64")
     for start in range(0, len(signs), _BLOCK):
-        block = signs[start : start + _BLOCK]
-        # The product of two hashes of +1 and -1 is the bits that agree less those that differ.
-        agreement = np.maximum(block @ signs[start:].T, block @ mirrored[start:].T)
-        bits = (hashes.shape[1] - agreement) / 2
+        block, others = signs[start : start + _BLOCK], signs[start:]
+        upright = _bits(block @ others.T)
+        bits = np.minimum(upright, _bits(_agreement_in_any_position(block, others)))
         left, right = np.nonzero(bits <= MAX_BITS)
         left, right = left[left < right], right[left < right]
-        if len(left):
-            pairs = np.stack([left + start, right + start, bits[left, right].astype("int64")], axis=1)
-            links = _spanning(len(hashes), np.concatenate([links, pairs]))
+        changed = upright[left, right] > MAX_BITS
+        bits = np.where(changed, bits[left, right], upright[left, right])
+        links = spanning(
+            len(hashes), np.concatenate([links, np.stack([left + start, right + start, bits, changed], axis=1)])
+        )
     return links
 
 
-def _spanning(count: int, links: np.ndarray) -> np.ndarray:
+def signed(hashes: np.ndarray) -> np.ndarray:
+    """Return float32 of +1 and -1: the product of two hashes is then the bits that agree less those that differ."""
+    return np.where(hashes, np.float32(1), np.float32(-1))
+
+
+def _bits(agreement: np.ndarray) -> np.ndarray:
+    return ((HASH_SIDE**2 - agreement) / 2).astype("int64")
+
+
+def _agreement_in_any_position(block: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return, float32 `[B, N]`, how far hashes agree in the best of eight positions."""
+
+    def mirrored(others: np.ndarray) -> np.ndarray:
+        # Flipped rows, flipped columns, or both, change the signs of two of the last three quarters.
+        even, columns, rows, both = (block[:, quarter] @ others[:, quarter].T for quarter in _QUARTERS)
+        best: np.ndarray = even + np.maximum(np.abs(rows + both) + columns, np.abs(rows - both) - columns)
+        return best
+
+    return np.maximum(mirrored(others), mirrored(others[:, _SWAPPED]))
+
+
+def spanning(count: int, links: np.ndarray) -> np.ndarray:
+    """Return those of the links, int64 `[L, 4]` as `near` has them, that suffice to connect what they connect: of a
+    thousand pictures that are all alike there are half a million.
+    """
     from scipy.sparse.csgraph import minimum_spanning_tree
 
-    # A weight of zero would be no link.
-    tree = minimum_spanning_tree(_graph(count, links, links[:, 2] + 1)).tocoo()
-    return np.stack([tree.row, tree.col, tree.data - 1], axis=1).astype("int64")
+    # A weight of zero would be no link, and of two links of the same ends SciPy would add the weights.
+    weights = links[:, 2] + 1 + _CHANGED * links[:, 3]
+    order = np.argsort(weights, kind="stable")
+    _, first = np.unique(links[order, 0] * count + links[order, 1], return_index=True)
+    chosen = order[first]
+    tree = minimum_spanning_tree(_graph(count, links[chosen], weights[chosen])).tocoo()
+    changed, bits = np.divmod(tree.data.astype("int64") - 1, _CHANGED)
+    return np.stack([tree.row, tree.col, bits, changed], axis=1).astype("int64")
 
 
 def _graph(count: int, links: np.ndarray, weights: np.ndarray) -> csr_array:

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, SPLITS, UNASSIGNED, Examples
 from keras_transfer.data.inspection import duplicates
-from keras_transfer.data.inspection.inspector import CONSTANT, TINY, Inspection
+from keras_transfer.data.inspection.inspector import Inspection
 from keras_transfer.recipe.recipe import Recipe
 
 _FEW = 10  # Images of a class, below which no split of it tells much.
@@ -87,21 +87,27 @@ def in_order(listed: Sequence[Finding]) -> list[Finding]:
 
 
 def near_links(inspections: Sequence[Inspection]) -> np.ndarray:
-    """Return what links images that hardly differ, by positions, as `duplicates.near`.
-
-    A picture of one colour, or of few pixels, is like many others: it has too little to compare.
+    """Return what links images that hardly differ, or of which one was found to be a part of another, by positions, as
+    `duplicates.near`.
     """
-    rich = [
-        index
-        for index, seen in enumerate(inspections)
-        if seen.hash and seen.contrast >= CONSTANT and min(seen.height, seen.width) >= TINY
-    ]
+    rich = [index for index, seen in enumerate(inspections) if seen.comparable]
     if not rich:
-        return np.zeros((0, 3), "int64")
+        return np.zeros((0, 4), "int64")
     packed = np.frombuffer(b"".join(inspections[index].hash for index in rich), "u1").reshape(len(rich), -1)
     links = duplicates.near(np.unpackbits(packed, axis=1).astype(bool))
     links[:, :2] = np.asarray(rich)[links[:, :2]]
-    return links
+    return duplicates.spanning(len(inspections), np.concatenate([links, _resembling(inspections)]))
+
+
+def _resembling(inspections: Sequence[Inspection]) -> np.ndarray:
+    positions = {seen.digest: index for index, seen in enumerate(inspections)}
+    links = [
+        (*sorted((index, positions[other])), bits, 1)
+        for index, seen in enumerate(inspections)
+        for other, bits in seen.resembles
+        if other in positions
+    ]
+    return np.asarray(links, "int64").reshape(-1, 4)
 
 
 def class_counts(examples: Examples) -> dict[str, int]:
@@ -121,17 +127,28 @@ def _alike(examples: Examples, inspections: Sequence[Inspection]) -> list[Findin
         listed += _of_group(examples, indices, "duplicate", "equal byte for byte")
     links = near_links(inspections)
     groups = duplicates.components(len(examples), links)
-    bits = np.zeros(len(examples), "int64")
+    bits, changed = np.zeros((2, len(examples)), "int64")
     np.maximum.at(bits, groups[links[:, 0]], links[:, 2])
+    np.maximum.at(changed, groups[links[:, 0]], links[:, 3])
     for indices in _groups(groups):
+        group = groups[indices[0]]
         if len(set(exact[indices])) > 1:
-            how = f"perceptual hashes at a distance of at most {bits[groups[indices[0]]]} of 256 bits"
-            listed += _of_group(examples, indices, "near-duplicate", how)
+            change = "mirrored, turned or cropped, " if changed[group] else ""
+            how = f"{change}perceptual hashes at a distance of at most {bits[group]} of 256 bits"
+            listed += _of_group(examples, indices, "near-duplicate", how, bool(changed[group]))
     return listed
 
 
-def _of_group(examples: Examples, indices: list[int], kind: str, how: str) -> list[Finding]:
-    """Return the finding on a group of equal pictures, and those that follow from their splits and labels."""
+def _of_group(examples: Examples, indices: list[int], kind: str, how: str, changed: bool = False) -> list[Finding]:
+    """Return the finding on a group of equal pictures, and those that follow from their splits and labels.
+
+    Args:
+        examples: All.
+        indices: Of the group.
+        kind: Of the finding.
+        how: They are equal.
+        changed: Whether some are equal only when they are mirrored, turned or cropped.
+    """
     paths = [examples.paths[index] for index in indices]
     listed = [Finding(kind, paths, f"{len(indices)} pictures: {how}")]
     splits = sorted({int(examples.splits[index]) for index in indices} - {UNASSIGNED})
@@ -140,7 +157,8 @@ def _of_group(examples: Examples, indices: list[int], kind: str, how: str) -> li
         listed.append(Finding("leak", paths, f"in {names} ({how}): keep them in one split"))
     labels = sorted({examples.label_text(index) for index in indices})
     if len(labels) > 1 and examples.task in (CLASSIFICATION, MULTI_LABEL):
-        detail = f"labelled {', '.join(map(repr, labels))} ({how}): one is wrong"
+        unless = ", unless such a change changes what a picture shows" if changed else ""
+        detail = f"labelled {', '.join(map(repr, labels))} ({how}): one is wrong{unless}"
         listed.append(Finding("label-conflict", paths, detail))
     return listed
 

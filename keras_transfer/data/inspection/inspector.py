@@ -15,7 +15,7 @@ import numpy as np
 from keras_transfer.data.contents import Contents, map_in_order
 from keras_transfer.data.decoding import formats
 from keras_transfer.data.examples import Examples
-from keras_transfer.data.inspection import decodable, duplicates
+from keras_transfer.data.inspection import crops, decodable, duplicates
 from keras_transfer.support.progress import Progress
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ class Inspection:
         contrast: Standard deviation of its grey levels, 0..255.
         notes: Kind and detail of what is unusual about the file.
         format: As its first bytes announce; None if it is not one that can be read.
+        resembles: Cropped or turned copies, and what it is such a copy of: their digests and the bits in which hashes
+            differ; of each pair on one side. Empty if it was not looked at closely.
     """
 
     digest: bytes
@@ -66,10 +68,16 @@ class Inspection:
     contrast: float = 0.0
     notes: tuple[tuple[str, str], ...] = ()
     format: str | None = None
+    resembles: tuple[tuple[bytes, int], ...] = ()
+
+    @property
+    def comparable(self) -> bool:
+        """Whether it shows enough to be compared: pictures of one colour, or of few pixels, are like many others."""
+        return bool(self.hash) and self.contrast >= CONSTANT and min(self.height, self.width) >= TINY
 
 
 def inspect(
-    examples: Examples, max_pixels: int, progress: Progress, anew: bool = False
+    examples: Examples, max_pixels: int, progress: Progress, closely: bool = False
 ) -> tuple[Examples, list[Inspection]]:
     """Read every image once and decode it, as training and serving do, but small.
 
@@ -77,7 +85,8 @@ def inspect(
         examples: As listed.
         max_pixels: Largest picture that is decoded, width times height.
         progress: Is told about each image.
-        anew: Decode, for their notes, also the images that decoded in an earlier run, as their digests tell.
+        closely: Decode every image, for its notes, also those that decoded in an earlier run, as their digests tell,
+            and look for cropped and turned copies among `crops.MAX_IMAGES` at most.
 
     Returns:
         The examples with digests, sizes and format, and the inspection of each.
@@ -87,12 +96,16 @@ def inspect(
     table = decodable.load(max_pixels)
     places = {row.tobytes(): place for place, row in enumerate(table["digest"])}
     thumbnail = Thumbnail(max_pixels)
+    windows: dict[bytes, np.ndarray] | None = {} if closely and len(examples) <= crops.MAX_IMAGES else None
 
     def inspection_of(name: str) -> Inspection:
         content, fault = read(examples.contents, name)
         key = digest(content)
-        remembered = fault is None and key in places and not anew
-        seen = _remembered(key, table[places[key]]) if remembered else _inspected(content, fault, key, name, thumbnail)
+        remembered = fault is None and key in places and not closely
+        if remembered:
+            seen = _remembered(key, table[places[key]])
+        else:
+            seen = _inspected(content, fault, key, name, thumbnail, windows)
         seen.format = formats.image_format(content[: formats.HEAD])
         return seen
 
@@ -102,6 +115,13 @@ def inspect(
         for inspection in map_in_order(inspection_of, examples.paths):
             inspections.append(inspection)
             advance(1)
+    if windows is not None:
+        hashes = {seen.digest: seen.hash for seen in inspections if seen.comparable}
+        resembling = crops.resembling(hashes, windows, progress)
+        for seen in inspections:
+            seen.resembles = resembling.get(seen.digest, ())
+    elif closely:
+        progress.say(f"Cropped and slightly turned copies are looked for among {crops.MAX_IMAGES:,} images at most.")
     new = {seen.digest: seen for seen in inspections if seen.fault is None and seen.digest not in places}
     decodable.add(max_pixels, _rows(list(new.values())))
     sizes = np.asarray([(seen.height, seen.width) for seen in inspections], "int32").reshape(-1, 2)
@@ -177,7 +197,14 @@ def left_out(rejected: Sequence[tuple[str, str]]) -> str:
     return f"{len(rejected)} {'image is' if len(rejected) == 1 else 'images are'} left out: {listed(rejected)}."
 
 
-def _inspected(content: bytes, fault: str | None, key: bytes, name: str, thumbnail: Thumbnail) -> Inspection:
+def _inspected(
+    content: bytes,
+    fault: str | None,
+    key: bytes,
+    name: str,
+    thumbnail: Thumbnail,
+    windows: dict[bytes, np.ndarray] | None,
+) -> Inspection:
     if fault is not None:
         return Inspection(key, fault)
     picture = thumbnail(content)
@@ -190,6 +217,8 @@ def _inspected(content: bytes, fault: str | None, key: bytes, name: str, thumbna
     contrast = float((pixels @ _MEAN).std())
     if contrast < CONSTANT:
         notes.append(("near-constant", f"is of nearly one colour (standard deviation {contrast:.1f})"))
+    if windows is not None:
+        windows[key] = crops.windows(pixels, width / height)
     hashed = np.packbits(duplicates.perceptual_hash(pixels)).tobytes()
     return Inspection(key, None, hashed, height, width, peak, contrast, tuple(notes))
 

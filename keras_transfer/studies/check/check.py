@@ -61,7 +61,7 @@ def check(
         from keras_transfer.studies import features
 
         recipe_and_base = features.load_base(recipe, examples, progress)
-    examples, inspections = inspector.inspect(examples, recipe.max_pixels, progress, anew=True)
+    examples, inspections = inspector.inspect(examples, recipe.max_pixels, progress, closely=True)
     usable = any(inspection.fault is None for inspection in inspections)
     if not usable and convert_to is None:
         raise UserError(f"{recipe.data}: no image can be used. {examples.paths[0]} {inspections[0].fault}.")

@@ -29,7 +29,7 @@ def test_links_join_what_is_alike_directly_or_through_others():
     rows[20] = rows[10]
     rows[1200] = changed(rows[11], 61, 3)
     links = duplicates.near(rows)
-    assert sorted(map(tuple, links.tolist())) == [(3, 700, 60), (10, 20, 0), (700, 1400, 50)]
+    assert sorted(map(tuple, links.tolist())) == [(3, 700, 60, 0), (10, 20, 0, 0), (700, 1400, 50, 0)]
     groups = groups_of(rows)
     assert groups[3] == groups[700] == groups[1400]
     assert groups[10] == groups[20]
@@ -45,12 +45,20 @@ def test_of_pictures_that_are_all_alike_only_a_tree_is_kept():
     assert len(np.unique(groups_of(rows))) == 1
 
 
-def test_a_mirrored_picture_is_alike():
-    coarse = np.random.default_rng(0).integers(0, 256, (6, 6, 3)).astype("uint8")
-    picture = Image.fromarray(coarse).resize((64, 64))
-    pictures = [picture, ImageOps.mirror(picture), ImageOps.flip(picture)]
-    links = duplicates.near(np.stack([duplicates.perceptual_hash(np.asarray(picture)) for picture in pictures]))
-    assert links[:, :2].tolist() == [[0, 1]]
+def test_a_picture_is_alike_mirrored_and_turned_by_quarters_and_it_is_said():
+    coarse = np.random.default_rng(0).integers(0, 256, (2, 6, 6, 3)).astype("uint8")
+    picture, other = (Image.fromarray(pixels).resize((64, 64)) for pixels in coarse)
+    positions = [turned for angle in (0, 90, 180, 270) for turned in _mirrored(picture.rotate(angle))]
+    pictures = [picture, other, *positions[1:], picture.resize((48, 48))]
+    links = duplicates.near(np.stack([duplicates.perceptual_hash(np.asarray(each)) for each in pictures]))
+    assert len(np.unique(duplicates.components(len(pictures), links))) == 2
+    assert [0, 9] in links[:, :2].tolist()
+    for first, second, _, changed in links.tolist():
+        assert changed == ((first, second) != (0, 9))
+
+
+def _mirrored(picture):
+    return picture, ImageOps.mirror(picture)
 
 
 @pytest.mark.parametrize(

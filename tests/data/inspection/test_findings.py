@@ -58,5 +58,5 @@ def test_pictures_with_little_to_compare_are_like_no_other():
     whole = Inspection(b"a", None, height=40, width=40, **look)
     flat = Inspection(b"b", None, height=40, width=40, hash=bytes(32), contrast=1.0)
     tiny = Inspection(b"c", None, height=8, width=40, **look)
-    assert near_links([whole, flat, whole, tiny, tiny, Inspection(b"d", "is empty")]).tolist() == [[0, 2, 0]]
-    assert near_links([flat, flat]).shape == (0, 3)
+    assert near_links([whole, flat, whole, tiny, tiny, Inspection(b"d", "is empty")]).tolist() == [[0, 2, 0, 0]]
+    assert near_links([flat, flat]).shape == (0, 4)

@@ -1,0 +1,146 @@
+"""Copies that show a part of a picture, or the picture turned by a few degrees, mirrored or not.
+
+The hash of a whole picture moves with its frame. So hashes of windows are compared: windows of four fifths of each side
+and more with the whole of every other picture, and turned ones with its centre, for what fills the corners of a turned
+picture lies outside. `docs/measurements.md` says how many such copies are found, and what else.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_transfer.data.inspection import duplicates
+from keras_transfer.data.inspection.duplicates import HASH_SIDE
+from keras_transfer.support.progress import Progress
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MAX_IMAGES = 10_000  # Of more, comparing all windows with all pictures would take minutes.
+MAX_BITS = 54  # Of a window; less than of whole pictures, for there are so many of them.
+_SIDE = 64  # Of the pictures that windows are cut from, px.
+_PLACES = {0.95: 2, 0.9: 4, 0.85: 5, 0.8: 6}  # By the share of a side that a window has: its places along that side.
+_ANGLES, _CENTRE = (-15, -10, -5, 5, 10, 15), 0.8  # Degrees, and the share of a side; further turned, corners show.
+_COLUMNS_ODD = np.tile(np.arange(HASH_SIDE) % 2 == 1, HASH_SIDE)
+_ROWS, _COLUMNS = 256, 1024  # Of a block of pairs.
+
+
+def _waves(start: float, side: float) -> np.ndarray:
+    """Return float32 `[16, 64]`: the lowest waves of the DCT (type 2) over a window, by pixels, in part where the
+    window's edge cuts one.
+    """
+    pixels = np.arange(_SIDE)
+    covered = np.clip(np.minimum(pixels + 1, start + side) - np.maximum(pixels, start), 0, 1)
+    return (covered * np.cos(np.pi * np.outer(np.arange(HASH_SIDE), (pixels + 0.5 - start) / side))).astype("float32")
+
+
+_WHOLE = _waves(0, _SIDE)
+_WINDOWS = [
+    np.concatenate([_waves(start * _SIDE, share * _SIDE) for start in np.linspace(0, 1 - share, places)])
+    for share, places in _PLACES.items()
+]
+
+
+def windows(pixels: np.ndarray, aspect: float) -> np.ndarray:
+    """Return the hashes, packed, uint8 `[W + 1, 32]`, of all windows of a picture, and last of its centre.
+
+    Args:
+        pixels: uint8 `[64, 64, 3]`, the whole picture.
+        aspect: Its width over its height, before it was brought to a square.
+    """
+    from PIL import Image
+
+    grey = Image.fromarray(pixels).convert("L")
+    flat = np.asarray(grey, "float32")
+    turned = np.stack([np.asarray(_turned(grey, angle, aspect), "float32") for angle in (*_ANGLES, 0)])
+    frequencies = np.concatenate(
+        [*(_by_windows(waves @ flat @ waves.T) for waves in _WINDOWS), _by_windows(_WHOLE @ turned @ _WHOLE.T)]
+    )
+    return np.packbits(frequencies > np.median(frequencies, axis=1, keepdims=True), axis=1)
+
+
+def _by_windows(frequencies: np.ndarray) -> np.ndarray:
+    """Return, float32 `[W, 256]`, what stands in blocks of 16 x 16."""
+    blocks = frequencies.reshape(-1, HASH_SIDE, frequencies.shape[-1] // HASH_SIDE, HASH_SIDE)
+    return blocks.transpose(0, 2, 1, 3).reshape(-1, HASH_SIDE**2)
+
+
+def _turned(grey: Image.Image, degrees: float, aspect: float) -> Image.Image:
+    """Return the centre of a picture, turned."""
+    from PIL import Image
+
+    cosine, sine = _CENTRE * math.cos(math.radians(degrees)), _CENTRE * math.sin(math.radians(degrees))
+    across, down = -sine / aspect, sine * aspect
+    middle = _SIDE / 2
+    matrix = (cosine, across, middle * (1 - cosine - across), down, cosine, middle * (1 - down - cosine))
+    return grey.transform((_SIDE, _SIDE), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+
+
+def resembling(
+    hashes: dict[bytes, bytes], windowed: dict[bytes, np.ndarray], progress: Progress
+) -> dict[bytes, tuple[tuple[bytes, int], ...]]:
+    """Return by digests which pictures show a part of others, or are turned: of each pair on one side, and not of all
+    pairs, but so many as connect all.
+
+    Args:
+        hashes: Of whole pictures, packed, by their digests.
+        windowed: Of `windows`, by the digests of at least these.
+        progress: Is told of each picture that was compared with all.
+    """
+    if not hashes:
+        return {}
+    digests = list(hashes)
+    whole = np.unpackbits(np.stack([np.frombuffer(hashed, "u1") for hashed in hashes.values()]), axis=1).astype(bool)
+    found: dict[bytes, tuple[tuple[bytes, int], ...]] = {}
+    for first, second, bits, _ in links(whole, np.stack([windowed[digest] for digest in digests]), progress).tolist():
+        found[digests[first]] = (*found.get(digests[first], ()), (digests[second], bits))
+    return found
+
+
+def links(hashes: np.ndarray, windowed: np.ndarray, progress: Progress) -> np.ndarray:
+    """Return what links pictures of which one shows a part of the other, or is turned, as `duplicates.near`.
+
+    Args:
+        hashes: Of whole pictures, bool `[N, 256]`.
+        windowed: Of `windows`, uint8 `[N, W + 1, 32]`.
+        progress: Is told of each picture that was compared with all.
+    """
+    found = np.zeros((0, 4), "int64")
+    count = len(hashes)
+    wholes = _halves(hashes)
+    centres = _halves(np.unpackbits(windowed[:, -1], axis=1).astype(bool))
+    with progress.task("Looking for cropped and turned copies", count) as advance:
+        for top in range(0, count, _ROWS):
+            rows = np.unpackbits(windowed[top : top + _ROWS, :-1], axis=2).astype(bool)
+            for left in range(0, count, _COLUMNS):
+                columns = slice(left, left + _COLUMNS)
+                agreement = _best(rows, wholes[:, columns], centres[:, columns])
+                bits = ((HASH_SIDE**2 - agreement) / 2).astype("int64")
+                row, column = np.nonzero(bits <= MAX_BITS)
+                ends = np.sort(np.stack([row + top, column + left], axis=1), axis=1)
+                pairs = np.column_stack([ends, bits[row, column], np.ones(len(row), "int64")])
+                found = np.concatenate([found, pairs[ends[:, 0] < ends[:, 1]]])
+            found = duplicates.spanning(count, found)
+            advance(len(rows))
+    return found
+
+
+def _best(rows: np.ndarray, wholes: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Return, float32 `[R, C]`, how far the window that fits best agrees, mirrored or not."""
+    best = np.full((len(rows), wholes.shape[1]), -np.inf, "float32")
+    cut = rows.shape[1] - len(_ANGLES)
+    for window in range(rows.shape[1]):
+        even, odd = _halves(rows[:, window]) @ (wholes if window < cut else centres).transpose(0, 2, 1)
+        # Mirroring flips the bits of the odd columns.
+        even += np.abs(odd, out=odd)
+        np.maximum(best, even, out=best)
+    return best
+
+
+def _halves(hashes: np.ndarray) -> np.ndarray:
+    """Return, float32 `[2, N, 128]`, the signs of the bits in even columns, and of those in odd ones."""
+    signs = duplicates.signed(hashes)
+    return np.stack([signs[:, ~_COLUMNS_ODD], signs[:, _COLUMNS_ODD]])

@@ -1,0 +1,66 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from keras_transfer.data.inspection import crops, duplicates
+from keras_transfer.support.progress import Progress
+from tests.data.inspection.pictures import pictures
+
+
+def part(picture, share, right, down):
+    """Cut a window of a share of each side, so far to the right and down as shares of what is left."""
+    width, height = (share * side for side in picture.size)
+    left, top = right * (picture.width - width), down * (picture.height - height)
+    return picture.crop((round(left), round(top), round(left + width), round(top + height)))
+
+
+def turned(picture, degrees, fill):
+    return picture.rotate(degrees, Image.Resampling.BILINEAR, fillcolor=fill)
+
+
+CHANGES = {
+    "cropped at a corner": lambda picture: part(picture, 0.9, 0, 1),
+    "cropped at one side": lambda picture: part(picture, 0.87, 1, 0.4),
+    "zoomed in": lambda picture: part(picture, 0.81, 0.5, 0.5),
+    "cropped and mirrored": lambda picture: ImageOps.mirror(part(picture, 0.85, 0.2, 0.9)),
+    "turned to the left, corners black": lambda picture: turned(picture, 7, "black"),
+    "turned to the right, corners white": lambda picture: turned(picture, -13, "white"),
+    "turned and mirrored": lambda picture: ImageOps.mirror(turned(picture, 10, "grey")),
+}
+
+
+def found(given):
+    hashes, windows = {}, {}
+    for number, picture in enumerate(given):
+        # As files are: compressed, and shrunk to a square.
+        file = io.BytesIO()
+        picture.save(file, "JPEG", quality=80)
+        square = Image.open(file).resize((64, 64), Image.Resampling.BOX)
+        pixels, name = np.asarray(square), str(number).encode()
+        hashes[name] = np.packbits(duplicates.perceptual_hash(pixels)).tobytes()
+        windows[name] = crops.windows(pixels, picture.width / picture.height)
+    resembling = crops.resembling(hashes, windows, Progress(quiet=True))
+    return {tuple(sorted((int(first), int(second)))) for first, seen in resembling.items() for second, _ in seen}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_copy_is_found_among_others(change):
+    originals = pictures(20)
+    copies = [CHANGES[change](picture) for picture in originals[:5]]
+    assert found([*originals, *copies]) == {(number, 20 + number) for number in range(5)}
+
+
+def test_pictures_that_are_all_alike_are_connected_by_few_links():
+    (original,) = pictures(1)
+    alike = [part(original, 0.9, right, down) for right in (0, 0.5, 1) for down in (0, 0.5, 1)]
+    links = found([original, *alike, *pictures(3, seed=1)])
+    assert len(links) <= 9
+    groups = duplicates.components(13, np.asarray(sorted(links)))
+    assert len(set(groups[:10])) == 1
+    assert len(set(groups[10:])) == 3
+
+
+def test_nothing_is_like_nothing():
+    assert not found([])
