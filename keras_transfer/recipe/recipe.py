@@ -130,7 +130,9 @@ class Recipe:
     columns: str = _data("", "Columns of a CSV file, as path=id,label=breed.", kind="columns")
     encoding: str = _data("", "Of a CSV file's text, as cp1252. [default: UTF-8]", kind="text")
     group_by: str = _data("", "CSV column whose equal cells stay in one split.", kind="text")
-    group_duplicates: bool = _data(False, "Keep near duplicates, and cropped or turned copies, in one split.", kind="flag")
+    group_duplicates: bool = _data(
+        False, "Keep near duplicates, and cropped or turned copies, in one split.", kind="flag"
+    )
     strict: bool = _data(False, "Stop at a file that cannot be decoded, instead of leaving it out.", kind="flag")
     max_pixels: int = _data(100_000_000, "Largest picture that is decoded, width times height.", kind="int", low=1)
     allow_outside: bool = _data(False, "Let a CSV name files outside of its folder.", kind="flag")

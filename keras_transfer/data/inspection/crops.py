@@ -23,7 +23,9 @@ MAX_IMAGES = 10_000  # Of more, comparing all windows with all pictures would ta
 MAX_BITS = 54  # Of a window; less than of whole pictures, for there are so many of them.
 _SIDE = 64  # Of the pictures that windows are cut from, px.
 _PLACES = {0.95: 2, 0.9: 4, 0.85: 5, 0.8: 6}  # By the share of a side that a window has: its places along that side.
-_ANGLES, _CENTRE = (-15, -10, -5, 5, 10, 15), 0.8  # Degrees, and the share of a side; further turned, corners show.
+_CENTRE = 0.8  # Share of each side, in which no corner shows of what is turned up to 15 degrees.
+# Degrees and zoom of turned centres.
+_TURNS = [(degrees, zoom) for degrees in (-15, -10, -5, 5, 10, 15) for zoom in (1.0, 0.9, 0.8)]
 _COLUMNS_ODD = np.tile(np.arange(HASH_SIDE) % 2 == 1, HASH_SIDE)
 _ROWS, _COLUMNS = 256, 1024  # Of a block of pairs.
 
@@ -55,7 +57,7 @@ def windows(pixels: np.ndarray, aspect: float) -> np.ndarray:
 
     grey = Image.fromarray(pixels).convert("L")
     flat = np.asarray(grey, "float32")
-    turned = np.stack([np.asarray(_turned(grey, angle, aspect), "float32") for angle in (*_ANGLES, 0)])
+    turned = np.stack([np.asarray(_turned(grey, aspect, *turn), "float32") for turn in (*_TURNS, (0, 1.0))])
     frequencies = np.concatenate(
         [*(_by_windows(waves @ flat @ waves.T) for waves in _WINDOWS), _by_windows(_WHOLE @ turned @ _WHOLE.T)]
     )
@@ -68,11 +70,12 @@ def _by_windows(frequencies: np.ndarray) -> np.ndarray:
     return blocks.transpose(0, 2, 1, 3).reshape(-1, HASH_SIDE**2)
 
 
-def _turned(grey: Image.Image, degrees: float, aspect: float) -> Image.Image:
-    """Return the centre of a picture, turned."""
+def _turned(grey: Image.Image, aspect: float, degrees: float, zoom: float) -> Image.Image:
+    """Return the centre of a picture, turned, and less of it where zoomed in."""
     from PIL import Image
 
-    cosine, sine = _CENTRE * math.cos(math.radians(degrees)), _CENTRE * math.sin(math.radians(degrees))
+    share, angle = _CENTRE * zoom, math.radians(degrees)
+    cosine, sine = share * math.cos(angle), share * math.sin(angle)
     across, down = -sine / aspect, sine * aspect
     middle = _SIDE / 2
     matrix = (cosine, across, middle * (1 - cosine - across), down, cosine, middle * (1 - down - cosine))
@@ -131,7 +134,7 @@ def links(hashes: np.ndarray, windowed: np.ndarray, progress: Progress) -> np.nd
 def _best(rows: np.ndarray, wholes: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """Return, float32 `[R, C]`, how far the window that fits best agrees, mirrored or not."""
     best = np.full((len(rows), wholes.shape[1]), -np.inf, "float32")
-    cut = rows.shape[1] - len(_ANGLES)
+    cut = rows.shape[1] - len(_TURNS)
     for window in range(rows.shape[1]):
         even, odd = _halves(rows[:, window]) @ (wholes if window < cut else centres).transpose(0, 2, 1)
         # Mirroring flips the bits of the odd columns.

@@ -27,6 +27,7 @@ CHANGES = {
     "cropped and mirrored": lambda picture: ImageOps.mirror(part(picture, 0.85, 0.2, 0.9)),
     "turned to the left, corners black": lambda picture: turned(picture, 7, "black"),
     "turned to the right, corners white": lambda picture: turned(picture, -13, "white"),
+    "turned and zoomed in": lambda picture: part(turned(picture, 6, "black"), 0.86, 0.5, 0.5),
     "turned and mirrored": lambda picture: ImageOps.mirror(turned(picture, 10, "grey")),
 }
 
