@@ -251,7 +251,10 @@ def _demand_classes(examples: Examples) -> None:
     for number, name in enumerate(examples.classes):
         if not counts[number]:
             where = "" if (examples.splits == UNASSIGNED).all() else " to train on"
-            raise UserError(f"{examples.source}: class {name!r} has no image{where} that can be decoded.")
+            raise UserError(
+                f"{examples.source}: class {name!r} has no image{where} that can be decoded. "
+                "Add images of it, or remove it."
+            )
 
 
 def _demand_splits(examples: Examples, given: np.ndarray) -> None:

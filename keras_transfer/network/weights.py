@@ -97,6 +97,8 @@ def _construct(spec: Base, size: int, weights: str | None) -> keras.Model:
 
 
 def _imagenet(spec: Base, size: int, progress: Progress) -> keras.Model:
+    file = imagenet.file(spec.name, size)
+    stored = file.exists()
     try:
         # What Keras says of a file that it downloads anew belongs among the messages, not the results.
         with contextlib.redirect_stdout(sys.stderr), _download_shown(spec, size, progress):
@@ -105,9 +107,9 @@ def _imagenet(spec: Base, size: int, progress: Progress) -> keras.Model:
         reason = _download_failure(error)
         if reason is None:
             raise
-        file = imagenet.file(spec.name, size)
+        fault = f"stored in {file.name} have a wrong checksum" if stored else "are not on this machine"
         raise ImageNetUnavailable(
-            f"ImageNet weights of {spec.name} are not on this machine, and cannot be downloaded ({reason}). Put "
+            f"ImageNet weights of {spec.name} {fault}, and cannot be downloaded ({reason}). Put "
             f"{imagenet.address(spec.name, size)} as {file.name} into {file.parent}, where Keras looks for it"
         ) from error
 

@@ -83,7 +83,7 @@ def application(
         return _json(body, status, {"connection": "close"} if status == 408 else None)
 
     async def not_posted(request: HttpRequest) -> Response:
-        raise HTTPException(405)
+        raise HTTPException(405, headers={"Allow": "POST"})
 
     async def state(request: HttpRequest) -> Response:
         why = missing(request)
@@ -254,7 +254,10 @@ def _json(content: Any, status: int = 200, headers: dict[str, str] | None = None
 
 
 async def _unknown(request: HttpRequest, error: Any) -> Response:
-    return _json(rest.error(f"Malformed request: {request.method} {request.url.path[:200]}"), error.status_code)
+    allowed = sorted((error.headers or {}).get("Allow", "").split(", "))
+    hint = f"; send it by {' or '.join(allowed)}" if any(allowed) else ""
+    text = f"Malformed request: {request.method} {request.url.path[:200]}{hint}"
+    return _json(rest.error(text), error.status_code, error.headers)
 
 
 async def _failed(request: HttpRequest, error: Exception) -> Response:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _WORTH_A_LINE = 1.0  # Seconds from which a part that ended gets a line in a log file.
+_TELL_EVERY = 300.0  # Seconds after which a log file is told how far a task is.
 
 
 class Progress:
@@ -34,14 +35,21 @@ class Progress:
     def task(self, name: str, total: int, unit: str = "images") -> Iterator[Callable[[int], None]]:
         """Show a task while the block runs; call what it yields with the number of units just done."""
         begun, done = time.monotonic(), 0
+        told = begun
 
         def count(more: int) -> None:
-            nonlocal done
+            nonlocal done, told
             done += more
+            now = time.monotonic()
+            if not self.visible and done < total and now - told >= _TELL_EVERY:
+                minutes = (now - begun) / done * (total - done) / 60
+                self.say(f"{name}: {done:,} of {total:,} {unit}, about {max(minutes, 1):.0f} min left")
+                told = now
 
         if not self.visible:
             yield count
-            self._ended(f"{name}: {done:,} {unit}", time.monotonic() - begun, done, unit)
+            counted = unit.removesuffix("s") if done == 1 else unit
+            self._ended(f"{name}: {done:,} {counted}", time.monotonic() - begun, done, unit)
             return
         from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar

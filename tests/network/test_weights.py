@@ -189,6 +189,19 @@ def test_imagenet_weights_out_of_reach_say_why_and_where_to_put_them(error, reas
     assert "\n" not in str(caught.value)
 
 
+def test_stored_weights_that_are_damaged_are_not_said_to_be_missing(monkeypatch, tmp_path):
+    def refuse(**options):
+        raise Exception(f"URL fetch failure on {ADDRESS}{FILE}: None -- [Errno -3] Temporary failure")
+
+    monkeypatch.setattr(keras.applications, "VGG16", refuse)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / FILE).write_bytes(b"cut off")
+    words = rf"^ImageNet weights of vgg16 stored in {FILE} have a wrong checksum, and cannot be downloaded \(no network"
+    with pytest.raises(weights.ImageNetUnavailable, match=words):
+        weights.load("vgg16", "imagenet", 32, 0)
+
+
 @pytest.mark.parametrize("quiet", [False, True])
 def test_a_download_is_one_line_of_the_run_and_none_of_keras(quiet, monkeypatch, tmp_path, capfd):
     for folder in ("served", "keras"):

@@ -1,6 +1,7 @@
 """Servers to ask: the embedded one, and TensorFlow Serving's own where its binary is there."""
 
 import base64
+import http.client
 import json
 import socket
 import subprocess
@@ -87,3 +88,13 @@ def wait_until(condition):
             return
         time.sleep(0.05)
     raise AssertionError
+
+
+def raw(url, request, seconds=10):
+    """Return the status and the body of the answer to the bytes of a request."""
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=seconds) as connection:
+        connection.sendall(request)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        return answer.status, answer.read()

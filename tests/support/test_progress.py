@@ -41,6 +41,26 @@ def test_a_log_file_gets_a_plain_line_a_task(written_to, monkeypatch):
     assert third == "Exporting, 0.0 s"
 
 
+def test_a_log_file_is_told_how_far_a_long_task_is(written_to, monkeypatch):
+    monkeypatch.setattr(progress, "_TELL_EVERY", 0.0)
+    log = written_to(io.StringIO())
+    with Progress().task("Choosing the penalty", 2_000, "folds") as advance:
+        advance(500)
+        advance(1_500)
+    assert log.getvalue() == "Choosing the penalty: 500 of 2,000 folds, about 1 min left\n"
+    with Progress(quiet=True).task("Features", 2) as advance:
+        advance(1)
+    assert log.getvalue().count("\n") == 1
+
+
+def test_one_is_no_plural(written_to, monkeypatch):
+    monkeypatch.setattr(progress, "_WORTH_A_LINE", 0.0)
+    log = written_to(io.StringIO())
+    with Progress().task("Testing", 1) as advance:
+        advance(1)
+    assert log.getvalue().startswith("Testing: 1 image, ")
+
+
 def test_what_takes_no_time_is_not_told(written_to):
     log = written_to(io.StringIO())
     with Progress().task("Features", 1) as advance:

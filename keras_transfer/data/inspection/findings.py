@@ -155,7 +155,7 @@ def _of_group(examples: Examples, indices: list[int], kind: str, how: str, chang
     if len(splits) > 1:
         names = " and ".join(SPLITS[split] for split in splits)
         listed.append(Finding("leak", paths, f"in {names} ({how}): keep them in one split"))
-    labels = sorted({examples.label_text(index) for index in indices})
+    labels = list(dict.fromkeys(examples.label_text(index) for index in indices))  # In the order of the pictures.
     if len(labels) > 1 and examples.task in (CLASSIFICATION, MULTI_LABEL):
         unless = ", unless such a change changes what a picture shows" if changed else ""
         detail = f"labelled {', '.join(map(repr, labels))} ({how}): one is wrong{unless}"

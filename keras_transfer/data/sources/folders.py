@@ -94,7 +94,7 @@ def _examples(
         for name, images in sorted(members.items()):
             if name not in classes:
                 raise UserError(f"{source}: class {name!r} of the {SPLITS[split]} split is missing from train/.")
-            if not images and split <= 0 and purpose is not Purpose.MEASURE:
+            if not images and split <= 0 and purpose is Purpose.TRAIN:
                 raise UserError(f"{source}: class folder {name!r} is empty. Add images to it, or remove it.")
             paths += sorted(images)
             labels.append(np.full(len(images), classes.index(name), "int32"))

@@ -77,7 +77,8 @@ def arrange(root: Folder, source: str, purpose: Purpose) -> Layout:
             )
     _demand_training(layout, candidates, labelled, source, purpose)
     _say_strays(top, layout)
-    names = [f"{name}/ ({SPLITS[candidates[name]]})" for name in labelled]
+    named = {name: SPLITS[candidates[name]] for name in labelled}
+    names = [f"{name}/" if name == split else f"{name}/ ({split})" for name, split in named.items()]
     layout.messages.insert(0, f"{listed(names)} {'are splits' if len(names) > 1 else 'is a split'}.")
     return layout
 

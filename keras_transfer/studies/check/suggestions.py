@@ -25,6 +25,7 @@ _BY_KIND = {
     "tiny": LOOK_AT_PICTURE,
     **dict.fromkeys(("huge", "orientation", "animated", "cmyk", "16-bit", "alpha", "palette"), NOTHING),
 }
+_OF_LABELS = ("label-conflict", "suspicious-label")
 _OF_NO_USE = (formats.EMPTY, formats.DAMAGED, formats.UNKNOWN)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # What spreadsheets may take the beginning of a formula for.
 
@@ -60,10 +61,8 @@ def _cell(name: str) -> str:
 
 
 def _detail(group: Group, path: str | None) -> str:
-    """Return what was seen, with why the label of this very image is suspicious."""
-    doubts = [
-        finding.detail for finding in group.lesser if finding.kind == "suspicious-label" and path in finding.paths
-    ]
+    """Return what was seen, with what else there is to say of the label of this very image."""
+    doubts = [finding.detail for finding in group.lesser if finding.kind in _OF_LABELS and path in finding.paths]
     return "; ".join([group.finding.detail, *doubts])
 
 

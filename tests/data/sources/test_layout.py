@@ -60,6 +60,11 @@ def test_folders_named_like_splits_are_splits(tmp_path, load, train, test):
     assert "validation split is cut from train" in examples.understood
 
 
+def test_a_split_is_named_besides_its_folder_where_that_has_another_name(tmp_path, load):
+    root = touch(tmp_path / "data", ["train/daisy", "train/rose", "valid/daisy", "valid/rose"])
+    assert "train/, valid/ (validation) are splits." in load(root).understood
+
+
 def test_an_unlabelled_folder_beside_splits_is_left_out_and_named(tmp_path, load):
     root = touch(tmp_path / "data", ["train/daisy", "train/rose", "test", "pred/pred"])
     examples = load(root)

@@ -120,6 +120,17 @@ def test_what_a_run_would_refuse_is_found(tmp_path):
     assert [one.detail for one in findings.warnings if one.kind == "refused"] == [str(refusal.value)]
 
 
+def test_an_empty_class_folder_hides_nothing_else(tmp_path):
+    data = write_photos(tmp_path / "data", each=12)
+    (data / "yellow").mkdir()
+    shutil.copy(data / "red" / "00.jpg", data / "red" / "twin.jpg")
+    findings = check(Recipe(data=str(data)), progress=QUIET)
+    assert findings.classes["yellow"] == 0
+    assert kinds(findings, "duplicate") == [["red/00.jpg", "red/twin.jpg"]]
+    (refused,) = [one.detail for one in findings.warnings if one.kind == "refused"]
+    assert "class 'yellow' has no image" in refused
+
+
 def test_the_command_prints_json_and_writes_a_page(seeded, tmp_path, capsys):
     page = tmp_path / "report.html"
     commands.main(["check", str(seeded), "--json", "--html", str(page)])

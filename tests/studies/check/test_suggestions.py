@@ -66,6 +66,20 @@ def test_each_image_has_one_suggestion(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links")
+def test_a_leak_under_two_labels_says_both(tmp_path):
+    data = write_photos(tmp_path / "photos", each=10)
+    for split in ("train", "test"):
+        shutil.copytree(data, data / split, ignore=shutil.ignore_patterns("train", "test"))
+    for name in ("red", "green", "blue"):
+        shutil.rmtree(data / name, ignore_errors=True)
+    for file in (data / "test").glob("*/*"):
+        file.write_bytes(file.read_bytes() + b"another")
+    shutil.copy(data / "train" / "red" / "00.jpg", data / "test" / "blue" / "copy.jpg")
+    row = rows(data, tmp_path)["test/blue/copy.jpg", "Leak"]
+    assert "keep them in one split" in row["detail"]
+    assert "labelled 'red', 'blue' (equal byte for byte): one is wrong" in row["detail"]
+
+
 def test_of_equal_pictures_a_file_and_the_copy_that_a_run_keeps_are_kept(tmp_path):
     for number, split in enumerate(("train", "test")):
         write_photos(tmp_path / "data" / split, each=10, seed=50 * number)
