@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from keras_transfer.versions.predictions import Evaluated
     from keras_transfer.versions.saved import SavedClassifier
 
-_STOPPED = "Stopped; nothing was written. A run that is started with --resume can go on after a stop."
-_RESUMABLE = "Stopped; go on with the same command and --resume."
+_STOPPED = "Stopped; nothing was written."
 
 
 @dataclass(frozen=True)
@@ -96,16 +95,17 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
     Args:
         recipe: What to do; fields at `"auto"` are chosen by `keras_transfer.recipe.rule`.
         progress: What to tell meanwhile; by default, a terminal.
-        resume: Keep the state of training, and go on from that which an interrupted run of the same recipe, also with
-            `resume`, left: it ends as if it had not been interrupted. (Stored activations are found again in any case.)
+        resume: Keep the state of training as it goes on, and go on from that which an interrupted run of the same
+            recipe left: it ends as if it had not been interrupted. (Stored activations are found again in any case.)
 
     Raises:
         UserError: with one line that says what is wrong, where, and what to do. Nothing is left behind then.
-        Stopped: Ctrl-C or SIGTERM ended it; nothing is left behind but what `resume` goes on from.
+        Stopped: Ctrl-C or SIGTERM ended it; nothing is left behind but what `resume` goes on from: of a run without
+            it, only where it was training by gradient.
     """
     if resume and recipe.minutes != "none":
         raise UsageError("--minutes counts from the start of a command, --resume goes on with another: leave one out.")
-    with stopping.raised(_RESUMABLE if resume else _STOPPED):
+    with stopping.raised(stopping.RESUMABLE if resume else _STOPPED):
         return _fit(recipe, progress or Progress(), resume)
 
 

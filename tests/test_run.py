@@ -1,5 +1,7 @@
 import csv
 import json
+import os
+import signal
 from functools import partial
 
 import pytest
@@ -8,6 +10,7 @@ import keras_transfer as kt
 from keras_transfer import run
 from keras_transfer.commands import tables
 from keras_transfer.data.inspection import inspector
+from keras_transfer.support import stopping
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.paths import cache_folder
 from tests.conftest import draw, write_photos
@@ -198,6 +201,33 @@ def test_what_fails_after_training_does_not_cost_the_network(tiny_base, tmp_path
     photo = draw((210, 50, 40), 99)
     photo.save(tmp_path / "a.png")
     assert kt.load(result.folder).predict([tmp_path / "a.png"])[0].label == "red"
+
+
+class Stopping(kt.Progress):
+    """Sends a signal after the first epoch of fine-tuning, and keeps what is said."""
+
+    def __init__(self):
+        super().__init__(quiet=True)
+        self.lines = []
+
+    def say(self, text):
+        self.lines.append(text)
+        if text.startswith("fine-tune 1/"):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_ctrl_c_in_fine_tuning_says_how_to_go_on_and_one_goes_on(photos, tiny_base, tmp_path, fresh_cache):
+    options = {"output": str(tmp_path / "m"), "thaw": "1", "fine_tune_epochs": 3, "views": 2, "dense": "8"}
+    options |= {"head_epochs": 1, "fine_tune_lr": 1e-4}
+    with pytest.raises(stopping.Stopped, match=r"^Stopped; go on with the same command and --resume\.$") as stopped:
+        kt.fit(str(photos), Stopping(), base=tiny_base, **options)
+    assert stopped.value.exit_code == 130
+    assert not (tmp_path / "m").exists()
+    goes_on = Stopping()
+    result = kt.fit(str(photos), goes_on, resume=True, base=tiny_base, **options)
+    assert any(line.startswith("fine-tune: goes on after epoch 1 of 3") for line in goes_on.lines)
+    assert result.metrics["phases"][1]["epochs"] == 3
+    assert not list((cache_folder() / "states").iterdir())
 
 
 def test_minutes_and_resume_exclude_each_other(tiny_base):

@@ -57,7 +57,7 @@ _FIT_EXAMPLES = {
     is_flag=True,
     cls=Option,
     section="Speed and storage",
-    help="Keep the state of training, and go on where an interrupted run left off.",
+    help="Go on where an interrupted run left off, and keep the state of training after each epoch.",
 )
 @json_option
 @quiet_option

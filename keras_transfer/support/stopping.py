@@ -12,6 +12,8 @@ from typing import Any
 
 Handler = Callable[[int, "FrameType | None"], None]
 
+RESUMABLE = "Stopped; go on with the same command and --resume."
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _CLEAN_UP_SECONDS = 2.0
 

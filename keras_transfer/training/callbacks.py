@@ -144,17 +144,19 @@ class Checkpoint:
 
     Attributes:
         begun: The state that an interrupted run left; None begins the phase.
+        always: Whether a state is kept as training goes on, or only when it is stopped.
         due: Says whether it is time to keep the state, so many steps after the last time.
         save: Keeps a state.
     """
 
     begun: PhaseState | None
+    always: bool
     due: Callable[[int], bool]
     save: Callable[[PhaseState], None]
 
 
 class Saving(keras.callbacks.Callback):
-    """Keeps the state after each epoch, and within one where it is due or training is to stop.
+    """Keeps the state after each epoch, and within one where it is due, or only where training is to stop.
 
     Args:
         checkpoint: Keeps it.
@@ -195,7 +197,8 @@ class Saving(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Keep the state."""
-        self._save(0, [])
+        if self._checkpoint.always or self._request.requested:
+            self._save(0, [])
 
     def _save(self, step: int, metrics: state.Arrays) -> None:
         """Keep the state; the weights of the epoch that is kept only where they are others than those to go on with."""

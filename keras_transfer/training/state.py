@@ -1,7 +1,8 @@
 """The state of training on disk: an interrupted run goes on from it, and ends as if it had not been interrupted.
 
 Training is a row of parts: the phases, then those of the refit. A part that has ended leaves one file, a part that has
-begun its two newest states. Each file is a NumPy archive (`.npz`), which has a checksum of each array in it.
+begun its two newest states, as training goes on, or only when it is stopped. Each file is a NumPy archive (`.npz`),
+which has a checksum of each array in it.
 """
 
 from __future__ import annotations
@@ -64,16 +65,23 @@ class TrainingState:
     """The files in which a run keeps the state of its training, in a folder of its own.
 
     Args:
-        folder: Of the run; None keeps nothing.
+        folder: Of the run.
         every: Steps between two states of a part that has begun, or minutes as `10m`.
         progress: Is warned of states that cannot be read or written.
+        always: Keep states as training goes on, and go on from those that an interrupted run left. Otherwise training
+            begins anew, and its state is kept only when it is stopped.
+
+    Attributes:
+        kept: Whether there is a state of this run.
     """
 
-    def __init__(self, folder: Path | None, every: int | str, progress: Progress) -> None:
-        self.folder, self._every, self._progress = folder, every, progress
+    def __init__(self, folder: Path, every: int | str, progress: Progress, always: bool = True) -> None:
+        self.folder, self.always, self.kept = folder, always, False
+        self._every, self._progress = every, progress
         self._saved = time.monotonic()
         self._failed = False
-        self._lock = None if folder is None else files.locked_folder(folder)
+        self._lock = files.locked_folder(folder) if always else None
+        self._ended: list[tuple[str, Record, dict[str, np.ndarray]]] = []  # Parts that have no file yet.
 
     def ended(self, part: int) -> tuple[Record, dict[int, np.ndarray]] | None:
         """Return what a part that ended before an interruption left: its record, and variables by number."""
@@ -85,7 +93,9 @@ class TrainingState:
 
     def end(self, part: int, record: Record, variables: dict[int, np.ndarray]) -> None:
         """Keep what a part leaves."""
-        self._write(f"{part:02d}-ended.npz", record, {str(number): array for number, array in variables.items()})
+        self._ended.append((f"{part:02d}-ended.npz", record, {str(key): array for key, array in variables.items()}))
+        if self.always:
+            self._write_ended()
 
     def begun(self, part: int) -> tuple[Record, PhaseState] | None:
         """Return the newest state of a part that was interrupted."""
@@ -99,6 +109,17 @@ class TrainingState:
 
     def save(self, part: int, state: PhaseState, more: Record) -> None:
         """Keep a state of a part that has begun, and `more` with it."""
+        if self.always:
+            self._save(part, state, more)
+            return
+        lock = files.locked_folder(self.folder)
+        try:
+            self._write_ended()
+            self._save(part, state, more)
+        finally:
+            lock.release()
+
+    def _save(self, part: int, state: PhaseState, more: Record) -> None:
         record = {"epochs": state.epochs, "step": state.step, "seconds": state.seconds, "more": more}
         groups = {key: getattr(state, key) for key in ("variables", "optimizer", "metrics", "best")}
         arrays = {f"{key}/{number}": array for key, group in groups.items() for number, array in enumerate(group)}
@@ -109,28 +130,38 @@ class TrainingState:
 
     def due(self, steps: int) -> bool:
         """Say whether it is time for another state, so many steps after the last one."""
+        if not self.always:
+            return False
         if isinstance(self._every, int):
             return steps >= self._every
         return time.monotonic() - self._saved >= 60 * float(self._every.removesuffix("m"))
 
     def discard(self) -> None:
-        """Forget everything: the run has ended."""
-        if self.folder is not None and self._lock is not None:
+        """Forget everything, also what an earlier run left: the run has ended."""
+        if self._lock is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
             self._lock.release()
+        elif self.folder.exists():
+            with files.unused(self.folder, unsure=False) as unused:
+                if unused:
+                    shutil.rmtree(self.folder, ignore_errors=True)
 
     def _states(self, part: int | None = None) -> list[Path]:
         """Return the files of states of parts that have begun, the oldest first."""
         number = "*" if part is None else f"{part:02d}"
-        return [] if self.folder is None else sorted(self.folder.glob(f"{number}-*-*.npz"))
+        return sorted(self.folder.glob(f"{number}-*-*.npz"))
+
+    def _write_ended(self) -> None:
+        for name, record, arrays in self._ended:
+            self._write(name, record, arrays)
+        self._ended.clear()
 
     def _write(self, name: str, record: Record, arrays: dict[str, np.ndarray]) -> None:
-        if self.folder is None:
-            return
         try:
             with files.whole(self.folder / name) as staging, staging.open("wb") as stream:
                 text = np.frombuffer(json.dumps(record, default=float).encode(), "uint8")
                 np.savez(stream, **{"record": text, **arrays})  # type: ignore[arg-type]
+            self.kept = True
         except OSError as error:
             if not self._failed:
                 self._progress.warn(
@@ -140,7 +171,7 @@ class TrainingState:
             self._failed = True
 
     def _read(self, name: str) -> tuple[Record, dict[str, np.ndarray]] | None:
-        if self.folder is None or not (self.folder / name).exists():
+        if not self.always or not (self.folder / name).exists():
             return None
         try:
             with zipfile.ZipFile(self.folder / name) as archive:

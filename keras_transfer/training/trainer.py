@@ -166,7 +166,7 @@ class Trainer:
         begun = state.begun(part)
         if begun is not None:
             self._earlier_work = begun[0]
-        return Checkpoint(begun and begun[1], state.due, lambda now: state.save(part, now, self._work()))
+        return Checkpoint(begun and begun[1], state.always, state.due, lambda now: state.save(part, now, self._work()))
 
     def _work(self) -> dict[str, Any]:
         return {"computed": self.computed, "engine": self.engine}

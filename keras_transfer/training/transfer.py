@@ -17,6 +17,7 @@ from keras_transfer.network.weights import PretrainedBase
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.options import AUTO
 from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support import stopping
 from keras_transfer.support.progress import Progress, Stopwatch
 from keras_transfer.tasks import task_of
 from keras_transfer.training import methods
@@ -43,7 +44,8 @@ def train(
         examples: With splits and digests.
         progress: Is told of everything.
         timer: Is told the seconds of each part.
-        resume: Keep the state of training, and go on from what an interrupted run left.
+        resume: Keep the state of training, and go on from what an interrupted run left. Otherwise the state is kept
+            only when Ctrl-C or SIGTERM stops fine-tuning, and not where minutes are counted.
         teacher: Of the recipe.
 
     Returns:
@@ -59,9 +61,16 @@ def train(
         with timer.time("build"):
             network = networks.build(pretrained.base, pretrained.spec, recipe, len(examples.classes), task.output())
             setup = Setup(recipe, pretrained, network, examples, task, plan, progress, teacher)
-            state = TrainingState(folder_of(setup), recipe.checkpoint_every, progress) if resume else None
+            state = None
+            if recipe.minutes == "none":
+                state = TrainingState(folder_of(setup), recipe.checkpoint_every, progress, always=resume)
         trainer = Trainer(setup, timer, state)
-        methods.run(trainer)
+        try:
+            methods.run(trainer)
+        except stopping.Stopped as stopped:
+            if state is not None and state.kept:
+                raise stopping.Stopped(stopping.RESUMABLE, stopped.exit_code) from None
+            raise
     return trainer
 
 

@@ -16,7 +16,7 @@ def send(number):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ([], "Stopped; nothing was written. A run that is started with --resume can go on after a stop."),
+        ([], "Stopped; nothing was written."),
         (["--resume"], "Stopped; go on with the same command and --resume."),
     ],
 )

@@ -83,7 +83,7 @@ def trained(begun=None, stop=None, diverges=False, techniques=()):
     data = data.skip(3 * len(begun.epochs) + begun.step) if begun else data
     phase = Phase("fine-tune", "all", GradientDescent(2, 0.1, stop=stop), techniques=techniques)
     states = []
-    checkpoint = Checkpoint(begun, lambda steps: True, states.append)
+    checkpoint = Checkpoint(begun, True, lambda steps: True, states.append)
     result = train(phase, model, Batches(data, 12, 3, held), Classification(), False, Progress(True), checkpoint)
     return model.get_weights(), result, states
 

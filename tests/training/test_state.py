@@ -44,8 +44,8 @@ def interrupt():
     raise KeyboardInterrupt
 
 
-def train(photos, base, options, state=None, every=1, progress=QUIET):
-    kept = None if state is None else TrainingState(state, every, progress)
+def train(photos, base, options, state=None, every=1, progress=QUIET, always=True):
+    kept = None if state is None else TrainingState(state, every, progress, always)
     one = trainer(photos, progress, kept, base=base, **options)
     methods.run(one)
     return one
@@ -92,6 +92,30 @@ def test_patience_goes_on_where_it_was_interrupted(photos, deep_base, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(photos, deep_base, options, tmp_path, 100, Batches((ended - 1) * STEPS + 1, interrupt))
     assert left(train(photos, deep_base, options, tmp_path)) == left(expected)
+
+
+def test_what_is_kept_only_when_training_is_stopped_is_gone_on_from_all_the_same(photos, deep_base, tmp_path):
+    expected = left(train(photos, deep_base, EVERYTHING))
+    folder = tmp_path / "state"
+    stop = Batches(2 * STEPS + STEPS + 2, lambda: os.kill(os.getpid(), signal.SIGINT))  # In fine-tuning.
+    with stopping.raised("Stopped."), pytest.raises(stopping.Stopped):
+        train(photos, deep_base, EVERYTHING, folder, 1, stop, always=False)
+    files = sorted(file.name for file in folder.iterdir())
+    assert files == ["00-ended.npz", "01-00001-0000002.npz"]
+    assert left(train(photos, deep_base, EVERYTHING, folder, progress=(resumed := Batches()))) == expected
+    whole = Batches()
+    train(photos, deep_base, EVERYTHING, progress=whole)
+    assert resumed.count == whole.count - stop.count
+
+
+def test_what_is_not_stopped_keeps_nothing_and_forgets_what_was_kept(photos, deep_base, tmp_path):
+    folder = tmp_path / "state"
+    train(photos, deep_base, HEAD, folder, always=False)
+    assert not folder.exists()
+    train(photos, deep_base, HEAD, folder, 1)
+    assert list(folder.iterdir())
+    TrainingState(folder, 1, QUIET, always=False).discard()
+    assert not folder.exists()
 
 
 def test_damaged_states_are_passed_over(photos, deep_base, tmp_path, head, capsys):
