@@ -100,8 +100,7 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
 
     Raises:
         UserError: with one line that says what is wrong, where, and what to do. Nothing is left behind then.
-        Stopped: Ctrl-C or SIGTERM ended it; nothing is left behind but what `resume` goes on from: of a run without
-            it, only where it was training by gradient.
+        Stopped: Ctrl-C or SIGTERM ended it; nothing is left behind but what `resume` goes on from.
     """
     if resume and recipe.minutes != "none":
         raise UsageError("--minutes counts from the start of a command, --resume goes on with another: leave one out.")
@@ -145,7 +144,8 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
         with timer.time("folds"):
             blocks["folds"] = folds.measure(recipe, examples, progress)
     trained = transfer.train(recipe, pretrained, examples, progress, timer, resume, teacher)
-    result = _write(folder, prepared, trained, timer, progress, blocks)
+    with trained.kept_when_stopped():
+        result = _write(folder, prepared, trained, timer, progress, blocks)
     if recipe.keep != "all":
         folders.prune(folder, int(recipe.keep))
     if trained.state is not None:

@@ -230,6 +230,18 @@ def test_ctrl_c_in_fine_tuning_says_how_to_go_on_and_one_goes_on(photos, tiny_ba
     assert not list((cache_folder() / "states").iterdir())
 
 
+def test_ctrl_c_after_training_loses_no_training(photos, tiny_base, tmp_path, fresh_cache, monkeypatch):
+    options = {"output": str(tmp_path / "m"), "method": "frozen", "dense": "8", "head_epochs": 2}
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "_write", lambda *arguments: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(stopping.Stopped, match="go on with the same command and --resume") as stopped:
+            kt.fit(str(photos), QUIET, base=tiny_base, **options)
+    assert stopped.value.exit_code == 143
+    goes_on = Stopping()
+    kt.fit(str(photos), goes_on, resume=True, base=tiny_base, **options)
+    assert "head: had ended before the run was interrupted." in goes_on.lines
+
+
 def test_minutes_and_resume_exclude_each_other(tiny_base):
     with pytest.raises(UsageError, match="--minutes counts from the start of a command"):
         kt.fit(kt.Recipe(base=tiny_base, minutes=5), QUIET, resume=True)

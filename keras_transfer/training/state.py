@@ -14,7 +14,7 @@ import json
 import shutil
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.compute.features import weights_digest
-from keras_transfer.support import files
+from keras_transfer.support import files, stopping
 from keras_transfer.support.paths import writable_cache_folder
 from keras_transfer.support.progress import Progress
 from keras_transfer.support.version import __version__
@@ -109,17 +109,6 @@ class TrainingState:
 
     def save(self, part: int, state: PhaseState, more: Record) -> None:
         """Keep a state of a part that has begun, and `more` with it."""
-        if self.always:
-            self._save(part, state, more)
-            return
-        lock = files.locked_folder(self.folder)
-        try:
-            self._write_ended()
-            self._save(part, state, more)
-        finally:
-            lock.release()
-
-    def _save(self, part: int, state: PhaseState, more: Record) -> None:
         record = {"epochs": state.epochs, "step": state.step, "seconds": state.seconds, "more": more}
         groups = {key: getattr(state, key) for key in ("variables", "optimizer", "metrics", "best")}
         arrays = {f"{key}/{number}": array for key, group in groups.items() for number, array in enumerate(group)}
@@ -127,6 +116,17 @@ class TrainingState:
         for file in self._states()[:-_STATES]:
             file.unlink(missing_ok=True)
         self._saved = time.monotonic()
+
+    @contextlib.contextmanager
+    def kept_when_stopped(self) -> Iterator[None]:
+        """Keep the parts that have ended where the block is stopped, and say how to go on."""
+        try:
+            yield
+        except stopping.Stopped as stopped:
+            self._write_ended()
+            if self.kept:
+                raise stopping.Stopped(stopping.RESUMABLE, stopped.exit_code) from None
+            raise
 
     def due(self, steps: int) -> bool:
         """Say whether it is time for another state, so many steps after the last one."""
@@ -152,13 +152,12 @@ class TrainingState:
         return sorted(self.folder.glob(f"{number}-*-*.npz"))
 
     def _write_ended(self) -> None:
-        for name, record, arrays in self._ended:
-            self._write(name, record, arrays)
-        self._ended.clear()
+        while self._ended:
+            self._write(*self._ended.pop(0))
 
     def _write(self, name: str, record: Record, arrays: dict[str, np.ndarray]) -> None:
         try:
-            with files.whole(self.folder / name) as staging, staging.open("wb") as stream:
+            with self._locked(), files.whole(self.folder / name) as staging, staging.open("wb") as stream:
                 text = np.frombuffer(json.dumps(record, default=float).encode(), "uint8")
                 np.savez(stream, **{"record": text, **arrays})  # type: ignore[arg-type]
             self.kept = True
@@ -169,6 +168,16 @@ class TrainingState:
                     "after an interruption, --resume would go on from an older state."
                 )
             self._failed = True
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Have the folder, locked, in the block."""
+        lock = self._lock or files.locked_folder(self.folder)
+        try:
+            yield
+        finally:
+            if lock is not self._lock:
+                lock.release()
 
     def _read(self, name: str) -> tuple[Record, dict[str, np.ndarray]] | None:
         if not self.always or not (self.folder / name).exists():

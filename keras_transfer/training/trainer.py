@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -157,6 +158,10 @@ class Trainer:
                 self.state.end(self._ended_parts, {"result": asdict(result), "work": self._work()}, network)
         self._ended_parts += 1
         return result
+
+    def kept_when_stopped(self) -> AbstractContextManager[None]:
+        """Return what keeps the state of training where the block is stopped, if anything is kept."""
+        return nullcontext() if self.state is None else self.state.kept_when_stopped()
 
     def _checkpoint(self) -> Checkpoint | None:
         """Return how the state of the part that begins is kept, and what an interrupted run left of it."""

@@ -17,7 +17,6 @@ from keras_transfer.network.weights import PretrainedBase
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.options import AUTO
 from keras_transfer.recipe.recipe import Recipe
-from keras_transfer.support import stopping
 from keras_transfer.support.progress import Progress, Stopwatch
 from keras_transfer.tasks import task_of
 from keras_transfer.training import methods
@@ -65,12 +64,8 @@ def train(
             if recipe.minutes == "none":
                 state = TrainingState(folder_of(setup), recipe.checkpoint_every, progress, always=resume)
         trainer = Trainer(setup, timer, state)
-        try:
+        with trainer.kept_when_stopped():
             methods.run(trainer)
-        except stopping.Stopped as stopped:
-            if state is not None and state.kept:
-                raise stopping.Stopped(stopping.RESUMABLE, stopped.exit_code) from None
-            raise
     return trainer
 
 

@@ -47,7 +47,8 @@ def interrupt():
 def train(photos, base, options, state=None, every=1, progress=QUIET, always=True):
     kept = None if state is None else TrainingState(state, every, progress, always)
     one = trainer(photos, progress, kept, base=base, **options)
-    methods.run(one)
+    with one.kept_when_stopped():
+        methods.run(one)
     return one
 
 
@@ -98,7 +99,7 @@ def test_what_is_kept_only_when_training_is_stopped_is_gone_on_from_all_the_same
     expected = left(train(photos, deep_base, EVERYTHING))
     folder = tmp_path / "state"
     stop = Batches(2 * STEPS + STEPS + 2, lambda: os.kill(os.getpid(), signal.SIGINT))  # In fine-tuning.
-    with stopping.raised("Stopped."), pytest.raises(stopping.Stopped):
+    with stopping.raised("Stopped."), pytest.raises(stopping.Stopped, match="go on with the same command"):
         train(photos, deep_base, EVERYTHING, folder, 1, stop, always=False)
     files = sorted(file.name for file in folder.iterdir())
     assert files == ["00-ended.npz", "01-00001-0000002.npz"]
