@@ -25,7 +25,6 @@ import tensorflow as tf
 
 from keras_transfer.compute.features import weights_digest
 from keras_transfer.support import files, stopping
-from keras_transfer.support.paths import writable_cache_folder
 from keras_transfer.support.progress import Progress
 from keras_transfer.support.version import __version__
 from keras_transfer.training.setup import Setup
@@ -163,9 +162,13 @@ class TrainingState:
             self.kept = True
         except OSError as error:
             if not self._failed:
+                consequence = (
+                    "training goes on; after an interruption, --resume would go on from an older state"
+                    if self.always
+                    else "what was trained is lost"
+                )
                 self._progress.warn(
-                    f"The state of training cannot be written to {self.folder} ({error.strerror}): training goes on; "
-                    "after an interruption, --resume would go on from an older state."
+                    f"The state of training cannot be written to {self.folder} ({error.strerror}): {consequence}."
                 )
             self._failed = True
 
@@ -196,8 +199,8 @@ class TrainingState:
             return None
 
 
-def folder_of(setup: Setup) -> Path:
-    """Return the folder of a run's state, named by all that its results depend on."""
+def folder_of(setup: Setup, cache: Path) -> Path:
+    """Return the folder of a run's state in a cache folder, named by all that its results depend on."""
     recipe = {key: value for key, value in dataclasses.asdict(setup.recipe).items() if key not in _SAME_RESULTS}
     examples = setup.examples
     key = {
@@ -213,7 +216,7 @@ def folder_of(setup: Setup) -> Path:
     digest.update(b"".join(examples.digests))
     for array in (examples.labels, examples.splits, examples.groups):
         digest.update(b"" if array is None else np.ascontiguousarray(array))
-    return writable_cache_folder() / "states" / digest.hexdigest()
+    return cache / "states" / digest.hexdigest()
 
 
 def values(variables: Sequence[Any]) -> list[np.ndarray]:

@@ -109,6 +109,15 @@ def test_what_is_kept_only_when_training_is_stopped_is_gone_on_from_all_the_same
     assert resumed.count == whole.count - stop.count
 
 
+def test_where_nothing_can_be_kept_a_stop_says_so_and_nothing_of_going_on(photos, deep_base, tmp_path, capsys):
+    (tmp_path / "file").write_text("no folder")
+    stop = Batches(STEPS + 2, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with stopping.raised("Stopped."), pytest.raises(stopping.Stopped, match=r"^Stopped\.$"):
+        train(photos, deep_base, HEAD, tmp_path / "file" / "state", 1, stop, always=False)
+    (warning,) = [line for line in capsys.readouterr().err.splitlines() if "Warning" in line]
+    assert "what was trained is lost" in warning
+
+
 def test_what_is_not_stopped_keeps_nothing_and_forgets_what_was_kept(photos, deep_base, tmp_path):
     folder = tmp_path / "state"
     train(photos, deep_base, HEAD, folder, always=False)
@@ -165,9 +174,9 @@ def test_a_signal_ends_training_after_its_step(photos, deep_base, tmp_path, head
     assert progress.count == 3 * STEPS - STEPS - 2
 
 
-def test_a_state_belongs_to_what_its_results_depend_on(photos, tiny_base, deep_base):
+def test_a_state_belongs_to_what_its_results_depend_on(photos, tiny_base, deep_base, tmp_path):
     def folder(setup, **changes):
-        return folder_of(replace(setup, **changes))
+        return folder_of(replace(setup, **changes), tmp_path)
 
     setup = trainer(photos, base=tiny_base, size=24).setup
     examples, recipe = setup.examples, setup.recipe
@@ -186,4 +195,4 @@ def test_a_state_belongs_to_what_its_results_depend_on(photos, tiny_base, deep_b
     setup.network.base.get_layer("low_conv").set_weights(
         [value + 1e-6 for value in setup.network.base.get_layer("low_conv").get_weights()]
     )
-    assert len({folder_of(setup), *others, folder(setup, recipe=same)}) == 7
+    assert len({folder_of(setup, tmp_path), *others, folder(setup, recipe=same)}) == 7
