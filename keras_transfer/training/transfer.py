@@ -33,7 +33,7 @@ def train(
     examples: Examples,
     progress: Progress,
     timer: Stopwatch,
-    resume: bool = False,
+    resume: bool | None = None,
     teacher: Teacher | None = None,
 ) -> Trainer:
     """Build the network of a recipe and run its method's phases.
@@ -44,8 +44,8 @@ def train(
         examples: With splits and digests.
         progress: Is told of everything.
         timer: Is told the seconds of each part.
-        resume: Keep the state of training, and go on from what an interrupted run left. Otherwise the state is kept
-            only when Ctrl-C or SIGTERM stops fine-tuning, and not where minutes are counted.
+        resume: Keep the state of training, and go on from what an interrupted run left (True); keep it only when Ctrl-C
+            or SIGTERM stops training, and not where minutes are counted (False); or never (None).
         teacher: Of the recipe.
 
     Returns:
@@ -62,7 +62,7 @@ def train(
             network = networks.build(pretrained.base, pretrained.spec, recipe, len(examples.classes), task.output())
             setup = Setup(recipe, pretrained, network, examples, task, plan, progress, teacher)
             state = None
-            if recipe.minutes == "none":
+            if resume is not None and recipe.minutes == "none":
                 # Of a temporary folder nothing is left after a stop.
                 folder = folder_of(setup, writable_cache_folder() if resume else cache_folder())
                 state = TrainingState(folder, recipe.checkpoint_every, progress, always=resume)
