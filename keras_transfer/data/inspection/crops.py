@@ -41,7 +41,7 @@ def _waves(start: float, side: float) -> np.ndarray:
 
 _WHOLE = _waves(0, _SIDE)
 _WINDOWS = [
-    np.concatenate([_waves(start * _SIDE, share * _SIDE) for start in np.linspace(0, 1 - share, places)])
+    np.stack([_waves(start * _SIDE, share * _SIDE) for start in np.linspace(0, 1 - share, places)])
     for share, places in _PLACES.items()
 ]
 
@@ -58,16 +58,11 @@ def windows(pixels: np.ndarray, aspect: float) -> np.ndarray:
     grey = Image.fromarray(pixels).convert("L")
     flat = np.asarray(grey, "float32")
     turned = np.stack([np.asarray(_turned(grey, aspect, *turn), "float32") for turn in (*_TURNS, (0, 1.0))])
-    frequencies = np.concatenate(
-        [*(_by_windows(waves @ flat @ waves.T) for waves in _WINDOWS), _by_windows(_WHOLE @ turned @ _WHOLE.T)]
-    )
-    return np.packbits(frequencies > np.median(frequencies, axis=1, keepdims=True), axis=1)
-
-
-def _by_windows(frequencies: np.ndarray) -> np.ndarray:
-    """Return, float32 `[W, 256]`, what stands in blocks of 16 x 16."""
-    blocks = frequencies.reshape(-1, HASH_SIDE, frequencies.shape[-1] // HASH_SIDE, HASH_SIDE)
-    return blocks.transpose(0, 2, 1, 3).reshape(-1, HASH_SIDE**2)
+    # Many small products: larger ones BLAS shares among threads, which wait for each other where processors are busy.
+    frequencies = [(waves @ flat)[:, None] @ waves.transpose(0, 2, 1) for waves in _WINDOWS]
+    flattened = [waves.reshape(-1, HASH_SIDE**2) for waves in (*frequencies, _WHOLE @ turned @ _WHOLE.T)]
+    signs = np.concatenate(flattened)
+    return np.packbits(signs > np.median(signs, axis=1, keepdims=True), axis=1)
 
 
 def _turned(grey: Image.Image, aspect: float, degrees: float, zoom: float) -> Image.Image:
