@@ -2,7 +2,8 @@
 
 The hash of a whole picture moves with its frame. So hashes of windows are compared: windows of four fifths of each side
 and more with the whole of every other picture, and turned ones with its centre, for what fills the corners of a turned
-picture lies outside. `docs/measurements.md` says how many such copies are found, and what else.
+picture lies outside. Pictures of little detail are left out. `docs/measurements.md` says how many such copies are
+found, and what else.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 MAX_IMAGES = 10_000  # Of more, comparing all windows with all pictures would take minutes.
 MAX_BITS = 54  # Of a window; less than of whole pictures, for there are so many of them.
+_DETAIL = 18  # Waves, at least, that a picture is made of: of horizons or X-rays, windows are like those of any other.
 _SIDE = 64  # Of the pictures that windows are cut from, px.
 _PLACES = {0.95: 2, 0.9: 4, 0.85: 5, 0.8: 6}  # By the share of a side that a window has: its places along that side.
 _CENTRE = 0.8  # Share of each side, in which no corner shows of what is turned up to 15 degrees.
@@ -44,6 +46,18 @@ _WINDOWS = [
     np.stack([_waves(start * _SIDE, share * _SIDE) for start in np.linspace(0, 1 - share, places)])
     for share, places in _PLACES.items()
 ]
+
+
+def detailed(pixels: np.ndarray) -> bool:
+    """Say whether a picture, uint8 `[64, 64, 3]`, is made of so many waves that its windows are like no other's.
+
+    Counted is the participation ratio: of n waves that are equally strong, n.
+    """
+    from PIL import Image
+
+    flat = np.asarray(Image.fromarray(pixels).convert("L"), "float32")
+    strength = np.abs(_WHOLE @ flat @ _WHOLE.T).ravel()[1:]  # Without the mean.
+    return bool(strength.sum() ** 2 >= _DETAIL * (strength**2).sum())
 
 
 def windows(pixels: np.ndarray, aspect: float) -> np.ndarray:
