@@ -25,6 +25,7 @@ def turned(picture, degrees, fill):
 CHANGES = {
     "cropped at a corner": lambda picture: part(picture, 0.9, 0, 1),
     "cropped at one side": lambda picture: part(picture, 0.87, 1, 0.4),
+    "its caption cut away": lambda picture: picture.crop((0, 0, picture.width, round(0.85 * picture.height))),
     "zoomed in": lambda picture: part(picture, 0.81, 0.5, 0.5),
     "cropped and mirrored": lambda picture: ImageOps.mirror(part(picture, 0.85, 0.2, 0.9)),
     "turned to the left, corners black": lambda picture: turned(picture, 7, "black"),
