@@ -1,8 +1,9 @@
 """Copies that show a part of a picture, or the picture turned by a few degrees, mirrored or not.
 
-The hash of a whole picture moves with its frame. So hashes of windows are compared: windows of four fifths of each side
-and more with the whole of every other picture, and turned ones with its centre, for what fills the corners of a turned
-picture lies outside. `docs/measurements.md` says how many such copies are found, and what else.
+The hash of a whole picture moves with its frame. So hashes of windows are compared: windows of four fifths and more of
+each side, or of one, with the whole of every other picture, and turned ones with its centre, for what fills the corners
+of a turned picture lies outside. Pictures of little detail are left out. `docs/measurements.md` says how many such
+copies are found, and what else.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
 
 MAX_IMAGES = 10_000  # Of more, comparing all windows with all pictures would take minutes.
 MAX_BITS = 54  # Of a window; less than of whole pictures, for there are so many of them.
+_DETAIL = 18  # Waves, at least, that a picture is made of: of horizons or X-rays, windows are like those of any other.
 _SIDE = 64  # Of the pictures that windows are cut from, px.
 _PLACES = {0.95: 2, 0.9: 4, 0.85: 5, 0.8: 6}  # By the share of a side that a window has: its places along that side.
+_STRIPS = {0.92: 2, 0.86: 3, 0.8: 4}  # The same where the other side is whole: a caption was cut away.
 _CENTRE = 0.8  # Share of each side, in which no corner shows of what is turned up to 15 degrees.
 # Degrees and zoom of turned centres.
 _TURNS = [(degrees, zoom) for degrees in (-15, -10, -5, 5, 10, 15) for zoom in (1.0, 0.9, 0.8)]
@@ -39,11 +42,30 @@ def _waves(start: float, side: float) -> np.ndarray:
     return (covered * np.cos(np.pi * np.outer(np.arange(HASH_SIDE), (pixels + 0.5 - start) / side))).astype("float32")
 
 
+def _along(share: float, places: int) -> np.ndarray:
+    """Return the waves over windows of a share of a side, at places along it."""
+    return np.stack([_waves(start * _SIDE, share * _SIDE) for start in np.linspace(0, 1 - share, places)])
+
+
 _WHOLE = _waves(0, _SIDE)
+# Waves down and across: of each of the one with each of the other, a window.
 _WINDOWS = [
-    np.concatenate([_waves(start * _SIDE, share * _SIDE) for start in np.linspace(0, 1 - share, places)])
-    for share, places in _PLACES.items()
+    *((along, along) for along in (_along(*places) for places in _PLACES.items())),
+    *((_along(*places), _WHOLE[None]) for places in _STRIPS.items()),
+    *((_WHOLE[None], _along(*places)) for places in _STRIPS.items()),
 ]
+
+
+def detailed(pixels: np.ndarray) -> bool:
+    """Say whether a picture, uint8 `[64, 64, 3]`, is made of so many waves that its windows are like no other's.
+
+    Counted is the participation ratio: of n waves that are equally strong, n.
+    """
+    from PIL import Image
+
+    flat = np.asarray(Image.fromarray(pixels).convert("L"), "float32")
+    strength = np.abs(_WHOLE @ flat @ _WHOLE.T).ravel()[1:]  # Without the mean.
+    return bool(strength.sum() ** 2 >= _DETAIL * (strength**2).sum())
 
 
 def windows(pixels: np.ndarray, aspect: float) -> np.ndarray:
@@ -58,16 +80,11 @@ def windows(pixels: np.ndarray, aspect: float) -> np.ndarray:
     grey = Image.fromarray(pixels).convert("L")
     flat = np.asarray(grey, "float32")
     turned = np.stack([np.asarray(_turned(grey, aspect, *turn), "float32") for turn in (*_TURNS, (0, 1.0))])
-    frequencies = np.concatenate(
-        [*(_by_windows(waves @ flat @ waves.T) for waves in _WINDOWS), _by_windows(_WHOLE @ turned @ _WHOLE.T)]
-    )
-    return np.packbits(frequencies > np.median(frequencies, axis=1, keepdims=True), axis=1)
-
-
-def _by_windows(frequencies: np.ndarray) -> np.ndarray:
-    """Return, float32 `[W, 256]`, what stands in blocks of 16 x 16."""
-    blocks = frequencies.reshape(-1, HASH_SIDE, frequencies.shape[-1] // HASH_SIDE, HASH_SIDE)
-    return blocks.transpose(0, 2, 1, 3).reshape(-1, HASH_SIDE**2)
+    # Many small products: larger ones BLAS shares among threads, which wait for each other where processors are busy.
+    frequencies = [(down @ flat)[:, None] @ across.transpose(0, 2, 1) for down, across in _WINDOWS]
+    flattened = [waves.reshape(-1, HASH_SIDE**2) for waves in (*frequencies, _WHOLE @ turned @ _WHOLE.T)]
+    signs = np.concatenate(flattened)
+    return np.packbits(signs > np.median(signs, axis=1, keepdims=True), axis=1)
 
 
 def _turned(grey: Image.Image, aspect: float, degrees: float, zoom: float) -> Image.Image:
@@ -115,7 +132,7 @@ def links(hashes: np.ndarray, windowed: np.ndarray, progress: Progress) -> np.nd
     count = len(hashes)
     wholes = _halves(hashes)
     centres = _halves(np.unpackbits(windowed[:, -1], axis=1).astype(bool))
-    with progress.task("Looking for cropped and turned copies", count) as advance:
+    with progress.task("Comparing parts", count) as advance:
         for top in range(0, count, _ROWS):
             rows = np.unpackbits(windowed[top : top + _ROWS, :-1], axis=2).astype(bool)
             for left in range(0, count, _COLUMNS):

@@ -116,7 +116,7 @@ def inspect(
             inspections.append(inspection)
             advance(1)
     if windows is not None:
-        hashes = {seen.digest: seen.hash for seen in inspections if seen.comparable}
+        hashes = {seen.digest: seen.hash for seen in inspections if seen.comparable and seen.digest in windows}
         resembling = crops.resembling(hashes, windows, progress)
         for seen in inspections:
             seen.resembles = resembling.get(seen.digest, ())
@@ -217,7 +217,7 @@ def _inspected(
     contrast = float((pixels @ _MEAN).std())
     if contrast < CONSTANT:
         notes.append(("near-constant", f"is of nearly one colour (standard deviation {contrast:.1f})"))
-    if windows is not None:
+    if windows is not None and crops.detailed(pixels):
         windows[key] = crops.windows(pixels, width / height)
     hashed = np.packbits(duplicates.perceptual_hash(pixels)).tobytes()
     return Inspection(key, None, hashed, height, width, peak, contrast, tuple(notes))

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from keras_transfer.data.inspection import crops, duplicates
+from keras_transfer.data import sources
+from keras_transfer.data.inspection import crops, duplicates, inspector
+from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.progress import Progress
 from tests.data.inspection.pictures import pictures
 
@@ -23,6 +25,7 @@ def turned(picture, degrees, fill):
 CHANGES = {
     "cropped at a corner": lambda picture: part(picture, 0.9, 0, 1),
     "cropped at one side": lambda picture: part(picture, 0.87, 1, 0.4),
+    "its caption cut away": lambda picture: picture.crop((0, 0, picture.width, round(0.85 * picture.height))),
     "zoomed in": lambda picture: part(picture, 0.81, 0.5, 0.5),
     "cropped and mirrored": lambda picture: ImageOps.mirror(part(picture, 0.85, 0.2, 0.9)),
     "turned to the left, corners black": lambda picture: turned(picture, 7, "black"),
@@ -65,3 +68,29 @@ def test_pictures_that_are_all_alike_are_connected_by_few_links():
 
 def test_nothing_is_like_nothing():
     assert not found([])
+
+
+def horizon(height, colour):
+    """Return a picture of the sky above hills or dunes."""
+    down, right = np.mgrid[:128, :192]
+    sky = np.full((128, 192, 3), (120, 160, 220)) + down[..., None] * 0.5
+    pixels = np.where((down < height + 2 * np.sin(right / 24))[..., None], sky, colour)
+    noise = np.random.default_rng(height).normal(0, 4, pixels.shape)
+    return Image.fromarray((pixels + noise).clip(0, 255).astype("uint8"))
+
+
+def test_plain_pictures_are_not_taken_for_parts_of_each_other(tmp_path):
+    # Of a horizon, some window has the height of any other, whatever is below.
+    for name, colour, first in (("desert", (200, 160, 100), 40), ("meadow", (60, 130, 50), 42)):
+        (tmp_path / name).mkdir()
+        for height in range(first, 90, 4):
+            horizon(height, colour).save(tmp_path / name / f"{height}.png")
+    listed = sources.load(str(tmp_path), Recipe(data=str(tmp_path)))
+    _, inspections = inspector.inspect(listed, 10**6, Progress(quiet=True), closely=True)
+    assert all(seen.comparable for seen in inspections)
+    assert not [seen.resembles for seen in inspections if seen.resembles]
+
+
+def test_photos_have_the_detail_that_plain_pictures_lack():
+    small = [np.asarray(picture.resize((64, 64), Image.Resampling.BOX)) for picture in (*pictures(20), horizon(60, 20))]
+    assert [crops.detailed(pixels) for pixels in small] == [True] * 20 + [False]
