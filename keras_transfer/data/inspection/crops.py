@@ -9,6 +9,8 @@ copies are found, and what else.
 from __future__ import annotations
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -128,24 +130,40 @@ def links(hashes: np.ndarray, windowed: np.ndarray, progress: Progress) -> np.nd
         windowed: Of `windows`, uint8 `[N, W + 1, 32]`.
         progress: Is told of each picture that was compared with all.
     """
-    found = np.zeros((0, 4), "int64")
-    count = len(hashes)
-    wholes = _halves(hashes)
-    centres = _halves(np.unpackbits(windowed[:, -1], axis=1).astype(bool))
-    with progress.task("Comparing parts", count) as advance:
-        for top in range(0, count, _ROWS):
-            rows = np.unpackbits(windowed[top : top + _ROWS, :-1], axis=2).astype(bool)
-            for left in range(0, count, _COLUMNS):
-                columns = slice(left, left + _COLUMNS)
-                agreement = _best(rows, wholes[:, columns], centres[:, columns])
-                bits = ((HASH_SIDE**2 - agreement) / 2).astype("int64")
-                row, column = np.nonzero(bits <= MAX_BITS)
-                ends = np.sort(np.stack([row + top, column + left], axis=1), axis=1)
-                pairs = np.column_stack([ends, bits[row, column], np.ones(len(row), "int64")])
-                found = np.concatenate([found, pairs[ends[:, 0] < ends[:, 1]]])
-            found = duplicates.spanning(count, found)
-            advance(len(rows))
+    from threadpoolctl import threadpool_limits
+
+    found, count, done = np.zeros((0, 4), "int64"), len(hashes), 0
+    wholes, centres = _halves(hashes), _halves(np.unpackbits(windowed[:, -1], axis=1).astype(bool))
+
+    def compared(top: int) -> np.ndarray:
+        return _links_of_rows(top, windowed[top : top + _ROWS, :-1], wholes, centres)
+
+    # Each thread multiplies by itself: those of BLAS wait for each other in a loop where processors are busy.
+    with (
+        progress.task("Comparing parts", count) as advance,
+        threadpool_limits(1, "blas"),
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
+        for pairs in pool.map(compared, range(0, count, _ROWS)):
+            found = duplicates.spanning(count, np.concatenate([found, pairs]))
+            advance(min(_ROWS, count - done))
+            done += _ROWS
     return found
+
+
+def _links_of_rows(top: int, windowed: np.ndarray, wholes: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Return what links pictures from position `top` on, by their windows, uint8 `[R, W, 32]`, with any others."""
+    found, count = np.zeros((0, 4), "int64"), wholes.shape[1]
+    rows = np.unpackbits(windowed, axis=2).astype(bool)
+    for left in range(0, count, _COLUMNS):
+        columns = slice(left, left + _COLUMNS)
+        agreement = _best(rows, wholes[:, columns], centres[:, columns])
+        bits = ((HASH_SIDE**2 - agreement) / 2).astype("int64")
+        row, column = np.nonzero(bits <= MAX_BITS)
+        ends = np.sort(np.stack([row + top, column + left], axis=1), axis=1)
+        pairs = np.column_stack([ends, bits[row, column], np.ones(len(row), "int64")])
+        found = np.concatenate([found, pairs[ends[:, 0] < ends[:, 1]]])
+    return duplicates.spanning(count, found)
 
 
 def _best(rows: np.ndarray, wholes: np.ndarray, centres: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,42 +125,52 @@ def _alike(examples: Examples, inspections: Sequence[Inspection]) -> list[Findin
     listed = []
     for indices in _groups(exact):
         listed += _of_group(examples, indices, "duplicate", "equal byte for byte")
+        listed += _conflict(examples, indices, "equal byte for byte")
     links = near_links(inspections)
-    groups = duplicates.components(len(examples), links)
-    bits, changed = np.zeros((2, len(examples)), "int64")
+    for indices, bits, changed in _linked(len(examples), links):
+        if len(set(exact[indices])) > 1:
+            change = "mirrored, turned or cropped, " if changed else ""
+            listed += _of_group(examples, indices, "near-duplicate", f"{change}{_distance(bits)}")
+    # Of a picture that is mirrored, turned or cropped, another label may be right.
+    for indices, bits, _ in _linked(len(examples), links[links[:, 3] == 0]):
+        if len(set(exact[indices])) > 1:
+            listed += _conflict(examples, indices, _distance(bits))
+    return listed
+
+
+def _linked(count: int, links: np.ndarray) -> Iterator[tuple[list[int], int, bool]]:
+    """Yield each group of images that are linked, the most bits of its links, and whether one is of a change."""
+    groups = duplicates.components(count, links)
+    bits, changed = np.zeros((2, count), "int64")
     np.maximum.at(bits, groups[links[:, 0]], links[:, 2])
     np.maximum.at(changed, groups[links[:, 0]], links[:, 3])
     for indices in _groups(groups):
         group = groups[indices[0]]
-        if len(set(exact[indices])) > 1:
-            change = "mirrored, turned or cropped, " if changed[group] else ""
-            how = f"{change}perceptual hashes at a distance of at most {bits[group]} of 256 bits"
-            listed += _of_group(examples, indices, "near-duplicate", how, bool(changed[group]))
-    return listed
+        yield indices, int(bits[group]), bool(changed[group])
 
 
-def _of_group(examples: Examples, indices: list[int], kind: str, how: str, changed: bool = False) -> list[Finding]:
-    """Return the finding on a group of equal pictures, and those that follow from their splits and labels.
+def _distance(bits: int) -> str:
+    return f"perceptual hashes at a distance of at most {bits} of 256 bits"
 
-    Args:
-        examples: All.
-        indices: Of the group.
-        kind: Of the finding.
-        how: They are equal.
-        changed: Whether some are equal only when they are mirrored, turned or cropped.
-    """
+
+def _of_group(examples: Examples, indices: list[int], kind: str, how: str) -> list[Finding]:
+    """Return the finding on a group of equal pictures, and that which follows from their splits."""
     paths = [examples.paths[index] for index in indices]
     listed = [Finding(kind, paths, f"{len(indices)} pictures: {how}")]
     splits = sorted({int(examples.splits[index]) for index in indices} - {UNASSIGNED})
     if len(splits) > 1:
         names = " and ".join(SPLITS[split] for split in splits)
         listed.append(Finding("leak", paths, f"in {names} ({how}): keep them in one split"))
-    labels = list(dict.fromkeys(examples.label_text(index) for index in indices))  # In the order of the pictures.
-    if len(labels) > 1 and examples.task in (CLASSIFICATION, MULTI_LABEL):
-        unless = ", unless such a change changes what a picture shows" if changed else ""
-        detail = f"labelled {', '.join(map(repr, labels))} ({how}): one is wrong{unless}"
-        listed.append(Finding("label-conflict", paths, detail))
     return listed
+
+
+def _conflict(examples: Examples, indices: list[int], how: str) -> list[Finding]:
+    """Return the finding on a group of equal pictures whose labels differ."""
+    labels = list(dict.fromkeys(examples.label_text(index) for index in indices))  # In the order of the pictures.
+    if len(labels) < 2 or examples.task not in (CLASSIFICATION, MULTI_LABEL):
+        return []
+    detail = f"labelled {', '.join(map(repr, labels))} ({how}): one is wrong"
+    return [Finding("label-conflict", [examples.paths[index] for index in indices], detail)]
 
 
 def _balance(examples: Examples, recipe: Recipe) -> list[Finding]:

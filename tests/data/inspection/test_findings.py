@@ -53,6 +53,23 @@ def test_a_class_of_which_nothing_can_be_used_is_no_imbalance():
     )
 
 
+def test_a_turned_copy_may_have_another_label_and_an_upright_one_not():
+    generator = np.random.default_rng(0)
+    upright, other = generator.random((2, 16, 16)) < 0.5
+
+    def looking(bits, digest):
+        packed = np.packbits(bits.ravel()).tobytes()
+        return Inspection(digest, None, hash=packed, height=40, width=40, contrast=40.0)
+
+    turned = [looking(upright, b"0"), looking(upright.T, b"1"), looking(other, b"2")]
+    found = findings_of(turned)
+    assert found["near-duplicate"].paths == ["0.png", "1.png"]
+    assert found["near-duplicate"].detail.startswith("2 pictures: mirrored, turned or cropped, perceptual hashes")
+    assert "label-conflict" not in found
+    equal = [looking(upright, b"0"), looking(upright, b"1"), looking(other, b"2")]
+    assert findings_of(equal)["label-conflict"].detail.startswith("labelled 'a', 'b' (perceptual hashes")
+
+
 def test_pictures_with_little_to_compare_are_like_no_other():
     look = {"hash": bytes(32), "contrast": 40.0}
     whole = Inspection(b"a", None, height=40, width=40, **look)
