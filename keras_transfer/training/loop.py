@@ -156,7 +156,8 @@ def _line(name: str, epochs: Epochs, last: int, model: keras.Model, task: Task) 
     """Return the line that a person gets on the epoch that has just ended."""
     logs, epoch = epochs.logs[-1], len(epochs.logs)
     loss, score = f"loss {logs['loss']:.3f}", f"{task.score} {logs[task.score]:.3f}"
-    rate = f"lr {float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)):.0e}".replace("e-0", "e-")
+    rate = f"lr {float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)):.0e}"
+    rate = rate.replace("e-0", "e-").replace("0e+00", "0")
     if task.validation_loss in logs:
         loss += f" val {logs[task.validation_loss]:.3f}"
         score += f" val {logs[f'val_{task.score}']:.3f}"
