@@ -124,7 +124,7 @@ Look your images over before training:
 Train (without photos/: on a built-in sample):
   {program} fit photos/ --base mobilenetv2
 Measure the model on other images:
-  {program} evaluate saved_models/photos-mobilenetv2 --data more-photos/
+  {program} evaluate saved_models/photos-mobilenetv2 more-photos/
 Ask it what images show:
   {program} predict saved_models/photos-mobilenetv2 a.jpg folder/
 Serve it over HTTP:

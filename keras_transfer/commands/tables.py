@@ -27,7 +27,7 @@ def run(metrics: dict[str, Any], recipe: Recipe, folder: str, training: Mapping[
     """What `fit` says at its end; `training` counts the training images of each class."""
     data, test = metrics["data"], metrics["test"]
     report = Path(folder) / "assets.extra" / "report.html"
-    counts = f"{data['train']} / {data['validation']} / {data['test']}"
+    counts = f"{data['train']:,} / {data['validation']:,} / {data['test']:,}"
     computed = "features from the cache" if metrics["engine"] == "cache" else f"engine {metrics['engine']}"
     settings = [
         f"{metrics['base']}, weights {portable(metrics['weights'])}, {metrics['size']} px, {computed}, "

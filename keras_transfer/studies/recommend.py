@@ -66,6 +66,9 @@ class Recommendation:
     candidates: list[Candidate]
     recommended: str
 
+    def __repr__(self) -> str:
+        return f"<Recommendation {self.source}: {self.recommended}, of {len(self.candidates)} bases>"
+
     def record(self) -> dict[str, Any]:
         """Return it as `recommend --json` prints it."""
         fields = asdict(self)

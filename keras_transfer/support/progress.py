@@ -1,4 +1,5 @@
-"""What a person sees while waiting: a bar with rate and time left on a terminal, plain lines in a log file."""
+"""What a person sees while waiting: a bar with rate and time left on a terminal and in a notebook, plain lines in a log
+file."""
 
 from __future__ import annotations
 
@@ -6,11 +7,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from keras_transfer.support import notebook
 from keras_transfer.support.program import worded
-from keras_transfer.support.terminal import message
+from keras_transfer.support.terminal import broken, message
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,7 +22,8 @@ _TELL_EVERY = 300.0  # Seconds after which a log file is told how far a task is.
 
 
 class Progress:
-    """Reports on standard error, to a terminal, a notebook or a log file, or to nobody.
+    """Reports on standard error, to a terminal or a log file; to a notebook, which shows standard error as if something
+    were wrong, on standard output; or to nobody.
 
     Args:
         quiet: Say nothing (warnings still appear).
@@ -28,8 +31,9 @@ class Progress:
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet = quiet
-        self.visible = not quiet and (sys.stderr.isatty() or _in_notebook())
-        self._console: Console | None = None  # Of the bar that is being shown.
+        self._notebook = not sys.stderr.isatty() and notebook.in_notebook()
+        self.visible = not quiet and (sys.stderr.isatty() or self._notebook)
+        self._above: Callable[[str], None] | None = None  # Writes lines above the bar that is being shown.
 
     @contextmanager
     def task(self, name: str, total: int, unit: str = "images") -> Iterator[Callable[[int], None]]:
@@ -48,8 +52,7 @@ class Progress:
 
         if not self.visible:
             yield count
-            counted = unit.removesuffix("s") if done == 1 else unit
-            self._ended(f"{name}: {done:,} {counted}", time.monotonic() - begun, done, unit)
+            self._ended(name, time.monotonic() - begun, done, unit)
             return
         from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
@@ -61,7 +64,7 @@ class Progress:
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
         )
-        with self._showing(Bar(*columns, console=_console())) as bar:
+        with self._showing(Bar(*columns, console=self._console())) as bar:
             task = bar.add_task(name, total=total, unit=unit, rate="")
 
             def advance(more: int) -> None:
@@ -71,6 +74,8 @@ class Progress:
             yield advance
             if done < total:  # It ended early: a bar that stands still looks as if it had died.
                 bar.update(task, total=done, completed=done)
+            if self._notebook:
+                self._ended(name, time.monotonic() - begun, done, unit)
 
     @contextmanager
     def activity(self, name: str) -> Iterator[None]:
@@ -84,20 +89,25 @@ class Progress:
         from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
         columns = (TextColumn("{task.description}"), SpinnerColumn("line", finished_text=""), TimeElapsedColumn())
-        with self._showing(Bar(*columns, console=_console())) as bar:
+        with self._showing(Bar(*columns, console=self._console())) as bar:
             task = bar.add_task(name, total=None)
             yield
             bar.update(task, total=1, completed=1)
+            if self._notebook:
+                self._ended(name, time.monotonic() - begun)
 
     def say(self, text: str) -> None:
         """Write one line for a person, above the bar if there is one, unless quiet."""
         if self.quiet:
             return
-        lines = message(worded(text), sys.stderr)
-        if self._console is not None:
-            self._console.print(lines, markup=False, highlight=False, soft_wrap=True)
+        if self._notebook:
+            lines = "\n".join(broken(line, notebook.COLUMNS) for line in worded(text).split("\n"))
         else:
-            print(lines, file=sys.stderr, flush=True)
+            lines = message(worded(text), sys.stderr)
+        if self._above is not None:
+            self._above(lines)
+        else:
+            print(lines, file=sys.stdout if self._notebook else sys.stderr, flush=True)
 
     def warn(self, text: str) -> None:
         """Write a warning, always: it changes what the results mean."""
@@ -117,30 +127,33 @@ class Progress:
             reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
             self.warn(f"{what} failed ({reason}): {without}.")
 
-    def _ended(self, what: str, seconds: float, done: int = 0, unit: str = "") -> None:
+    def _ended(self, name: str, seconds: float, done: int | None = None, unit: str = "") -> None:
         if seconds >= _WORTH_A_LINE:
+            counted = "" if done is None else f": {done:,} {unit.removesuffix('s') if done == 1 else unit}"
             rate = f" ({done / seconds:.1f} {unit}/s)" if done else ""
-            self.say(f"{what}, {seconds:.1f} s{rate}")
+            self.say(f"{name}{counted}, {seconds:.1f} s{rate}")
+
+    def _console(self) -> Console:
+        if self._notebook:
+            return notebook.plain_console()
+        from rich.console import Console
+
+        return Console(stderr=True)
 
     @contextmanager
     def _showing(self, bar: Any) -> Iterator[Any]:
-        outer, self._console = self._console, bar.console
+        outer = self._above
         try:
-            with bar:
-                yield bar
+            if self._notebook:
+                with notebook.Output(bar) as output:
+                    self._above = output.say
+                    yield bar
+            else:
+                with bar:
+                    self._above = partial(bar.console.print, markup=False, highlight=False, soft_wrap=True)
+                    yield bar
         finally:
-            self._console = outer
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(stderr=True)
-
-
-def _in_notebook() -> bool:
-    """Say whether a bar can be shown in a notebook; without ipywidgets, rich shows none and warns."""
-    return "IPython" in sys.modules and find_spec("ipywidgets") is not None and _console().is_jupyter
+            self._above = outer
 
 
 class Stopwatch:

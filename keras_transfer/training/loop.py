@@ -156,11 +156,12 @@ def _line(name: str, epochs: Epochs, last: int, model: keras.Model, task: Task) 
     """Return the line that a person gets on the epoch that has just ended."""
     logs, epoch = epochs.logs[-1], len(epochs.logs)
     loss, score = f"loss {logs['loss']:.3f}", f"{task.score} {logs[task.score]:.3f}"
-    rate = f"lr {float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)):.0e}".replace("e-0", "e-")
+    rate = f"lr {float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)):.0e}"
+    rate = rate.replace("e-0", "e-").replace("0e+00", "0")
     if task.validation_loss in logs:
         loss += f" val {logs[task.validation_loss]:.3f}"
         score += f" val {logs[f'val_{task.score}']:.3f}"
-        rate += f" best {epochs.best}"
+        rate += f" best {epochs.best}" if epochs.keeps_best else ""  # Otherwise it would seem to be what is kept.
     # Short, for a terminal of 80 columns.
     return "  ".join([f"{name} {epoch:>{len(str(last))}}/{last}", loss, score, rate])
 

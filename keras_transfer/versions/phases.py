@@ -51,13 +51,13 @@ def exported(phases: Sequence[dict[str, Any]]) -> list[str]:
             )
         elif refit["validation"]:
             lines.append(
-                f"Exported: the head solved again on all {refit['images']} training and validation images; its scores "
-                "are those of cross-validation."
+                f"Exported: the head solved again on all {refit['images']:,} training and validation images; its "
+                "scores are those of cross-validation."
             )
         else:
             lines.append(
-                f"Exported: the network trained again on all {refit['images']} training and validation images, by the "
-                "same schedule. It was not validated."
+                f"Exported: the network trained again on all {refit['images']:,} training and validation images, by "
+                "the same schedule. It was not validated."
             )
     return lines
 

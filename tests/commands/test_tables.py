@@ -56,6 +56,16 @@ def test_end_of_fit_names_files_and_next_commands():
     assert all(len(line) <= 80 for line in text.splitlines() if LONG not in line)
 
 
+def test_end_of_fit_groups_the_digits_of_numbers_as_its_first_lines_do():
+    metrics = run_metrics(3)
+    metrics["data"] |= {"train": 1259, "validation": 269, "test": 269}
+    refit = {"name": "refit", "images": 1528}
+    metrics["phases"].append(metrics["phases"][0] | refit)
+    text = " ".join(tables.run(metrics, Recipe(), "m/1", {}).split())
+    assert "1,259 / 269 / 269 images" in text
+    assert "on all 1,528 training" in text
+
+
 def test_end_of_fit_says_that_features_were_stored():
     text = " ".join(tables.run(run_metrics(3) | {"engine": "cache"}, Recipe(), "m/1", {}).split())
     assert "224 px, features from the cache, float32" in text

@@ -105,6 +105,7 @@ def test_bases_that_are_the_same_are_as_good():
     answer = ranked("photos", twins)
     assert all(each.as_good for each in answer.candidates)
     assert answer.recommended == "light"
+    assert repr(answer) == "<Recommendation photos: light, of 2 bases>"
 
 
 def test_of_bases_that_are_alike_the_least_costly_is_recommended():

@@ -1,7 +1,6 @@
 import io
 import sys
 import time
-from types import SimpleNamespace
 
 import pytest
 
@@ -79,15 +78,6 @@ def test_a_terminal_gets_a_bar_and_lines_above_it(written_to):
     assert "Fine-tuning" in text
     assert "fine-tune epoch 1/2 [red]" in text
     assert "50/50 images" in text, "what ended early is shown as ended"
-
-
-@pytest.mark.parametrize("installed", [False, True])
-def test_a_notebook_gets_bars_where_ipywidgets_is_there(installed, written_to, monkeypatch):
-    written_to(io.StringIO())
-    monkeypatch.setitem(sys.modules, "IPython", sys)
-    monkeypatch.setattr(progress, "find_spec", lambda name: sys if installed and name == "ipywidgets" else None)
-    monkeypatch.setattr(progress, "_console", lambda: SimpleNamespace(is_jupyter=True))
-    assert Progress().visible is installed
 
 
 def test_quiet_is_quiet_but_for_warnings(written_to):

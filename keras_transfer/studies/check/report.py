@@ -56,6 +56,12 @@ class Findings:
     understood: str = ""
     converted: Converted | None = None
 
+    def __repr__(self) -> str:
+        # Not all fields: where a call ends a notebook's cell, hundreds of findings would fill pages.
+        found = ", ".join(f"{count} {kind}" for kind, count in self.kinds.items())
+        used = f"{self.files:,} images, {len(self.rejected):,} cannot be used, {len(self.classes)} classes"
+        return f"<Findings {self.source}: {used}; {found or 'no warnings'}>"
+
     @property
     def kinds(self) -> Counter[str]:
         """How many findings there are of each kind."""

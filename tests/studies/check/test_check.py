@@ -76,6 +76,8 @@ def test_everything_seeded_is_found(seeded):
     assert kinds(report, "tiny") == [["red/tiny.png"]]
     assert not kinds(report, "leak")
     assert report.classes == {"blue": 15, "green": 15, "red": 16}
+    assert repr(report).startswith(f"<Findings {seeded}: 49 images, 3 cannot be used, 3 classes; ")
+    assert "2 duplicate, " in repr(report)
 
 
 @pytest.mark.once
