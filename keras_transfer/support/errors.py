@@ -20,6 +20,10 @@ class UserError(Exception):
     def __str__(self) -> str:
         return worded(super().__str__())
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows of it, by IPython's protocol: the line that helps; `%debug` shows the rest."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class UsageError(UserError):
     """An option or argument is wrong; the command line exits with 2."""

@@ -29,6 +29,10 @@ class Stopped(KeyboardInterrupt):
         super().__init__(message)
         self.exit_code = exit_code
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows of it, by IPython's protocol: where it was stopped tells nothing."""
+        return [str(self)]
+
 
 @contextmanager
 def raised(message: str) -> Iterator[None]:

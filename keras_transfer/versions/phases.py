@@ -40,7 +40,10 @@ def exported(phases: Sequence[dict[str, Any]]) -> list[str]:
             lines += _judged(phase)
         if phase["name"] == "head, views" and "cross_validation" in phase:
             plain, views = (each["cross_validation"]["loss"] for each in (phases[0], phase))
-            lines.append(f"Fitted on views, the head's loss in cross-validation is {views:.4f}; without, {plain:.4f}.")
+            chance = ", which may be chance: it is kept" if phase["best_epoch"] and views > plain else ""
+            lines.append(
+                f"Fitted on views, the head's loss in cross-validation is {views:.4f}; without, {plain:.4f}{chance}."
+            )
     if phases[-1]["name"] == "refit":
         refit = phases[-1]
         if not refit["best_epoch"]:
