@@ -42,16 +42,11 @@ class Epochs(keras.callbacks.Callback):
         return 1 + min(range(len(losses)), key=lambda epoch: losses[epoch])
 
     @property
-    def keeps_best(self) -> bool:
-        """Whether the weights of the best epoch are kept, and not those of the last."""
-        return self._patience is not None
-
-    @property
     def kept(self) -> int:
         """Number of the epoch whose weights are kept, from 1: the best, or the last whose loss is a number."""
         if self._validation_loss is None:
             return len(self.logs)
-        if self.keeps_best:
+        if self._patience is not None:
             return self.best
         return 1 + max((epoch for epoch, loss in enumerate(self._losses()) if np.isfinite(loss)), default=0)
 

@@ -161,7 +161,7 @@ def _line(name: str, epochs: Epochs, last: int, model: keras.Model, task: Task) 
     if task.validation_loss in logs:
         loss += f" val {logs[task.validation_loss]:.3f}"
         score += f" val {logs[f'val_{task.score}']:.3f}"
-        rate += f" best {epochs.best}" if epochs.keeps_best else ""  # Otherwise it would seem to be what is kept.
+        rate += f" best {epochs.best}"
     # Short, for a terminal of 80 columns.
     return "  ".join([f"{name} {epoch:>{len(str(last))}}/{last}", loss, score, rate])
 
