@@ -116,6 +116,7 @@ def test_a_wrong_option_is_one_line_and_code_two(arguments, words, capsys):
         ("check", "/none"),
         ("export", "/none", "--format", "onnx", "--precision", "bfloat16"),
         ("serve", "/none"),
+        ("evaluate", "/none", "/none"),
     ],
 )
 def test_an_option_error_does_not_import_tensorflow(arguments):

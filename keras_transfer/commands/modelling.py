@@ -111,9 +111,12 @@ def evaluate(
 ) -> None:
     """Measure a model on labelled images (DATA, or --data), leaving out those that it was trained on."""
     data = one_source(photos, data)
+    from keras_transfer.data import sources
     from keras_transfer.studies import evaluation
 
     page, table = page_and_table(html, csv)
+    if data is not None:
+        sources.demand(data)
     progress = Progress(quiet)
     classifier = load(model, progress)
     report = evaluation.evaluate(classifier, data, page, table, progress, **options)

@@ -12,7 +12,6 @@ import numpy as np
 from keras_transfer.exports import formats, keras, litert, onnx, openvino
 from keras_transfer.exports.network import Predict
 from keras_transfer.support import files, logs, strict_json
-from keras_transfer.support.errors import UsageError
 from keras_transfer.support.progress import Progress
 from keras_transfer.versions.saved import SavedClassifier
 from keras_transfer.versions.training_images import TrainingImages
@@ -98,13 +97,8 @@ def export(
 
 def _write(classifier: SavedClassifier, format: str, precision: str, images: TrainingImages, file: Path) -> Predict:
     """Write the file and return what predicts by it."""
-    try:
-        with logs.without_notes():
-            return _WRITERS[format](classifier, precision, images, file)
-    except ImportError as error:
-        needed = [format, "onnx"] if (format, precision) == ("openvino", "int8") else [format]
-        packages = " ".join(_PACKAGES[part] for part in needed)
-        raise UsageError(f"--format {format} needs another package: pip install {packages}.") from error
+    with logs.without_notes():
+        return _WRITERS[format](classifier, precision, images, file)
 
 
 def _compare(
@@ -149,4 +143,3 @@ def _unlike(report: Exported, test: dict[str, Any]) -> bool:
 
 
 _WRITERS = {"litert": litert.write, "onnx": onnx.write, "openvino": openvino.write, "keras": keras.write}
-_PACKAGES = {"litert": "tensorflow", "onnx": "tf2onnx onnx onnxruntime", "openvino": "openvino", "keras": "keras"}

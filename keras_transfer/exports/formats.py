@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from keras_transfer.support.errors import UsageError, nearest
@@ -16,13 +17,16 @@ PRECISIONS = {
 }
 SUFFIX = {"litert": ".tflite", "onnx": ".onnx", "openvino": ".xml", "keras": ".keras"}
 
+# Packages that are needed besides the program's own.
+_PACKAGES = {"onnx": ("tf2onnx", "onnx", "onnxruntime"), "openvino": ("openvino",)}
+
 
 def demand(format: str, precision: str, output: Path | None) -> None:
-    """Check format, precision and file name.
+    """Check format, precision, packages and file name.
 
     Raises:
-        UsageError: there is no such format, it has no such precision, or the file's name does not end as it should, or
-            it cannot be written.
+        UsageError: there is no such format, it has no such precision, or needs a package that is not there; or the
+            file's name does not end as it should, or it cannot be written.
     """
     if format not in PRECISIONS:
         raise UsageError(
@@ -32,5 +36,11 @@ def demand(format: str, precision: str, output: Path | None) -> None:
     if precision not in allowed:
         hint = nearest(precision, allowed)
         raise UsageError(f"--format {format} has the precisions {', '.join(allowed)}. Received: {precision!r}.{hint}")
+    packages = _PACKAGES.get(format, ())
+    if (format, precision) == ("openvino", "int8"):
+        packages += _PACKAGES["onnx"]
+    missing = [package for package in packages if find_spec(package) is None]
+    if missing:
+        raise UsageError(f"--format {format} needs another package: pip install {' '.join(missing)}.")
     if output is not None:
         demand_file(output, SUFFIX[format], "--output")

@@ -107,10 +107,7 @@ def load(source: str, recipe: Recipe | None = None, purpose: Purpose = Purpose.T
     """
     recipe = recipe or Recipe(data=source)
     request = Request(source, Path(source).expanduser(), recipe, purpose)
-    kind = next((kind for kind in SOURCES if kind.matches(request)), None)
-    if kind is None:
-        raise _unknown(source, request.path)
-    examples = _numbers_in_order(kind.load(request))
+    examples = _numbers_in_order(_kind(request).load(request))
     _demand_names(examples)
     examples = _with_lookalikes(examples)
     if purpose is Purpose.MEASURE and (examples.task, recipe.task) == (CLASSIFICATION, MULTI_LABEL):
@@ -121,6 +118,18 @@ def load(source: str, recipe: Recipe | None = None, purpose: Purpose = Purpose.T
     if recipe.group_by and examples.groups is None:
         raise UsageError(f"--group-by needs a CSV file with that column; {source} is none.")
     return examples
+
+
+def demand(source: str) -> None:
+    """Raise `UsageError` where there is no such source, before anything is read."""
+    _kind(Request(source, Path(source).expanduser(), Recipe(data=source), Purpose.MEASURE))
+
+
+def _kind(request: Request) -> Source:
+    kind = next((kind for kind in SOURCES if kind.matches(request)), None)
+    if kind is None:
+        raise _unknown(request.source, request.path)
+    return kind
 
 
 def load_measured(source: str, recipe: Recipe, task: str, **options: Any) -> Examples:
