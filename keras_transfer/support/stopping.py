@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +16,7 @@ Handler = Callable[[int, "FrameType | None"], None]
 
 RESUMABLE = "Stopped; go on with the same command and --resume."
 
+_WAITING = b"\nStopping after this step; Ctrl-C again stops at once.\n"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _CLEAN_UP_SECONDS = 2.0
 
@@ -74,6 +77,9 @@ class Request:
         again, self._number = self.requested, number
         if again:
             self.end_if_requested()
+        elif sys.stderr.isatty():
+            # Not through the stream, in the midst of whose writing the signal may have come.
+            os.write(sys.stderr.fileno(), _WAITING)
 
     def handlers(self) -> dict[signal.Signals, Handler]:
         """Return what handles those signals that raise an exception."""

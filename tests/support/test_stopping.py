@@ -1,5 +1,6 @@
 import os
 import signal
+import sys
 from contextlib import suppress
 
 import pytest
@@ -70,3 +71,14 @@ def test_a_thread_of_its_own_gets_no_handlers():
 
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(work).result() is False
+
+
+def test_who_waits_at_a_terminal_is_told_why(monkeypatch):
+    reading, writing = os.openpty()
+    with open(writing, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        with suppress(stopping.Stopped), stopping.raised("Stopped."), stopping.deferred():
+            send(signal.SIGINT)
+            monkeypatch.undo()
+        assert b"Stopping after this step; Ctrl-C again stops at once." in os.read(reading, 200)
+    os.close(reading)
