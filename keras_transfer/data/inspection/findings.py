@@ -27,7 +27,7 @@ KINDS = {
     "label-conflict": "the same picture under different labels",
     "suspicious-label": "a network trained on the other pictures takes it for something else",
     "duplicate": "files of equal bytes",
-    "near-duplicate": "pictures that hardly differ",
+    "near-duplicate": "pictures that hardly differ, or copies that are mirrored, turned or cropped",
     "imbalance": "classes of very different sizes",
     "one-class": "a classifier needs two classes",
     "few": "classes with few images",
