@@ -16,8 +16,8 @@ pytestmark = pytest.mark.quick
     ],
 )
 def test_what_is_not_installed_is_named_before_anything_is_loaded(format, precision, packages, monkeypatch):
-    found = {"tf2onnx", "openvino"}
-    monkeypatch.setattr(formats, "find_spec", lambda package: package in found or None)
+    installed = {"tf2onnx", "openvino"}
+    monkeypatch.setattr(formats, "find_spec", lambda package: package in installed or None)
     if packages is None:
         formats.demand(format, precision, None)
         return

@@ -31,7 +31,7 @@ _STRIPS = {0.92: 2, 0.86: 3, 0.8: 4}  # The same where the other side is whole: 
 _CENTRE = 0.8  # Share of each side, in which no corner shows of what is turned up to 15 degrees.
 # Degrees and zoom of turned centres.
 _TURNS = [(degrees, zoom) for degrees in (-15, -10, -5, 5, 10, 15) for zoom in (1.0, 0.9, 0.8)]
-_COLUMNS_ODD = np.tile(np.arange(HASH_SIDE) % 2 == 1, HASH_SIDE)
+_COLUMNS_ODD = np.tile(duplicates.ODD, HASH_SIDE)
 _ROWS, _COLUMNS = 256, 1024  # Of a block of pairs.
 
 
@@ -103,7 +103,7 @@ def _turned(grey: Image.Image, aspect: float, degrees: float, zoom: float) -> Im
 
 def resembling(
     hashes: dict[bytes, bytes], windowed: dict[bytes, np.ndarray], progress: Progress
-) -> dict[bytes, tuple[tuple[bytes, int], ...]]:
+) -> dict[bytes, list[tuple[bytes, int]]]:
     """Return by digests which pictures show a part of others, or are turned: of each pair on one side, and not of all
     pairs, but so many as connect all.
 
@@ -115,11 +115,11 @@ def resembling(
     if not hashes:
         return {}
     digests = list(hashes)
-    whole = np.unpackbits(np.stack([np.frombuffer(hashed, "u1") for hashed in hashes.values()]), axis=1).astype(bool)
-    found: dict[bytes, tuple[tuple[bytes, int], ...]] = {}
+    whole = duplicates.unpacked(list(hashes.values()))
+    copies: dict[bytes, list[tuple[bytes, int]]] = {}
     for first, second, bits, _ in links(whole, np.stack([windowed[digest] for digest in digests]), progress).tolist():
-        found[digests[first]] = (*found.get(digests[first], ()), (digests[second], bits))
-    return found
+        copies.setdefault(digests[first], []).append((digests[second], bits))
+    return copies
 
 
 def links(hashes: np.ndarray, windowed: np.ndarray, progress: Progress) -> np.ndarray:
@@ -132,7 +132,7 @@ def links(hashes: np.ndarray, windowed: np.ndarray, progress: Progress) -> np.nd
     """
     from threadpoolctl import threadpool_limits
 
-    found, count, done = np.zeros((0, 4), "int64"), len(hashes), 0
+    kept, count = np.zeros((0, 4), "int64"), len(hashes)
     wholes, centres = _halves(hashes), _halves(np.unpackbits(windowed[:, -1], axis=1).astype(bool))
 
     def compared(top: int) -> np.ndarray:
@@ -144,26 +144,25 @@ def links(hashes: np.ndarray, windowed: np.ndarray, progress: Progress) -> np.nd
         threadpool_limits(1, "blas"),
         ThreadPoolExecutor(os.cpu_count()) as pool,
     ):
-        for pairs in pool.map(compared, range(0, count, _ROWS)):
-            found = duplicates.spanning(count, np.concatenate([found, pairs]))
-            advance(min(_ROWS, count - done))
-            done += _ROWS
-    return found
+        tops = range(0, count, _ROWS)
+        for top, pairs in zip(tops, pool.map(compared, tops), strict=True):
+            kept = duplicates.spanning(count, np.concatenate([kept, pairs]))
+            advance(min(_ROWS, count - top))
+    return kept
 
 
 def _links_of_rows(top: int, windowed: np.ndarray, wholes: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """Return what links pictures from position `top` on, by their windows, uint8 `[R, W, 32]`, with any others."""
-    found, count = np.zeros((0, 4), "int64"), wholes.shape[1]
+    alike, count = np.zeros((0, 4), "int64"), wholes.shape[1]
     rows = np.unpackbits(windowed, axis=2).astype(bool)
     for left in range(0, count, _COLUMNS):
         columns = slice(left, left + _COLUMNS)
-        agreement = _best(rows, wholes[:, columns], centres[:, columns])
-        bits = ((HASH_SIDE**2 - agreement) / 2).astype("int64")
+        bits = duplicates.differing(_best(rows, wholes[:, columns], centres[:, columns]))
         row, column = np.nonzero(bits <= MAX_BITS)
         ends = np.sort(np.stack([row + top, column + left], axis=1), axis=1)
         pairs = np.column_stack([ends, bits[row, column], np.ones(len(row), "int64")])
-        found = np.concatenate([found, pairs[ends[:, 0] < ends[:, 1]]])
-    return duplicates.spanning(count, found)
+        alike = np.concatenate([alike, pairs[ends[:, 0] < ends[:, 1]]])
+    return duplicates.spanning(count, alike)
 
 
 def _best(rows: np.ndarray, wholes: np.ndarray, centres: np.ndarray) -> np.ndarray:

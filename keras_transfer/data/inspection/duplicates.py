@@ -20,9 +20,9 @@ HASH_SIDE = 16  # A hash has 16 x 16 bits.
 MAX_BITS = 60  # Nearly equal up to so many bits that differ; docs/measurements.md has the distances measured.
 _BLOCK = 512
 _CHANGED = 1_000  # Weighs more than any number of bits: what is alike as it is comes first.
-_ODD = np.arange(HASH_SIDE) % 2 == 1
+ODD = np.arange(HASH_SIDE) % 2 == 1  # Rows, or columns.
 # Bits of even and odd rows by even and odd columns: of each quarter, mirroring flips all bits or none.
-_QUARTERS = [np.flatnonzero(np.outer(row == _ODD, column == _ODD)) for row in (False, True) for column in (False, True)]
+_QUARTERS = [np.flatnonzero(np.outer(row == ODD, column == ODD)) for row in (False, True) for column in (False, True)]
 _SWAPPED = np.arange(HASH_SIDE**2).reshape(HASH_SIDE, HASH_SIDE).T.ravel()
 
 
@@ -37,6 +37,12 @@ def perceptual_hash(pixels: np.ndarray) -> np.ndarray:
     from PIL import Image
 
     return imagehash.phash(Image.fromarray(pixels), hash_size=HASH_SIDE).hash.reshape(-1)
+
+
+def unpacked(hashes: Sequence[bytes]) -> np.ndarray:
+    """Return, bool `[N, 256]`, hashes that are kept as 32 bytes each."""
+    packed = np.frombuffer(b"".join(hashes), "u1").reshape(len(hashes), -1)
+    return np.unpackbits(packed, axis=1).astype(bool)
 
 
 def near(hashes: np.ndarray) -> np.ndarray:
@@ -54,8 +60,9 @@ def near(hashes: np.ndarray) -> np.ndarray:
     links = np.zeros((0, 4), "int64")
     for start in range(0, len(signs), _BLOCK):
         block, others = signs[start : start + _BLOCK], signs[start:]
-        upright = _bits(block @ others.T)
-        bits = np.minimum(upright, _bits(_agreement_in_any_position(block, others)))
+        quarters, swapped = (_by_quarters(block, turned) for turned in (others, others[:, _SWAPPED]))
+        upright = differing(sum(quarters[1:], quarters[0]))
+        bits = np.minimum(upright, differing(np.maximum(_mirrored(quarters), _mirrored(swapped))))
         left, right = np.nonzero(bits <= MAX_BITS)
         left, right = left[left < right], right[left < right]
         changed = upright[left, right] > MAX_BITS
@@ -71,20 +78,22 @@ def signed(hashes: np.ndarray) -> np.ndarray:
     return np.where(hashes, np.float32(1), np.float32(-1))
 
 
-def _bits(agreement: np.ndarray) -> np.ndarray:
+def differing(agreement: np.ndarray) -> np.ndarray:
+    """Return how many bits differ, int64, by products of hashes."""
     return ((HASH_SIDE**2 - agreement) / 2).astype("int64")
 
 
-def _agreement_in_any_position(block: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return, float32 `[B, N]`, how far hashes agree in the best of eight positions."""
+def _by_quarters(block: np.ndarray, others: np.ndarray) -> list[np.ndarray]:
+    """Return how far hashes agree in each quarter of their bits, float32 `[B, N]` each."""
+    return [block[:, quarter] @ others[:, quarter].T for quarter in _QUARTERS]
 
-    def mirrored(others: np.ndarray) -> np.ndarray:
-        # Flipped rows, flipped columns, or both, change the signs of two of the last three quarters.
-        even, columns, rows, both = (block[:, quarter] @ others[:, quarter].T for quarter in _QUARTERS)
-        best: np.ndarray = even + np.maximum(np.abs(rows + both) + columns, np.abs(rows - both) - columns)
-        return best
 
-    return np.maximum(mirrored(others), mirrored(others[:, _SWAPPED]))
+def _mirrored(quarters: Sequence[np.ndarray]) -> np.ndarray:
+    """Return, float32 `[B, N]`, how far hashes agree with one mirrored across, down, both or not, as agrees best."""
+    # Flipped rows, flipped columns, or both, change the signs of two of the last three quarters.
+    even, columns, rows, both = quarters
+    best: np.ndarray = even + np.maximum(np.abs(rows + both) + columns, np.abs(rows - both) - columns)
+    return best
 
 
 def spanning(count: int, links: np.ndarray) -> np.ndarray:

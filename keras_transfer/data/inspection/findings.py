@@ -87,14 +87,13 @@ def in_order(listed: Sequence[Finding]) -> list[Finding]:
 
 
 def near_links(inspections: Sequence[Inspection]) -> np.ndarray:
-    """Return what links images that hardly differ, or of which one was found to be a part of another, by positions, as
+    """Return what links images that hardly differ, or of which one resembles a part of another, by positions, as
     `duplicates.near`.
     """
     rich = [index for index, seen in enumerate(inspections) if seen.comparable]
     if not rich:
         return np.zeros((0, 4), "int64")
-    packed = np.frombuffer(b"".join(inspections[index].hash for index in rich), "u1").reshape(len(rich), -1)
-    links = duplicates.near(np.unpackbits(packed, axis=1).astype(bool))
+    links = duplicates.near(duplicates.unpacked([inspections[index].hash for index in rich]))
     links[:, :2] = np.asarray(rich)[links[:, :2]]
     return duplicates.spanning(len(inspections), np.concatenate([links, _resembling(inspections)]))
 

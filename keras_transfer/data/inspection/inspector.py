@@ -68,7 +68,7 @@ class Inspection:
     contrast: float = 0.0
     notes: tuple[tuple[str, str], ...] = ()
     format: str | None = None
-    resembles: tuple[tuple[bytes, int], ...] = ()
+    resembles: Sequence[tuple[bytes, int]] = ()
 
     @property
     def comparable(self) -> bool:

@@ -58,9 +58,9 @@ class Findings:
 
     def __repr__(self) -> str:
         # Not all fields: where a call ends a notebook's cell, hundreds of findings would fill pages.
-        found = ", ".join(f"{count} {kind}" for kind, count in self.kinds.items())
+        kinds = ", ".join(f"{count} {kind}" for kind, count in self.kinds.items())
         used = f"{self.files:,} images, {len(self.rejected):,} cannot be used, {len(self.classes)} classes"
-        return f"<Findings {self.source}: {used}; {found or 'no warnings'}>"
+        return f"<Findings {self.source}: {used}; {kinds or 'no warnings'}>"
 
     @property
     def kinds(self) -> Counter[str]:

@@ -35,7 +35,7 @@ CHANGES = {
 }
 
 
-def found(given):
+def copies_among(given):
     hashes, windows = {}, {}
     for number, picture in enumerate(given):
         # As files are: compressed, and shrunk to a square.
@@ -53,13 +53,13 @@ def found(given):
 def test_a_copy_is_found_among_others(change):
     originals = pictures(20)
     copies = [CHANGES[change](picture) for picture in originals[:5]]
-    assert found([*originals, *copies]) == {(number, 20 + number) for number in range(5)}
+    assert copies_among([*originals, *copies]) == {(number, 20 + number) for number in range(5)}
 
 
 def test_pictures_that_are_all_alike_are_connected_by_few_links():
     (original,) = pictures(1)
     alike = [part(original, 0.9, right, down) for right in (0, 0.5, 1) for down in (0, 0.5, 1)]
-    links = found([original, *alike, *pictures(3, seed=1)])
+    links = copies_among([original, *alike, *pictures(3, seed=1)])
     assert len(links) <= 9
     groups = duplicates.components(13, np.asarray(sorted(links)))
     assert len(set(groups[:10])) == 1
@@ -67,7 +67,7 @@ def test_pictures_that_are_all_alike_are_connected_by_few_links():
 
 
 def test_nothing_is_like_nothing():
-    assert not found([])
+    assert not copies_among([])
 
 
 def horizon(height, colour):

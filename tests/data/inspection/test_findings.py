@@ -62,10 +62,10 @@ def test_a_turned_copy_may_have_another_label_and_an_upright_one_not():
         return Inspection(digest, None, hash=packed, height=40, width=40, contrast=40.0)
 
     turned = [looking(upright, b"0"), looking(upright.T, b"1"), looking(other, b"2")]
-    found = findings_of(turned)
-    assert found["near-duplicate"].paths == ["0.png", "1.png"]
-    assert found["near-duplicate"].detail.startswith("2 pictures: mirrored, turned or cropped, perceptual hashes")
-    assert "label-conflict" not in found
+    listed = findings_of(turned)
+    assert listed["near-duplicate"].paths == ["0.png", "1.png"]
+    assert listed["near-duplicate"].detail.startswith("2 pictures: mirrored, turned or cropped, perceptual hashes")
+    assert "label-conflict" not in listed
     equal = [looking(upright, b"0"), looking(upright, b"1"), looking(other, b"2")]
     assert findings_of(equal)["label-conflict"].detail.startswith("labelled 'a', 'b' (perceptual hashes")
 
