@@ -31,7 +31,7 @@ def run(metrics: dict[str, Any], recipe: Recipe, folder: str, training: Mapping[
     computed = "features from the cache" if metrics["engine"] == "cache" else f"engine {metrics['engine']}"
     settings = [
         f"{metrics['base']}, weights {portable(metrics['weights'])}, {metrics['size']} px, {computed}, "
-        f"{_precision(metrics)}, seed {metrics['seed']}",
+        f"{metrics['precision']}, seed {metrics['seed']}",
         f"{portable(data['source'])}: {_task_name(metrics)}, {counts} images to train / validate / test"
         f"{_left_out(data)}",
         *choices.after_training(recipe, metrics),
@@ -54,14 +54,6 @@ def run(metrics: dict[str, Any], recipe: Recipe, folder: str, training: Mapping[
         *_next(folder),
     ]
     return "\n".join(lines)
-
-
-def _precision(metrics: dict[str, Any]) -> str:
-    """What a run computed in: the frozen part, what was trained by gradient, or both where they differ."""
-    frozen, trained = metrics["precision"], metrics["training_precision"]
-    if metrics["engine"] == "none":
-        return str(trained)
-    return f"{frozen}, trained in {trained}" if metrics["thawed"] != "none" and trained != frozen else str(frozen)
 
 
 def _next(folder: str) -> list[str]:

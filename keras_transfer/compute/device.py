@@ -14,9 +14,6 @@ _GPU_BFLOAT16 = (8, 0)  # Ampere: https://docs.nvidia.com/cuda/ampere-tuning-gui
 _GPU_FLOAT16 = (7, 0)  # Volta, the first with tensor cores.
 _UNKNOWN = (0, 0)  # Of GPUs that are not NVIDIA's; not all of them have XLA, Apple's for one.
 _CPU_BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # As /proc/cpuinfo names the instructions.
-# Bases that are narrow convolutions, and much that is no convolution: a processor trains them in float32 in 0.5 to 0.8
-# of the time that bfloat16 takes. In float32 MobileNetV2 was slightly less accurate (docs/speed.md).
-_TRAINED_IN_FLOAT32 = ("mobilenetv3", "efficientnet")
 
 
 @dataclass(frozen=True)
@@ -25,15 +22,13 @@ class ComputePlan:
 
     Attributes:
         device: `cpu` or `gpu`.
-        precision: Of what is frozen, and of its stored activations: `float32`, `bfloat16` or `float16`.
-        training_precision: Of what is trained by gradient.
+        precision: `float32`, `bfloat16` or `float16`, of stored activations too.
         xla: Compile training and TensorFlow's frozen part.
         engine: Of the frozen part, `tensorflow` or `openvino`.
     """
 
     device: str
     precision: str
-    training_precision: str
     xla: bool
     engine: str
 
@@ -42,10 +37,9 @@ def plan(recipe: Recipe, needs_float32: bool = False) -> ComputePlan:
     """Choose what the recipe leaves open.
 
     Precision: bfloat16 on what multiplies in it, float16 on GPUs with only that, float32 elsewhere; classifiers trained
-    in either and served in float32 lost no accuracy that could be measured, regressions did, and get float32. Some
-    bases a processor trains faster in float32. XLA: on for an NVIDIA GPU, off for a CPU, where it measured slower.
-    Engine: OpenVINO on a CPU when it is installed, but for VGG, whose plain convolutions TensorFlow runs as fast. The
-    measurements are in docs/speed.md.
+    in either and served in float32 lost no accuracy that could be measured, regressions did, and get float32. XLA: on
+    for an NVIDIA GPU, off for a CPU, where it measured slower. Engine: OpenVINO on a CPU when it is installed, but for
+    VGG, whose plain convolutions TensorFlow runs as fast. The measurements are in docs/speed.md.
 
     Args:
         recipe: What the user asked for.
@@ -55,11 +49,9 @@ def plan(recipe: Recipe, needs_float32: bool = False) -> ComputePlan:
         UsageError: OpenVINO is asked for and not installed.
     """
     gpu, name = _gpu_capability(), Path(recipe.base).name.lower()  # Of a file, not of the folders that it lies in.
-    precision = training_precision = recipe.precision
+    precision = recipe.precision
     if precision == "auto":
-        precision = training_precision = "float32" if needs_float32 else _fastest_precision(gpu)
-        if gpu is None and any(family in name for family in _TRAINED_IN_FLOAT32):
-            training_precision = "float32"
+        precision = "float32" if needs_float32 else _fastest_precision(gpu)
     installed = importlib.util.find_spec("openvino") is not None
     if recipe.engine == "openvino" and not installed:
         raise UsageError("--engine openvino needs the package openvino: pip install openvino.")
@@ -68,7 +60,7 @@ def plan(recipe: Recipe, needs_float32: bool = False) -> ComputePlan:
         faster = installed and gpu is None and _tensorflow_backend() and "vgg" not in name
         engine = "openvino" if faster else "tensorflow"
     xla = gpu not in (None, _UNKNOWN) if recipe.xla == "auto" else recipe.xla == "on"
-    return ComputePlan("cpu" if gpu is None else "gpu", precision, training_precision, xla, engine)
+    return ComputePlan("cpu" if gpu is None else "gpu", precision, xla, engine)
 
 
 def policy(precision: str) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 import keras
 
 from keras_transfer.network.blocks import Block
-from keras_transfer.network.graph import Call, calls, makers
+from keras_transfer.network.folding import call_folded
+from keras_transfer.network.graph import Call, calls, makers, one_or_list
 from keras_transfer.network.network import Network
 from keras_transfer.support.errors import UsageError, nearest
 from keras_transfer.support.terminal import listed
@@ -24,7 +25,7 @@ class Cut:
         frozen: Pixels to the activations at the boundary, a list, followed by the embedding where that is wanted: all
             that is to be stored.
         below: Pixels to the activations at the boundary, one tensor or a list.
-        above: Activations at the boundary, one tensor or a list, to logits.
+        above: Activations at the boundary, one tensor or a list, to logits, computed with fewer operations (`folding`).
     """
 
     frozen: keras.Model
@@ -50,9 +51,9 @@ def cut(network: Network, block: Block | None, embedding: bool = True) -> Cut:
     activations = stored[: len(tensors)]
     frozen = keras.Model(pixels, [*activations, *map(network.pool, stored[len(tensors) :])])
     below = keras.Model(pixels, one_or_list(activations))
-    inputs = one_or_list([keras.Input(tensor.shape[1:], dtype=tensor.dtype) for tensor in tensors])
-    thawed = keras.Model(one_or_list(tensors), network.base.output, name="thawed")
-    return Cut(frozen, below, keras.Model(inputs, network.head(network.pool(thawed(inputs)))))
+    inputs = [keras.Input(tensor.shape[1:], dtype=tensor.dtype) for tensor in tensors]
+    features = call_folded(keras.Model(one_or_list(tensors), network.base.output), inputs)
+    return Cut(frozen, below, keras.Model(one_or_list(inputs), network.head(network.pool(features))))
 
 
 class Frozen(keras.layers.Layer):
@@ -117,11 +118,6 @@ def demand_blocks(base: keras.Model, name: str, blocks: Sequence[Block]) -> None
                 f"register_base: blocks are named from the image upwards, and {block.name!r}, at {start!r}, {what}."
             )
         before = len(thawed)
-
-
-def one_or_list(items: Sequence[Any]) -> Any:
-    """Return the only item, or all as a list: how Keras wants the inputs of a model."""
-    return items[0] if len(items) == 1 else list(items)
 
 
 def cut_tensors(base: keras.Model, boundary: str) -> tuple[list[keras.KerasTensor], list[keras.Layer]]:

@@ -1,22 +1,23 @@
 """Batch normalisation folded into the convolution before it: the same function in inference, of fewer operations.
 
 Jacob et al., Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference, section 3.2
-(https://arxiv.org/abs/1712.05877). TensorFlow folds constants only, and in a SavedModel weights are variables.
+(https://arxiv.org/abs/1712.05877). TensorFlow folds constants only, and in a SavedModel, or while they are trained,
+weights are variables.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import keras
-import numpy as np
 
-from keras_transfer.network.cut import one_or_list
-from keras_transfer.network.graph import call_each, calls, makers
+from keras_transfer.network.graph import call_each, calls, makers, one_or_list
 from keras_transfer.network.network import Network
-from keras_transfer.network.precision import copied
+from keras_transfer.network.precision import copied, every_layer
 
+_Pair = tuple[keras.Layer, keras.layers.BatchNormalization]
 _CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
 
 
@@ -29,22 +30,72 @@ def folded(network: Network) -> Network:
     pairs = _pairs(base)
     if not pairs:
         return network
-    twins = {
-        id(convolution): copied(convolution, convolution.dtype_policy.name, use_bias=True) for convolution, _ in pairs
-    }
-    left_out = {id(normalisation) for _, normalisation in pairs}
-
-    def call(step: keras.Operation, *args: keras.KerasTensor, **kwargs: object) -> keras.KerasTensor:
-        return args[0] if id(step) in left_out else twins.get(id(step), step)(*args, **kwargs)
-
+    twins = [copied(convolution, convolution.dtype_policy.name, use_bias=True) for convolution, _ in pairs]
     inputs = [keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype) for tensor in base.inputs]
-    outputs = call_each(base, inputs, call)
-    for convolution, normalisation in pairs:
-        twins[id(convolution)].set_weights(_weights(convolution, normalisation))
+    outputs = _called_folded(base, inputs, pairs, twins)
+    for pair, twin in zip(pairs, twins, strict=True):
+        twin.set_weights([keras.ops.convert_to_numpy(weight) for weight in _weights(*pair)])
     return replace(network, base=keras.Model(one_or_list(inputs), outputs, name=base.name))
 
 
-def _pairs(base: keras.Model) -> list[tuple[keras.Layer, keras.layers.BatchNormalization]]:
+def call_folded(model: keras.Model, inputs: list[keras.KerasTensor]) -> Any:
+    """Return the outputs of a functional model for other inputs, up to rounding, each normalisation that is frozen
+    folded into the convolution before it; what is trained are the model's own weights, with the same gradients.
+    """
+    pairs = [pair for pair in _pairs(model) if not pair[1].trainable]
+    return _called_folded(model, inputs, pairs, [FoldedConvolution(*pair) for pair in pairs])
+
+
+class FoldedConvolution(keras.layers.Layer):
+    """A convolution and the frozen normalisation that follows it, computed as one, by weights scaled in each call.
+
+    Channel by channel it convolves in the dtype that the convolution computes in, otherwise in its own.
+
+    Args:
+        convolution: A built `Conv2D`, `DepthwiseConv2D` or `SeparableConv2D`, without activation.
+        normalisation: A built one, which answers by its moving statistics.
+    """
+
+    def __init__(self, convolution: keras.Layer, normalisation: keras.layers.BatchNormalization) -> None:
+        # Weights are scaled in float32, whatever the layer then computes in.
+        super().__init__(name=convolution.name, autocast=False)
+        self.convolution, self.normalisation = convolution, normalisation
+
+    def call(self, inputs: Any) -> Any:
+        """Return feature maps `[N, h, w, C]`, normalised, of feature maps."""
+        layer, x = self.convolution, inputs
+        *kernels, bias = _weights(layer, self.normalisation)
+        if not isinstance(layer, keras.layers.Conv2D):
+            x, kernel = (keras.ops.cast(tensor, layer.compute_dtype) for tensor in (x, kernels.pop(0)))
+            x = keras.ops.depthwise_conv(x, kernel, layer.strides, layer.padding, None, layer.dilation_rate)
+        x, bias, *kernels = (keras.ops.cast(tensor, self.compute_dtype) for tensor in (x, bias, *kernels))
+        if isinstance(layer, keras.layers.Conv2D):
+            x = layer.convolution_op(x, *kernels)
+        elif kernels:
+            x = keras.ops.conv(x, *kernels)
+        return x + bias
+
+
+def channel_by_channel(model: keras.Model) -> list[keras.Layer]:
+    """Return the layers of a model that convolve channel by channel, or whose dtype says how their fold does."""
+    layers = every_layer(model)
+    folds = [layer for layer in layers if isinstance(layer, FoldedConvolution)]
+    separable = [fold.convolution for fold in folds if isinstance(fold.convolution, keras.layers.SeparableConv2D)]
+    return [*separable, *(layer for layer in layers if isinstance(layer, keras.layers.DepthwiseConv2D))]
+
+
+def _called_folded(base: keras.Model, inputs: Any, pairs: list[_Pair], folds: list[keras.Layer]) -> Any:
+    """Call a model on other inputs, with a layer in the place of each convolution and the normalisation after it."""
+    instead = {id(convolution): fold for (convolution, _), fold in zip(pairs, folds, strict=True)}
+    left_out = {id(normalisation) for _, normalisation in pairs}
+
+    def call(step: keras.Operation, *args: keras.KerasTensor, **kwargs: object) -> keras.KerasTensor:
+        return args[0] if id(step) in left_out else instead.get(id(step), step)(*args, **kwargs)
+
+    return call_each(base, inputs, call)
+
+
+def _pairs(base: keras.Model) -> list[_Pair]:
     """Return each convolution of a functional model that can be folded, and the normalisation that follows it."""
     steps = calls(base)
     maker = makers(steps)
@@ -67,20 +118,16 @@ def _pairs(base: keras.Model) -> list[tuple[keras.Layer, keras.layers.BatchNorma
     return pairs
 
 
-def _weights(convolution: keras.Layer, normalisation: keras.layers.BatchNormalization) -> list[np.ndarray]:
-    """Return the weights of the folded convolution: kernels, the last of them scaled, and bias."""
-    mean, variance, gamma, beta, bias = (
-        default if variable is None else keras.ops.convert_to_numpy(variable).astype("float64")
-        for variable, default in (
-            (normalisation.moving_mean, 0.0),
-            (normalisation.moving_variance, 1.0),
-            (normalisation.gamma, 1.0),
-            (normalisation.beta, 0.0),
-            (convolution.bias, 0.0),
-        )
-    )
-    scale = gamma / np.sqrt(variance + normalisation.epsilon)
-    *kernels, last = convolution.get_weights()[: -1 if convolution.use_bias else None]
+def _weights(convolution: keras.Layer, normalisation: keras.layers.BatchNormalization) -> list[Any]:
+    """Return the weights of the folded convolution, float32: kernels, the last of them scaled, and bias."""
+    scale = keras.ops.rsqrt(normalisation.moving_variance + normalisation.epsilon)
+    if normalisation.gamma is not None:
+        scale *= normalisation.gamma
+    bias = -normalisation.moving_mean if convolution.bias is None else convolution.bias - normalisation.moving_mean
+    bias *= scale
+    if normalisation.beta is not None:
+        bias += normalisation.beta
+    *kernels, last = [variable for variable in convolution.weights if variable is not convolution.bias]
     # Of a depthwise kernel, [h, w, C, multiplier], the last two axes are channels of the output.
-    channels = last.shape[2:] if isinstance(convolution, keras.layers.DepthwiseConv2D) else scale.shape
-    return [*kernels, last * scale.reshape(channels), beta + (bias - mean) * scale]
+    depthwise = isinstance(convolution, keras.layers.DepthwiseConv2D)
+    return [*kernels, last * (keras.ops.reshape(scale, last.shape[2:]) if depthwise else scale), bias]

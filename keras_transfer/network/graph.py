@@ -72,6 +72,11 @@ def call_each(network: keras.Model, inputs: Sequence[keras.KerasTensor], call: C
     return network._run_through_graph(list(inputs), operation_fn=lambda operation: operation, call_fn=call)
 
 
+def one_or_list(items: Sequence[Any]) -> Any:
+    """Return the only item, or all as a list: how Keras wants the inputs of a model."""
+    return items[0] if len(items) == 1 else list(items)
+
+
 def gflops(network: keras.Model) -> float:
     """Return about how many operations, in 1e9, a functional model takes for an image: those of its kernels, each used
     once at every position of its layer's output, a multiply-add as two.

@@ -16,8 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_transfer.network.cut import one_or_list
-from keras_transfer.network.graph import Call, call_each, calls, makers
+from keras_transfer.network.graph import Call, call_each, calls, makers, one_or_list
 from keras_transfer.network.model_files import UNREADABLE, first_line, last_reason, load_model
 from keras_transfer.network.precision import copied
 from keras_transfer.support.errors import UsageError, UserError

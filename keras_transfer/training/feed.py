@@ -19,6 +19,7 @@ from keras_transfer.data import augment, pipeline
 from keras_transfer.data.augment import View
 from keras_transfer.network.blocks import Block
 from keras_transfer.network.cut import Frozen, cut
+from keras_transfer.network.folding import channel_by_channel
 from keras_transfer.network.precision import computing_in
 from keras_transfer.training import failures, soft_targets
 from keras_transfer.training.setup import Setup
@@ -181,10 +182,14 @@ class Feed:
         return keras.Model(self.trainable.input, self.trainable.output)
 
     def computing(self, model: keras.Model) -> AbstractContextManager[None]:
-        """Let a model that is trained compute in the plan's precision; logits and losses stay float32."""
-        logits = self.setup.network.head.get_layer("logits")
-        precision = policy(self.setup.plan.training_precision)
-        return computing_in(precision, model, self.cut.below, keep_float32=[logits])
+        """Let a model that is trained compute in the plan's precision; logits and losses stay float32.
+
+        So do depthwise convolutions on a processor, whose gradients TensorFlow computes five times as slowly in
+        bfloat16.
+        """
+        plan, logits = self.setup.plan, self.setup.network.head.get_layer("logits")
+        slow = channel_by_channel(model) if plan.device == "cpu" else []
+        return computing_in(policy(plan.precision), model, self.cut.below, keep_float32=[logits, *slow])
 
     def _extractor(self) -> Extractor:
         setup = self.setup

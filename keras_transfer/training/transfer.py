@@ -53,10 +53,7 @@ def train(
     """
     task = task_of(examples)
     plan = device.plan(recipe, task.needs_float32)
-    precision = plan.precision
-    if plan.training_precision != precision:
-        precision = f"features in {precision}, training in {plan.training_precision}"
-    progress.say(f"Computing on the {plan.device.upper()}, engine {plan.engine}, {precision}{', XLA' * plan.xla}.")
+    progress.say(f"Computing on the {plan.device.upper()}, engine {plan.engine}, {plan.precision}{', XLA' * plan.xla}.")
     with built_in_float32():
         with timer.time("build"):
             network = networks.build(pretrained.base, pretrained.spec, recipe, len(examples.classes), task.output())

@@ -85,7 +85,6 @@ def metrics(prepared: Prepared, trained: Trainer, test: dict[str, Any], timer: S
         "reason": trained.reason,
         "engine": trained.engine,
         "precision": setup.plan.precision,
-        "training_precision": setup.plan.training_precision,
         "images_through_the_base": trained.computed,
         "phases": [phase.record() for phase in trained.results],
         "exported": trained.exported.name,

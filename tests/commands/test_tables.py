@@ -33,7 +33,6 @@ def run_metrics(classes):
         "size": 224,
         "engine": "openvino",
         "precision": "float32",
-        "training_precision": "float32",
         "seed": 0,
         "task": "classification",
         "data": {"source": "photos/", "classes": names, "train": 40, "validation": 20, "test": 20, "rejected": 0},
@@ -69,20 +68,6 @@ def test_end_of_fit_groups_the_digits_of_numbers_as_its_first_lines_do():
 def test_end_of_fit_says_that_features_were_stored():
     text = " ".join(tables.run(run_metrics(3) | {"engine": "cache"}, Recipe(), "m/1", {}).split())
     assert "224 px, features from the cache, float32" in text
-
-
-@pytest.mark.parametrize(
-    ("engine", "thawed", "words"),
-    [
-        ("openvino", "none", "bfloat16, seed 0"),
-        ("cache", "block5", "bfloat16, trained in float32, seed 0"),
-        ("none", "all", "float32, seed 0"),
-    ],
-)
-def test_end_of_fit_names_the_precision_that_was_computed_in(engine, thawed, words):
-    computed = {"engine": engine, "thawed": thawed, "precision": "bfloat16", "training_precision": "float32"}
-    text = " ".join(tables.run(run_metrics(3) | computed, Recipe(), "m/1", {}).split())
-    assert f"{'features from the cache' if engine == 'cache' else f'engine {engine}'}, {words}" in text
 
 
 def test_end_of_fit_breaks_no_path_that_fits_a_line():

@@ -36,25 +36,10 @@ def test_precision_and_xla_follow_from_the_device(monkeypatch, capability, flags
     assert device.processor() == "Some CPU @ 2 GHz"
     plan = device.plan(Recipe(base="resnet50"))
     assert (plan.precision, plan.xla) == (precision, xla)
-    assert plan.training_precision == precision
     assert device.plan(Recipe(base="resnet50"), needs_float32=True).precision == "float32"
     assert device.plan(Recipe(base="resnet50", precision="bfloat16"), needs_float32=True).precision == "bfloat16"
     chosen = device.plan(Recipe(base="resnet50", precision="float32", xla="off", engine="tensorflow"))
     assert (chosen.precision, chosen.xla, chosen.engine) == ("float32", False, "tensorflow")
-
-
-@pytest.mark.parametrize("name", ["mobilenetv3large", "EfficientNetB0", "folder/efficientnet_lite0.keras"])
-def test_a_processor_trains_in_float32_what_it_trains_faster_so(monkeypatch, name):
-    has_gpus(monkeypatch, {})
-    monkeypatch.setattr(device, "_cpu_flags", lambda: {"avx512_bf16"})
-    plan = device.plan(Recipe(base=name))
-    assert (plan.precision, plan.training_precision) == ("bfloat16", "float32")
-    asked = device.plan(Recipe(base=name, precision="bfloat16"))
-    assert (asked.precision, asked.training_precision) == ("bfloat16", "bfloat16")
-    in_a_folder = device.plan(Recipe(base="study of efficientnets/own.keras"))
-    assert in_a_folder.training_precision == "bfloat16"
-    has_gpus(monkeypatch, {"gpu": (9, 0)})
-    assert device.plan(Recipe(base=name)).training_precision == "bfloat16"
 
 
 def test_policies_keep_variables_in_float32():

@@ -4,7 +4,8 @@ import pytest
 import tensorflow as tf
 
 from keras_transfer.network.blocks import Block
-from keras_transfer.network.cut import Frozen, cut, cut_points, cut_tensors, one_or_list
+from keras_transfer.network.cut import Frozen, cut, cut_points, cut_tensors
+from keras_transfer.network.graph import one_or_list
 from tests.conftest import once
 from tests.network.conftest import network, pixels
 

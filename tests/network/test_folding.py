@@ -3,9 +3,12 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
-from keras_transfer.network.folding import folded
+from keras_transfer.network.folding import call_folded, channel_by_channel, folded
+from keras_transfer.network.network import freeze_statistics
+from keras_transfer.network.precision import computing_in
 from tests.network.conftest import network, pixels
 
 
@@ -43,19 +46,60 @@ def test_a_folded_network_answers_the_same(name, left):
         np.testing.assert_array_equal(weight, kept)
 
 
-@pytest.mark.parametrize(
+each_kind = pytest.mark.parametrize(
     "convolution",
     [
-        layers.Conv2D(6, 3, groups=3),
+        layers.Conv2D(6, 3, groups=3, strides=2),
         layers.Conv2D(6, 3, use_bias=False),
-        layers.DepthwiseConv2D(3, depth_multiplier=2),
+        layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same"),
         layers.SeparableConv2D(4, 3, depth_multiplier=2),
     ],
     ids=["grouped", "without bias", "depthwise", "separable"],
 )
-@pytest.mark.parametrize("options", [{}, {"scale": False, "center": False}], ids=["", "plain"])
+each_normalisation = pytest.mark.parametrize("options", [{}, {"scale": False, "center": False}], ids=["", "plain"])
+
+
+@each_kind
+@each_normalisation
 def test_every_kind_of_convolution_is_folded(convolution, options):
     assert_answers_the_same(lambda x: layers.BatchNormalization(**options)(twin(convolution)(x)), left=0)
+
+
+@each_kind
+@each_normalisation
+def test_what_is_trained_folded_has_the_gradients_of_what_is_not(convolution, options):
+    base = random_base(lambda x: layers.ReLU()(layers.BatchNormalization(**options)(twin(convolution)(x))))
+    freeze_statistics(base)
+    smaller = refolded(base)
+    assert not any(isinstance(layer, layers.BatchNormalization) for layer in smaller.layers)
+    images = np.random.default_rng(1).normal(size=(2, 8, 8, 3)).astype("float32")
+    (outputs, gradients), (expected_outputs, expected) = (
+        trained(model, images, base.trainable_variables) for model in (smaller, base)
+    )
+    np.testing.assert_allclose(outputs, expected_outputs, rtol=1e-4, atol=1e-4)
+    assert {id(variable) for variable in smaller.trainable_variables} == set(map(id, base.trainable_variables))
+    for actual, right in zip(gradients, expected, strict=True):
+        np.testing.assert_allclose(actual, right, rtol=1e-4, atol=1e-4 * np.abs(right).max())
+
+
+def test_a_normalisation_that_is_trained_is_not_folded_into_what_is():
+    """It answers by the statistics of a batch."""
+    base = random_base(lambda x: layers.BatchNormalization()(layers.Conv2D(4, 1)(x)))
+    images = np.random.default_rng(1).normal(size=(2, 8, 8, 3)).astype("float32")
+    np.testing.assert_array_equal(refolded(base)(images, training=True), base(images, training=True))
+
+
+def test_a_fold_convolves_channel_by_channel_in_float32_where_it_is_to():
+    base = random_base(lambda x: layers.BatchNormalization()(layers.SeparableConv2D(4, 3)(x)))
+    freeze_statistics(base)
+    smaller, images = refolded(base), np.random.default_rng(1).normal(size=(2, 8, 8, 3)).astype("float32")
+    errors = []
+    for kept in ([], channel_by_channel(smaller)):
+        with computing_in("mixed_bfloat16", smaller, keep_float32=kept):
+            outputs = smaller(images)
+        assert outputs.dtype == "bfloat16"
+        errors.append(np.abs(np.asarray(keras.ops.cast(outputs, "float32")) - base(images)).mean())
+    assert 0 < errors[1] < 0.9 * errors[0]
 
 
 def test_what_is_used_elsewhere_stays():
@@ -91,13 +135,32 @@ def twin(layer):
     return type(layer).from_config(layer.get_config())
 
 
-def assert_answers_the_same(graph, left):
-    _, whole = network("mobilenet", 32)
+def random_base(graph):
+    """A model of 8x8 pixels, its normalisations as after training."""
     inputs = keras.Input((8, 8, 3))
     base = keras.Model(inputs, graph(inputs))
     generator = np.random.default_rng(0)
     base.set_weights([generator.uniform(0.5, 1.5, weight.shape) for weight in base.weights])
+    return base
+
+
+def refolded(base):
+    """The model as it is trained."""
+    inputs = keras.Input(base.input_shape[1:])
+    return keras.Model(inputs, call_folded(base, [inputs]))
+
+
+def trained(model, images, variables):
+    with tf.GradientTape() as tape:
+        outputs = model(images, training=True)
+        loss = tf.reduce_mean(tf.square(outputs - 20))
+    return outputs, tape.gradient(loss, [variable.value for variable in variables])
+
+
+def assert_answers_the_same(graph, left):
+    _, whole = network("mobilenet", 32)
+    base = random_base(graph)
     smaller = folded(replace(whole, base=base)).base
-    images = generator.normal(size=(2, 8, 8, 3)).astype("float32")
+    images = np.random.default_rng(1).normal(size=(2, 8, 8, 3)).astype("float32")
     np.testing.assert_allclose(smaller(images), base(images), rtol=1e-5, atol=1e-5)
     assert normalisations(smaller) == left

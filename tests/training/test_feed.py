@@ -4,9 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transfer.compute import device, features, shards, store
+from keras_transfer.compute import features, shards, store
 from keras_transfer.compute.store import ActivationSet
 from keras_transfer.data.augment import View
+from keras_transfer.network.graph import layers_within
 from keras_transfer.support import files
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
@@ -185,18 +186,6 @@ def test_without_room_the_frozen_part_runs_in_each_epoch_and_says_so(photos, tin
     assert not one.feed("middle_conv").stored
 
 
-def test_activations_stored_in_half_are_trained_on_in_float32(photos, tiny_base, fresh_cache, monkeypatch):
-    monkeypatch.setattr(device, "_fastest_precision", lambda gpu: "bfloat16")
-    monkeypatch.setattr(device, "_TRAINED_IN_FLOAT32", ("",))
-    one = trainer(photos, base=tiny_base, size=24, precision="auto", engine="tensorflow", fine_tune_epochs=1)
-    phases = run(one)
-    feed = one.feed("middle_conv")
-    assert [dtype.itemsize for _, dtype in feed.sets[0].specs()] == [2, 2]
-    assert np.isfinite(phases[1].history[0]["loss"])
-    with feed.computing(feed.trainable):
-        assert {layer.compute_dtype for layer in feed.trainable.layers} == {"float32"}
-
-
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_half_precision_stores_half_and_trains(photos, tiny_base, fresh_cache, precision):
     one = trainer(photos, base=tiny_base, size=24, precision=precision, engine="tensorflow", fine_tune_epochs=1)
@@ -206,3 +195,11 @@ def test_half_precision_stores_half_and_trains(photos, tiny_base, fresh_cache, p
     # Gradients of float16 vanish below 6e-8, those of bfloat16 do not.
     scaled = isinstance(one.feed("middle_conv").trainable.optimizer, keras.optimizers.LossScaleOptimizer)
     assert scaled == (precision == "float16")
+
+
+def test_a_processor_convolves_channel_by_channel_in_float32(photos, fresh_cache):
+    options = {"size": 32, "precision": "bfloat16", "engine": "tensorflow"}
+    feed = trainer(photos, base="mobilenet", weights="random", **options).feed("block13")
+    with feed.computing(feed.trainable):
+        dtypes = {layer.name: layer.compute_dtype for layer in layers_within(feed.trainable)}
+    assert (dtypes["conv_dw_13"], dtypes["conv_pw_13"], dtypes["logits"]) == ("float32", "bfloat16", "float32")
