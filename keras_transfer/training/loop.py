@@ -187,12 +187,13 @@ def compile_for(
     techniques: Sequence[Technique] = (),
     soft: bool = False,
 ) -> None:
-    """Compile a model of logits with AdamW, warm-up and cosine decay (`WithinTime` sees to them where the descent has
-    seconds); biases do not decay.
+    """Compile a model of logits with Adam, decoupled weight decay, warm-up and cosine decay (`WithinTime` sees to them
+    where the descent has seconds); biases do not decay.
     """
     # A number, where a callback sets it step by step.
     rate = descent.learning_rate if descent.seconds is not None else _schedule(descent, descent.epochs * steps)
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=descent.weight_decay)
+    # Keras takes a decay of 0 for one, and traces the schedule once more for each weight.
+    optimizer = keras.optimizers.Adam(rate, weight_decay=descent.weight_decay or None)
     for technique in techniques:
         optimizer = technique.optimizer(optimizer)
     optimizer.exclude_from_weight_decay([weight for weight in model.trainable_weights if len(weight.shape) < 2])
