@@ -82,18 +82,35 @@ class Extractor:
             UserError: an image was changed or deleted since it was listed.
             NotStored: the activations cannot be written.
         """
+        stored, missing = self._to_compute(digests, view)
+        self._pass("Features", examples, digests, [(stored, missing, view)])
+        return stored
+
+    def extract_views(self, examples: Examples, digests: Sequence[bytes], views: Sequence[View]) -> list[ActivationSet]:
+        """Return the activations of several views of images, all that are not stored computed in one pass.
+
+        Args:
+            examples: Which.
+            digests: Of each one's bytes.
+            views: Change each picture.
+
+        Raises:
+            UserError: an image was changed or deleted since it was listed.
+            NotStored: the activations cannot be written.
+        """
+        parts = [(*self._to_compute(digests, view), view) for view in views]
+        self._pass("Augmented views", examples, digests, parts)
+        return [stored for stored, _, _ in parts]
+
+    def _to_compute(self, digests: Sequence[bytes], view: View | None) -> tuple[ActivationSet, list[int]]:
+        """Return the set of a view, and the positions of the images that it lacks."""
         stored = self._set(view)
         missing = self._missing(stored, digests)
         if missing and (weights := self._weights()) != self.key["weights"]:
             # The base was trained meanwhile; what it computes now belongs to another key.
             stored = ActivationSet({**stored.key, "weights": weights})
             missing = self._missing(stored, digests)
-        if missing:
-            names, wanted = [examples.paths[index] for index in missing], [digests[index] for index in missing]
-            batches = verified.images(examples.contents, names, wanted, self.decoder, engine.BATCH, view)
-            name = "Features" if view is None else f"Augmented view {view.number}"
-            self._pass(name + self.whose, stored, wanted, batches)
-        return stored
+        return stored, missing
 
     def count_missing(self, digests: Sequence[bytes], view: View | None = None) -> int:
         """Return how many activations of a view of some images would have to be computed."""
@@ -122,15 +139,32 @@ class Extractor:
             stored.damaged.clear()
         return missing
 
-    def _pass(self, name: str, stored: ActivationSet, digests: Sequence[bytes], batches: Iterator[np.ndarray]) -> None:
-        store.make_room(self.bytes_per_image * len(digests), self.cache_limit)
+    def _pass(
+        self,
+        name: str,
+        examples: Examples,
+        digests: Sequence[bytes],
+        parts: Sequence[tuple[ActivationSet, list[int], View | None]],
+    ) -> None:
+        """Compute what sets lack of views of images, and store it set by set."""
+        indices = [index for _, missing, _ in parts for index in missing]
+        if not indices:
+            return
+        names, wanted = [examples.paths[index] for index in indices], [digests[index] for index in indices]
+        views = [view for _, missing, view in parts for _ in missing if view is not None]
+        batches = verified.images(examples.contents, names, wanted, self.decoder, engine.BATCH, views)
+        store.make_room(self.bytes_per_image * len(indices), self.cache_limit)
         try:
-            with self.progress.task(name, len(digests)) as advance:
-                stored.write(digests, self._counted(self._outputs(batches), advance))
+            with self.progress.task(name + self.whose, len(indices)) as advance:
+                outputs = self._counted(self._outputs(batches), advance)
+                filled = [(stored, missing) for stored, missing, _ in parts if missing]
+                counts = [len(missing) for _, missing in filled]
+                for (stored, missing), part in zip(filled, store.split(outputs, counts), strict=True):
+                    stored.write([digests[index] for index in missing], part)
         except OSError as error:
             raise NotStored(
-                f"Activations cannot be written to {stored.folder.parent} ({error.strerror or error}). Make room "
-                "there, or name another folder by the environment variable KERAS_TRANSFER_CACHE."
+                f"Activations cannot be written to {self._set(None).folder.parent} ({error.strerror or error}). Make "
+                "room there, or name another folder by the environment variable KERAS_TRANSFER_CACHE."
             ) from error
 
     def _outputs(self, batches: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:
@@ -144,9 +178,9 @@ class Extractor:
     def _counted(self, outputs: Iterator[list[np.ndarray]], advance: Any) -> Iterator[list[np.ndarray]]:
         dtype = _HALF.get(self.plan.precision)
         for batch in outputs:
-            yield [array.astype(dtype) if dtype else array for array in batch]
             self.computed += len(batch[0])
             advance(len(batch[0]))
+            yield [array.astype(dtype) if dtype else array for array in batch]
 
 
 def extractor(

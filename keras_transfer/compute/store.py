@@ -8,6 +8,7 @@ write at once and one that dies leaves its finished shards.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -84,7 +85,7 @@ class ActivationSet:
             return
         rows = max(_MIN_IMAGES, -(-len(digests) // _MAX_SHARDS))
         done = 0
-        for part in _regroup(batches, rows):
+        for part in split(batches, itertools.repeat(rows)):
             self._add(shards.write(self.folder, self.key, digests[done : done + rows], part))
             done += rows
 
@@ -231,13 +232,12 @@ def _manifest(shard: Path) -> dict[str, Any] | None:
         return None
 
 
-def _regroup(batches: Iterable[list[np.ndarray]], rows: int) -> Iterator[Iterator[list[np.ndarray]]]:
-    """Cut a stream of batches into consecutive streams of `rows` rows each."""
+def split(batches: Iterable[list[np.ndarray]], rows: Iterable[int]) -> Iterator[Iterator[list[np.ndarray]]]:
+    """Cut a stream of batches into consecutive streams of so many rows each, until either ends."""
     stream = iter(batches)
     rest: list[list[np.ndarray]] = []
 
-    def part() -> Iterator[list[np.ndarray]]:
-        left = rows
+    def part(left: int) -> Iterator[list[np.ndarray]]:
         while left:
             batch = rest.pop() if rest else next(stream, None)
             if batch is None:
@@ -248,10 +248,10 @@ def _regroup(batches: Iterable[list[np.ndarray]], rows: int) -> Iterator[Iterato
             left -= len(batch[0])
             yield batch
 
-    while True:
+    for count in rows:
         if not rest:
             first = next(stream, None)
             if first is None:
                 return
             rest.append(first)
-        yield part()
+        yield part(count)

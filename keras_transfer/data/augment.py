@@ -6,7 +6,6 @@ One affine transform of each picture, which resamples it once: Keras's layers wo
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,13 +44,10 @@ class View:
         amounts = [_LEAST_AREA, _SHAPE, _BRIGHTNESS, _CONTRAST]
         return {"view": self.number, "seed": self.seed, "flip": self.flip, "amounts": amounts}
 
-    def draws(self, digests: Sequence[bytes]) -> np.ndarray:
-        """Return the random numbers of images, float32 `[N, 7]` in -1..1, given the digests of their bytes."""
-        table = np.empty((len(digests), _DRAWS), "float32")
-        for draws, digest in zip(table, digests, strict=True):
-            generator = np.random.default_rng((self.seed, self.number, int.from_bytes(digest, "big")))
-            draws[:] = generator.uniform(-1, 1, _DRAWS)
-        return table
+    def draws(self, digest: bytes) -> np.ndarray:
+        """Return the random numbers of an image, float32 `[7]` in -1..1, given the digest of its bytes."""
+        generator = np.random.default_rng((self.seed, self.number, int.from_bytes(digest, "big")))
+        return generator.uniform(-1, 1, _DRAWS).astype("float32")
 
     def picture(self, pixels: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
         """Return a changed picture, uint8 `[H, W, 3]` as it was, given its random numbers, float32 `[7]`."""

@@ -25,7 +25,7 @@ def images(
     digests: Sequence[bytes],
     decoder: Decoder,
     batch_size: int,
-    view: View | None = None,
+    views: Sequence[View] = (),
 ) -> Iterator[np.ndarray]:
     """Yield batches of uint8 `[B, size, size, 3]`, in the order of `names`, the last one shorter.
 
@@ -35,7 +35,7 @@ def images(
         digests: Of the bytes of each when it was listed.
         decoder: How files become pixels.
         batch_size: Most images a batch.
-        view: Changes each picture; None leaves them as they are.
+        views: That each picture is changed to, all of them mirroring or none; empty leaves pictures as they are.
 
     Raises:
         UserError: an image was changed or deleted; it is named.
@@ -45,9 +45,11 @@ def images(
     def picture(name: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         content = read(name)
         pixels = decoder(content)
-        return view.picture(pixels, draws) if view else pixels, content
+        return views[0].picture(pixels, draws) if views else pixels, content
 
-    draws = view.draws(digests) if view else np.empty((len(names), 0), "float32")
+    draws = np.empty((len(names), 0), "float32")
+    if views:
+        draws = np.stack([view.draws(digest) for view, digest in zip(views, digests, strict=True)])
     dataset = tf.data.Dataset.from_tensor_slices((pipeline.encoded_names(names), draws))
     dataset = dataset.map(picture, num_parallel_calls=pipeline.PARALLEL, deterministic=True).batch(batch_size)
     # The bytes come with the pixels and are digested here: a pipeline that calls Python can keep a process that fails

@@ -80,25 +80,29 @@ class Feed:
             self.extractor = self._extractor()
 
     def _extracted(self, seconds: float | None) -> list[ActivationSet]:
-        setup, begun, sets = self.setup, time.monotonic(), list[ActivationSet]()
-        for view in self._views():
-            if sets and seconds is not None and time.monotonic() - begun >= seconds:
+        setup, begun = self.setup, time.monotonic()
+        # Of folds, the test images too: others train on them, and after this fold's training the base is another.
+        indices = setup.seen if setup.recipe.folds == "none" else np.arange(len(setup.examples))
+        sets = [self.extractor.extract(setup.examples.at(indices), setup.digests_of(indices))]
+        views = self._augmented_views()
+        passes = [views] if views and seconds is None else [[view] for view in views]
+        augmented = setup.examples.at(self._augmented), setup.digests_of(self._augmented)
+        for views in passes:
+            if seconds is not None and time.monotonic() - begun >= seconds:
                 break
-            indices = self._images_of(view)
-            # Of folds, the test images too: others train on them, and after this fold's training the base is another.
-            if view is None and setup.recipe.folds != "none":
-                indices = np.arange(len(setup.examples))
-            sets.append(self.extractor.extract(setup.examples.at(indices), setup.digests_of(indices), view))
+            sets += self.extractor.extract_views(*augmented, views)
         return sets
 
-    def _images_of(self, view: View | None) -> np.ndarray:
-        """Return the indices of the images of which a view is needed: a head, and a refit, get validation images."""
-        validated = view is None or self.embedding or self.setup.recipe.refit == "on"
-        return self.setup.seen if validated else self.setup.train
+    @property
+    def _augmented(self) -> np.ndarray:
+        """Indices of the images of which views are needed: a head, and a refit, get those for validation too."""
+        return self.setup.seen if self.embedding or self.setup.recipe.refit == "on" else self.setup.train
+
+    def _augmented_views(self) -> list[View]:
+        return [View(number, self.setup.recipe.seed, self.setup.flips) for number in range(1, self.views)]
 
     def _views(self) -> list[View | None]:
-        setup = self.setup
-        return [None, *(View(number, setup.recipe.seed, setup.flips) for number in range(1, self.views))]
+        return [None, *self._augmented_views()]
 
     def soft_targets(self, indices: np.ndarray, techniques: Sequence[Technique]) -> Sequence[np.ndarray] | None:
         """Return what techniques put in the place of images' labels, float32 `[N, K]` for each view; None where none
@@ -204,9 +208,9 @@ class Feed:
         if self.boundary == "none":  # Embeddings are small, and needed in any case.
             return
         setup = self.setup
-        missing = sum(
-            self.extractor.count_missing(setup.digests_of(self._images_of(view)), view) for view in self._views()
-        )
+        missing = self.extractor.count_missing(setup.digests_of(setup.seen))
+        augmented = setup.digests_of(self._augmented)
+        missing += sum(self.extractor.count_missing(augmented, view) for view in self._augmented_views())
         needed = missing * self.extractor.bytes_per_image
         reason = store.shortage(needed, setup.recipe.cache_limit) if missing else None
         if reason is not None:

@@ -82,9 +82,10 @@ class Teacher:
         order = [self.classes.index(name) for name in setup.examples.classes]
         embedding = keras.Input(network.head.input_shape[1:])
         answering = keras.Model(embedding, network.output(network.head(embedding)))
-        answers = []
-        for view in views:
-            embeddings = features.embeddings(extractor.extract(examples, digests, view), digests)
+        answers, augmented = [], [view for view in views if view is not None]
+        sets = [extractor.extract(examples, digests)] if None in views else []
+        for stored in [*sets, *extractor.extract_views(examples, digests, augmented)]:
+            embeddings = features.embeddings(stored, digests)
             outputs = answering.predict(embeddings, batch_size=_BATCH, verbose=0)
             answers.append(setup.task.as_targets(outputs[:, order]))
         return answers

@@ -27,7 +27,8 @@ def listed(tmp_path):
 
 
 def pixels(paths, digests, view=None, batch_size=4):
-    return np.concatenate(list(verified.images(Files(), paths, digests, DECODER, batch_size, view)))
+    views = [view] * len(paths) if view else []
+    return np.concatenate(list(verified.images(Files(), paths, digests, DECODER, batch_size, views)))
 
 
 def test_pixels_come_in_the_order_of_their_paths(listed):

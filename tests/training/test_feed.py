@@ -1,11 +1,14 @@
 import errno
+import itertools
+import shutil
 
 import keras
 import numpy as np
 import pytest
 
-from keras_transfer.compute import features, shards, store
+from keras_transfer.compute import engine, features, shards, store
 from keras_transfer.compute.store import ActivationSet
+from keras_transfer.data import verified
 from keras_transfer.data.augment import View
 from keras_transfer.network.graph import layers_within
 from keras_transfer.support import files
@@ -203,3 +206,42 @@ def test_a_processor_convolves_channel_by_channel_in_float32(photos, fresh_cache
     with feed.computing(feed.trainable):
         dtypes = {layer.name: layer.compute_dtype for layer in layers_within(feed.trainable)}
     assert (dtypes["conv_dw_13"], dtypes["conv_pw_13"], dtypes["logits"]) == ("float32", "bfloat16", "float32")
+
+
+@pytest.mark.once
+def test_views_that_are_computed_in_one_pass_are_those_of_one_each(photos, tiny_base, fresh_cache, monkeypatch):
+    """Whatever is stored of some of them; and those before a failure stay."""
+    setup = trainer(photos, base=tiny_base, size=24).setup
+    digests, views = list(setup.examples.digests), [View(number, 0, True) for number in (1, 2, 3)]
+
+    def extractor():
+        return Feed(setup, None).extractor
+
+    def embeddings(sets):
+        return [features.embeddings(stored, digests) for stored in sets]
+
+    expected = embeddings([extractor().extract(setup.examples, digests, view) for view in views])
+    for stored in (extractor().extract(setup.examples, digests, view) for view in views[1:]):
+        shutil.rmtree(stored.folder)
+    extractor().extract(setup.examples.at(np.arange(5)), digests[:5], views[1])
+    whole = extractor()
+    for actual, right in zip(embeddings(whole.extract_views(setup.examples, digests, views)), expected, strict=True):
+        np.testing.assert_array_equal(actual, right)
+    assert whole.computed == 2 * len(digests) - 5
+    for stored in whole.extract_views(setup.examples, digests, views):
+        shutil.rmtree(stored.folder)
+    monkeypatch.setattr(engine, "BATCH", 4)
+    monkeypatch.setattr(verified, "images", limited(verified.images, 2 * len(digests) // 4 + 6))
+    with pytest.raises(RuntimeError):
+        extractor().extract_views(setup.examples, digests, views)
+    assert [extractor().count_missing(digests, view) for view in views] == [0, 0, len(digests)]
+
+
+def limited(images, batches):
+    """Images that break off after so many batches."""
+
+    def broken(*args):
+        yield from itertools.islice(images(*args), batches)
+        raise RuntimeError
+
+    return broken

@@ -50,7 +50,7 @@ def test_a_teacher_sees_the_views_that_are_trained_on_at_its_own_size(student, c
     for view, answered in zip(views, answers, strict=True):
         pictures = [decoder.pixels(Path(setup.examples.paths[index]).read_bytes()) for index in indices]
         if view is not None:
-            draws = view.draws(setup.digests_of(indices))
+            draws = [view.draws(digest) for digest in setup.digests_of(indices)]
             pictures = [np.asarray(view.picture(*pair)) for pair in zip(pictures, draws, strict=True)]
         served = classifier.run("images", [picture.astype("float32") for picture in pictures])["probabilities"]
         order = [classifier.classes.index(name) for name in setup.examples.classes]
