@@ -26,8 +26,9 @@ Outputs = list[np.ndarray]
 BATCH = 16  # Images a batch, at most: throughput on two cores does not grow beyond it, and memory does.
 
 # Norm of the difference from Keras in float32, as a share of the norm. Float32 kernels that sum in another order
-# differ by about 1e-6; bfloat16 has 8 bits and errors add up to 0.01 to 0.05, in single values to much more.
-TOLERANCE = {"float32": 1e-4, "bfloat16": 0.15, "float16": 0.02}
+# differ by about 1e-6; bfloat16 has 8 bits, and errors add up to 0.01 to 0.05 of photos, 0.2 of digits on black and 0.3
+# of wide pictures, which cost no accuracy (docs/speed.md). What was converted wrongly has nothing in common with Keras.
+TOLERANCE = {"float32": 1e-4, "bfloat16": 0.5, "float16": 0.02}
 _CHECKED_IMAGES = 2
 _OPENVINO_TYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 
