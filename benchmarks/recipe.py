@@ -55,6 +55,8 @@ _CHANGES: dict[str, dict[str, Any]] = {
     "weight decay": {"weight_decay": 0.05},
     "dropout": {"dropout": 0.2},
     "EMA": {"ema": 0.99},
+    "EMA 0.98": {"ema": 0.98},
+    "EMA 0.9": {"ema": 0.9},
     "refit": {"refit": "on"},
     "class weights": {"class_weights": "balanced"},
 }
