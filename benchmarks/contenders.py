@@ -138,7 +138,7 @@ def top(spec: Spec) -> dict[str, Any]:
     from keras_transfer.data import sources
     from keras_transfer.network import weights
     from keras_transfer.network.cut import cut
-    from keras_transfer.network.folding import channel_by_channel
+    from keras_transfer.network.folding import depthwise_layers
     from keras_transfer.network.network import build
     from keras_transfer.network.precision import computing_in
     from keras_transfer.tasks.classification import Classification
@@ -164,7 +164,7 @@ def top(spec: Spec) -> dict[str, Any]:
     ]
     descent, objective = GradientDescent(spec["epochs"], 3e-4), Classification()
     keras.utils.set_random_seed(0)
-    slow = channel_by_channel(tail) if plan.device == "cpu" else []
+    slow = depthwise_layers(tail) if plan.device == "cpu" else []
     kept = [network.head.get_layer("logits"), *slow]
     with computing_in(device.policy(plan.precision), tail, keep_float32=kept):
         compile_for(tail, descent, objective, len(batches), plan.xla)

@@ -70,20 +70,19 @@ class Extractor:
         values = sum(int(np.prod(output.shape[1:])) for output in self.frozen.outputs)
         return values * (4 if self.plan.precision == "float32" else 2)
 
-    def extract(self, examples: Examples, digests: Sequence[bytes], view: View | None = None) -> ActivationSet:
+    def extract(self, examples: Examples, digests: Sequence[bytes]) -> ActivationSet:
         """Return the activations of images, computed where they are not stored.
 
         Args:
             examples: Which.
             digests: Of each one's bytes.
-            view: Changes each picture; None leaves them as they are.
 
         Raises:
             UserError: an image was changed or deleted since it was listed.
             NotStored: the activations cannot be written.
         """
-        stored, missing = self._to_compute(digests, view)
-        self._pass("Features", examples, digests, [(stored, missing, view)])
+        stored, missing = self._to_compute(digests, None)
+        self._pass("Features", examples, digests, [(stored, missing, None)])
         return stored
 
     def extract_views(self, examples: Examples, digests: Sequence[bytes], views: Sequence[View]) -> list[ActivationSet]:

@@ -49,7 +49,7 @@ def call_folded(model: keras.Model, inputs: list[keras.KerasTensor]) -> Any:
 class FoldedConvolution(keras.layers.Layer):
     """A convolution and the frozen normalisation that follows it, computed as one, by weights scaled in each call.
 
-    Channel by channel it convolves in the dtype that the convolution computes in, otherwise in its own.
+    What is depthwise of it is computed in the dtype of the convolution, all else in its own.
 
     Args:
         convolution: A built `Conv2D`, `DepthwiseConv2D` or `SeparableConv2D`, without activation.
@@ -67,17 +67,19 @@ class FoldedConvolution(keras.layers.Layer):
         *kernels, bias = _weights(layer, self.normalisation)
         if not isinstance(layer, keras.layers.Conv2D):
             x, kernel = (keras.ops.cast(tensor, layer.compute_dtype) for tensor in (x, kernels.pop(0)))
-            x = keras.ops.depthwise_conv(x, kernel, layer.strides, layer.padding, None, layer.dilation_rate)
+            x = keras.ops.depthwise_conv(
+                x, kernel, layer.strides, layer.padding, layer.data_format, layer.dilation_rate
+            )
         x, bias, *kernels = (keras.ops.cast(tensor, self.compute_dtype) for tensor in (x, bias, *kernels))
         if isinstance(layer, keras.layers.Conv2D):
             x = layer.convolution_op(x, *kernels)
         elif kernels:
-            x = keras.ops.conv(x, *kernels)
+            x = keras.ops.conv(x, *kernels, data_format=layer.data_format)
         return x + bias
 
 
-def channel_by_channel(model: keras.Model) -> list[keras.Layer]:
-    """Return the layers of a model that convolve channel by channel, or whose dtype says how their fold does."""
+def depthwise_layers(model: keras.Model) -> list[keras.Layer]:
+    """Return the layers of a model by whose dtype depthwise convolutions are computed."""
     layers = every_layer(model)
     folds = [layer for layer in layers if isinstance(layer, FoldedConvolution)]
     separable = [fold.convolution for fold in folds if isinstance(fold.convolution, keras.layers.SeparableConv2D)]

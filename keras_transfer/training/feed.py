@@ -19,7 +19,7 @@ from keras_transfer.data import augment, pipeline
 from keras_transfer.data.augment import View
 from keras_transfer.network.blocks import Block
 from keras_transfer.network.cut import Frozen, cut
-from keras_transfer.network.folding import channel_by_channel
+from keras_transfer.network.folding import depthwise_layers
 from keras_transfer.network.precision import computing_in
 from keras_transfer.training import failures, soft_targets
 from keras_transfer.training.setup import Setup
@@ -192,7 +192,7 @@ class Feed:
         bfloat16.
         """
         plan, logits = self.setup.plan, self.setup.network.head.get_layer("logits")
-        slow = channel_by_channel(model) if plan.device == "cpu" else []
+        slow = depthwise_layers(model) if plan.device == "cpu" else []
         return computing_in(policy(plan.precision), model, self.cut.below, keep_float32=[logits, *slow])
 
     def _extractor(self) -> Extractor:

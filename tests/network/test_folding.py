@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_transfer.network.folding import call_folded, channel_by_channel, folded
+from keras_transfer.network.folding import call_folded, depthwise_layers, folded
 from keras_transfer.network.network import freeze_statistics
 from keras_transfer.network.precision import computing_in
 from tests.network.conftest import network, pixels
@@ -94,7 +94,7 @@ def test_a_fold_convolves_channel_by_channel_in_float32_where_it_is_to():
     freeze_statistics(base)
     smaller, images = refolded(base), np.random.default_rng(1).normal(size=(2, 8, 8, 3)).astype("float32")
     errors = []
-    for kept in ([], channel_by_channel(smaller)):
+    for kept in ([], depthwise_layers(smaller)):
         with computing_in("mixed_bfloat16", smaller, keep_float32=kept):
             outputs = smaller(images)
         assert outputs.dtype == "bfloat16"

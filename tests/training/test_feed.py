@@ -86,7 +86,7 @@ def test_an_image_more_is_one_more_to_compute_of_each_view(tmp_path, tiny_base, 
     for _ in range(2):
         one = trainer(data, base=tiny_base, size=24)
         extractor = Feed(one.setup, None).extractor
-        stored = extractor.extract(one.setup.examples, one.setup.examples.digests, view)
+        (stored,) = extractor.extract_views(one.setup.examples, one.setup.examples.digests, [view])
         computed.append((extractor.computed, stored.read(list(one.setup.examples.digests)[:7], [0])[0]))
         draw((9, 9, 9), 5).save(data / "red" / "more.png")
     (first, before), (more, after) = computed
@@ -220,10 +220,11 @@ def test_views_that_are_computed_in_one_pass_are_those_of_one_each(photos, tiny_
     def embeddings(sets):
         return [features.embeddings(stored, digests) for stored in sets]
 
-    expected = embeddings([extractor().extract(setup.examples, digests, view) for view in views])
-    for stored in (extractor().extract(setup.examples, digests, view) for view in views[1:]):
+    singles = [extractor().extract_views(setup.examples, digests, [view])[0] for view in views]
+    expected = embeddings(singles)
+    for stored in singles[1:]:
         shutil.rmtree(stored.folder)
-    extractor().extract(setup.examples.at(np.arange(5)), digests[:5], views[1])
+    extractor().extract_views(setup.examples.at(np.arange(5)), digests[:5], [views[1]])
     whole = extractor()
     for actual, right in zip(embeddings(whole.extract_views(setup.examples, digests, views)), expected, strict=True):
         np.testing.assert_array_equal(actual, right)
