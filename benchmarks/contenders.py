@@ -138,10 +138,9 @@ def top(spec: Spec) -> dict[str, Any]:
     from keras_transfer.data import sources
     from keras_transfer.network import weights
     from keras_transfer.network.cut import cut
-    from keras_transfer.network.folding import depthwise_layers
     from keras_transfer.network.network import build
-    from keras_transfer.network.precision import computing_in
     from keras_transfer.tasks.classification import Classification
+    from keras_transfer.training.feed import training_in
     from keras_transfer.training.loop import compile_for
     from keras_transfer.training.phase import GradientDescent
 
@@ -164,9 +163,7 @@ def top(spec: Spec) -> dict[str, Any]:
     ]
     descent, objective = GradientDescent(spec["epochs"], 3e-4), Classification()
     keras.utils.set_random_seed(0)
-    slow = depthwise_layers(tail) if plan.device == "cpu" else []
-    kept = [network.head.get_layer("logits"), *slow]
-    with computing_in(device.policy(plan.precision), tail, keep_float32=kept):
+    with training_in(plan, network, tail):
         compile_for(tail, descent, objective, len(batches), plan.xla)
         for x, y in (batches[0], batches[-1]):
             tail.train_on_batch(x, y)

@@ -146,9 +146,10 @@ class Extractor:
         parts: Sequence[tuple[ActivationSet, list[int], View | None]],
     ) -> None:
         """Compute what sets lack of views of images, and store it set by set."""
-        indices = [index for _, missing, _ in parts for index in missing]
-        if not indices:
+        parts = [part for part in parts if part[1]]
+        if not parts:
             return
+        indices = [index for _, missing, _ in parts for index in missing]
         names, wanted = [examples.paths[index] for index in indices], [digests[index] for index in indices]
         views = [view for _, missing, view in parts for _ in missing if view is not None]
         batches = verified.images(examples.contents, names, wanted, self.decoder, engine.BATCH, views)
@@ -156,10 +157,9 @@ class Extractor:
         try:
             with self.progress.task(name + self.whose, len(indices)) as advance:
                 outputs = self._counted(self._outputs(batches), advance)
-                filled = [(stored, missing) for stored, missing, _ in parts if missing]
-                counts = [len(missing) for _, missing in filled]
-                for (stored, missing), part in zip(filled, store.split(outputs, counts), strict=True):
-                    stored.write([digests[index] for index in missing], part)
+                streams = store.split(outputs, [len(missing) for _, missing, _ in parts])
+                for (stored, missing, _), stream in zip(parts, streams, strict=True):
+                    stored.write([digests[index] for index in missing], stream)
         except OSError as error:
             raise NotStored(
                 f"Activations cannot be written to {self._set(None).folder.parent} ({error.strerror or error}). Make "

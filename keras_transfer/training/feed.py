@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.compute import features, store
-from keras_transfer.compute.device import policy
+from keras_transfer.compute.device import ComputePlan, policy
 from keras_transfer.compute.features import Extractor, NotStored
 from keras_transfer.compute.store import ActivationSet
 from keras_transfer.data import augment, pipeline
@@ -20,6 +20,7 @@ from keras_transfer.data.augment import View
 from keras_transfer.network.blocks import Block
 from keras_transfer.network.cut import Frozen, cut
 from keras_transfer.network.folding import depthwise_layers
+from keras_transfer.network.network import Network
 from keras_transfer.network.precision import computing_in
 from keras_transfer.training import failures, soft_targets
 from keras_transfer.training.setup import Setup
@@ -84,13 +85,11 @@ class Feed:
         # Of folds, the test images too: others train on them, and after this fold's training the base is another.
         indices = setup.seen if setup.recipe.folds == "none" else np.arange(len(setup.examples))
         sets = [self.extractor.extract(setup.examples.at(indices), setup.digests_of(indices))]
-        views = self._augmented_views()
-        passes = [views] if views and seconds is None else [[view] for view in views]
-        augmented = setup.examples.at(self._augmented), setup.digests_of(self._augmented)
-        for views in passes:
+        views, indices = self._augmented_views(), self._augmented
+        for together in [views] if views and seconds is None else [[view] for view in views]:
             if seconds is not None and time.monotonic() - begun >= seconds:
                 break
-            sets += self.extractor.extract_views(*augmented, views)
+            sets += self.extractor.extract_views(setup.examples.at(indices), setup.digests_of(indices), together)
         return sets
 
     @property
@@ -186,14 +185,8 @@ class Feed:
         return keras.Model(self.trainable.input, self.trainable.output)
 
     def computing(self, model: keras.Model) -> AbstractContextManager[None]:
-        """Let a model that is trained compute in the plan's precision; logits and losses stay float32.
-
-        So do depthwise convolutions on a processor, whose gradients TensorFlow computes five times as slowly in
-        bfloat16.
-        """
-        plan, logits = self.setup.plan, self.setup.network.head.get_layer("logits")
-        slow = depthwise_layers(model) if plan.device == "cpu" else []
-        return computing_in(policy(plan.precision), model, self.cut.below, keep_float32=[logits, *slow])
+        """Let a model that is trained compute in the plan's precision, and what is below it."""
+        return training_in(self.setup.plan, self.setup.network, model, self.cut.below)
 
     def _extractor(self) -> Extractor:
         setup = self.setup
@@ -238,3 +231,21 @@ class Feed:
             return sets[view].read([digests[position] for position in positions], tensors)
 
         return pipeline.stored(read, signature, targets, order)
+
+
+def training_in(
+    plan: ComputePlan, network: Network, model: keras.Model, *frozen: keras.Model
+) -> AbstractContextManager[None]:
+    """Let a model that is trained compute in the plan's precision; logits and losses stay float32.
+
+    So do depthwise convolutions on a processor, whose gradients TensorFlow computes five times as slowly in bfloat16.
+
+    Args:
+        plan: Names device and precision.
+        network: Whose logits they are.
+        model: Part of it, which is trained.
+        frozen: What computes as well, and is not.
+    """
+    slow = depthwise_layers(model) if plan.device == "cpu" else []
+    kept = [network.head.get_layer("logits"), *slow]
+    return computing_in(policy(plan.precision), model, *frozen, keep_float32=kept)

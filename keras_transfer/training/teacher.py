@@ -66,7 +66,7 @@ class Teacher:
         Args:
             setup: Of the run.
             indices: Of its examples.
-            views: Of each; None is the image itself.
+            views: Of each; None, the image itself, comes before all others.
 
         Raises:
             UserError: the network or an image cannot be read.
