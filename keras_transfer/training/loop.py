@@ -18,6 +18,7 @@ from keras_transfer.support.progress import Progress
 from keras_transfer.tasks.task import Task
 from keras_transfer.training import failures, state
 from keras_transfer.training.callbacks import Checkpoint, Epochs, Saving, WithinTime
+from keras_transfer.training.fused_adam import FusedAdam
 from keras_transfer.training.phase import HEAD, GradientDescent, Phase, PhaseResult
 from keras_transfer.training.soft_targets import LabelMetric, SoftLoss
 from keras_transfer.training.state import Logs
@@ -193,7 +194,7 @@ def compile_for(
     # A number, where a callback sets it step by step.
     rate = descent.learning_rate if descent.seconds is not None else _schedule(descent, descent.epochs * steps)
     # Keras takes a decay of 0 for one, and traces the schedule once more for each weight.
-    optimizer = keras.optimizers.Adam(rate, weight_decay=descent.weight_decay or None)
+    optimizer: keras.optimizers.Optimizer = FusedAdam(rate, weight_decay=descent.weight_decay or None)
     for technique in techniques:
         optimizer = technique.optimizer(optimizer)
     optimizer.exclude_from_weight_decay([weight for weight in model.trainable_weights if len(weight.shape) < 2])
