@@ -164,7 +164,7 @@ def top(spec: Spec) -> dict[str, Any]:
     descent, objective = GradientDescent(spec["epochs"], 3e-4), Classification()
     keras.utils.set_random_seed(0)
     with training_in(plan, network, tail):
-        compile_for(tail, descent, objective, len(batches), plan.xla)
+        compile_for(tail, descent, objective, len(batches), plan.compiles(descent.epochs * len(batches)))
         for x, y in (batches[0], batches[-1]):
             tail.train_on_batch(x, y)
     begun, ends = time.monotonic(), []

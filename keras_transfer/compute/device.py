@@ -13,6 +13,9 @@ from keras_transfer.support.errors import UsageError
 _GPU_BFLOAT16 = (8, 0)  # Ampere: https://docs.nvidia.com/cuda/ampere-tuning-guide/
 _GPU_FLOAT16 = (7, 0)  # Volta, the first with tensor cores.
 _UNKNOWN = (0, 0)  # Of GPUs that are not NVIDIA's; not all of them have XLA, Apple's for one.
+# Training steps from which XLA saves the time that it takes: on an H200, compiling MobileNetV2's took 50 s for each of
+# an epoch's two sizes of batches, and each step was 5 ms shorter (docs/speed.md).
+_XLA_PAYS = 20_000
 _CPU_BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # As /proc/cpuinfo names the instructions.
 
 
@@ -23,23 +26,28 @@ class ComputePlan:
     Attributes:
         device: `cpu` or `gpu`.
         precision: `float32`, `bfloat16` or `float16`, of stored activations too.
-        xla: Compile training and TensorFlow's frozen part.
+        xla_from: Steps of training from which they are compiled with XLA; 0 compiles TensorFlow's frozen part too, None
+            nothing.
         engine: Of the frozen part, `tensorflow` or `openvino`.
     """
 
     device: str
     precision: str
-    xla: bool
+    xla_from: int | None
     engine: str
+
+    def compiles(self, steps: int) -> bool:
+        """Return whether so many training steps are compiled with XLA; 0 of them stand for the frozen part."""
+        return self.xla_from is not None and steps >= self.xla_from
 
 
 def plan(recipe: Recipe, needs_float32: bool = False) -> ComputePlan:
     """Choose what the recipe leaves open.
 
     Precision: bfloat16 on what multiplies in it, float16 on GPUs with only that, float32 elsewhere; classifiers trained
-    in either and served in float32 lost no accuracy that could be measured, regressions did, and get float32. XLA: on
-    for an NVIDIA GPU, off for a CPU, where it measured slower. Engine: OpenVINO on a CPU when it is installed, but for
-    VGG, whose plain convolutions TensorFlow runs as fast. The measurements are in docs/speed.md.
+    in either and served in float32 lost no accuracy that could be measured, regressions did, and get float32. XLA: for
+    long training on an NVIDIA GPU, not for a CPU, where it measured slower. Engine: OpenVINO on a CPU when it is
+    installed, but for VGG, whose plain convolutions TensorFlow runs as fast. The measurements are in docs/speed.md.
 
     Args:
         recipe: What the user asked for.
@@ -59,8 +67,8 @@ def plan(recipe: Recipe, needs_float32: bool = False) -> ComputePlan:
     if engine == "auto":
         faster = installed and gpu is None and _tensorflow_backend() and "vgg" not in name
         engine = "openvino" if faster else "tensorflow"
-    xla = gpu not in (None, _UNKNOWN) if recipe.xla == "auto" else recipe.xla == "on"
-    return ComputePlan("cpu" if gpu is None else "gpu", precision, xla, engine)
+    xla_from = {"on": 0, "off": None, "auto": None if gpu in (None, _UNKNOWN) else _XLA_PAYS}[recipe.xla]
+    return ComputePlan("cpu" if gpu is None else "gpu", precision, xla_from, engine)
 
 
 def policy(precision: str) -> str:

@@ -182,7 +182,10 @@ class Feed:
     @cached_property
     def _in_float32(self) -> keras.Model:
         """The same layers as a model of its own, whose function is traced in float32."""
-        return keras.Model(self.trainable.input, self.trainable.output)
+        model = keras.Model(self.trainable.input, self.trainable.output)
+        # On a GPU, Keras compiles by default, which took half a minute for the shapes of a few batches.
+        model.jit_compile = False
+        return model
 
     def computing(self, model: keras.Model) -> AbstractContextManager[None]:
         """Let a model that is trained compute in the plan's precision, and what is below it."""
@@ -238,14 +241,14 @@ def training_in(
 ) -> AbstractContextManager[None]:
     """Let a model that is trained compute in the plan's precision; logits and losses stay float32.
 
-    So do depthwise convolutions on a processor, whose gradients TensorFlow computes five times as slowly in bfloat16.
+    So do depthwise convolutions, whose gradients TensorFlow computes five times as slowly in bfloat16 on a processor;
+    on an H200, steps take as long either way.
 
     Args:
-        plan: Names device and precision.
+        plan: Names the precision.
         network: Whose logits they are.
         model: Part of it, which is trained.
         frozen: What computes as well, and is not.
     """
-    slow = depthwise_layers(model) if plan.device == "cpu" else []
-    kept = [network.head.get_layer("logits"), *slow]
+    kept = [network.head.get_layer("logits"), *depthwise_layers(model)]
     return computing_in(policy(plan.precision), model, *frozen, keep_float32=kept)

@@ -36,10 +36,11 @@ class FusedAdam(keras.optimizers.Adam):
         Keras does what this kernel is not for: variables of other types, on which it would end the process, and
         gradients of some rows alone, as those of an embedding.
         """
-        if self.amsgrad or variable.dtype != tf.float32 or isinstance(gradient, tf.IndexedSlices):
+        # Adam's own slots have no public name; they are called so in Keras 3.8 and 3.15, the oldest and newest tested.
+        known = hasattr(self, "_momentums") and hasattr(self, "_velocities") and hasattr(self, "_get_variable_index")
+        if self.amsgrad or not known or variable.dtype != tf.float32 or isinstance(gradient, tf.IndexedSlices):
             super().update_step(gradient, variable, learning_rate)
             return
-        # Adam's own slots have no public name; they are called so in Keras 3.8 and 3.15, the oldest and newest tested.
         index = self._get_variable_index(variable)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,

@@ -260,6 +260,7 @@ class Trainer:
         size, checkpoint = int(self.recipe.batch_size), self._checkpoint()
         # An epoch is as many steps whether or not the images of validation are among those that are trained on.
         steps = -(-len(setup.train) // size)
+        xla = setup.plan.compiles(phase.by.epochs * steps)
         begun = checkpoint.begun if checkpoint else None
         start = len(begun.epochs) * steps + begun.step if begun else 0
         order = pipeline.Shuffled(len(indices), size, feed.views, self.recipe.seed, start)
@@ -272,7 +273,7 @@ class Trainer:
         keras.utils.set_random_seed(self.recipe.seed)
         with feed.computing(model):
             phase = self._within_time(phase)
-            return loop.train(phase, model, batches, setup.task, setup.plan.xla, setup.progress, checkpoint)
+            return loop.train(phase, model, batches, setup.task, xla, setup.progress, checkpoint)
 
     def weights(self) -> list[list[np.ndarray]]:
         """Return the weights of base and head."""

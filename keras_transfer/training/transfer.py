@@ -53,7 +53,8 @@ def train(
     """
     task = task_of(examples)
     plan = device.plan(recipe, task.needs_float32)
-    progress.say(f"Computing on the {plan.device.upper()}, engine {plan.engine}, {plan.precision}{', XLA' * plan.xla}.")
+    xla = "" if plan.xla_from is None else ", XLA" + f" for {plan.xla_from:,} steps and more" * (plan.xla_from > 0)
+    progress.say(f"Computing on the {plan.device.upper()}, engine {plan.engine}, {plan.precision}{xla}.")
     with built_in_float32():
         with timer.time("build"):
             network = networks.build(pretrained.base, pretrained.spec, recipe, len(examples.classes), task.output())

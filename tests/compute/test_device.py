@@ -19,7 +19,7 @@ def has_gpus(monkeypatch, capabilities):
 
 
 @pytest.mark.parametrize(
-    ("capability", "flags", "precision", "xla"),
+    ("capability", "flags", "precision", "xla_pays"),
     [
         (None, "sse4_2 avx512f avx512_vnni", "float32", False),
         (None, "avx512f avx512_bf16", "bfloat16", False),
@@ -29,17 +29,19 @@ def has_gpus(monkeypatch, capabilities):
         ("unknown", "avx512_bf16", "float32", False),  # Of another maker's GPU.
     ],
 )
-def test_precision_and_xla_follow_from_the_device(monkeypatch, capability, flags, precision, xla):
+def test_precision_and_xla_follow_from_the_device(monkeypatch, capability, flags, precision, xla_pays):
     has_gpus(monkeypatch, {} if capability is None else {"gpu": capability})
     cpu = f"processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\nflags\t\t: fpu {flags}\n\n"
     monkeypatch.setattr(Path, "read_text", lambda file, *given: cpu if file == Path("/proc/cpuinfo") else "")
     assert device.processor() == "Some CPU @ 2 GHz"
     plan = device.plan(Recipe(base="resnet50"))
-    assert (plan.precision, plan.xla) == (precision, xla)
+    assert plan.precision == precision
+    assert [plan.compiles(steps) for steps in (0, 1_000, 100_000)] == [False, False, xla_pays]
     assert device.plan(Recipe(base="resnet50"), needs_float32=True).precision == "float32"
     assert device.plan(Recipe(base="resnet50", precision="bfloat16"), needs_float32=True).precision == "bfloat16"
     chosen = device.plan(Recipe(base="resnet50", precision="float32", xla="off", engine="tensorflow"))
-    assert (chosen.precision, chosen.xla, chosen.engine) == ("float32", False, "tensorflow")
+    assert (chosen.precision, chosen.compiles(100_000), chosen.engine) == ("float32", False, "tensorflow")
+    assert device.plan(Recipe(base="resnet50", xla="on")).compiles(0)
 
 
 def test_policies_keep_variables_in_float32():

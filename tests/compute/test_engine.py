@@ -12,7 +12,7 @@ from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.progress import Progress
 from tests.conftest import once
 
-PLAN = ComputePlan("cpu", "float32", False, "openvino")
+PLAN = ComputePlan("cpu", "float32", None, "openvino")
 
 
 def batches(size, count=5):
@@ -38,7 +38,7 @@ def test_openvino_agrees_with_keras_and_keeps_the_order(name, thaw, capsys):
     given = batches(64)
     fast, first = engine.start(frozen, PLAN, given[0], Progress())
     assert fast.name == "openvino", capsys.readouterr().err
-    slow, _ = engine.start(frozen, ComputePlan("cpu", "float32", False, "tensorflow"), given[0], Progress())
+    slow, _ = engine.start(frozen, ComputePlan("cpu", "float32", None, "tensorflow"), given[0], Progress())
     for outputs, exact in zip([first, *fast.run(given[1:])], slow.run(given), strict=True):
         for actual, expected in zip(outputs, exact, strict=True):
             np.testing.assert_allclose(actual, expected, atol=1e-4 * np.abs(expected).max())
@@ -51,7 +51,7 @@ def test_both_compute_in_half_precision(name, chosen, capsys):
     spec, given = find(name), batches(64)
     whole = build(weights.load(name, "random", 64, 0).base, spec, Recipe(), 3)
     frozen = cut(whole, spec.thawed("auto")).frozen
-    half, _ = engine.start(frozen, ComputePlan("cpu", "bfloat16", False, chosen), given[0], Progress())
+    half, _ = engine.start(frozen, ComputePlan("cpu", "bfloat16", None, chosen), given[0], Progress())
     assert half.name == chosen, capsys.readouterr().err
     outputs = next(half.run(given))
     exact = frozen(given[0].astype("float32"), training=False)

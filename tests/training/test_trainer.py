@@ -1,8 +1,11 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from keras_transfer.compute import device
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 from keras_transfer.training import head as heads
@@ -82,6 +85,33 @@ def test_both_ends_of_phase_two_are_judged_in_float32(photos, tiny_base):
     assert tuned.best_epoch == 0, "what gains no more than rounding is not kept"
     trained = tuned.history[0]["val_loss"]
     assert abs(trained - tuned.details["before"]["loss"]) > 1e-6 * trained
+
+
+@pytest.mark.parametrize(
+    ("xla", "pays", "compiled"),
+    [("off", 6, "nothing"), ("auto", 7, "nothing"), ("auto", 6, "training"), ("on", 7, "training and frozen part")],
+)
+def test_a_gpu_compiles_long_training_alone(photos, tiny_base, fresh_cache, monkeypatch, xla, pays, compiled):
+    """Keras compiles all that it is not told to leave alone, if there is a GPU."""
+    monkeypatch.setattr(device, "_gpu_capability", lambda: (7, 5))
+    monkeypatch.setattr(device, "_XLA_PAYS", pays)
+    made, function = [], tf.function
+
+    def recorded(*args, **options):
+        if "reduce_retracing" in options:  # A step of a model's; Keras has other functions in its layers.
+            made.append(options.get("jit_compile", False))
+        return function(*args, **options)
+
+    one = trainer(photos, base=tiny_base, size=24, xla=xla, batch_size=10, fine_tune_epochs=2)
+    assert len(one.setup.train) == 30
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: [SimpleNamespace(device_type="GPU")])
+    monkeypatch.setattr(tf, "function", recorded)
+    one.feed("middle_conv")
+    frozen = any(made)
+    run(one)
+    assert any(made) == (compiled != "nothing")
+    assert frozen == (compiled == "training and frozen part")
+    assert not all(made), "what judges is not"
 
 
 def test_everything_can_be_thawed_and_nothing(photos, tiny_base):
