@@ -23,4 +23,5 @@ def write(classifier: SavedClassifier, precision: str, images: TrainingImages, f
         whole.quantize("int8")  # It warns of each layer that is not dense, and leaves it as it is.
     whole.save(file)
     written = keras.models.load_model(file, compile=False)
+    written.jit_compile = False  # On a GPU, Keras's default compiles for longer than this answers.
     return lambda pixels: keras.ops.convert_to_numpy(written.predict(pixels, verbose=0)).astype("float32")

@@ -183,7 +183,7 @@ class Feed:
     def _in_float32(self) -> keras.Model:
         """The same layers as a model of its own, whose function is traced in float32."""
         model = keras.Model(self.trainable.input, self.trainable.output)
-        # On a GPU, Keras compiles by default, which took half a minute for the shapes of a few batches.
+        # On a GPU, Keras's default compiles, which took half a minute for the shapes of a few batches.
         model.jit_compile = False
         return model
 

@@ -82,7 +82,7 @@ class Teacher:
         order = [self.classes.index(name) for name in setup.examples.classes]
         embedding = keras.Input(network.head.input_shape[1:])
         answering = keras.Model(embedding, network.output(network.head(embedding)))
-        answering.jit_compile = False  # As in `Feed`.
+        answering.jit_compile = False  # On a GPU, Keras's default compiles for longer than this answers.
         answers, augmented = [], [view for view in views if view is not None]
         sets = [extractor.extract(examples, digests)] if None in views else []
         for stored in [*sets, *extractor.extract_views(examples, digests, augmented)]:
