@@ -72,12 +72,14 @@ def evaluate(
         UserError: there is no such model, training saw all the images, a class is unknown to the model, or a file
             cannot be written.
     """
+    from keras_transfer.data import sources
     from keras_transfer.studies import evaluation
 
     page, table = page_and_table(html, csv)
-    classifier = load(model)
     source = None if data is None else os.fspath(data)
-    return evaluation.evaluate(classifier, source, page, table, progress or Progress(quiet=True), **options)
+    if source is not None:
+        sources.demand(source)
+    return evaluation.evaluate(load(model), source, page, table, progress or Progress(quiet=True), **options)
 
 
 def check(

@@ -110,6 +110,11 @@ def test_an_editor_is_offered_the_public_names():
     assert set(dir(kt)) == {*kt.__all__, "__version__"}
 
 
+def test_evaluate_refuses_a_source_that_is_not_there_before_it_loads_the_model(tmp_path):
+    with pytest.raises(kt.UsageError, match="data: there is no"):
+        kt.evaluate(tmp_path / "no model", tmp_path / "no photos")
+
+
 def test_tensorflow_is_silent_from_python(tmp_path):
     environment = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
     code = "import keras_transfer as kt; kt.SavedClassifier; import tensorflow as tf; tf.constant(1)"
