@@ -117,7 +117,8 @@ def floor(spec: Spec) -> dict[str, Any]:
     frozen = cut(build(pretrained.base, pretrained.spec, recipe, 2), pretrained.spec.thawed("auto")).frozen
     examples, _ = inspector.with_digests(sources.load(f"{spec['data']}/train"), progress)
     decoder = Decoder(spec["size"], "crop", recipe.max_pixels)
-    images = examples.contents, examples.paths, examples.digests, decoder, engine.BATCH
+    size = engine.batch_size(plan, spec["size"])
+    images = examples.contents, examples.paths, examples.digests, decoder, size
     sample = next(verified.images(*images))
     runner, _ = engine.start(frozen, plan, sample, progress)
     list(runner.run([sample] * 3))

@@ -68,7 +68,7 @@ def evaluate(
         options: How the data is read: `columns`, `encoding`, `allow_outside` and `tfds_dir` of `Recipe`.
 
     Raises:
-        UsageError: a file cannot be written there.
+        UsageError: there is no such source, or a file cannot be written there.
         UserError: there is no such model, training saw all the images, a class is unknown to the model, or a file
             cannot be written.
     """
@@ -78,7 +78,7 @@ def evaluate(
     page, table = page_and_table(html, csv)
     source = None if data is None else os.fspath(data)
     if source is not None:
-        sources.demand(source)
+        sources.demand(source, options)
     return evaluation.evaluate(load(model), source, page, table, progress or Progress(quiet=True), **options)
 
 

@@ -13,8 +13,8 @@ from keras_transfer.support.errors import UsageError
 _GPU_BFLOAT16 = (8, 0)  # Ampere: https://docs.nvidia.com/cuda/ampere-tuning-guide/
 _GPU_FLOAT16 = (7, 0)  # Volta, the first with tensor cores.
 _UNKNOWN = (0, 0)  # Of GPUs that are not NVIDIA's; not all of them have XLA, Apple's for one.
-# Training steps from which XLA saves the time that it takes: on an H200, compiling MobileNetV2's took 50 s for each of
-# an epoch's two sizes of batches, and each step was 5 ms shorter (docs/speed.md).
+# Training steps from which XLA saves the time that it takes: on an H200, compiling MobileNetV2's took 56 s for each of
+# an epoch's two sizes of batches, and each step was 5.8 ms shorter (docs/speed.md).
 _XLA_PAYS = 20_000
 _CPU_BFLOAT16 = {"avx512_bf16", "amx_bf16"}  # As /proc/cpuinfo names the instructions.
 
@@ -26,8 +26,7 @@ class ComputePlan:
     Attributes:
         device: `cpu` or `gpu`.
         precision: `float32`, `bfloat16` or `float16`, of stored activations too.
-        xla_from: Steps of training from which they are compiled with XLA; 0 compiles TensorFlow's frozen part too, None
-            nothing.
+        xla_from: Steps from which training is compiled with XLA: 0 where everything is, None where nothing is.
         engine: Of the frozen part, `tensorflow` or `openvino`.
     """
 
@@ -36,8 +35,13 @@ class ComputePlan:
     xla_from: int | None
     engine: str
 
+    @property
+    def compiles_frozen(self) -> bool:
+        """Whether TensorFlow compiles the frozen part with XLA."""
+        return self.xla_from == 0
+
     def compiles(self, steps: int) -> bool:
-        """Return whether so many training steps are compiled with XLA; 0 of them stand for the frozen part."""
+        """Return whether training of so many steps is compiled with XLA."""
         return self.xla_from is not None and steps >= self.xla_from
 
 
@@ -67,7 +71,8 @@ def plan(recipe: Recipe, needs_float32: bool = False) -> ComputePlan:
     if engine == "auto":
         faster = installed and gpu is None and _tensorflow_backend() and "vgg" not in name
         engine = "openvino" if faster else "tensorflow"
-    xla_from = {"on": 0, "off": None, "auto": None if gpu in (None, _UNKNOWN) else _XLA_PAYS}[recipe.xla]
+    pays = gpu not in (None, _UNKNOWN) and recipe.minutes == "none"  # Nobody knows how many steps there is time for.
+    xla_from = {"on": 0, "off": None, "auto": _XLA_PAYS if pays else None}[recipe.xla]
     return ComputePlan("cpu" if gpu is None else "gpu", precision, xla_from, engine)
 
 

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 Outputs = list[np.ndarray]
 
-# Images a batch, at most: throughput on two cores does not grow beyond 16, and memory does; on a GPU, 16 small pictures
-# took 9 ms, nearly all of it on the host.
-BATCH, _GPU_BATCH = 16, 64
+BATCH = 16  # Images a batch, at most: throughput on two cores does not grow beyond it, and memory does.
+# On a GPU, 16 pictures of 96 px took 9 ms, nearly all of it on the host: small ones are taken together, up to as many
+# pixels as 16 of 224 px have.
+_GPU_BATCH, _GPU_PIXELS = 64, 16 * 224**2
 
 # Norm of the difference from Keras in float32, as a share of the norm. Float32 kernels that sum in another order
 # differ by about 1e-6; bfloat16 has 8 bits, and errors add up to 0.01 to 0.05 of photos, 0.2 of digits on black and 0.3
@@ -49,9 +50,9 @@ class Engine:
     run: Callable[[Iterable[np.ndarray]], Iterator[Outputs]]
 
 
-def batch_size(plan: ComputePlan) -> int:
-    """Return how many images at most a batch has that an engine of a plan is given."""
-    return _GPU_BATCH if plan.device == "gpu" else BATCH
+def batch_size(plan: ComputePlan, size: int) -> int:
+    """Return how many images of `size` px at most a batch has that an engine of a plan is given."""
+    return BATCH if plan.device == "cpu" else min(_GPU_BATCH, max(BATCH, _GPU_PIXELS // size**2))
 
 
 def start(frozen: keras.Model, plan: ComputePlan, first: np.ndarray, progress: Progress) -> tuple[Engine, Outputs]:
@@ -85,7 +86,7 @@ def _reason(error: Exception) -> str:
 
 
 def _tensorflow(frozen: keras.Model, plan: ComputePlan) -> Engine:
-    frozen.compile(jit_compile=plan.compiles(0))
+    frozen.compile(jit_compile=plan.compiles_frozen)
 
     def run(batches: Iterable[np.ndarray]) -> Iterator[Outputs]:
         for batch in batches:

@@ -152,7 +152,8 @@ class Extractor:
         indices = [index for _, missing, _ in parts for index in missing]
         names, wanted = [examples.paths[index] for index in indices], [digests[index] for index in indices]
         views = [view for _, missing, view in parts for _ in missing if view is not None]
-        batches = verified.images(examples.contents, names, wanted, self.decoder, engine.batch_size(self.plan), views)
+        size = engine.batch_size(self.plan, self.decoder.size)
+        batches = verified.images(examples.contents, names, wanted, self.decoder, size, views)
         store.make_room(self.bytes_per_image * len(indices), self.cache_limit)
         try:
             with self.progress.task(name + self.whose, len(indices)) as advance:

@@ -115,7 +115,7 @@ class Recipe:
         batch_size: Images per training step.
         engine: What runs the frozen part.
         precision: Arithmetic of training.
-        xla: Compile with XLA: training and TensorFlow's frozen part.
+        xla: Compile with XLA: training and TensorFlow's frozen part, or, left at `auto`, long training alone.
         minutes: When fine-tuning ends, in minutes from the start; export and test come after.
         cache_limit: Disk for stored activations, in GB.
         checkpoint_every: With --resume, keep the state after so many steps, or minutes as 5m, and after each epoch.
@@ -189,7 +189,9 @@ class Recipe:
     batch_size: int | str = _fine_tuning(AUTO, "Images per training step.", kind="int", low=1)
     engine: str = _speed(AUTO, "What runs the frozen part.", **_words(AUTO, "tensorflow", "openvino"))
     precision: str = _speed(AUTO, "Arithmetic of training.", **_words(AUTO, "float32", "bfloat16", "float16"))
-    xla: str = _speed(AUTO, "Compile with XLA; auto: long training on an NVIDIA GPU.", **_words(AUTO, "on", "off"))
+    xla: str = _speed(
+        AUTO, "Compile with XLA; auto: only long training, on an NVIDIA GPU.", **_words(AUTO, "on", "off")
+    )
     minutes: float | str = _speed(
         "none",
         "When fine-tuning ends, in minutes from the start; export and test come after.",

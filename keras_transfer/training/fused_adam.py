@@ -13,7 +13,7 @@ class FusedAdam(keras.optimizers.Adam):
     """Keras's Adam by TensorFlow's kernel, which computes the same formula, that at the end of section 2 of Kingma and
     Ba (https://arxiv.org/abs/1412.6980): both corrections of the bias are in the rate, epsilon is added to the root.
 
-    Steps differ by rounding, 6e-6 of a step at most: the kernel takes 1 - 0.999 from float32's 0.999 throughout, Keras
+    Steps differ by rounding, about 1e-5 of the rate: the kernel takes 1 - 0.999 from float32's 0.999 throughout, Keras
     only to correct the bias. All but the step is Keras's: decay, clipping, averages, rates, and what a state holds.
     """
 

@@ -36,12 +36,14 @@ def test_precision_and_xla_follow_from_the_device(monkeypatch, capability, flags
     assert device.processor() == "Some CPU @ 2 GHz"
     plan = device.plan(Recipe(base="resnet50"))
     assert plan.precision == precision
-    assert [plan.compiles(steps) for steps in (0, 1_000, 100_000)] == [False, False, xla_pays]
+    assert [plan.compiles(steps) for steps in (1_000, 100_000)] == [False, xla_pays]
+    assert not plan.compiles_frozen
     assert device.plan(Recipe(base="resnet50"), needs_float32=True).precision == "float32"
     assert device.plan(Recipe(base="resnet50", precision="bfloat16"), needs_float32=True).precision == "bfloat16"
     chosen = device.plan(Recipe(base="resnet50", precision="float32", xla="off", engine="tensorflow"))
     assert (chosen.precision, chosen.compiles(100_000), chosen.engine) == ("float32", False, "tensorflow")
-    assert device.plan(Recipe(base="resnet50", xla="on")).compiles(0)
+    assert device.plan(Recipe(base="resnet50", xla="on")).compiles_frozen
+    assert not device.plan(Recipe(base="resnet50", minutes=1.0)).compiles(100_000)
 
 
 def test_policies_keep_variables_in_float32():

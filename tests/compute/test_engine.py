@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -42,6 +44,12 @@ def test_openvino_agrees_with_keras_and_keeps_the_order(name, thaw, capsys):
     for outputs, exact in zip([first, *fast.run(given[1:])], slow.run(given), strict=True):
         for actual, expected in zip(outputs, exact, strict=True):
             np.testing.assert_allclose(actual, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_a_gpu_takes_small_pictures_together():
+    sizes = {device: [engine.batch_size(replace(PLAN, device=device), size) for size in (32, 96, 160, 224, 600)]
+             for device in ("cpu", "gpu")}  # fmt: skip
+    assert sizes == {"cpu": [16] * 5, "gpu": [64, 64, 31, 16, 16]}
 
 
 @pytest.mark.parametrize("chosen", ["openvino", "tensorflow"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -120,8 +120,11 @@ def load(source: str, recipe: Recipe | None = None, purpose: Purpose = Purpose.T
     return examples
 
 
-def demand(source: str) -> None:
-    """Raise `UsageError` where there is no such source, before anything is read."""
+def demand(source: str, options: Iterable[str] = ()) -> None:
+    """Raise `UsageError` where there is no such source, or no such option of `load_measured`, before anything is
+    read.
+    """
+    _demand_options(options)
     _kind(Request(source, Path(source).expanduser(), Recipe(data=source), Purpose.MEASURE))
 
 
@@ -149,11 +152,15 @@ def load_measured(source: str, recipe: Recipe, task: str, **options: Any) -> Exa
     changes: dict[str, Any] = {"data": source, "task": task, "group_by": ""}
     if recipe.data not in (source, absolute(source)):
         changes |= {"columns": "", "encoding": ""}
-    for name in options:
-        if name not in _READING:
-            raise UsageError(f"No such option {name!r}.{nearest_options(name, _READING)}")
+    _demand_options(options)
     changes |= {name: value for name, value in options.items() if value is not None}
     return load(source, recipe.replace(**changes), Purpose.MEASURE)
+
+
+def _demand_options(names: Iterable[str]) -> None:
+    for name in names:
+        if name not in _READING:
+            raise UsageError(f"No such option {name!r}.{nearest_options(name, _READING)}")
 
 
 def _numbers_in_order(examples: Examples) -> Examples:
