@@ -18,6 +18,9 @@ from keras_transfer.network.network import Network
 from keras_transfer.network.precision import copied, every_layer
 
 _Pair = tuple[keras.Layer, keras.layers.BatchNormalization]
+# Of a feature map, up to which TensorFlow's matrix product and its gradients take less time than its convolution; of 14
+# x 14 they take more (docs/speed.md).
+_FEW_PLACES = 8 * 8
 _CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
 
 
@@ -71,11 +74,31 @@ class FoldedConvolution(keras.layers.Layer):
                 x, kernel, layer.strides, layer.padding, layer.data_format, layer.dilation_rate
             )
         x, bias, *kernels = (keras.ops.cast(tensor, self.compute_dtype) for tensor in (x, bias, *kernels))
+        if kernels and _is_product(layer, x):
+            return _product(x, kernels[0], bias)
         if isinstance(layer, keras.layers.Conv2D):
             x = layer.convolution_op(x, *kernels)
         elif kernels:
             x = keras.ops.conv(x, *kernels, data_format=layer.data_format)
         return x + bias
+
+
+def _is_product(layer: keras.layers.Conv2D | keras.layers.SeparableConv2D, x: Any) -> bool:
+    """Return whether the last kernel of a convolution multiplies the channels of each place, and a matrix product does
+    that in less time.
+    """
+    if None in x.shape[1:3] or x.shape[1] * x.shape[2] > _FEW_PLACES:
+        return False
+    return isinstance(layer, keras.layers.SeparableConv2D) or (
+        layer.kernel_size == layer.strides == (1, 1) and layer.groups == 1
+    )
+
+
+def _product(x: Any, kernel: Any, bias: Any) -> Any:
+    """Return feature maps `[N, h, w, C]` times a kernel `[1, 1, C, K]`, plus a bias `[K]`."""
+    _, height, width, channels = x.shape
+    flat = keras.ops.matmul(keras.ops.reshape(x, (-1, channels)), keras.ops.reshape(kernel, (channels, -1))) + bias
+    return keras.ops.reshape(flat, (-1, height, width, bias.shape[0]))
 
 
 def depthwise_layers(model: keras.Model) -> list[keras.Layer]:

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from keras_transfer.network.folding import call_folded, depthwise_layers, folded
+from keras_transfer.network.folding import FoldedConvolution, call_folded, depthwise_layers, folded
 from keras_transfer.network.network import freeze_statistics
 from keras_transfer.network.precision import computing_in
 from tests.network.conftest import network, pixels
@@ -53,8 +53,19 @@ each_kind = pytest.mark.parametrize(
         layers.Conv2D(6, 3, use_bias=False),
         layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same"),
         layers.SeparableConv2D(4, 3, depth_multiplier=2),
+        layers.Conv2D(6, 1),
+        layers.Conv2D(6, 1, strides=2),
+        layers.Conv2D(6, 1, groups=3),
     ],
-    ids=["grouped", "without bias", "depthwise", "separable"],
+    ids=[
+        "grouped",
+        "without bias",
+        "depthwise",
+        "separable",
+        "of a place",
+        "of every second place",
+        "of a place, grouped",
+    ],
 )
 each_normalisation = pytest.mark.parametrize("options", [{}, {"scale": False, "center": False}], ids=["", "plain"])
 
@@ -80,6 +91,16 @@ def test_what_is_trained_folded_has_the_gradients_of_what_is_not(convolution, op
     assert {id(variable) for variable in smaller.trainable_variables} == set(map(id, base.trainable_variables))
     for actual, right in zip(gradients, expected, strict=True):
         np.testing.assert_allclose(actual, right, rtol=1e-4, atol=1e-4 * np.abs(right).max())
+
+
+def test_small_feature_maps_are_multiplied_as_matrices():
+    """A kernel of one place is the same for all; large maps are convolved, which takes less time."""
+    base = random_base(lambda x: layers.BatchNormalization()(layers.Conv2D(4, 1)(x)))
+    freeze_statistics(base)
+    (fold,) = (layer for layer in refolded(base).layers if isinstance(layer, FoldedConvolution))
+    for side, operation in ((8, "MatMul"), (9, "Conv2D")):
+        function = tf.function(fold).get_concrete_function(tf.TensorSpec((None, side, side, 3)))
+        assert {step.type for step in function.graph.get_operations()} & {"MatMul", "Conv2D"} == {operation}
 
 
 def test_a_normalisation_that_is_trained_is_not_folded_into_what_is():
