@@ -18,9 +18,9 @@ from keras_transfer.network.network import Network
 from keras_transfer.network.precision import copied, every_layer
 
 _Pair = tuple[keras.Layer, keras.layers.BatchNormalization]
-# Of a feature map, up to which TensorFlow's matrix product and its gradients take less time than its convolution; of 14
-# x 14 they take more (docs/speed.md).
-_FEW_PLACES = 8 * 8
+# Positions of a feature map up to which TensorFlow's matrix product and its gradients take less time than its 1 x 1
+# convolution; with 14 x 14 they take more (docs/speed.md).
+_SMALL_MAP = 8 * 8
 _CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
 
 
@@ -84,14 +84,11 @@ class FoldedConvolution(keras.layers.Layer):
 
 
 def _is_product(layer: keras.layers.Conv2D | keras.layers.SeparableConv2D, x: Any) -> bool:
-    """Return whether the last kernel of a convolution multiplies the channels of each place, and a matrix product does
-    that in less time.
-    """
-    if None in x.shape[1:3] or x.shape[1] * x.shape[2] > _FEW_PLACES:
+    """Return whether the last kernel of a convolution is 1 x 1, and a matrix product takes less time."""
+    if None in x.shape[1:3] or x.shape[1] * x.shape[2] > _SMALL_MAP:
         return False
-    return isinstance(layer, keras.layers.SeparableConv2D) or (
-        layer.kernel_size == layer.strides == (1, 1) and layer.groups == 1
-    )
+    pointwise = isinstance(layer, keras.layers.SeparableConv2D)
+    return pointwise or (layer.kernel_size == layer.strides == (1, 1) and layer.groups == 1)
 
 
 def _product(x: Any, kernel: Any, bias: Any) -> Any:

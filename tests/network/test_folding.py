@@ -62,9 +62,9 @@ each_kind = pytest.mark.parametrize(
         "without bias",
         "depthwise",
         "separable",
-        "of a place",
-        "of every second place",
-        "of a place, grouped",
+        "1 x 1",
+        "1 x 1, strided",
+        "1 x 1, grouped",
     ],
 )
 each_normalisation = pytest.mark.parametrize("options", [{}, {"scale": False, "center": False}], ids=["", "plain"])
@@ -94,7 +94,7 @@ def test_what_is_trained_folded_has_the_gradients_of_what_is_not(convolution, op
 
 
 def test_small_feature_maps_are_multiplied_as_matrices():
-    """A kernel of one place is the same for all; large maps are convolved, which takes less time."""
+    """By 1 x 1 kernels; large maps are convolved, which takes less time."""
     base = random_base(lambda x: layers.BatchNormalization()(layers.Conv2D(4, 1)(x)))
     freeze_statistics(base)
     (fold,) = (layer for layer in refolded(base).layers if isinstance(layer, FoldedConvolution))
