@@ -115,7 +115,7 @@ class Recipe:
         batch_size: Images per training step.
         engine: What runs the frozen part.
         precision: Arithmetic of training.
-        xla: Compile with XLA: training and TensorFlow's frozen part, or, left at `auto`, long training alone.
+        xla: Compile with XLA; auto: only long training, on an NVIDIA GPU.
         minutes: When fine-tuning ends, in minutes from the start; export and test come after.
         cache_limit: Disk for stored activations, in GB.
         checkpoint_every: With --resume, keep the state after so many steps, or minutes as 5m, and after each epoch.
