@@ -78,7 +78,7 @@ def train(
         raise TypeError(f"{phase.name} is not trained by gradient.")
     started, begun = time.monotonic(), checkpoint.begun if checkpoint else None
     compile_for(model, phase.by, task, batches.steps, xla, phase.techniques, batches.soft)
-    last = phase.by.stop or phase.by.epochs
+    last = phase.by.last_epoch
     epochs = Epochs(task.validation_loss if batches.validation is not None else None, phase.by.patience, begun)
     if begun is not None:
         state.assign(model.variables, begun.variables)

@@ -47,6 +47,11 @@ class GradientDescent:
     stop: int | None = None
     seconds: float | None = None
 
+    @property
+    def last_epoch(self) -> int:
+        """The epoch after which it ends at the latest, from 1."""
+        return self.stop or self.epochs
+
 
 @dataclass(frozen=True)
 class Phase:

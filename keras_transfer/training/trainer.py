@@ -260,7 +260,7 @@ class Trainer:
         size, checkpoint = int(self.recipe.batch_size), self._checkpoint()
         # An epoch is as many steps whether or not the images of validation are among those that are trained on.
         steps = -(-len(setup.train) // size)
-        xla = setup.plan.compiles((phase.by.stop or phase.by.epochs) * steps)
+        xla = setup.plan.compiles(phase.by.last_epoch * steps)
         begun = checkpoint.begun if checkpoint else None
         start = len(begun.epochs) * steps + begun.step if begun else 0
         order = pipeline.Shuffled(len(indices), size, feed.views, self.recipe.seed, start)
