@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from keras_transfer.compute.device import ComputePlan, policy
+from keras_transfer.network.answering import answer
 from keras_transfer.network.precision import computing_in
 from keras_transfer.support.progress import Progress
 
@@ -73,7 +74,7 @@ def start(frozen: keras.Model, plan: ComputePlan, first: np.ndarray, progress: P
         except Exception as error:  # A converter meets any graph and may fail in any way; TensorFlow runs them all.
             reason = f"cannot run it ({_reason(error)})"
         progress.warn(f"OpenVINO {reason}; TensorFlow runs the frozen part instead.")
-    engine = _tensorflow(frozen, plan)
+    engine = _tensorflow(frozen, plan, len(first))
     return engine, next(engine.run([first]))
 
 
@@ -85,14 +86,14 @@ def _reason(error: Exception) -> str:
     return telling[0][:120] if telling else type(error).__name__
 
 
-def _tensorflow(frozen: keras.Model, plan: ComputePlan) -> Engine:
+def _tensorflow(frozen: keras.Model, plan: ComputePlan, rows: int) -> Engine:
     frozen.compile(jit_compile=plan.compiles_frozen)
 
     def run(batches: Iterable[np.ndarray]) -> Iterator[Outputs]:
         for batch in batches:
             with computing_in(policy(plan.precision), frozen):
-                outputs = frozen.predict_on_batch(batch.astype("float32"))
-            yield keras.tree.flatten(outputs)
+                outputs = answer(frozen, batch.astype("float32"), rows)
+            yield outputs
 
     return Engine("tensorflow", run)
 

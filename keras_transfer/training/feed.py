@@ -17,6 +17,7 @@ from keras_transfer.compute.features import Extractor, NotStored
 from keras_transfer.compute.store import ActivationSet
 from keras_transfer.data import augment, pipeline
 from keras_transfer.data.augment import View
+from keras_transfer.network.answering import answer
 from keras_transfer.network.blocks import Block
 from keras_transfer.network.cut import Frozen, cut
 from keras_transfer.network.folding import depthwise_layers
@@ -147,7 +148,7 @@ class Feed:
             return changed.prefetch(2)
         return batches
 
-    def in_order(self, indices: np.ndarray) -> pipeline.Order:
+    def in_order(self, indices: np.ndarray) -> pipeline.Sequential:
         """Return the order of a pass without training: in larger batches, those that wait would take more memory."""
         return pipeline.Sequential(len(indices), 2 * int(self.setup.recipe.batch_size))
 
@@ -164,8 +165,8 @@ class Feed:
         else:
             batches = pipeline.decoded(self.setup.examples.at(indices), [], self.extractor.decoder, order)
         with failures.reported(self._in_float32):
-            outputs = [self._in_float32.predict_on_batch(x) for (x,) in batches]
-        return np.concatenate(list(map(keras.ops.convert_to_numpy, outputs)))
+            rows = min(len(indices), order.batch_size)
+            return np.concatenate([answer(self._in_float32, x, rows)[0] for (x,) in batches])
 
     def embeddings(self, indices: np.ndarray, view: int) -> np.ndarray:
         """Return what the head takes, float32 `[N, D]`, for some training or validation images of a view."""
