@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 
+from keras_transfer.network.depthwise import depthwise_convolution
 from keras_transfer.network.graph import call_each, calls, makers, one_or_list
 from keras_transfer.network.network import Network
 from keras_transfer.network.precision import copied, every_layer
@@ -70,9 +71,7 @@ class FoldedConvolution(keras.layers.Layer):
         *kernels, bias = _weights(layer, self.normalisation)
         if not isinstance(layer, keras.layers.Conv2D):
             x, kernel = (keras.ops.cast(tensor, layer.compute_dtype) for tensor in (x, kernels.pop(0)))
-            x = keras.ops.depthwise_conv(
-                x, kernel, layer.strides, layer.padding, layer.data_format, layer.dilation_rate
-            )
+            x = depthwise_convolution(x, kernel, layer)
         x, bias, *kernels = (keras.ops.cast(tensor, self.compute_dtype) for tensor in (x, bias, *kernels))
         if kernels and _is_product(layer, x):
             return _product(x, kernels[0], bias)
