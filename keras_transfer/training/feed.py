@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.compute import features, store
+from keras_transfer.compute import engine, features, store
 from keras_transfer.compute.device import ComputePlan, policy
 from keras_transfer.compute.features import Extractor, NotStored
 from keras_transfer.compute.store import ActivationSet
@@ -148,7 +148,7 @@ class Feed:
             return changed.prefetch(2)
         return batches
 
-    def in_order(self, indices: np.ndarray) -> pipeline.Sequential:
+    def in_order(self, indices: np.ndarray) -> pipeline.Order:
         """Return the order of a pass without training: in larger batches, those that wait would take more memory."""
         return pipeline.Sequential(len(indices), 2 * int(self.setup.recipe.batch_size))
 
@@ -158,15 +158,15 @@ class Feed:
         In float32, in which the network is served, whatever precision it is trained in: weights of different phases
         are compared by it.
         """
-        order = self.in_order(indices)
+        # Of one size for few images and many, for each is traced.
+        order = pipeline.Sequential(len(indices), engine.batch_size(self.setup.plan, self.setup.network.size))
         if self.stored:
             activations = self.extractor.extract(self.setup.examples.at(indices), self.setup.digests_of(indices))
             batches = self._stored_batches([activations], indices, [[]], order)
         else:
             batches = pipeline.decoded(self.setup.examples.at(indices), [], self.extractor.decoder, order)
         with failures.reported(self._in_float32):
-            rows = min(len(indices), order.batch_size)
-            return np.concatenate([answer(self._in_float32, x, rows)[0] for (x,) in batches])
+            return np.concatenate([answer(self._in_float32, x, order.batch_size)[0] for (x,) in batches])
 
     def embeddings(self, indices: np.ndarray, view: int) -> np.ndarray:
         """Return what the head takes, float32 `[N, D]`, for some training or validation images of a view."""
