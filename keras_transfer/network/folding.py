@@ -13,15 +13,12 @@ from typing import Any
 
 import keras
 
-from keras_transfer.network.depthwise import depthwise_convolution
 from keras_transfer.network.graph import call_each, calls, makers, one_or_list
+from keras_transfer.network.kernel_gradients import SMALL_MAP, convolution, depthwise_convolution
 from keras_transfer.network.network import Network
 from keras_transfer.network.precision import copied, every_layer
 
 _Pair = tuple[keras.Layer, keras.layers.BatchNormalization]
-# Positions of a feature map up to which TensorFlow's matrix product and its gradients take less time than its 1 x 1
-# convolution; with 14 x 14 they take more (docs/speed.md).
-_SMALL_MAP = 8 * 8
 _CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
 
 
@@ -76,7 +73,7 @@ class FoldedConvolution(keras.layers.Layer):
         if kernels and _is_product(layer, x):
             return _product(x, kernels[0], bias)
         if isinstance(layer, keras.layers.Conv2D):
-            x = layer.convolution_op(x, *kernels)
+            x = convolution(x, kernels[0], layer)
         elif kernels:
             x = keras.ops.conv(x, *kernels, data_format=layer.data_format)
         return x + bias
@@ -84,7 +81,7 @@ class FoldedConvolution(keras.layers.Layer):
 
 def _is_product(layer: keras.layers.Conv2D | keras.layers.SeparableConv2D, x: Any) -> bool:
     """Return whether the last kernel of a convolution is 1 x 1, and a matrix product takes less time."""
-    if None in x.shape[1:3] or x.shape[1] * x.shape[2] > _SMALL_MAP:
+    if None in x.shape[1:3] or x.shape[1] * x.shape[2] > SMALL_MAP:
         return False
     pointwise = isinstance(layer, keras.layers.SeparableConv2D)
     return pointwise or (layer.kernel_size == layer.strides == (1, 1) and layer.groups == 1)
