@@ -82,7 +82,8 @@ class Extractor:
             NotStored: the activations cannot be written.
         """
         stored, missing = self._to_compute(digests, None)
-        self._pass("Features", examples, digests, [(stored, missing, None)])
+        below = "" if self.key["boundary"] == "none" else f" below {self.key['boundary']}"
+        self._pass(f"Features{below}", examples, digests, [(stored, missing, None)])
         return stored
 
     def extract_views(self, examples: Examples, digests: Sequence[bytes], views: Sequence[View]) -> list[ActivationSet]:

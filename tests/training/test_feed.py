@@ -11,7 +11,7 @@ from keras_transfer.compute.store import ActivationSet
 from keras_transfer.data import verified
 from keras_transfer.data.augment import View
 from keras_transfer.network.graph import layers_within
-from keras_transfer.support import files
+from keras_transfer.support import files, progress
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 from keras_transfer.training.feed import Feed
@@ -33,6 +33,18 @@ def test_a_second_run_computes_nothing_anew(photos, tiny_base, fresh_cache):
     other = trainer(photos, base=tiny_base, size=24, pooling="max")
     other.feed("middle_conv")
     assert other.computed == len(other.setup.seen)
+
+
+@pytest.mark.once
+def test_each_pass_says_what_it_computes(photos, tiny_base, fresh_cache, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "_WORTH_A_LINE", 0.0)
+    one = trainer(photos, Progress(), base=tiny_base, size=24, views=3)
+    one.feed("head")
+    one.feed("middle_conv", 3)
+    told = capsys.readouterr().err.splitlines()
+    count = len(one.setup.seen)
+    for name, images in [("Features", count), ("Features below middle_conv", count), ("Augmented views", 2 * count)]:
+        assert any(line.startswith(f"{name}: {images} images, ") for line in told)
 
 
 @pytest.mark.once
