@@ -38,6 +38,7 @@ GUIDE = "Keras's guide"
 _CHANGES: dict[str, dict[str, Any]] = {
     "rate / 3": {"fine_tune_lr": 1e-4},
     "rate x 3": {"fine_tune_lr": 1e-3},
+    "conv4": {"thaw": "conv4"},  # The last two stages of ResNet50.
     "8 blocks": {"thaw": "8"},
     "14 blocks": {"thaw": "14"},
     "16 blocks": {"thaw": "16"},
