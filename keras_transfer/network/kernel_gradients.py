@@ -1,6 +1,6 @@
 """Convolutions as Keras computes them, whose kernels have their gradients in less time on a processor.
 
-TensorFlow 2.16 to 2.21 give these gradients to oneDNN, which is slow at two kinds (docs/speed.md): depthwise kernels
+TensorFlow (seen: 2.21) gives these gradients to oneDNN, which is slow at two kinds (docs/speed.md): depthwise kernels
 larger than 3 x 3, at half the speed of TensorFlow's own operation, and, in bfloat16, kernels on small feature maps,
 at half the speed of matrix products.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-SMALL_MAP = 8 * 8  # Positions of a feature map up to which matrix products take less time; with 14 x 14 they take more.
+SMALL_MAP = 8 * 8  # Positions of a feature map up to which products take less time; with 14 x 14 they gain nothing.
 _LARGE = 5  # Side of a depthwise kernel from which oneDNN's gradient takes longer than TensorFlow's own.
 
 
