@@ -74,7 +74,7 @@ def start(frozen: keras.Model, plan: ComputePlan, first: np.ndarray, progress: P
         except Exception as error:  # A converter meets any graph and may fail in any way; TensorFlow runs them all.
             reason = f"cannot run it ({_reason(error)})"
         progress.warn(f"OpenVINO {reason}; TensorFlow runs the frozen part instead.")
-    engine = _tensorflow(frozen, plan, len(first))
+    engine = _tensorflow(frozen, plan)
     return engine, next(engine.run([first]))
 
 
@@ -86,11 +86,14 @@ def _reason(error: Exception) -> str:
     return telling[0][:120] if telling else type(error).__name__
 
 
-def _tensorflow(frozen: keras.Model, plan: ComputePlan, rows: int) -> Engine:
+def _tensorflow(frozen: keras.Model, plan: ComputePlan) -> Engine:
     frozen.compile(jit_compile=plan.compiles_frozen)
+    rows = 0
 
     def run(batches: Iterable[np.ndarray]) -> Iterator[Outputs]:
+        nonlocal rows
         for batch in batches:
+            rows = max(rows, len(batch))
             with computing_in(policy(plan.precision), frozen):
                 outputs = answer(frozen, batch.astype("float32"), rows)
             yield outputs

@@ -45,7 +45,7 @@ class Extractor:
         decoder: How the files of the data set become pixels.
         progress: Shows each pass.
         cache_limit: Disk for all stored activations, in GB.
-        whose: Activations, where not the run's own: the end of what a pass is called.
+        whose: Activations, where not those of the run's whole base: the end of what a pass is called.
         engine_name: What ran the last pass, empty while all was found stored.
         computed: Images that passed the network.
     """
@@ -82,8 +82,7 @@ class Extractor:
             NotStored: the activations cannot be written.
         """
         stored, missing = self._to_compute(digests, None)
-        below = "" if self.key["boundary"] == "none" else f" below {self.key['boundary']}"
-        self._pass(f"Features{below}", examples, digests, [(stored, missing, None)])
+        self._pass("Features", examples, digests, [(stored, missing, None)])
         return stored
 
     def extract_views(self, examples: Examples, digests: Sequence[bytes], views: Sequence[View]) -> list[ActivationSet]:

@@ -13,8 +13,8 @@ from typing import Any
 
 import keras
 
+from keras_transfer.network import kernel_gradients
 from keras_transfer.network.graph import call_each, calls, makers, one_or_list
-from keras_transfer.network.kernel_gradients import SMALL_MAP, convolution, depthwise_convolution
 from keras_transfer.network.network import Network
 from keras_transfer.network.precision import copied, every_layer
 
@@ -68,12 +68,12 @@ class FoldedConvolution(keras.layers.Layer):
         *kernels, bias = _weights(layer, self.normalisation)
         if not isinstance(layer, keras.layers.Conv2D):
             x, kernel = (keras.ops.cast(tensor, layer.compute_dtype) for tensor in (x, kernels.pop(0)))
-            x = depthwise_convolution(x, kernel, layer)
+            x = kernel_gradients.depthwise_convolution(x, kernel, layer)
         x, bias, *kernels = (keras.ops.cast(tensor, self.compute_dtype) for tensor in (x, bias, *kernels))
         if kernels and _is_product(layer, x):
             return _product(x, kernels[0], bias)
         if isinstance(layer, keras.layers.Conv2D):
-            x = convolution(x, kernels[0], layer)
+            x = kernel_gradients.convolution(x, kernels[0], layer)
         elif kernels:
             x = keras.ops.conv(x, *kernels, data_format=layer.data_format)
         return x + bias
@@ -81,7 +81,7 @@ class FoldedConvolution(keras.layers.Layer):
 
 def _is_product(layer: keras.layers.Conv2D | keras.layers.SeparableConv2D, x: Any) -> bool:
     """Return whether the last kernel of a convolution is 1 x 1, and a matrix product takes less time."""
-    if None in x.shape[1:3] or x.shape[1] * x.shape[2] > SMALL_MAP:
+    if None in x.shape[1:3] or x.shape[1] * x.shape[2] > kernel_gradients.SMALL_MAP:
         return False
     pointwise = isinstance(layer, keras.layers.SeparableConv2D)
     return pointwise or (layer.kernel_size == layer.strides == (1, 1) and layer.groups == 1)

@@ -1,8 +1,8 @@
 """Convolutions as Keras computes them, whose kernels have their gradients in less time on a processor.
 
 TensorFlow (seen: 2.21) gives these gradients to oneDNN, which is slow at two kinds (docs/speed.md): depthwise kernels
-larger than 3 x 3, at half the speed of TensorFlow's own operation, and, in bfloat16, kernels on small feature maps,
-at half the speed of matrix products.
+of a side of 5 and more in float32, at half the speed of TensorFlow's own operation, and, in bfloat16, kernels on small
+feature maps, at half the speed of matrix products.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ def depthwise_convolution(x: Any, kernel: Any, layer: keras.layers.DepthwiseConv
 
 
 def _is_slow(x: Any, layer: keras.layers.Layer, dtype: str) -> bool:
-    """Return whether a processor is to compute, by oneDNN, in the dtype in which a kernel's gradient is slow."""
-    if keras.backend.backend() != "tensorflow" or keras.backend.is_keras_tensor(x):
+    """Return whether TensorFlow computes on a processor, in the dtype in which oneDNN's gradient is slow."""
+    if keras.backend.backend() != "tensorflow":
         return False
     import tensorflow as tf
 
@@ -96,8 +96,9 @@ def _by_products(x: Any, shape: Any, upstream: Any, strides: tuple[int, int], pa
     """Return the gradient of a kernel, at each of its places a product of what lies below with the upstream one."""
     import tensorflow as tf
 
-    height, width = upstream.shape[1:3]
     padded, rows = tf.pad(x, padding), tf.reshape(upstream, (-1, shape[3]))
+    # Not by the upstream gradient, whose shape may be unknown while it is traced.
+    height, width = (padded.shape[axis + 1] - shape[axis] + 1 for axis in (0, 1))
     below = [padded[:, i : i + height, j : j + width] for i, j in product(range(shape[0]), range(shape[1]))]
     places = [tf.matmul(tf.reshape(part, (-1, shape[2])), rows, transpose_a=True) for part in below]
     return tf.reshape(tf.stack(places), shape)

@@ -158,7 +158,7 @@ class Feed:
         In float32, in which the network is served, whatever precision it is trained in: weights of different phases
         are compared by it.
         """
-        # Of one size for few images and many, for each is traced.
+        # Of one size for few images and many: a second one is traced apart.
         order = pipeline.Sequential(len(indices), engine.batch_size(self.setup.plan, self.setup.network.size))
         if self.stored:
             activations = self.extractor.extract(self.setup.examples.at(indices), self.setup.digests_of(indices))
@@ -198,7 +198,9 @@ class Feed:
         boundary = self.boundary if self.stored else "none"
         base, architecture = setup.pretrained.spec.name, setup.pretrained.key
         common = setup.recipe, setup.plan, setup.examples.format, setup.progress
-        return features.extractor(frozen, boundary, setup.network, base, architecture, *common)
+        extractor = features.extractor(frozen, boundary, setup.network, base, architecture, *common)
+        extractor.whose = f" below {boundary}" if self.stored and not self.embedding else ""
+        return extractor
 
     def _demand_room(self) -> None:
         """Raise `NotStored` where there is no room for what is missing."""

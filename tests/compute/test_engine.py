@@ -46,6 +46,24 @@ def test_openvino_agrees_with_keras_and_keeps_the_order(name, thaw, capsys):
             np.testing.assert_allclose(actual, expected, atol=1e-4 * np.abs(expected).max())
 
 
+def test_tensorflow_traces_the_frozen_part_for_one_size_of_batch():
+    class Traced(keras.layers.Layer):
+        sizes = ()
+
+        def call(self, inputs):
+            self.sizes += (inputs.shape[0],)
+            return inputs
+
+    pixels, layer = keras.Input((8, 8, 3)), Traced()
+    frozen = keras.Model(pixels, [keras.layers.GlobalAveragePooling2D()(layer(pixels))])
+    given = batches(8)
+    layer.sizes = ()
+    chosen, first = engine.start(frozen, replace(PLAN, engine="tensorflow"), given[0], Progress())
+    outputs = [first, *chosen.run(given[1:]), *chosen.run(given[-1:])]
+    assert [len(embeddings) for (embeddings,) in outputs] == [4, 4, 4, 4, 2, 2]
+    assert set(layer.sizes) == {4}
+
+
 def test_a_gpu_takes_small_pictures_together():
     sizes = {device: [engine.batch_size(replace(PLAN, device=device), size) for size in (32, 96, 160, 224, 600)]
              for device in ("cpu", "gpu")}  # fmt: skip

@@ -6,6 +6,11 @@ import tensorflow as tf
 from keras_transfer.network import kernel_gradients
 
 
+@pytest.fixture(autouse=True)
+def on_a_processor(monkeypatch):
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind=None: [])
+
+
 def gradients(convolve, x, kernel):
     with tf.GradientTape() as tape:
         tape.watch([x, kernel])
@@ -14,13 +19,13 @@ def gradients(convolve, x, kernel):
     return [answer, *tape.gradient(total, [x, kernel])]
 
 
-def traced(layer, shapes, dtype):
-    """Return a function of feature maps and kernel to answers and gradients, by this module."""
-    convolve = {keras.layers.Conv2D: kernel_gradients.convolution}.get(
-        type(layer), kernel_gradients.depthwise_convolution
-    )
-    step = tf.function(lambda x, kernel: gradients(lambda x, kernel: convolve(x, kernel, layer), x, kernel))
-    return step.get_concrete_function(*(tf.TensorSpec(shape, dtype) for shape in shapes))
+def traced(layer, shapes, dtype, after=lambda answer: answer):
+    """Return a function of any number of feature maps and a kernel to answers and gradients, by this module."""
+    plain = type(layer) is keras.layers.Conv2D
+    convolve = kernel_gradients.convolution if plain else kernel_gradients.depthwise_convolution
+    step = tf.function(lambda x, kernel: gradients(lambda x, kernel: after(convolve(x, kernel, layer)), x, kernel))
+    maps, kernel = shapes
+    return step.get_concrete_function(tf.TensorSpec((None, *maps[1:]), dtype), tf.TensorSpec(kernel, dtype))
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
@@ -57,11 +62,25 @@ def test_a_convolution_is_that_of_keras_in_half_precision(kernel, strides, size,
         np.testing.assert_allclose(tf.cast(actual, "float32"), expected, atol=0.02 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("kind", [keras.layers.Conv2D, keras.layers.DepthwiseConv2D])
+def test_what_follows_may_have_any_shape(kind):
+    """So that the upstream gradient has none that is known while it is traced."""
+    layer = kind(4, 5, padding="same") if kind is keras.layers.Conv2D else kind(5, padding="same")
+    shapes, dtype = ((2, 8, 8, 4), (5, 5, 4, 4)), "bfloat16"
+    if kind is keras.layers.DepthwiseConv2D:
+        shapes, dtype = ((2, 8, 8, 4), (5, 5, 4, 1)), "float32"
+    x, weights = (tf.cast(tf.random.stateless_normal(shape, (0, 0)), dtype) for shape in shapes)
+    known = traced(layer, shapes, dtype)(x, weights)
+    unknown = traced(layer, shapes, dtype, lambda answer: tf.slice(answer, [0] * 4, tf.shape(answer)))(x, weights)
+    for actual, expected in zip(unknown, known, strict=True):
+        np.testing.assert_array_equal(actual, expected)
+
+
 @pytest.mark.parametrize(
     ("side", "dtype", "padding"),
     [(5, "float32", b"EXPLICIT"), (3, "float32", b"SAME"), (5, "bfloat16", b"SAME")],
 )
-def test_onednn_gets_the_depthwise_gradients_that_it_is_fast_at(side, dtype, padding):
+def test_large_depthwise_gradients_are_not_left_to_onednn(side, dtype, padding):
     """TensorFlow rewrites an operation for oneDNN unless its padding is given in numbers."""
     layer = keras.layers.DepthwiseConv2D(side, padding="same")
     graph = traced(layer, [(2, 6, 6, 3), (side, side, 3, 1)], dtype).graph

@@ -36,15 +36,17 @@ def test_a_second_run_computes_nothing_anew(photos, tiny_base, fresh_cache):
 
 
 @pytest.mark.once
-def test_each_pass_says_what_it_computes(photos, tiny_base, fresh_cache, capsys, monkeypatch):
+@pytest.mark.parametrize("embedding", [True, False])
+def test_a_pass_says_where_it_ends(photos, tiny_base, fresh_cache, capsys, monkeypatch, embedding):
+    """With the embedding, the whole base is computed."""
     monkeypatch.setattr(progress, "_WORTH_A_LINE", 0.0)
-    one = trainer(photos, Progress(), base=tiny_base, size=24, views=3)
-    one.feed("head")
-    one.feed("middle_conv", 3)
+    setup = trainer(photos, Progress(), base=tiny_base, size=24, views=3).setup
+    Feed(setup, setup.pretrained.spec.thawed("middle_conv"), 3, embedding).extract()
     told = capsys.readouterr().err.splitlines()
-    count = len(one.setup.seen)
-    for name, images in [("Features", count), ("Features below middle_conv", count), ("Augmented views", 2 * count)]:
-        assert any(line.startswith(f"{name}: {images} images, ") for line in told)
+    below = "" if embedding else " below middle_conv"
+    images = len(setup.seen), 2 * len(setup.seen if embedding else setup.train)
+    for name, count in zip(("Features", "Augmented views"), images, strict=True):
+        assert any(line.startswith(f"{name}{below}: {count} images, ") for line in told)
 
 
 @pytest.mark.once
