@@ -46,7 +46,6 @@ _CHANGES: dict[str, dict[str, Any]] = {
     "12 epochs": {"fine_tune_epochs": 12},
     "12 epochs, 4 views": {"fine_tune_epochs": 12, "views": 4},
     "10 epochs, batch 16": {"fine_tune_epochs": 10, "batch_size": 16},
-    "12 epochs, batch 16": {"fine_tune_epochs": 12, "batch_size": 16},
     "16 epochs": {"fine_tune_epochs": 16},
     "20 epochs": {"fine_tune_epochs": 20},
     "30 epochs": {"fine_tune_epochs": 30},

@@ -10,7 +10,7 @@ import numpy as np
 
 def answer(model: keras.Model, batch: Any, rows: int) -> list[np.ndarray]:
     """Return a model's outputs for a batch. A shorter one is filled up with zeros: Keras traces a model once more for a
-    second size, which takes half a second of MobileNetV2 and two beside a GPU, and XLA compiles each size anew.
+    second size, which takes half a second of MobileNetV2 and two where a GPU computes, and XLA compiles each size anew.
 
     Args:
         model: Each of whose answers depends on its own row alone.

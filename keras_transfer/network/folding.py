@@ -81,10 +81,9 @@ class FoldedConvolution(keras.layers.Layer):
 
 def _is_product(layer: keras.layers.Conv2D | keras.layers.SeparableConv2D, x: Any) -> bool:
     """Return whether the last kernel of a convolution is 1 x 1, and a matrix product takes less time."""
-    if None in x.shape[1:3] or x.shape[1] * x.shape[2] > kernel_gradients.SMALL_MAP:
-        return False
     pointwise = isinstance(layer, keras.layers.SeparableConv2D)
-    return pointwise or (layer.kernel_size == layer.strides == (1, 1) and layer.groups == 1)
+    pointwise = pointwise or (layer.kernel_size == layer.strides == (1, 1) and layer.groups == 1)
+    return pointwise and kernel_gradients.is_small(x)
 
 
 def _product(x: Any, kernel: Any, bias: Any) -> Any:

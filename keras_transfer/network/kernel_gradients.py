@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-SMALL_MAP = 8 * 8  # Positions of a feature map up to which products take less time; with 14 x 14 they gain nothing.
+_SMALL_MAP = 8 * 8  # Positions of a feature map up to which products take less time; with 14 x 14 they gain nothing.
 _LARGE = 5  # Side of a depthwise kernel from which oneDNN's gradient takes longer than TensorFlow's own.
 
 
@@ -25,8 +25,7 @@ def convolution(x: Any, kernel: Any, layer: keras.layers.Conv2D) -> Any:
         kernel: `[k, k, C / groups, K]`, in the dtype of `x`.
         layer: Whose channels are last.
     """
-    small = None not in x.shape[1:3] and x.shape[1] * x.shape[2] <= SMALL_MAP
-    if not (small and layer.groups == 1 and layer.strides == (1, 1) and _is_slow(x, layer, "bfloat16")):
+    if not (is_small(x) and layer.groups == 1 and layer.strides == (1, 1) and _is_slow(x, layer, "bfloat16")):
         return layer.convolution_op(x, kernel)
     return _with_gradient(_by_products, "Conv2D", x, kernel, layer)
 
@@ -42,6 +41,11 @@ def depthwise_convolution(x: Any, kernel: Any, layer: keras.layers.DepthwiseConv
     if max(kernel.shape[:2]) < _LARGE or None in x.shape[1:3] or not _is_slow(x, layer, "float32"):
         return keras.ops.depthwise_conv(x, kernel, layer.strides, layer.padding, layer.data_format, layer.dilation_rate)
     return _with_gradient(_by_tensorflow, "DepthwiseConv2dNative", x, kernel, layer)
+
+
+def is_small(x: Any) -> bool:
+    """Return whether feature maps `[N, h, w, C]` are so small that matrix products take less time than convolutions."""
+    return None not in x.shape[1:3] and x.shape[1] * x.shape[2] <= _SMALL_MAP
 
 
 def _is_slow(x: Any, layer: keras.layers.Layer, dtype: str) -> bool:
