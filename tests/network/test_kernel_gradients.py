@@ -62,13 +62,16 @@ def test_a_convolution_is_that_of_keras_in_half_precision(kernel, strides, size,
         np.testing.assert_allclose(tf.cast(actual, "float32"), expected, atol=0.02 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("kind", [keras.layers.Conv2D, keras.layers.DepthwiseConv2D])
-def test_what_follows_may_have_any_shape(kind):
+@pytest.mark.parametrize(
+    ("kind", "arguments", "kernel", "dtype"),
+    [
+        (keras.layers.Conv2D, (4, 5), (5, 5, 4, 4), "bfloat16"),
+        (keras.layers.DepthwiseConv2D, (5,), (5, 5, 4, 1), "float32"),
+    ],
+)
+def test_what_follows_may_have_any_shape(kind, arguments, kernel, dtype):
     """So that the upstream gradient has none that is known while it is traced."""
-    layer = kind(4, 5, padding="same") if kind is keras.layers.Conv2D else kind(5, padding="same")
-    shapes, dtype = ((2, 8, 8, 4), (5, 5, 4, 4)), "bfloat16"
-    if kind is keras.layers.DepthwiseConv2D:
-        shapes, dtype = ((2, 8, 8, 4), (5, 5, 4, 1)), "float32"
+    layer, shapes = kind(*arguments, padding="same"), ((2, 8, 8, 4), kernel)
     x, weights = (tf.cast(tf.random.stateless_normal(shape, (0, 0)), dtype) for shape in shapes)
     known = traced(layer, shapes, dtype)(x, weights)
     unknown = traced(layer, shapes, dtype, lambda answer: tf.slice(answer, [0] * 4, tf.shape(answer)))(x, weights)
