@@ -15,7 +15,9 @@ from keras_transfer.tasks.linear import Scaled, Solution
 if TYPE_CHECKING:
     import keras
 
-_PRIOR_DEVIATION = 0.5  # Of a temperature's logarithm, before any image is looked at.
+# Of a temperature's logarithm, before any image is looked at, by Cauchy's distribution: half are within so much of 0.
+# Of 45 fine-tuned networks half were within 0.2, those of ten digits at -0.8.
+_PRIOR_SCALE = 0.25
 _MAX_TEMPERATURE = 10.0
 
 
@@ -132,13 +134,14 @@ class Task(ABC):
 
     def temperature(self, logits: np.ndarray, targets: np.ndarray) -> float:
         """Return what logits `[N, K]` are to be divided by for the least loss (Guo et al. 2017,
-        https://arxiv.org/abs/1706.04599), with a prior at 1 that a few images hardly move.
+        https://arxiv.org/abs/1706.04599), with a prior at 1 that a few images hardly move; its tails are heavy, so that
+        forty that agree do.
         """
         from scipy.optimize import minimize_scalar
 
         def loss(log: float) -> float:
             images = float(self.losses(logits / np.exp(log), targets).sum())
-            return images + 0.5 * (log / _PRIOR_DEVIATION) ** 2
+            return images + np.log1p((log / _PRIOR_SCALE) ** 2)
 
         bound = np.log(_MAX_TEMPERATURE)
         minimum = minimize_scalar(loss, bounds=(-bound, bound), method="bounded")

@@ -48,6 +48,25 @@ def test_numpy_and_keras_evaluate_alike(task, targets):
     assert scores["loss"] == pytest.approx(float(np.mean(task.loss(0.0)(targets, logits))), rel=1e-5)
 
 
+def drawn(images, temperature):
+    """Return logits and, drawn with their probabilities at a temperature, labels."""
+    generator = np.random.default_rng(3)
+    logits = generator.normal(0, 2, (images, 3)).astype("float32")
+    # The largest of logits with Gumbel noise is drawn by their softmax.
+    labels = (logits / temperature + generator.gumbel(size=logits.shape)).argmax(1)
+    return logits, np.eye(3, dtype="float32")[labels]
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 2.5])
+def test_a_temperature_is_found_however_far_it_is_from_one(temperature):
+    assert Classification().temperature(*drawn(400, temperature)) == pytest.approx(temperature, rel=0.1)
+
+
+def test_few_images_hardly_move_a_temperature():
+    """Three that are right would have it at its bound, and do say that it is rather below 1."""
+    assert 0.9 < Classification().temperature(3 * ONE_HOT[:3], ONE_HOT[:3]) < 1
+
+
 def test_several_labels_are_solved_one_by_one():
     embeddings, labels = blobs(3)
     targets = np.stack([labels == 0, labels >= 1, np.ones(len(labels))], 1).astype("float32")
