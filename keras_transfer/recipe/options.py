@@ -9,6 +9,7 @@ from typing import Any
 from keras_transfer.support.errors import UsageError, nearest
 
 AUTO = "auto"
+FRESH = "fresh"  # Views that each epoch draws anew.
 _ROLES = ("path", "label", "labels", "split")  # Of a table's columns.
 _Field = dataclasses.Field[Any]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from keras_transfer.recipe.options import AUTO, column_roles, parse, split_shares
+from keras_transfer.recipe.options import AUTO, FRESH, column_roles, parse, split_shares
 from keras_transfer.support.errors import UsageError, demand_schema, nearest, nearest_options
 
 T = TypeVar("T")
@@ -184,7 +184,7 @@ class Recipe:
     )
     augment: str = _fine_tuning("default", "Augmentation of training images.", **_words("none", "no-flip", "default"))
     views: int | str = _fine_tuning(
-        AUTO, "Augmented views stored of each image, or 'fresh'.", kind="int", low=1, also="fresh"
+        AUTO, "Augmented views stored of each image, or 'fresh'.", kind="int", low=1, also=FRESH
     )
     batch_size: int | str = _fine_tuning(AUTO, "Images per training step.", kind="int", low=1)
     engine: str = _speed(AUTO, "What runs the frozen part.", **_words(AUTO, "tensorflow", "openvino"))

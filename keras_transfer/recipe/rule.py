@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from keras_transfer.recipe.options import AUTO
+from keras_transfer.recipe.options import AUTO, FRESH
 from keras_transfer.recipe.recipe import SOLVERS, Recipe
 
 if TYPE_CHECKING:
@@ -109,6 +109,10 @@ def fine_tuning(recipe: Recipe, base: Base, situation: Situation) -> tuple[Recip
         why, thaw = "As asked, nothing is fine-tuned", "none"
     gentle = any(word in base.name for word in _GENTLE)
     alone = _HEAD_VIEWS if situation.images <= _HEAD_VIEWS_IMAGES else 1
+    block = base.thawed(thaw)
+    from_pixels = block is not None and not block.boundary  # Nothing is frozen, so nothing can be stored.
+    if from_pixels and recipe.views != 1:
+        recipe = recipe.replace(views=FRESH)
     values: dict[str, object] = {
         "fine_tune_epochs": epochs,
         "fine_tune_lr": _GENTLE_RATE if gentle else _RATE,
@@ -116,7 +120,7 @@ def fine_tuning(recipe: Recipe, base: Base, situation: Situation) -> tuple[Recip
         "label_smoothing": _SMOOTHING if situation.score is not None and recipe.teacher == "none" else 0.0,
         "views": alone if thaw == "none" else views,
     }
-    if recipe.augment == "none" and recipe.views != "fresh":
+    if recipe.augment == "none" and recipe.views != FRESH:
         recipe = recipe.replace(views=1)  # All views would be the image itself.
     if thaw == "none":
         recipe = recipe.replace(minutes="none")  # There is nothing to end.

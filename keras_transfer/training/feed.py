@@ -23,11 +23,10 @@ from keras_transfer.network.cut import Frozen, cut
 from keras_transfer.network.folding import depthwise_layers
 from keras_transfer.network.network import Network
 from keras_transfer.network.precision import computing_in
+from keras_transfer.recipe.options import FRESH
 from keras_transfer.training import failures, soft_targets
 from keras_transfer.training.setup import Setup
 from keras_transfer.training.technique import Technique
-
-FRESH = "fresh"
 
 
 class Feed:
@@ -37,7 +36,7 @@ class Feed:
         setup: Of the run.
         block: The lowest block that is trained; None trains the head alone.
         views: Augmented views of each image that are stored, the image itself among them; `fresh` augments anew in
-            each epoch, from pixels.
+            each epoch, from pixels, and so does any number above 1 where nothing is stored.
         embedding: Store what the head takes too. Without it, the part above the boundary need not be computed, and
             views of validation images are not needed either.
 
@@ -48,17 +47,25 @@ class Feed:
         embedding: Whether what the head takes is stored.
         stored: Whether what is trained gets stored activations; otherwise pixels, in each epoch anew.
         views: How many views there are; 1 where they are fresh.
+        fresh: Whether pixels are augmented anew in each epoch, if they are augmented at all.
     """
 
     def __init__(self, setup: Setup, block: Block | None, views: int | str = 1, embedding: bool = True) -> None:
-        self.setup, self.fresh = setup, views == FRESH and setup.recipe.augment != "none"
+        self.setup = setup
         self.boundary = block.name if block else "none"
         self.embedding = embedding or block is None
         self.cut = cut(setup.network, block, self.embedding)
-        self.stored = block is None or bool(block.boundary and views != FRESH)
-        self.views = views if isinstance(views, int) and setup.recipe.augment != "none" else 1
+        asked = views if views == FRESH or setup.recipe.augment != "none" else 1
+        self.stored = block is None or bool(block.boundary and asked != FRESH)
+        self.fresh = not self.stored and asked != 1
+        self.views = asked if self.stored and isinstance(asked, int) else 1
         self.sets: list[ActivationSet] = []
         self.extractor = self._extractor()
+
+    @property
+    def drawn(self) -> int | str:
+        """The views as they turned out: their number, or `fresh`."""
+        return FRESH if self.fresh else self.views
 
     def extract(self, seconds: float | None = None) -> None:
         """Pass every training and validation image through the frozen part, where that was not done before.
@@ -77,8 +84,9 @@ class Feed:
         except NotStored as error:
             if self.boundary == "none":
                 raise
-            self.setup.progress.warn(f"{error} They are computed anew in each epoch, which takes longer.")
-            self.stored, self.views = False, 1
+            self.stored, self.fresh, self.views = False, self.views > 1, 1
+            on_views = ", on new views of each image" if self.fresh else ""
+            self.setup.progress.warn(f"{error} They are computed anew in each epoch{on_views}, which takes longer.")
             self.extractor = self._extractor()
 
     def _extracted(self, seconds: float | None) -> list[ActivationSet]:
@@ -140,7 +148,7 @@ class Feed:
         if self.stored or embedding:
             return self._stored_batches(self.sets, indices, targets, order, embedding)
         batches = pipeline.decoded(setup.examples.at(indices), targets[0], self.extractor.decoder, order)
-        if augmented and self.fresh:
+        if augmented and self.fresh and setup.recipe.augment != "none":
             seed, flip = setup.recipe.seed, setup.flips
             changed = batches.enumerate(order.start).map(
                 lambda step, batch: (augment.change(batch[0], step, seed, flip), *batch[1:])

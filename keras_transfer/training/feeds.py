@@ -39,9 +39,9 @@ class Feeds:
         feed.extract(seconds)
         if feed.stored and feed.views < wanted:
             self._setup.progress.say(f"There is time for {feed.views} of {wanted} views of each image.")
-            del self._made[trains, views]
-            feed = self._made.setdefault((trains, feed.views), feed)
-        return feed
+        # As it is asked for from now on.
+        del self._made[trains, views]
+        return self._made.setdefault((trains, feed.drawn), feed)
 
     @property
     def computed(self) -> int:

@@ -34,7 +34,7 @@ Record = dict[str, Any]  # JSON values.
 Logs = dict[str, float]  # Losses and metrics of an epoch, as Keras names them.
 
 _STATES = 2  # Kept of a part that has begun: the older one serves where the newer one is damaged.
-_SAME_RESULTS = ("output", "keep", "cache_limit", "checkpoint_every")  # Fields of the recipe that change no result.
+_SAME_RESULTS = ("output", "keep", "checkpoint_every")  # Fields of the recipe that change no result.
 
 
 @dataclass(frozen=True)

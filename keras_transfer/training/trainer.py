@@ -74,8 +74,8 @@ class Trainer:
         with self.timer.time("features"):
             # Once a phase has fitted the head, those that follow train what is below it.
             feed = self._feeds.at(trains, views, embedding=not self.results, seconds=seconds)
-        if seconds is not None and feed.stored and isinstance(views, int) and feed.views < views:
-            self.choose(self.recipe.replace(views=feed.views))
+        if isinstance(views, int) and feed.views < views:
+            self.choose(self.recipe.replace(views=feed.drawn))
         return feed
 
     def seconds_left(self) -> float | None:
@@ -110,8 +110,8 @@ class Trainer:
         return result
 
     def _on_its_views(self, phase: Phase, feed: Feed) -> Phase:
-        """Return a phase on the views that are stored, which may be fewer than it asks for."""
-        return replace(phase, views=feed.views) if feed.stored else phase
+        """Return a phase on the views that are stored, which may be fewer than it asks for, or on fresh ones."""
+        return replace(phase, views=feed.drawn)
 
     def _within_time(self, phase: Phase) -> Phase:
         """Return a phase that is about to train, to be ended by what is left of the recipe's minutes.

@@ -125,6 +125,11 @@ def test_without_augmentation_there_are_no_views(views, kept):
     assert tuned(augment="none", views=views)[0].views == kept
 
 
+@pytest.mark.parametrize(("views", "drawn"), [(AUTO, "fresh"), (8, "fresh"), (1, 1)])
+def test_where_nothing_is_frozen_no_view_can_be_stored(views, drawn):
+    assert tuned(thaw="all", views=views)[0].views == drawn
+
+
 @pytest.mark.parametrize("options", [{"dense": "64"}, {"dropout": 0.3}, {"l2": 1e-4}, {"head_epochs": "5"}])
 def test_a_head_that_has_no_closed_form_is_trained(options):
     complete = chosen(400, **options)

@@ -8,7 +8,7 @@ import pytest
 
 from keras_transfer.compute import engine, features, shards, store
 from keras_transfer.compute.store import ActivationSet
-from keras_transfer.data import verified
+from keras_transfer.data import pipeline, verified
 from keras_transfer.data.augment import View
 from keras_transfer.network.graph import layers_within
 from keras_transfer.support import files, progress
@@ -197,10 +197,29 @@ def test_fresh_views_train_on_new_pictures_each_epoch(photos, tiny_base):
 
 @pytest.mark.once
 def test_without_room_the_frozen_part_runs_in_each_epoch_and_says_so(photos, tiny_base, fresh_cache, capsys):
-    one = trainer(photos, Progress(), base=tiny_base, size=24, cache_limit=0.00005, fine_tune_epochs=1)
+    one = trainer(photos, Progress(), base=tiny_base, size=24, cache_limit=0.00005, fine_tune_epochs=1, views=4)
     run(one)
-    assert "--cache-limit is 5e-05 GB" in capsys.readouterr().err
-    assert not one.feed("middle_conv").stored
+    warned = capsys.readouterr().err
+    assert "--cache-limit is 5e-05 GB" in warned
+    assert "computed anew in each epoch, on new views of each image" in " ".join(warned.split())
+    assert not one.feed("middle_conv", 4).stored
+    assert one.recipe.views == one.phases[-1].views == "fresh"
+
+
+@pytest.mark.parametrize(
+    ("views", "augment", "changes"), [(4, "default", True), (1, "default", False), (4, "none", False)]
+)
+def test_where_nothing_is_stored_views_are_new_in_each_epoch(photos, tiny_base, views, augment, changes):
+    one = trainer(photos, base=tiny_base, size=24, augment=augment)
+    feed, train = one.feed("all", views), one.setup.train
+    assert not feed.stored
+
+    def pixels(augmented):
+        batches = feed.batches(train, pipeline.Sequential(len(train), 8), augmented=augmented)
+        return np.concatenate([images for images, *_ in batches])
+
+    changed = (pixels(True) != pixels(False)).any((1, 2, 3))
+    assert changed.all() if changes else not changed.any()
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

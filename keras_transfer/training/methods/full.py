@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from keras_transfer.recipe.options import AUTO
 from keras_transfer.training import techniques
 from keras_transfer.training.methods import shared
 from keras_transfer.training.phase import ALL, Phase
@@ -15,8 +14,6 @@ NAME = "full"
 
 def phases(trainer: Trainer) -> Iterator[Phase]:
     """Yield the one phase."""
-    if trainer.recipe.views == AUTO:
-        trainer.choose(trainer.recipe.replace(views="fresh"))  # Nothing is frozen, so nothing can be stored.
     recipe = shared.completed(trainer, ALL)
     shared.say_views(trainer, recipe.views)
     yield Phase("full", ALL, shared.fine_tuning(recipe), recipe.views, techniques=techniques.of(recipe))

@@ -19,8 +19,6 @@ _RATE = 3  # Times the learning rate that fine-tunes the base: nothing is to be 
 def phases(trainer: Trainer) -> Iterator[Phase]:
     """Yield the one phase; BatchNormalization learns its statistics in it, for there are none of the source."""
     given = trainer.recipe
-    if given.views == AUTO:
-        trainer.choose(given.replace(views="fresh"))  # Nothing is frozen, so nothing can be stored.
     recipe = shared.completed(trainer, ALL)
     if given.fine_tune_epochs == AUTO:
         recipe = trainer.choose(recipe.replace(fine_tune_epochs=_EPOCHS))

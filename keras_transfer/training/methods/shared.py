@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from keras_transfer.recipe import rule
+from keras_transfer.recipe.options import FRESH
 from keras_transfer.recipe.recipe import SOLVERS, Recipe
 from keras_transfer.training import head, techniques
 from keras_transfer.training.phase import HEAD, GradientDescent, Phase, Solver
@@ -73,5 +74,5 @@ def mirrored(trainer: Trainer) -> str:
 def say_views(trainer: Trainer, views: int | str) -> None:
     """Say on how many views a method trains that has nothing to decide."""
     if views != 1 and trainer.recipe.augment != "none":
-        told = "on new views of each image in each epoch" if views == "fresh" else f"on {views} views of each image"
+        told = "on new views of each image in each epoch" if views == FRESH else f"on {views} views of each image"
         trainer.setup.progress.say(f"Trained {told}{mirrored(trainer)}.")
