@@ -64,7 +64,7 @@ def before_training(recipe: Recipe, automatic: Collection[str], asked: Mapping[s
         automatic: Names of the fields that were to be chosen.
         asked: Options that were given.
     """
-    tunes = recipe.method == "two-phase" and recipe.thaw not in ("none", "0") and recipe.fine_tune_epochs != 0
+    tunes = recipe.method == "two-phase" and recipe.fine_tunes
     unless = ", unless a fine-tuned network is kept" * tunes
     texts = _head(recipe, automatic, f"{_REFIT}{unless}")
     lines = [f"Chosen automatically: {', '.join(texts)}."] if texts else []

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from keras_transfer.recipe.options import AUTO, FRESH, column_roles, parse, split_shares
+from keras_transfer.recipe.consistency import demand_consistent
+from keras_transfer.recipe.options import AUTO, FRESH, SOLVERS, WEIGHTS, column_roles, parse, split_shares
 from keras_transfer.support.errors import UsageError, demand_schema, nearest, nearest_options
 
 T = TypeVar("T")
@@ -25,7 +26,6 @@ METHODS = {
     "full": "all at once",
     "scratch": "all at once from random weights",
 }
-SOLVERS = ("newton-cg", "lbfgs")  # Of a linear head, by scikit-learn's names; the first is the default.
 
 
 def _option(section: str, default: Any, help: str, **rules: Any) -> Any:
@@ -147,7 +147,7 @@ class Recipe:
     )
     folds: int | str = _data("none", "Also cross-validate in so many folds.", kind="int", low=3, also="none")
     class_weights: str = _data("none", "Weigh rare classes more in training.", **_words("none", "balanced"))
-    seed: int = _data(0, "Seed of splits, weights, order and augmentation.", kind="int", low=0)
+    seed: int = _data(0, "Seed of splits, weights, order and augmentation.", kind="int", low=0, high=2**32 - 1)
     method: str = _network(
         next(iter(METHODS)),
         f"What to train: {', '.join(METHODS.values())}.",
@@ -209,34 +209,9 @@ class Recipe:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, parse(field, getattr(self, field.name)))
-        if self.method == "scratch":
-            if self.weights not in ("imagenet", "random"):
-                raise UsageError(
-                    f"--method scratch starts from random weights: leave --weights out. Received: {self.weights!r}."
-                )
+        if self.method == "scratch" and self.weights in WEIGHTS:
             object.__setattr__(self, "weights", "random")
-        solver = f"--head-solver {self.head_solver}"
-        if self.head_solver in SOLVERS and self.dense:
-            raise UsageError(f"{solver} solves a linear head; with --dense use 'adam' or 'auto'.")
-        if self.head_solver in SOLVERS and self.head_epochs != AUTO:
-            raise UsageError(f"--head-epochs trains the head by gradient; leave it out with {solver}.")
-        if self.minutes != "none":
-            self._demand_fine_tuning_once()
-        if self.teacher != "none":
-            self._demand_teachable()
-
-    def _demand_fine_tuning_once(self) -> None:
-        """Raise `UsageError` where there is nothing that `minutes` could end, or more than one thing."""
-        without = {
-            "--method frozen": self.method == "frozen",
-            f"--thaw {self.thaw}": self.thaw in ("none", "0"),
-            "--fine-tune-epochs 0": self.fine_tune_epochs == 0,
-        }
-        again = {"--folds": self.folds != "none", "--refit on": self.refit == "on"}
-        for options, why in ((without, "has none"), (again, "trains again")):
-            for option, given in options.items():
-                if given:
-                    raise UsageError(f"--minutes ends fine-tuning; {option} {why}. Leave one of them out.")
+        demand_consistent(self)
 
     @property
     def shares(self) -> tuple[float, float, float]:
@@ -255,20 +230,15 @@ class Recipe:
     @property
     def solves_head(self) -> bool:
         """Whether the head is one that can be solved, and nothing asks for gradients."""
-        trained = self.dense or self.head_epochs != AUTO or self.l2 or self.dropout
+        trained = self.dense or self.l2 or self.dropout or (self.head_epochs, self.head_lr) != (AUTO, AUTO)
         return self.head_solver in SOLVERS or (self.head_solver == AUTO and not trained)
 
-    def _demand_teachable(self) -> None:
-        """Refuse a teacher that nothing would be learned from, or that knows what is tested."""
-        if self.folds != "none":
-            raise UsageError("--teacher: it was trained on images that --folds tests on. Leave one of them out.")
-        untuned = self.method == "two-phase" and (self.thaw in ("none", "0") or self.fine_tune_epochs == 0)
-        if self.solves_head and (untuned or self.method == "frozen"):
-            tuning = "--thaw none" if self.fine_tune_epochs else "--fine-tune-epochs 0"
-            raise UsageError(
-                "--teacher needs a phase that is trained by gradient: a solved head learns from labels alone. Leave "
-                f"{tuning if untuned else '--method frozen'} out, or train the head, as by --head-epochs 20."
-            )
+    @property
+    def fine_tunes(self) -> bool:
+        """Whether anything below the head may be trained."""
+        if self.method == "two-phase":
+            return self.thaw not in ("none", "0") and self.fine_tune_epochs != 0
+        return self.method != "frozen"
 
     def to_json(self) -> str:
         """Return the recipe as JSON text, one key a field, and `schema`."""

@@ -11,8 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from keras_transfer.recipe.options import AUTO, FRESH
-from keras_transfer.recipe.recipe import SOLVERS, Recipe
+from keras_transfer.recipe.options import AUTO, FRESH, SOLVERS
+from keras_transfer.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
     from keras_transfer.network.bases import Base

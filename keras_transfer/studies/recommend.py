@@ -18,7 +18,8 @@ from keras_transfer.data.examples import Examples
 from keras_transfer.data.inspection import inspector
 from keras_transfer.network.bases import TABLE, check_base, spec_of
 from keras_transfer.recipe import rule
-from keras_transfer.recipe.recipe import SOLVERS, Recipe
+from keras_transfer.recipe.options import SOLVERS
+from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import forks, logs
 from keras_transfer.support.errors import UsageError, UserError
 from keras_transfer.support.paths import absolute

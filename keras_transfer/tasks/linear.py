@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from keras_transfer.recipe.recipe import SOLVERS
+from keras_transfer.recipe.options import SOLVERS
 
 _MIN_DEVIATION = 1e-24  # Below it, a folded kernel would leave float32's range.
 _ITERATIONS = 300

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from keras_transfer.recipe.options import WEIGHTS
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import files
 from keras_transfer.support.errors import UsageError, UserError, nearest
@@ -23,7 +24,7 @@ def with_weights_file(recipe: Recipe) -> Recipe:
     Raises:
         UsageError: the folder is no model of this program.
     """
-    if not Path(recipe.weights).expanduser().is_dir():
+    if recipe.weights in WEIGHTS or not Path(recipe.weights).expanduser().is_dir():
         return recipe
     return recipe.replace(weights=str(newest(recipe.weights) / "assets.extra" / "model.keras"))
 

@@ -89,6 +89,19 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one():
         ({"checkpoint_every": "0m"}, r"--checkpoint-every must be steps, as 500, or minutes, as 5m\. Received: '0m'"),
         ({"checkpoint_every": "2h"}, "--checkpoint-every must be steps"),
         ({"head_solver": "lbfgs", "head_epochs": 5}, "--head-epochs trains the head by gradient"),
+        (
+            {"head_solver": "lbfgs", "head_lr": 0.1},
+            "--head-lr trains the head by gradient; leave it out with --head-so",
+        ),
+        ({"seed": 2**32}, "--seed must be a whole number from 0 to 4294967295"),
+        ({"method": "frozen", "thaw": "3"}, r"--method frozen trains the head alone: leave --thaw out\. Received: '3'"),
+        ({"method": "full", "thaw": "none"}, "--method full trains everything: leave --thaw out"),
+        (
+            {"method": "full", "fine_tune_epochs": 0},
+            "--method full trains for --fine-tune-epochs: 0 would train nothing",
+        ),
+        ({"method": "frozen", "weight_decay": 0.1}, "--weight-decay is for fine-tuning, and nothing is fine-tuned"),
+        ({"thaw": "none", "ema": 0.9}, "--ema averages over steps of training, and the head is solved without any"),
         ({"teacher": "big", "folds": 5}, "--teacher: it was trained on images that --folds tests on"),
         ({"teacher": "big", "method": "frozen"}, "--teacher needs a phase .* by gradient.*--method frozen"),
         ({"teacher": "big", "thaw": "0"}, "--teacher needs a phase .* by gradient.*--thaw none"),
@@ -122,6 +135,16 @@ def test_unknown_keyword_gets_a_hint(word, hint):
 
 def test_editors_see_the_fields():
     assert list(inspect.signature(Recipe).parameters) == [field.name for field in dataclasses.fields(Recipe)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"method": "frozen", "thaw": "none"}, {"method": "full", "thaw": "all", "weight_decay": 0.1},
+     {"method": "frozen", "ema": 0.9, "l2": 0.1}, {"weight_decay": 0.1, "ema": 0.9}],
+)  # fmt: skip
+def test_options_that_do_something_are_taken(options):
+    recipe = Recipe(**options)
+    assert Recipe.from_json(recipe.to_json()) == recipe
 
 
 def test_docstring_describes_every_field_as_the_help_does():

@@ -130,11 +130,13 @@ def test_where_nothing_is_frozen_no_view_can_be_stored(views, drawn):
     assert tuned(thaw="all", views=views)[0].views == drawn
 
 
-@pytest.mark.parametrize("options", [{"dense": "64"}, {"dropout": 0.3}, {"l2": 1e-4}, {"head_epochs": "5"}])
+@pytest.mark.parametrize(
+    "options", [{"dense": "64"}, {"dropout": 0.3}, {"l2": 1e-4}, {"head_epochs": "5"}, {"head_lr": 0.01}]
+)
 def test_a_head_that_has_no_closed_form_is_trained(options):
     complete = chosen(400, **options)
     assert complete.head_solver == "adam"
-    assert complete.head_lr == 1e-3
+    assert complete.head_lr == options.get("head_lr", 1e-3)
     assert complete.head_epochs == (5 if "head_epochs" in options else 20)
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_transfer.recipe.recipe import SOLVERS
+from keras_transfer.recipe.options import SOLVERS
 from keras_transfer.tasks import linear
 from keras_transfer.tasks.linear import scale
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import leftovers
 from keras_transfer.support.errors import UsageError
 from keras_transfer.versions import folders
@@ -180,3 +181,11 @@ def test_a_version_that_fails_leaves_nothing_and_a_pruned_one_neither(tmp_path, 
     assert [path.name for path in folders.prune(tmp_path / "m", 1)] == ["1", "2"]
     assert [path.name for path in (tmp_path / "m").iterdir()] == ["3"]
     assert leftovers.leftovers() == []
+
+
+def test_a_folder_that_is_called_like_weights_is_not_taken_for_an_earlier_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("imagenet", "random"):
+        (tmp_path / name).mkdir()
+        recipe = Recipe(weights=name)
+        assert folders.with_weights_file(recipe) is recipe

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from keras_transfer.recipe import rule
-from keras_transfer.recipe.options import FRESH
-from keras_transfer.recipe.recipe import SOLVERS, Recipe
+from keras_transfer.recipe.options import FRESH, SOLVERS
+from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.training import head, techniques
 from keras_transfer.training.phase import HEAD, GradientDescent, Phase, Solver
 from keras_transfer.training.trainer import Trainer

@@ -27,7 +27,7 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
     """Yield the head's phase; then, by what it reached, one that fine-tunes, or the head's again, on more views."""
     recipe, setup = trainer.recipe, trainer.setup
     views = shared.stored_views(recipe)
-    if recipe.thaw not in (AUTO, "none", "0") and recipe.fine_tune_epochs != 0:
+    if recipe.thaw != AUTO and recipe.fine_tunes:
         # Features come with the activations at the boundary, in the same pass.
         trainer.feed(_lowest(setup, recipe.thaw), views if recipe.views == AUTO else recipe.views)
         views = shared.stored_views(trainer.recipe)

@@ -1,0 +1,80 @@
+"""Which options of a recipe exclude each other, or would do nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from keras_transfer.recipe.options import AUTO, SOLVERS, WEIGHTS
+from keras_transfer.support.errors import UsageError
+
+if TYPE_CHECKING:
+    from keras_transfer.recipe.recipe import Recipe
+
+_NOTHING = ("none", "0")  # What `--thaw` calls it.
+_THAWED = {"frozen": _NOTHING, "full": ("all",), "scratch": ("all",)}  # By methods that leave no choice.
+
+
+def demand_consistent(recipe: Recipe) -> None:
+    """Refuse a recipe whose options, each right by itself, contradict each other.
+
+    Raises:
+        UsageError: naming the options, and which to leave out.
+    """
+    if recipe.method == "scratch" and recipe.weights not in WEIGHTS:
+        raise UsageError(
+            f"--method scratch starts from random weights: leave --weights out. Received: {recipe.weights!r}."
+        )
+    solver = f"--head-solver {recipe.head_solver}"
+    if recipe.head_solver in SOLVERS and recipe.dense:
+        raise UsageError(f"{solver} solves a linear head; with --dense use 'adam' or 'auto'.")
+    for option, value in (("--head-epochs", recipe.head_epochs), ("--head-lr", recipe.head_lr)):
+        if recipe.head_solver in SOLVERS and value != AUTO:
+            raise UsageError(f"{option} trains the head by gradient; leave it out with {solver}.")
+    _demand_fine_tuning(recipe)
+    if recipe.minutes != "none":
+        _demand_fine_tuning_once(recipe)
+    if recipe.teacher != "none":
+        _demand_teachable(recipe)
+
+
+def _demand_fine_tuning(recipe: Recipe) -> None:
+    """Refuse what only fine-tuning has a use for, where there is none, and another depth than the method's."""
+    method = f"--method {recipe.method}"
+    if recipe.method in _THAWED and recipe.thaw not in (AUTO, *_THAWED[recipe.method]):
+        does = "trains the head alone" if recipe.method == "frozen" else "trains everything"
+        raise UsageError(f"{method} {does}: leave --thaw out. Received: {recipe.thaw!r}.")
+    if recipe.method in ("full", "scratch") and recipe.fine_tune_epochs == 0:
+        raise UsageError(f"{method} trains for --fine-tune-epochs: 0 would train nothing.")
+    if recipe.fine_tunes:
+        return
+    if recipe.weight_decay:
+        raise UsageError("--weight-decay is for fine-tuning, and nothing is fine-tuned. Leave it out.")
+    if recipe.ema != "none" and recipe.solves_head:
+        raise UsageError("--ema averages over steps of training, and the head is solved without any. Leave it out.")
+
+
+def _demand_fine_tuning_once(recipe: Recipe) -> None:
+    """Refuse `minutes` where there is nothing that they could end, or more than one thing."""
+    without = {
+        "--method frozen": recipe.method == "frozen",
+        f"--thaw {recipe.thaw}": recipe.thaw in _NOTHING,
+        "--fine-tune-epochs 0": recipe.fine_tune_epochs == 0,
+    }
+    again = {"--folds": recipe.folds != "none", "--refit on": recipe.refit == "on"}
+    for options, why in ((without, "has none"), (again, "trains again")):
+        for option, given in options.items():
+            if given:
+                raise UsageError(f"--minutes ends fine-tuning; {option} {why}. Leave one of them out.")
+
+
+def _demand_teachable(recipe: Recipe) -> None:
+    """Refuse a teacher that nothing would be learned from, or that knows what is tested."""
+    if recipe.folds != "none":
+        raise UsageError("--teacher: it was trained on images that --folds tests on. Leave one of them out.")
+    if recipe.solves_head and not recipe.fine_tunes:
+        tuning = "--thaw none" if recipe.fine_tune_epochs else "--fine-tune-epochs 0"
+        raise UsageError(
+            "--teacher needs a phase that is trained by gradient: a solved head learns from labels alone. Leave "
+            f"{'--method frozen' if recipe.method == 'frozen' else tuning} out, or train the head, as by "
+            "--head-epochs 20."
+        )
