@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from keras_transfer.recipe.options import AUTO
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import forks, logs, stopping
 from keras_transfer.support.errors import UsageError
-from keras_transfer.support.paths import demand_utf8, demand_writable, portable, shown
+from keras_transfer.support.paths import SAVED_MODELS, absolute, demand_utf8, demand_writable, portable, shown
 from keras_transfer.support.progress import Progress, Stopwatch
 from keras_transfer.tasks import TASKS
 from keras_transfer.versions import earlier, folders, teachers
@@ -129,8 +129,10 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
         pretrained = transfer.load_base(recipe, progress)
     with timer.time("data"):
         prepared = prepare.inspected(recipe, listed, progress)
-        for run in earlier.runs(recipe, teacher, progress):
+        runs = earlier.runs(recipe, teacher, progress)
+        for run in runs:
             prepared = earlier.kept_out_of_the_test(prepared, run, progress)
+        prepared = replace(prepared, seen_earlier=frozenset().union(*(run.seen for run in runs)))
     _announce(prepared, recipe, pretrained.weights, folder, progress)
     if pretrained.caution:
         progress.warn(pretrained.caution)
@@ -193,7 +195,7 @@ def _write(
             progress.warn(f"{len(rejected)} test images are no longer there to test: {inspector.listed(rejected)}.")
         extra = staging / "assets.extra"
         metrics = records.write(extra, prepared, trained, evaluated.report, timer, progress, **blocks)
-        _describe(extra, folder.name, metrics, prepared, trained, evaluated, progress)
+        _describe(extra, Path(absolute(str(folder))).name, metrics, prepared, trained, evaluated, progress)
         return Result(folders.publish(staging), metrics, trained.recipe)
 
 
@@ -229,7 +231,7 @@ def output_folder(recipe: Recipe) -> Path:
         return Path(recipe.output).expanduser()
     data = recipe.data if ":" in recipe.data else Path(recipe.data).resolve()
     parts = [re.sub(r"[^\w.-]+", "-", str(part)) for part in (_stem(Path(data)), Path(recipe.base).stem.lower())]
-    return Path("saved_models") / "-".join(parts)
+    return Path(SAVED_MODELS) / "-".join(parts)
 
 
 def _stem(data: Path) -> str:

@@ -28,6 +28,7 @@ SPLIT_NAMES = {
     "testing": "test",
     "holdout": "test",
 }
+SEEN_EARLIER = "seen-earlier.csv"
 UNASSIGNED = -1
 CLASSIFICATION, MULTI_LABEL, REGRESSION = TASKS = ("classification", "multi-label", "regression")
 
@@ -152,7 +153,23 @@ def printable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def training_digests(file: Path) -> set[bytes]:
-    """Return the digests of the images in a `splits.csv` that training or model selection saw."""
-    with file.open(newline="", encoding="utf-8") as stream:
-        return {bytes.fromhex(row["digest"]) for row in csv.DictReader(stream) if row["split"] != "test"}
+def training_digests(records: Path) -> set[bytes]:
+    """Return the digests of the images that training or model selection saw, or that of the runs that a run came from.
+
+    Args:
+        records: Folder of a version's `splits.csv` and, where it came from other runs, `seen-earlier.csv`.
+    """
+    with (records / "splits.csv").open(newline="", encoding="utf-8") as stream:
+        seen = {bytes.fromhex(row["digest"]) for row in csv.DictReader(stream) if row["split"] != "test"}
+    if (records / SEEN_EARLIER).is_file():
+        with (records / SEEN_EARLIER).open(newline="", encoding="utf-8") as stream:
+            seen |= {bytes.fromhex(row["digest"]) for row in csv.DictReader(stream)}
+    return seen
+
+
+def write_seen_earlier(records: Path, digests: Iterable[bytes]) -> None:
+    """Write what `training_digests` reads of the runs that a run came from, if they saw any image."""
+    rows = [(digest.hex(),) for digest in sorted(digests)]
+    if rows:
+        with (records / SEEN_EARLIER).open("w", newline="", encoding="utf-8") as stream:
+            csv.writer(stream).writerows([("digest",), *rows])

@@ -38,6 +38,7 @@ class Prepared:
         indices: Positions, int64, in `listed` of the examples.
         examples: Those that are used, with splits.
         leaked: By position in `listed`, why an image that could be used would not test anything.
+        seen_earlier: Digests of the images that the runs saw which this one comes from.
     """
 
     recipe: Recipe
@@ -46,6 +47,7 @@ class Prepared:
     indices: np.ndarray
     examples: Examples
     leaked: dict[int, str]
+    seen_earlier: frozenset[bytes] = frozenset()
 
     @property
     def rejected(self) -> list[tuple[str, str]]:

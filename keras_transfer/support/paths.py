@@ -13,6 +13,8 @@ import platformdirs
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.progress import Progress
 
+SAVED_MODELS = "saved_models"  # Where models go unless `--output` says otherwise.
+
 
 def cache_folder() -> Path:
     """Return the user's cache folder for this program; the environment variable KERAS_TRANSFER_CACHE moves it."""

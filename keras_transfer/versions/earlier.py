@@ -25,7 +25,7 @@ class EarlierRun:
     Attributes:
         name: Of its model, and the number of its version, as `photos/1`.
         recipe: Complete, as it ran.
-        seen: Digests of the images that it was trained on, or chosen by.
+        seen: Digests of the images that it was trained on, or chosen by, or that the runs were which it came from.
     """
 
     name: str
@@ -52,7 +52,7 @@ def runs(recipe: Recipe, teacher: Teacher | None, progress: Progress) -> list[Ea
         visited.add(file)
         name = "/".join(file.parts[-4:-2])
         try:
-            seen = frozenset(training_digests(file.parent / "splits.csv"))
+            seen = frozenset(training_digests(file.parent))
             earlier.append(EarlierRun(name, Recipe.from_json(file.parent / "recipe.json"), seen))
         except (OSError, ValueError, KeyError, TypeError, csv.Error, UserError):
             progress.warn(f"The records of {name} cannot be read: whether it was trained on test images is not known.")

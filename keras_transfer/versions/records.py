@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from keras_transfer.compute import device
+from keras_transfer.data.examples import write_seen_earlier
 from keras_transfer.data.prepare import Prepared
+from keras_transfer.recipe.options import WEIGHTS
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import strict_json
 from keras_transfer.support.paths import absolute
@@ -50,6 +52,7 @@ def write(
     (folder / "recipe.json").write_text(_from_any_folder(trained.recipe).to_json(), "utf-8")
     (folder / "labels.txt").write_bytes(folders.labels_text(examples.classes).encode())
     examples.write_csv(folder / "splits.csv")
+    write_seen_earlier(folder, prepared.seen_earlier)
     with timer.time("export"), progress.optional("Writing model.keras"):
         trained.setup.network.classifier().save(folder / "model.keras")
     with progress.optional("Writing environment.json"):
@@ -102,7 +105,7 @@ def _from_any_folder(recipe: Recipe) -> Recipe:
     paths = {
         "data": recipe.data != "digits" and not recipe.data.startswith("tfds:"),
         "base": recipe.base.endswith((".keras", ".h5", ".hdf5")),
-        "weights": recipe.weights not in ("imagenet", "random"),
+        "weights": recipe.weights not in WEIGHTS,
         "tfds_dir": bool(recipe.tfds_dir),
         "teacher": recipe.teacher != "none",
     }

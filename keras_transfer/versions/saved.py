@@ -151,7 +151,7 @@ class SavedClassifier:
         examples = self._in_own_classes(listed)
         progress.say(examples.understood)
         examples, faults = inspector.with_digests(examples, progress)
-        seen = training_digests(self.folder / "assets.extra" / "splits.csv")
+        seen = training_digests(self.folder / "assets.extra")
         indices = [index for index, digest in enumerate(examples.digests) if digest not in seen and index not in faults]
         if not indices:
             raise UserError(f"{source}: the model was trained on every image there. Give images that it has not seen.")

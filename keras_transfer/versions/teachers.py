@@ -43,7 +43,7 @@ def resolved(recipe: Recipe) -> tuple[Recipe, Teacher | None]:
             metrics.get("task", CLASSIFICATION),
             tuple(metrics["data"]["classes"]),
             Recipe.from_json(extra / "recipe.json"),
-            frozenset(training_digests(extra / "splits.csv")),
+            frozenset(training_digests(extra)),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         why = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else f"{extra} is damaged: {error}"

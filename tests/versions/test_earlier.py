@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -108,7 +109,7 @@ def test_a_run_that_goes_on_from_a_version_tests_on_none_of_its_training_images(
     extra = version.folder / "assets.extra"
     recipe = kt.Recipe(base=str(extra / "model.keras"), data=str(photos), seed=5, method="frozen", views=1)
     result = kt.fit(recipe.replace(output=str(tmp_path / "next")), QUIET)
-    seen = training_digests(extra / "splits.csv")
+    seen = training_digests(extra)
     own = result.folder / "assets.extra" / "splits.csv"
     tested = set(map(bytes.fromhex, (line.split(",")[3] for line in own.read_text().splitlines() if ",test," in line)))
     assert tested
@@ -126,3 +127,20 @@ def test_records_that_cannot_be_read_are_warned_of(records, tmp_path, capsys):
     assert earlier.runs(recipe, None, QUIET) == []
     assert "The records of big/1 cannot be read" in " ".join(capsys.readouterr().err.split())
     assert earlier.runs(kt.Recipe(), None, QUIET) == []
+
+
+def test_what_the_runs_saw_that_are_gone_stays_known(version, photos, tmp_path):
+    """`--keep 1` deletes the version that a model was refitted from."""
+    others = write_photos(tmp_path / "others", 6, seed=11)
+    extra = version.folder / "assets.extra"
+    copy = tmp_path / "first" / "1" / "assets.extra"
+    shutil.copytree(extra, copy)
+    recipe = kt.Recipe(base=str(copy / "model.keras"), data=str(others), method="frozen", views=1)
+    result = kt.fit(recipe.replace(output=str(tmp_path / "second")), QUIET)
+    shutil.rmtree(tmp_path / "first")
+    model = kt.load(result.folder)
+    report = model.evaluate(str(photos))
+    assert report["images"] == version.metrics["data"]["test"]
+    assert report["excluded_as_seen"] == version.metrics["data"]["train"] + version.metrics["data"]["validation"]
+    (run,) = earlier.runs(kt.Recipe(base=str(result.folder / "assets.extra" / "model.keras")), None, QUIET)
+    assert training_digests(extra) < run.seen
