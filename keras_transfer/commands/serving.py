@@ -25,6 +25,7 @@ from keras_transfer.exports import formats
 from keras_transfer.support import strict_json
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.logs import import_tensorflow
+from keras_transfer.support.paths import absolute
 from keras_transfer.support.progress import Progress
 
 
@@ -45,7 +46,7 @@ def serve(
     from keras_transfer.serving import launch
     from keras_transfer.versions import folders
 
-    folder = folders.newest(model)
+    folder = Path(absolute(str(folders.newest(model))))  # `.` has no name.
     if not folders.is_number(folder.name):
         raise UsageError(f"{str(folder)!r} is no version in a model's folder.")
     name = name or folder.parent.name

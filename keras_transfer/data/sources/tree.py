@@ -12,6 +12,7 @@ from pathlib import Path
 from keras_transfer.data.device_files import is_device_file, is_device_folder, kind_of_device_file
 from keras_transfer.data.examples import composed
 from keras_transfer.support.errors import UserError
+from keras_transfer.support.paths import SAVED_MODELS
 from keras_transfer.support.terminal import listed
 
 
@@ -114,7 +115,7 @@ def _walk(
         folder, path = waiting.pop()
         for entry in _entries(path):
             if _is_folder(entry):
-                if is_device_folder(entry.name):
+                if is_device_folder(entry.name) or _holds_models(entry):
                     _pass_over(tree, entry)
                 elif entry.is_symlink():
                     links.append((folder, entry))
@@ -140,6 +141,11 @@ def _entries(path: str) -> list[os.DirEntry[str]]:
             return sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         raise UserError(f"The folder {path!r} cannot be read ({error.strerror}).") from error
+
+
+def _holds_models(entry: os.DirEntry[str]) -> bool:
+    """Return whether a folder is where this program writes models, as it is after `fit .`."""
+    return entry.name == SAVED_MODELS and any(Path(entry.path).glob("*/*/saved_model.pb"))
 
 
 def _pass_over(tree: Tree, entry: os.DirEntry[str]) -> None:

@@ -104,3 +104,13 @@ def test_names_that_are_not_utf8(tmp_path):
 def test_the_current_folder_has_a_name(classes, monkeypatch):
     monkeypatch.chdir(classes / "rose")
     assert sources.load(".", purpose=Purpose.INSPECT).classes == ("rose",)
+
+
+def test_models_of_this_program_in_the_folder_are_no_class(classes):
+    folder = classes / "saved_models"
+    touch(folder / "data-vgg16" / "1", ["assets.extra"], each=2)
+    assert "saved_models" in sources.load(str(classes)).classes
+    (folder / "data-vgg16" / "1" / "saved_model.pb").touch()
+    examples = sources.load(str(classes))
+    assert examples.classes == ("rose", "tulip")
+    assert "Passed over: saved_models: 3 files." in examples.understood
