@@ -1,4 +1,5 @@
 import csv
+import errno
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from keras_transfer.data.inspection import inspector
 from keras_transfer.support import stopping
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.paths import cache_folder
+from keras_transfer.versions import graph
 from tests.conftest import draw, write_photos
 from tests.data.decoding.files import png_chunk
 
@@ -240,6 +242,29 @@ def test_ctrl_c_after_training_loses_no_training(photos, tiny_base, tmp_path, fr
     goes_on = Stopping()
     kt.fit(str(photos), goes_on, resume=True, base=tiny_base, **options)
     assert "head: had ended before the run was interrupted." in goes_on.lines
+
+
+def test_a_version_that_cannot_be_written_loses_no_training(photos, tiny_base, tmp_path, fresh_cache, monkeypatch):
+    options = {"output": str(tmp_path / "m"), "method": "frozen", "dense": "8", "head_epochs": 2}
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(graph, "save", full)
+        with pytest.raises(kt.UserError, match=r"No space left on device What was trained is kept: .* --resume\."):
+            kt.fit(str(photos), QUIET, base=tiny_base, **options)
+    goes_on = Stopping()
+    kt.fit(str(photos), goes_on, resume=True, base=tiny_base, **options)
+    assert "head: had ended before the run was interrupted." in goes_on.lines
+
+
+@pytest.mark.once
+def test_the_working_folder_gives_a_model_its_name(photos, tiny_base, tmp_path, monkeypatch):
+    (tmp_path / "colours").mkdir()
+    monkeypatch.chdir(tmp_path / "colours")
+    result = kt.fit(str(photos), QUIET, base=tiny_base, output=".", method="frozen", views=1)
+    assert (result.folder / "assets.extra" / "README.md").read_text().startswith("# colours\n")
 
 
 def test_minutes_and_resume_exclude_each_other(tiny_base):

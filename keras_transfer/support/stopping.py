@@ -14,7 +14,8 @@ from typing import Any
 
 Handler = Callable[[int, "FrameType | None"], None]
 
-RESUMABLE = "Stopped; go on with the same command and --resume."
+GO_ON = "go on with the same command and --resume."
+RESUMABLE = f"Stopped; {GO_ON}"
 
 _WAITING = b"\nStopping after this step; Ctrl-C again stops at once.\n"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)

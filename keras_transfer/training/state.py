@@ -25,6 +25,7 @@ import tensorflow as tf
 
 from keras_transfer.compute.features import weights_digest
 from keras_transfer.support import files, stopping
+from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 from keras_transfer.support.version import __version__
 from keras_transfer.training.setup import Setup
@@ -118,9 +119,18 @@ class TrainingState:
 
     @contextlib.contextmanager
     def kept_when_stopped(self) -> Iterator[None]:
-        """Keep the parts that have ended where the block is stopped, and say how to go on."""
+        """Keep the parts that have ended where the block is stopped, or fails by its disk, and say how to go on.
+
+        Raises:
+            UserError: the block failed, and the parts are kept.
+        """
         try:
             yield
+        except (OSError, tf.errors.OpError) as error:
+            self._write_ended()
+            if self.kept:
+                raise UserError(f"{error} What was trained is kept: {stopping.GO_ON}") from error
+            raise
         except stopping.Stopped as stopped:
             self._write_ended()
             if self.kept:
