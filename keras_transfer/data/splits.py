@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -56,16 +57,27 @@ def folds(examples: Examples, count: int, seed: int) -> Iterator[Examples]:
 
 
 def _deal(examples: Examples, pool: np.ndarray, shares: Sequence[float], generator: np.random.Generator) -> np.ndarray:
-    """Return for each image of the pool the number of the share that it goes to."""
-    names, stratum_of = np.unique(strata(examples)[pool], return_inverse=True)
+    """Return for each image of the pool the number of the share that it goes to; of a numeric target, in as many
+    quantiles as all shares can have some of.
+    """
+    if examples.task == REGRESSION:
+        for bins in range(_bins(examples), 1, -1):
+            with suppress(UserError):
+                return _deal_strata(examples, strata(examples, bins), pool, shares, generator)
+    return _deal_strata(examples, strata(examples, 1), pool, shares, generator)
+
+
+def _deal_strata(
+    examples: Examples, stratum: np.ndarray, pool: np.ndarray, shares: Sequence[float], generator: np.random.Generator
+) -> np.ndarray:
+    names, stratum_of = np.unique(stratum[pool], return_inverse=True)
     together = np.arange(len(examples)) if examples.groups is None else examples.groups
     groups = np.unique(together[pool], return_inverse=True)[1]
     holders, held = np.unique(np.stack([groups, stratum_of]), axis=1)
-    for stratum, count in enumerate(np.bincount(held)):
+    for number, count in enumerate(np.bincount(held)):
         if count < len(shares):
-            raise UserError(
-                _too_few(examples, names[stratum], int((stratum_of == stratum).sum()), int(count), len(shares))
-            )
+            images = int((stratum_of == number).sum())
+            raise UserError(_too_few(examples, names[number], images, int(count), len(shares)))
     mixed = np.bincount(holders) > 1
     for _ in range(_TRIES if mixed.any() else 1):
         parts = _deal_once(groups, stratum_of, mixed, shares, generator)[groups]
@@ -164,15 +176,22 @@ def _fill_empty(parts: np.ndarray, sizes: np.ndarray, filled: np.ndarray) -> np.
     return parts
 
 
-def strata(examples: Examples) -> np.ndarray:
+def _bins(examples: Examples) -> int:
+    return min(_BINS, max(1, len(examples) // 20))
+
+
+def strata(examples: Examples, bins: int | None = None) -> np.ndarray:
     """Return what every part of the examples should have its share of, int64 `[N]`: the class of each, or the quantile
     of a numeric target; 0 for all images of several labels.
+
+    Args:
+        examples: Of any task.
+        bins: Quantiles; None has as many as there are images for.
     """
     if examples.task == CLASSIFICATION:
         return examples.labels
     if examples.task == REGRESSION:
-        bins = min(_BINS, max(1, len(examples) // 20))
-        edges = np.quantile(examples.labels[:, 0], np.linspace(0, 1, bins + 1)[1:-1])
+        edges = np.quantile(examples.labels[:, 0], np.linspace(0, 1, (bins or _bins(examples)) + 1)[1:-1])
         return np.searchsorted(edges, examples.labels[:, 0])
     return np.zeros(len(examples), "int64")
 

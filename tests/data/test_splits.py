@@ -56,7 +56,7 @@ def test_the_record_tells_what_training_saw(tmp_path):
         rows = list(csv.DictReader(stream))
     assert [row["path"] for row in rows[:2]] == ["0/0.jpg", "0/1.jpg"]
     assert {row["split"] for row in rows} == {"train", "validation", "test"}
-    seen = training_digests(tmp_path / "splits.csv")
+    seen = training_digests(tmp_path)
     assert seen == {digest for digest, number in zip(digests, split.splits, strict=True) if number != 2}
 
 
@@ -96,6 +96,24 @@ def test_numbers_are_dealt_out_by_their_quantiles():
     means = [values[split.splits == k].mean() for k in range(3)]
     assert np.ptp(means) < 0.35
     assert np.bincount(split.splits).tolist() == pytest.approx([140, 30, 30], abs=3)
+
+
+@pytest.mark.parametrize("patients", [3, 10, 12, 14])
+def test_numbers_of_few_groups_are_dealt_out_by_fewer_quantiles(patients):
+    groups = np.repeat(np.arange(patients), 10)
+    values = (groups + np.random.default_rng(0).random(len(groups)))[:, None].astype("float32")
+    one = replace(examples([len(groups)]), labels=values, classes=("age",), task="regression", groups=groups)
+    split = splits.assign(one, (70, 15, 15), 0)
+    assert set(split.splits) == {0, 1, 2}
+    assert all(len(set(split.splits[groups == group])) == 1 for group in range(patients))
+
+
+def test_numbers_most_of_which_are_equal_are_dealt_out():
+    generator = np.random.default_rng(0)
+    for seed in range(30):
+        values = np.where(generator.random((100, 1)) < 0.78, 0, generator.random((100, 1))).astype("float32")
+        one = replace(examples([100]), labels=values, classes=("damage",), task="regression")
+        assert set(splits.assign(one, (70, 15, 15), seed).splits) == {0, 1, 2}
 
 
 def test_groups_with_images_of_several_classes_stay_together():
