@@ -193,8 +193,18 @@ def image_in(record: bytes, key: str) -> bytes:
     return held[0]
 
 
-@functools.lru_cache(maxsize=4)
 def _zip_file(archive: str) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
+    return _opened_zip(archive, *_state(archive))
+
+
+def _state(file: str) -> tuple[int, ...]:
+    """Return what changes where another file takes its place, or it is written anew."""
+    state = os.stat(file)
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
+
+
+@functools.lru_cache(maxsize=4)
+def _opened_zip(archive: str, *_: int) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
     opened = zipfile.ZipFile(archive)  # May be read by several threads at once.
     members = [(_member_name(member), member) for member in opened.infolist()]
     # The .NET of long ago wrote `\\` between folders.
@@ -223,8 +233,12 @@ def _extra_name(extra: bytes, stored: bytes) -> str | None:
     return None
 
 
-@functools.lru_cache(maxsize=64)
 def _array_records(shard: str) -> Any:
+    return _opened_array_records(shard, *_state(shard))
+
+
+@functools.lru_cache(maxsize=64)
+def _opened_array_records(shard: str, *_: int) -> Any:
     from array_record.python.array_record_module import ArrayRecordReader
 
     return ArrayRecordReader(shard)

@@ -185,3 +185,13 @@ def test_of_two_tables_in_an_archive_none_is_guessed(tmp_path):
             writer.writestr(name, "path,label\n0.jpg,x\n1.jpg,y\n")
     with pytest.raises(UserError, match=r"no class folders in it, and 2 tables: a\.csv, b\.csv\. Unpack it"):
         sources.load(str(archive))
+
+
+def test_an_archive_that_took_the_place_of_another_is_read(tmp_path):
+    """As in a notebook, whose process has read the first."""
+    folder = write_photos(tmp_path / "data", 2)
+    before = sources.load(pack(tmp_path / "data.zip", folder))
+    (folder / "red").rename(folder / "yellow")
+    after = sources.load(pack(tmp_path / "data.zip", folder))
+    assert set(before.classes) - set(after.classes) == {"red"}
+    assert set(after.classes) - set(before.classes) == {"yellow"}
