@@ -35,7 +35,7 @@ class PretrainedBase:
         spec: What the table of bases says of it; of a base of the user's own, what is known from its network.
         base: The network, ending in a feature map.
         weights: `imagenet`, `random`, `as built`, or the file they came from.
-        key: What tells its network from others, whatever their weights.
+        key: What tells its network, and how it scales pixels, from others, whatever their weights.
         caution: What may be wrong with how it is used, a line for the user; mostly empty.
     """
 
@@ -207,7 +207,9 @@ def _described(spec: Base, network: keras.Model, weights: str, caution: str) -> 
         top=spec.top or blocks[-max(1, round(_LAST_STAGE * len(blocks)))].name,
     )
     unscaled = weights != "random" and spec.preprocessing == "none" and own_base.takes_pixels_unscaled(network)
-    return PretrainedBase(spec, network, weights, fingerprint(network), caution if unscaled else "")
+    # How pixels are scaled is the user's to change: the network is the same, what it makes of them another.
+    key = f"{fingerprint(network)}, {spec.preprocessing}"
+    return PretrainedBase(spec, network, weights, key, caution if unscaled else "")
 
 
 def _drawn_anew(network: keras.Model) -> keras.Model:

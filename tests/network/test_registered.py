@@ -247,10 +247,12 @@ def register():
 
 def test_pixels_that_nobody_scales_are_told():
     kt.register_base("mine", lambda size: activated("relu"), size=SIZE)
-    assert load().caution.startswith("mine is given pixels 0..255, for it scales none.")
-    kt.register_base("mine", lambda size: activated("relu"), size=SIZE, preprocessing="tf")
     pretrained = load()
+    assert pretrained.caution.startswith("mine is given pixels 0..255, for it scales none.")
+    kt.register_base("mine", lambda size: activated("relu"), size=SIZE, preprocessing="tf")
+    unscaled, pretrained = pretrained, load()
     assert not pretrained.caution
+    assert pretrained.key != unscaled.key, "activations of the same network by other pixels"
     prepared = build(pretrained.base, pretrained.spec, Recipe(), 3).prepare(pixels())
     np.testing.assert_allclose(prepared, pixels() / 127.5 - 1, atol=1e-5)
 
