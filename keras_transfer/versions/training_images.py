@@ -65,8 +65,10 @@ class TrainingImages:
                 f"The model's own images of the {split} split are needed here and are not where they were: {absent} "
                 "--data names where they are now."
             )
-        step = max(1, len(listed) // max_images) if max_images else 1
-        for name, label in listed[::step][:max_images]:
+        count = min(len(listed), max_images or len(listed))
+        # They are listed class by class.
+        for index in np.linspace(0, len(listed) - 1, count).round().astype(int):
+            name, label = listed[index]
             content, fault = inspector.read(self._examples.contents, name)
             if fault is None:
                 yield name, label, content

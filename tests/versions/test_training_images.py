@@ -1,0 +1,14 @@
+import numpy as np
+
+from keras_transfer.versions.training_images import TrainingImages
+
+
+def test_few_images_are_of_all_classes(version):
+    """They are listed class by class: the first ones would be of the first class."""
+    images = TrainingImages(version.folder, version.recipe, 24)
+    all_of_them = [name for name, _, _ in images.files("train")]
+    for count in (3, 5, len(all_of_them) // 2 + 2):
+        labels = [label for _, label, _ in images.files("train", count)]
+        assert len(labels) == count
+        assert set(np.unique(labels)) == {"red", "green", "blue"}
+    assert len(list(images.files("train", 10_000))) == len(all_of_them)
