@@ -49,10 +49,8 @@ def _demand_fine_tuning(recipe: Recipe) -> None:
         return
     if recipe.weight_decay:
         raise UsageError("--weight-decay is for fine-tuning, and nothing is fine-tuned. Leave it out.")
-    by_gradient = {"--ema": recipe.ema != "none", "--dropout": bool(recipe.dropout), "--l2": bool(recipe.l2)}
-    for option, given in by_gradient.items():
-        if given and recipe.solves_head:
-            raise UsageError(f"{option} is for training by gradient, and the head is solved without. Leave it out.")
+    if recipe.ema != "none" and recipe.solves_head:
+        raise UsageError("--ema averages over steps of training, and the head is solved without any. Leave it out.")
 
 
 def _demand_fine_tuning_once(recipe: Recipe) -> None:

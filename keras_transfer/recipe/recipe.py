@@ -240,6 +240,13 @@ class Recipe:
             return self.thaw not in ("none", "0") and self.fine_tune_epochs != 0
         return self.method != "frozen"
 
+    def without_fine_tuning(self) -> Recipe:
+        """Return the recipe of a head alone, without what only fine-tuning has a use for."""
+        unused: dict[str, Any] = {"minutes": "none", "weight_decay": 0.0}
+        if self.solves_head:
+            unused |= {"ema": "none", "teacher": "none"}
+        return self.replace(thaw="none", **unused)
+
     def to_json(self) -> str:
         """Return the recipe as JSON text, one key a field, and `schema`."""
         return json.dumps({"schema": SCHEMA, **dataclasses.asdict(self)}, indent=2)

@@ -122,9 +122,8 @@ def fine_tuning(recipe: Recipe, base: Base, situation: Situation) -> tuple[Recip
     }
     if recipe.augment == "none" and recipe.views != FRESH:
         recipe = recipe.replace(views=1)  # All views would be the image itself.
-    if thaw == "none":
-        recipe = recipe.replace(minutes="none")  # There is nothing to end.
-    return _filled(recipe.replace(thaw=thaw), values), why
+    recipe = recipe.without_fine_tuning() if thaw == "none" else recipe.replace(thaw=thaw)
+    return _filled(recipe, values), why
 
 
 def expects_gain(base: Base, situation: Situation) -> bool:

@@ -112,6 +112,15 @@ def test_of_a_teacher_the_base_learns_where_the_head_alone_would_do(images, scor
     assert why.endswith("a solved head learns nothing of a teacher")
 
 
+def test_what_only_fine_tuning_has_a_use_for_goes_where_there_is_none():
+    options = {"weight_decay": 0.1, "ema": 0.9, "minutes": 5}
+    recipe, _ = tuned(score=0.99, **options)
+    assert (recipe.thaw, recipe.weight_decay, recipe.ema, recipe.minutes) == ("none", 0, "none", "none")
+    recipe, _ = tuned(score=0.5, **options)
+    assert (recipe.weight_decay, recipe.ema, recipe.minutes) == (0.1, 0.9, 5)
+    assert tuned(score=0.99, dense="8", **options)[0].ema == 0.9, "the head is trained by gradient"
+
+
 def test_what_is_asked_for_is_done():
     recipe, why = tuned(score=0.95, thaw="block14", fine_tune_epochs=3, fine_tune_lr=1e-3, views=1, patience=2)
     assert (recipe.thaw, recipe.fine_tune_epochs, recipe.fine_tune_lr) == ("block14", 3, 1e-3)

@@ -13,7 +13,6 @@ import numpy as np
 
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.options import AUTO
-from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.training import techniques
 from keras_transfer.training.methods import shared
 from keras_transfer.training.phase import ALL, BEST_IF_BETTER, BEST_UNLESS_WORSE, Phase, Solver
@@ -36,7 +35,7 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
     recipe, why = rule.fine_tuning(trainer.recipe, base, situation)
     views, left = min(views, shared.stored_views(trainer.recipe)), trainer.seconds_left()
     if left is not None and left <= 0:
-        recipe, why = _without_fine_tuning(recipe, views), "The minutes were over with the head"
+        recipe, why = recipe.without_fine_tuning().replace(views=views), "The minutes were over with the head"
     trainer.choose(recipe)
     if recipe.thaw != "none":
         trains = _lowest(setup, recipe.thaw)
@@ -49,19 +48,13 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
         if phase is not None:
             yield phase
         else:
-            trainer.choose(_without_fine_tuning(recipe, views))
+            trainer.choose(recipe.without_fine_tuning().replace(views=views))
             _say(trainer, "The minutes were over before fine-tuning began: the head is kept")
     elif shared.stored_views(recipe) > views and isinstance(trainer.phases[-1].by, Solver):
         _say(trainer, f"{why}; the head is fitted on {_views(recipe.views)} of each image", shared.mirrored(trainer))
         yield replace(shared.head_phase(trainer, shared.stored_views(recipe)), name="head, views")
     else:
         _say(trainer, why)
-
-
-def _without_fine_tuning(recipe: Recipe, views: int) -> Recipe:
-    """Return the recipe of a head alone, on so many views; a solved one learns nothing of a teacher."""
-    teacher = "none" if recipe.solves_head else recipe.teacher
-    return recipe.replace(minutes="none", teacher=teacher, thaw="none", views=views)
 
 
 def _say(trainer: Trainer, reason: str, aside: str = "") -> None:
