@@ -52,11 +52,20 @@ def class_scores(truth: np.ndarray, predicted: np.ndarray, classes: Sequence[str
     """
     from sklearn.metrics import precision_recall_fscore_support
 
+    if truth.ndim == 2:
+        truth, predicted = indicators(truth), indicators(predicted)
     columns = precision_recall_fscore_support(truth, predicted, labels=np.arange(len(classes)), zero_division=np.nan)
     return {
         name: {"images": int(images), **{key: _defined(value) for key, value in zip(_SCORES, values, strict=True)}}
         for name, *values, images in zip(classes, *columns, strict=True)
     }
+
+
+def indicators(classes: np.ndarray) -> np.ndarray:
+    """Return the classes of each image, bool `[N, K]`, as scikit-learn takes them: in one column it sees two classes,
+    none and this one, and scores the first; so with a second column, of a class that no image has.
+    """
+    return np.pad(classes, ((0, 0), (0, classes.shape[1] == 1)))
 
 
 def _defined(value: float) -> float | None:

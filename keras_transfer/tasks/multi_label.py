@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_transfer.data.examples import MULTI_LABEL
-from keras_transfer.evaluation.metrics import class_scores, share_interval
+from keras_transfer.evaluation.metrics import class_scores, indicators, share_interval
 from keras_transfer.tasks import linear
 from keras_transfer.tasks.linear import Scaled, Solution
 from keras_transfer.tasks.task import Task
@@ -75,13 +75,14 @@ class MultiLabel(Task):
         # Of labels that no image has, nothing is measured.
         measured = np.flatnonzero(present) if present.any() else None
         exact = int((predicted == truth).all(1).sum())
+        sides = indicators(truth), indicators(predicted)
         precision = average_precision_score(truth[:, present], outputs[:, present]) if present.any() else float("nan")
         return {
             "accuracy": float((predicted == truth).mean()),
             "exact_match": exact / len(labels),
             "exact_match_interval": share_interval(exact, len(labels)),
-            "macro_f1": float(f1_score(truth, predicted, labels=measured, average="macro", zero_division=0)),
-            "micro_f1": float(f1_score(truth, predicted, average="micro", zero_division=0)),
+            "macro_f1": float(f1_score(*sides, labels=measured, average="macro", zero_division=0)),
+            "micro_f1": float(f1_score(*sides, average="micro", zero_division=0)),
             "mean_average_precision": float(precision),
             "loss": float(log_loss(truth.reshape(-1), outputs.reshape(-1).astype("float64"), labels=[False, True])),
             "images": len(labels),

@@ -26,3 +26,13 @@ def test_macro_f1_is_of_the_classes_that_there_are_images_of():
 def test_top_five_of_six():
     probabilities = np.tile([0.3, 0.2, 0.2, 0.15, 0.1, 0.05], (2, 1))
     assert Classification().report(probabilities, np.array([4, 5]))["top5_accuracy"] == 0.5
+
+
+def test_one_label_that_images_have_or_not_is_scored_by_those_that_have_it():
+    truth = np.array([1] * 8 + [0] * 4, "float32")[:, None]
+    outputs = np.array([0.9] * 6 + [0.1] * 2 + [0.8] + [0.2] * 3)[:, None]
+    report = MultiLabel().report(outputs, truth)
+    assert (report["macro_f1"], report["micro_f1"]) == (pytest.approx(0.8), pytest.approx(0.8))
+    assert report["accuracy"] == report["exact_match"] == pytest.approx(9 / 12)
+    expected = {"images": 8, "precision": 6 / 7, "recall": 6 / 8, "f1": 0.8}
+    assert MultiLabel().per_class(outputs, truth, ["red"])["red"] == pytest.approx(expected)

@@ -176,7 +176,7 @@ def _balance(examples: Examples, recipe: Recipe) -> list[Finding]:
     counts = class_counts(examples)
     if not counts:
         return []
-    if len(counts) == 1:
+    if len(counts) == 1 and sum(counts.values()) == len(examples):
         name = next(iter(counts))
         return [Finding("one-class", [], f"all images are in one class, {name!r}: nothing to tell apart")]
     listed = []

@@ -77,3 +77,17 @@ def test_pictures_with_little_to_compare_are_like_no_other():
     tiny = Inspection(b"c", None, height=8, width=40, **look)
     assert near_links([whole, flat, whole, tiny, tiny, Inspection(b"d", "is empty")]).tolist() == [[0, 2, 0, 0]]
     assert near_links([flat, flat]).shape == (0, 4)
+
+
+def test_one_label_that_some_images_lack_tells_them_apart():
+    def of(labels):
+        count = len(labels)
+        paths, digests = [f"{index}.png" for index in range(count)], [bytes([index] * 16) for index in range(count)]
+        splits = np.full(count, -1, "int8")
+        one = Examples("t.csv", Path(), paths, labels, splits, ("red",), digests=digests, task="multi-label")
+        return {finding.kind for finding in findings(one, [of_size(40, 40)] * count, Recipe())}
+
+    labels = np.ones((20, 1), "float32")
+    assert "one-class" in of(labels)
+    labels[:8] = 0
+    assert "one-class" not in of(labels)
