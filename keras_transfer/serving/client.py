@@ -9,14 +9,16 @@ import re
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keras_transfer.serving import limits
 from keras_transfer.support.errors import UsageError, UserError
 
-_MAX_FILES = 32  # Of a request.
+# Of a request, besides what `limits` says of pixels; the embedded server takes 32 MiB of JSON.
+_MAX_FILES, _MAX_BYTES = 32, 20_000_000
 
 
 def request(url: str, files: Sequence[str | Path], seconds: float = 60.0) -> list[dict[str, Any]]:
@@ -24,7 +26,7 @@ def request(url: str, files: Sequence[str | Path], seconds: float = 60.0) -> lis
 
     Args:
         url: `http://HOST:PORT/v1/models/NAME`, or `grpc://HOST:PORT/NAME`, each with `/versions/N` if need be.
-        files: Image files, sent in requests of up to 32.
+        files: Image files, sent in requests of up to 32, fewer of large ones.
         seconds: How long to wait for each.
 
     Raises:
@@ -36,8 +38,7 @@ def request(url: str, files: Sequence[str | Path], seconds: float = 60.0) -> lis
     ask = _grpc if server.scheme == "grpc" else _rest
     predictions: list[dict[str, Any]] = []
     count = 0
-    for start in range(0, len(files), _MAX_FILES):
-        contents = [_read(file) for file in files[start : start + _MAX_FILES]]
+    for contents in _together(map(_read, files)):
         readable = [content for content in contents if isinstance(content, bytes)]
         answers = map(_answer, ask(url, server, readable, seconds) if readable else ())
         predictions += [next(answers) if isinstance(content, bytes) else {"error": content} for content in contents]
@@ -45,6 +46,21 @@ def request(url: str, files: Sequence[str | Path], seconds: float = 60.0) -> lis
     if files and not count:
         raise UserError(f"{files[0]} {predictions[0]['error']}.")
     return predictions
+
+
+def _together(contents: Iterable[bytes | str]) -> Iterator[list[bytes | str]]:
+    """Yield files, or why they cannot be read, as many at a time as a request may have; at least one."""
+    batch: list[bytes | str] = []
+    size = pixels = 0
+    for content in contents:
+        own = content if isinstance(content, bytes) else b""
+        size, pixels = size + len(own), pixels + limits.announced_pixels(own)
+        if batch and (len(batch) == _MAX_FILES or size > _MAX_BYTES or pixels > limits.MAX_PIXELS):
+            yield batch
+            batch, size, pixels = [], len(own), limits.announced_pixels(own)
+        batch.append(content)
+    if batch:
+        yield batch
 
 
 def _answer(outputs: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,5 @@
 import json
+import struct
 import threading
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
@@ -6,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 import keras_transfer as kt
-from keras_transfer.serving import client
+from keras_transfer.serving import client, limits
 from tests.serving.servers import free_port
 
 
@@ -104,3 +105,23 @@ def test_grpc(classifier, photos):
     server.stop(None)
     with pytest.raises(kt.UserError, match="UNAVAILABLE"):
         client.request(f"grpc://127.0.0.1:{port}/colours", files[:1], seconds=5)
+
+
+@pytest.mark.parametrize(
+    ("side", "filling", "counts"),
+    [(10, 0, [32, 8]), (3000, 0, [22, 18]), (10, 8_000_000, [2, 2, 1])],
+)
+def test_a_request_has_no_more_than_the_embedded_server_takes(tmp_path, monkeypatch, side, filling, counts):
+    header = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", side, side)
+    (tmp_path / "a.png").write_bytes(header + bytes(filling))
+    sent = []
+
+    def answer(url, server, contents, seconds):
+        assert limits.announced_pixels(contents[0]) == side * side
+        sent.append(len(contents))
+        return [{"label": "red"}] * len(contents)
+
+    monkeypatch.setattr(client, "_rest", answer)
+    files = [tmp_path / "a.png"] * sum(counts)
+    assert len(client.request("http://127.0.0.1:1/v1/models/m", files)) == len(files)
+    assert sent == counts
