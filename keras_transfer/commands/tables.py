@@ -153,7 +153,8 @@ def exported(report: Exported, width: int = NARROW) -> str:
     written = with_path("Wrote ", str(report.file), width, size)
     if not report.images:
         return written
-    same = "" if report.agreement is None else f"the same class on {report.agreement:.1%}, "
+    answer = "class" if report.accuracy is not None else "labels"
+    same = "" if report.agreement is None else f"the same {answer} on {report.agreement:.1%}, "
     accuracy = ""
     if report.accuracy is not None:
         accuracy = f"; accuracy {report.accuracy:.3f}, the SavedModel's {report.model_accuracy:.3f}"

@@ -30,7 +30,8 @@ class Exported:
         precision: Of its weights and, with int8, of its arithmetic.
         bytes: Its size.
         images: How many images it was compared on.
-        agreement: Share of them that get the same class; None for regression, and where there was none to compare on.
+        agreement: Share of them that get the same class, or all the same labels; None for regression, and where there
+            was none to compare on.
         largest_difference: Of any probability, or number, on any of them; None where there was none.
         accuracy: On them, by the file; None where images do not have one class each.
         model_accuracy: The same by the SavedModel.
@@ -123,9 +124,10 @@ def _compare(
     difference = float(np.abs(file - model).max())
     if not task.has_classes:
         return len(labels), None, difference, None, None
-    agreement = float((file.argmax(1) == model.argmax(1)).mean())
     if not task.single_label:
+        agreement = float(((file >= 0.5) == (model >= 0.5)).all(1).mean())
         return len(labels), agreement, difference, None, None
+    agreement = float((file.argmax(1) == model.argmax(1)).mean())
     names = np.asarray(classifier.classes)
     accuracy, model_accuracy = (float((names[side.argmax(1)] == labels).mean()) for side in (file, model))
     return len(labels), agreement, difference, accuracy, model_accuracy

@@ -4,7 +4,9 @@ import shutil
 import warnings
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import keras_transfer as kt
@@ -12,6 +14,7 @@ from keras_transfer import commands
 from keras_transfer.commands import layout, tables
 from keras_transfer.exports import convert, formats, litert
 from keras_transfer.support.progress import Progress
+from keras_transfer.tasks.multi_label import MultiLabel
 
 QUIET = Progress(quiet=True)
 
@@ -185,6 +188,19 @@ def test_photos_that_moved_are_told_by_their_bytes(version, moved):
     report = convert.export(moved[0], "keras", "float32", None, QUIET, data=moved[1])
     assert report.images == version.metrics["data"]["test"]
     assert report.largest_difference <= 1e-5
+
+
+def test_of_several_labels_an_export_agrees_where_it_gives_all_the_same(monkeypatch):
+    outputs = np.array([[0.99, 0.98], [0.2, 0.1], [0.9, 0.4], [0.1, 0.7]], "float32")
+    other = np.array([[0.98, 0.99], [0.1, 0.2], [0.9, 0.6], [0.1, 0.7]], "float32")
+    images = SimpleNamespace(pixels=lambda split, most: iter([("", np.zeros((2, 2, 3), "float32"))] * 4))
+    model = SimpleNamespace(
+        task=MultiLabel(), metrics={"data": {"test": 4}}, run=lambda name, pixels: {"probabilities": outputs}
+    )
+    count, agreement, difference, *_ = convert._compare(model, images, lambda pixels: other, QUIET)
+    assert (count, agreement, difference) == (4, 0.75, pytest.approx(0.2))
+    report = convert.Exported("m.tflite", "litert", "int8", 2_700_000, 4, agreement, difference)
+    assert "the same labels on 75.0%" in tables.exported(report, layout.UNLIMITED)
 
 
 @pytest.mark.parametrize(
