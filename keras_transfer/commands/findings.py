@@ -45,8 +45,8 @@ def text(findings: Findings, width: int = NARROW) -> str:
     lines += ["", wrapped(sizes, width)]
     if findings.converted is not None:
         lines += _converted(findings, findings.converted, width)
-    if not findings.labels_checked:
-        lines.append(wrapped("Labels were not checked: --base names a network to check them with.", width))
+    if findings.unchecked:
+        lines.append(wrapped(findings.unchecked, width))
     return "\n".join(lines)
 
 

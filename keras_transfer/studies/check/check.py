@@ -17,7 +17,6 @@ from keras_transfer.support import forks, logs
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.paths import demand_other_file, page_and_table
 from keras_transfer.support.progress import Progress
-from keras_transfer.tasks import TASKS
 
 
 def check(
@@ -56,7 +55,7 @@ def check(
         logs.import_tensorflow()
     from keras_transfer.data.decoding.decode import Decoder
 
-    labels = labels and TASKS[examples.task].single_label and len(examples.classes) > 1
+    labels = labels and report.checkable(examples)
     if labels:
         from keras_transfer.studies import features
 

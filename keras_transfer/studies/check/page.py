@@ -73,7 +73,7 @@ def _summary(findings: Findings) -> str:
         for kind, count in findings.kinds.items()
     )
     low, middle, high = findings.sizes["short_side"]
-    labels = "" if findings.labels_checked else " Labels were not checked: --base names a network to check them with."
+    labels = f" {findings.unchecked}".rstrip()
     listed = (
         f"<table>{rows}</table><p><code>check --csv FILE</code> lists each image with what to do about it.</p>"
         if rows

@@ -19,6 +19,7 @@ from keras_transfer.recipe.options import AUTO
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.studies.check.convert import Converted
 from keras_transfer.support.errors import UserError
+from keras_transfer.tasks import TASKS
 
 _HEADINGS = {UNREADABLE: "Cannot be used", "few": "Small classes", "cmyk": "CMYK", "alpha": "Transparency"}
 _NATIVE, _LEAST = 224, 32  # Input sides of most bases, px: their own, and the least.
@@ -39,6 +40,7 @@ class Findings:
         sizes: Least, median and largest short side and aspect ratio (width over height).
         advised_size: For `--size`, px.
         labels_checked: Whether suspicious labels were looked for.
+        labels_checkable: Whether each image has one of several classes, which a network can check.
         understood: What the source was taken for, for the user.
         converted: Copies that were written of images that cannot be used; None if they were not asked for.
     """
@@ -53,6 +55,7 @@ class Findings:
     sizes: dict[str, list[float]]
     advised_size: int
     labels_checked: bool
+    labels_checkable: bool = True
     understood: str = ""
     converted: Converted | None = None
 
@@ -61,6 +64,16 @@ class Findings:
         kinds = ", ".join(f"{count} {kind}" for kind, count in self.kinds.items())
         used = f"{self.files:,} images, {len(self.rejected):,} cannot be used, {len(self.classes)} classes"
         return f"<Findings {self.source}: {used}; {kinds or 'no warnings'}>"
+
+    @property
+    def unchecked(self) -> str:
+        """What to say where suspicious labels were not looked for."""
+        if self.labels_checked:
+            return ""
+        why = "--base names a network to check them with"
+        if not self.labels_checkable:
+            why = "that takes images of which each has one of several classes"
+        return f"Labels were not checked: {why}."
 
     @property
     def kinds(self) -> Counter[str]:
@@ -87,6 +100,11 @@ class Findings:
 def heading(kind: str) -> str:
     """Return the kind of a finding as a person reads it."""
     return _HEADINGS.get(kind, kind.replace("-", " ").capitalize())
+
+
+def checkable(examples: Examples) -> bool:
+    """Return whether each image has one of several classes."""
+    return TASKS[examples.task].single_label and len(examples.classes) > 1
 
 
 def collect(
@@ -122,6 +140,7 @@ def collect(
         {"short_side": _three(shorts), "aspect": _three(aspects)},
         rule.input_size(recipe.replace(size=AUTO), _NATIVE, _LEAST, float(np.median(shorts))),
         suspects is not None,
+        checkable(examples),
         examples.understood,
     )
 

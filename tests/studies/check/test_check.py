@@ -185,6 +185,20 @@ def test_findings_of_the_kinds_that_are_named_fail_the_command(seeded, photos, c
     assert "\nNothing is wrong with them.\n" in capsys.readouterr().out
 
 
+def test_labels_that_no_network_can_check_fail_the_command_that_asks_for_it(photos, tmp_path, capsys):
+    rows = [f"{file},{'a;b' if number % 2 else 'b'}" for number, file in enumerate(sorted(photos.glob("*/*")))]
+    (tmp_path / "t.csv").write_text("\n".join(["path,labels", *rows]))
+    arguments = ["check", str(tmp_path / "t.csv"), "--allow-outside", "--base", "mobilenetv2"]
+    with pytest.raises(SystemExit) as exit:
+        commands.main([*arguments, "--fail-on", "suspicious-label"])
+    assert exit.value.code == 1
+    captured = capsys.readouterr()
+    for text in (captured.out, captured.err):
+        told = " ".join(text.split())
+        assert "Labels were not checked: that takes images of which each has one of several classes." in told
+        assert "--base names" not in told
+
+
 @pytest.mark.parametrize(
     ("kinds", "message"),
     [
