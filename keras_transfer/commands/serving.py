@@ -50,6 +50,8 @@ def serve(
     if not folders.is_number(folder.name):
         raise UsageError(f"{str(folder)!r} is no version in a model's folder.")
     name = name or folder.parent.name
+    if "/" in name:
+        raise UsageError(f"--name is one part of an address, without '/'. Received: {name!r}.")
     if embedded:
         _serve_embedded(folder.parent, name, host or "127.0.0.1", port, cors)
         return

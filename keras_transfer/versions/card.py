@@ -14,11 +14,14 @@ from keras_transfer.network.licences import licence
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.paths import portable
 from keras_transfer.support.version import __version__
+from keras_transfer.tasks import recorded
+from keras_transfer.tasks.task import Task
 from keras_transfer.versions import phases
 
 RANDOM = "The base's weights were random: this model shows that everything works, no more."
 OLDEST_SERVING = "2.18"  # Release of TensorFlow Serving whose operations the graph is made of.
 _SHOWN = 12  # Classes named in the card; all are in labels.txt.
+_INTERVALS = " Intervals are 95% Wilson intervals over images; they say nothing of images from elsewhere."
 _IN_TABLE = 20  # Classes above which the table has the worst ones only.
 
 
@@ -30,7 +33,7 @@ def text(metrics: dict[str, Any], recipe: Recipe, name: str) -> str:
         recipe: Complete.
         name: Of the model.
     """
-    data = metrics["data"]
+    data, task = metrics["data"], recorded(metrics)
     classes = ", ".join(map(_escaped, data["classes"][:_SHOWN])) + (", ..." if len(data["classes"]) > _SHOWN else "")
     random, side = metrics["weights"] == "random", metrics["size"]
     address = f"http://localhost:8501/v1/models/{quote(name, safe='')}"
@@ -45,7 +48,7 @@ def text(metrics: dict[str, Any], recipe: Recipe, name: str) -> str:
         "",
         "## Data",
         "",
-        f"- Source: {_code(portable(recipe.data))}, {len(data['classes'])} classes: {classes}",
+        f"- Source: {_code(portable(recipe.data))}, {_learned(task, data['classes'])}: {classes}",
         f"- {data['train']} images to train, {data['validation']} to validate, {data['test']} to test; "
         f"{data['rejected']} left out; seed {metrics['seed']}. `splits.csv` lists them with digests of their bytes.",
         "- Images of equal bytes are in one split.",
@@ -55,14 +58,12 @@ def text(metrics: dict[str, Any], recipe: Recipe, name: str) -> str:
         *_measured(metrics["test"], data["test"], len(data["classes"])),
         *_classes(metrics["test"]),
         "",
-        f"On {metrics['machine']}. Intervals are 95% Wilson intervals over images; they say nothing of images from "
-        "elsewhere.",
+        f"On {metrics['machine']}.{_INTERVALS * task.has_classes}",
         "",
         "## Use",
         "",
-        f"For images like those it was trained on: {classes}. It gives one of these answers to any picture, also to "
-        "one that shows none of them. Measure it on your own images before you rely on it, and do not let it decide "
-        "alone on what matters to people.",
+        f"For images like those it was trained on: {classes}. {_answers(task)} Measure it on your own images before "
+        "you rely on it, and do not let it decide alone on what matters to people.",
         "",
         "## How to call it",
         "",
@@ -81,6 +82,21 @@ def text(metrics: dict[str, Any], recipe: Recipe, name: str) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _learned(task: type[Task], classes: list[str]) -> str:
+    if not task.has_classes:
+        return "a number"
+    counted = f"{len(classes)} class{'es' * (len(classes) != 1)}"
+    return counted + ", none, one or several an image" * (not task.single_label)
+
+
+def _answers(task: type[Task]) -> str:
+    if not task.has_classes:
+        return "It gives a number for any picture, also for one that has none."
+    if not task.single_label:
+        return "It gives any of these answers, or none, to any picture, also to one unlike them."
+    return "It gives one of these answers to any picture, also to one that shows none of them."
 
 
 def _escaped(text: str) -> str:

@@ -105,7 +105,8 @@ def _upright(picture: Any) -> Any:
 
     if getattr(picture, "n_frames", 1) > 1:
         picture.seek(0)
-    return ImageOps.exif_transpose(picture)
+    # Of a PNG, the decoder knows no EXIF block.
+    return picture if picture.format == "PNG" else ImageOps.exif_transpose(picture)
 
 
 def _png(picture: Any) -> bytes:

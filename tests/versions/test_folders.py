@@ -8,7 +8,7 @@ import pytest
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import leftovers
 from keras_transfer.support.errors import UsageError
-from keras_transfer.versions import folders
+from keras_transfer.versions import card, folders
 
 
 def fill(folder):
@@ -89,6 +89,21 @@ def test_the_card_says_what_was_measured(version):
     assert f"| accuracy | {test['accuracy']:.4g} ({test['accuracy_interval'][0]:.3f} to" in card
     assert "blue, green, red" in card
     assert "`splits.csv`" in card
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        ("regression", ["a number: price", "It gives a number for any picture"]),
+        ("multi-label", ["1 class, none, one or several an image: price", "any of these answers, or none", "Wilson"]),
+        ("classification", ["1 class: price", "one of these answers to any picture", "Wilson"]),
+    ],
+)
+def test_the_card_is_of_the_models_task(version, task, words):
+    data = {**version.metrics["data"], "classes": ["price"]}
+    text = card.text({**version.metrics, "task": task, "data": data}, version.recipe, "m")
+    assert all(word in text for word in words)
+    assert ("Wilson" in text) == ("Wilson" in words)
 
 
 def test_a_folder_named_by_a_digit_that_is_no_number_is_no_version(tmp_path):

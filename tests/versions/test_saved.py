@@ -119,6 +119,19 @@ def test_one_image_in_any_form_is_predicted_as_its_file(classifier, photos):
     assert [one.label for one in classifier.predict(np.stack([pixels, pixels]))] == [expected.label] * 2
 
 
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_a_picture_that_is_open_is_turned_where_its_file_is(classifier, photos, tmp_path, form):
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pixels = np.arange(48 * 40 * 3, dtype="uint8").reshape(48, 40, 3)
+    Image.fromarray(pixels).save(tmp_path / "a", form, exif=exif)
+    with Image.open(tmp_path / "a") as picture:
+        (by_file,), (opened,) = classifier.predict(tmp_path / "a"), classifier.predict(picture)
+    np.testing.assert_allclose(opened.confidence, by_file.confidence, atol=1e-5)
+
+
 def test_the_report_leaves_groups_out(version, photos, tmp_path):
     """What `--group-by` kept together is of no matter to other data."""
     copy = shutil.copytree(version.folder, tmp_path / "m" / "1")

@@ -113,10 +113,12 @@ def _pixels(array: np.ndarray, name: str) -> np.ndarray:
         raise UserError(f"{name} must be [N, H, W, 3] or [N, H, W]. Received: {list(array.shape)}.")
     if not array.size:
         raise UserError(f"{name} holds no pixels: its shape is {list(array.shape)}.")
+    if array.dtype.kind in "ui" and array.max() == 1:
+        raise UserError(f"{name} holds whole numbers of 0 and 1: give it as booleans, or as 0..255.")
     if array.dtype == np.uint8:
         return array
     low, high = float(array.min()), float(array.max())
     if not (low >= 0 and high <= 255):
         raise UserError(f"{name} must hold 0..255, or 0..1 as floats. Received: {low:g} to {high:g}.")
-    scale = 255 if array.dtype.kind == "f" and high <= 1 else 1
+    scale = 255 if array.dtype.kind in "fb" and high <= 1 else 1
     return np.round(array * scale).astype("uint8")

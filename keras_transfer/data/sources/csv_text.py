@@ -72,7 +72,7 @@ def read(
         text, delimiter, skipped = rest, first.strip()[4:5], 1
     delimiter = delimiter or max(_DELIMITERS, key=lambda sign: _count_headings(text, sign, headings))
     # Rows end at CR, LF or both, and nowhere else: `str.splitlines` knows ten ends of lines.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
     try:
         stripped = ([cell.strip() for cell in row] for row in reader)
         # Spreadsheets leave rows of empty cells behind.
@@ -132,7 +132,7 @@ def _decoded(content: bytes, source: str, encoding: str) -> str:
 def _count_headings(text: str, delimiter: str, headings: Collection[str]) -> tuple[int, int]:
     """Return how many cells of the first row are known headings, and how many there are, outside quotes."""
     try:
-        cells = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+        cells = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True), [])
     except csv.Error:
         return 0, 0
     return sum(cell.strip().lower() in headings for cell in cells), len(cells)

@@ -128,8 +128,9 @@ def _hint(root: Folder) -> str:
         return f"Is its table meant? Then give that: --data {table}"
     for name in root.all_files():
         if tfrecord.is_named_like_a_shard(os.path.basename(name)):
-            unpack = "" if os.path.isdir(root.path) else "unpack it, and "
-            return f"Are its TFRecord files meant? Then {unpack}give a pattern, as --data '{root.name}/**/*.tfrec*'."
+            unpacked = os.path.isdir(root.path)
+            unpack, place = ("", root.path) if unpacked else ("unpack it, and ", root.name)
+            return f"Are its TFRecord files meant? Then {unpack}give a pattern, as --data '{place}/**/*.tfrec*'."
         advice = unread.advice(name)
         if advice:
             return f"{os.path.basename(name)} is not read as it is: {advice}."

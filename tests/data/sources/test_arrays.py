@@ -42,6 +42,7 @@ def test_the_layouts_of_keras_datasets_and_medmnist(tmp_path):
         ({"x": PIXELS[0, 0], "y": np.zeros(9)}, r"x must be \[N, H, W, 3\] or \[N, H, W\]\. Received: \[7, 3\]"),
         ({"x": PIXELS, "y": np.arange(5)}, "y must have one label for each of 6 images"),
         ({"x": PIXELS - 300.0, "y": np.arange(6)}, "x must hold 0..255"),
+        ({"x": PIXELS % 2, "y": np.arange(6)}, "x holds whole numbers of 0 and 1: give it as booleans, or as 0..2"),
         ({"x": PIXELS, "y": np.zeros(6)}, "every label is '0'"),
         ({"x": PIXELS[:0], "y": np.zeros(0)}, r"x holds no pixels: its shape is \[0, 9, 7, 3\]"),
         ({"x": PIXELS[:, :0], "y": np.arange(6)}, r"x holds no pixels: its shape is \[6, 0, 7, 3\]"),
@@ -55,6 +56,13 @@ def test_arrays_that_do_not_fit_are_named(tmp_path, arrays, words):
     np.savez(tmp_path / "d.npz", **arrays)
     with pytest.raises(UserError, match=words):
         sources.load(str(tmp_path / "d.npz"))
+
+
+def test_booleans_are_black_and_white(tmp_path):
+    np.savez(tmp_path / "d.npz", x=PIXELS > 127, y=np.arange(6) % 2)
+    contents = sources.load(str(tmp_path / "d.npz"))
+    pictures = [np.asarray(Image.open(io.BytesIO(contents.contents.read(path)))) for path in contents.paths]
+    np.testing.assert_array_equal(pictures, np.where(PIXELS > 127, 255, 0))
 
 
 def test_a_file_that_is_no_archive(tmp_path):

@@ -76,3 +76,8 @@ def test_delimiters(tmp_path, head):
     more = f"{sign}x" if "a, b" in head else ""
     text = "\n".join([head, *(f"{name}.jpg{sign}{name}{more}" for name in "ab")])
     assert load(tmp_path / "t.csv", text.encode()).classes == ("a", "b")
+
+
+def test_blanks_before_quotes_are_no_part_of_a_cell(tmp_path):
+    examples = load(tmp_path / "t.csv", b'"path", "label"\na.jpg, "cat, black"\nb.jpg, "dog"\n')
+    assert examples.classes == ("cat, black", "dog")
