@@ -72,14 +72,16 @@ def folds(strata: np.ndarray, groups: np.ndarray | None, seed: int) -> list[Fold
     splits = kind(count, shuffle=True, random_state=seed).split(strata, strata, groups)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class")
-        return [_with_every_class(fold, strata) for fold in splits]
+        return [_with_every_class(fold, strata, groups) for fold in splits]
 
 
-def _with_every_class(fold: Fold, strata: np.ndarray) -> Fold:
-    """Return a fold whose held-out images of classes that it does not train on are trained on."""
+def _with_every_class(fold: Fold, strata: np.ndarray, groups: np.ndarray | None) -> Fold:
+    """Return a fold whose held-out images of classes that it does not train on are trained on, with their groups."""
     train, held = fold
-    trained = np.isin(strata[held], strata[train])
-    return np.concatenate([train, held[~trained]]), held[trained]
+    moved = ~np.isin(strata[held], strata[train])
+    if groups is not None:
+        moved = np.isin(groups[held], groups[held[moved]])
+    return np.concatenate([train, held[moved]]), held[~moved]
 
 
 def choose(
@@ -161,8 +163,12 @@ class _CrossValidation:
         for (_, held), solution in zip(self.folds, solutions, strict=True):
             logits[held] = solution.logits(self.embeddings.values[held])
         held = np.flatnonzero(~np.isnan(logits[:, 0]))
-        loss = self.task.evaluate(logits[held], self.targets[held])["loss"] if len(held) else np.inf
-        return _Attempt(strength, loss, logits, solutions)
+        return _Attempt(strength, self._loss(logits[held], held) if len(held) else np.inf, logits, solutions)
+
+    def _loss(self, logits: np.ndarray, held: np.ndarray) -> float:
+        """Return the loss of held-out images, by how much each counts: what the heads are fitted to."""
+        losses = self.task.losses(logits, self.targets[held])
+        return float(np.average(losses, weights=None if self.weights is None else self.weights[held]))
 
     def _solve(self, fold: Fold, strength: float, start: Solution | None) -> Solution:
         """Solve a head on all views of the images that a fold fits on."""

@@ -62,6 +62,28 @@ def test_images_of_a_group_are_held_out_together():
     assert (apart.logits.argmax(1) == twice).mean() > 0.8
 
 
+def test_a_class_within_one_group_is_trained_on_with_all_of_that_group():
+    """A patient with all images of a rare class has others too."""
+    groups = np.repeat(np.arange(10), 10)
+    labels = np.arange(100) % 2
+    labels[:4] = 2
+    for train, held in penalty.folds(labels, groups, 0):
+        assert not set(groups[train]) & set(groups[held])
+        assert set(labels[held]) <= set(labels[train])
+
+
+def test_held_out_images_count_as_those_that_are_fitted():
+    embeddings, labels = blobs(3, each=20, width=40)
+    embeddings, labels = embeddings[:45], labels[:45]
+    targets, folds = one_hot(labels), penalty.folds(labels, None, 0)
+    weights = CLASSIFICATION.class_weights(targets)
+    assert np.ptp(weights) > 0
+    chosen = penalty.choose(CLASSIFICATION, linear.scale(embeddings), targets, weights, folds)
+    losses = CLASSIFICATION.losses(chosen.logits, targets)
+    assert chosen.losses[chosen.strength] == pytest.approx(np.average(losses, weights=weights))
+    assert chosen.losses[chosen.strength] != pytest.approx(losses.mean(), rel=1e-3)
+
+
 def test_stronger_penalties_are_tried_where_the_first_is_the_best():
     generator = np.random.default_rng(0)
     labels = np.arange(400) % 2
