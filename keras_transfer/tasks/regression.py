@@ -37,7 +37,8 @@ class Regression(Task):
     @classmethod
     def of(cls, examples: Examples) -> Regression:
         """Return the task for a data set whose splits are drawn."""
-        train = examples.targets()[examples.indices("train")]
+        # The squares of large or small numbers leave float32's range.
+        train = examples.targets()[examples.indices("train")].astype("float64")
         return cls(float(train.mean()), float(train.std()) if np.ptp(train) else 1.0)
 
     def targets(self, examples: Examples) -> np.ndarray:
@@ -46,7 +47,7 @@ class Regression(Task):
 
     def as_targets(self, outputs: np.ndarray) -> np.ndarray:
         """Return numbers in the user's units, float32 `[N, K]`, standardised."""
-        return (outputs - self.mean) / np.float32(self.deviation)
+        return ((outputs.astype("float64") - self.mean) / self.deviation).astype("float32")
 
     def output(self) -> keras.Layer:
         """Return the layer that takes standardised numbers back to the user's units."""

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -29,6 +30,16 @@ def test_what_is_served_is_learned_in_the_units_of_training():
     task = Regression(mean=12.0, deviation=3.0)
     np.testing.assert_allclose(task.as_targets(np.asarray(task.output()(LOGITS[:, :1]))), LOGITS[:, :1], atol=1e-5)
     assert Classification().as_targets(ONE_HOT) is ONE_HOT
+
+
+@pytest.mark.parametrize("unit", [1e-24, 1.0, 1e22])
+def test_numbers_of_any_size_are_standardised(unit):
+    values = (unit * np.random.default_rng(0).normal(3, 2, (40, 1))).astype("float32")
+    numbers = Examples("t", Path(), ["a"] * 40, values, np.zeros(40, "int8"), ("x",), task=REGRESSION)
+    task = Regression.of(numbers)
+    standardised = task.targets(numbers)
+    assert (standardised.mean(), standardised.std()) == (pytest.approx(0, abs=1e-5), pytest.approx(1, abs=1e-5))
+    np.testing.assert_allclose(task.output()(standardised), values, rtol=1e-4, atol=1e-5 * unit)
 
 
 @pytest.mark.parametrize(
