@@ -1,6 +1,9 @@
-"""Whether what a phase trained is kept."""
+"""Whether what a phase trained is kept, and whether it had trained enough."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -8,6 +11,7 @@ import numpy as np
 _ROUNDING = 1e-3
 # Share of the loss, above which a rise is no chance: where the loss is small, a single image can be most of it.
 _MOST_BY_CHANCE = 0.3
+_STILL_FALLING = 0.01  # Share of the validation loss by which one epoch lowered it.
 
 
 def worse(before: np.ndarray, after: np.ndarray, allowed: bool = True) -> tuple[bool, float]:
@@ -27,3 +31,9 @@ def worse(before: np.ndarray, after: np.ndarray, allowed: bool = True) -> tuple[
     error = float(change.std(ddof=1) / len(change) ** 0.5) if len(change) > 1 else 0.0
     chance = min(error, _MOST_BY_CHANCE * float(before.mean()))
     return not change.mean() < chance * allowed - _ROUNDING * before.mean(), chance
+
+
+def still_falling(history: Sequence[dict[str, Any]]) -> bool:
+    """Return whether the last epoch of a phase had the least validation loss, and clearly less than the one before."""
+    losses = [row["val_loss"] for row in history if "val_loss" in row]
+    return len(losses) > 1 and losses[-1] == min(losses) and losses[-1] < (1 - _STILL_FALLING) * losses[-2]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
-from functools import partial
 from typing import Any
 
 import keras
@@ -19,13 +18,12 @@ from keras_transfer.training import head, loop
 from keras_transfer.training.callbacks import Checkpoint
 from keras_transfer.training.feed import Feed
 from keras_transfer.training.feeds import Feeds
-from keras_transfer.training.judgement import worse
+from keras_transfer.training.judgement import still_falling, worse
 from keras_transfer.training.loop import Batches
 from keras_transfer.training.phase import BEST_UNLESS_WORSE, HEAD, LAST, GradientDescent, Phase, PhaseResult, Solver
 from keras_transfer.training.setup import Setup
 from keras_transfer.training.state import TrainingState, assign, values
 
-_STILL_FALLING = 0.01  # Share of the validation loss by which one epoch lowered it.
 _SHARE_OF_VIEWS = 1 / 3  # Of the time there is, after which no further view is stored.
 
 
@@ -103,7 +101,7 @@ class Trainer:
         feed = self.feed(phase.trains, phase.views)
         phase = self._on_its_views(phase, feed)
         with self.timer.time(phase.name):
-            run = self._judged if phase.is_judged else partial(self._run, indices=self.setup.train)
+            run = self._judged if phase.is_judged else self._validated
             result = self._run_part(phase.name, lambda: run(phase, feed))
         self.phases.append(phase)
         self.results.append(result)
@@ -216,33 +214,47 @@ class Trainer:
         was trained by gradient is surer than it is right, or, with label smoothing, less sure. What is kept gets the
         temperature.
         """
-        start, validation = self.weights(), self.setup.validation
-        task, targets = self.setup.task, self.setup.targets_of(validation)
-
-        def calibrated() -> tuple[float, np.ndarray]:
-            logits = feed.logits(validation)
-            temperature = task.temperature(logits, targets)
-            return temperature, logits / temperature
-
-        _, before = calibrated()
+        start, task = self.weights(), self.setup.task
+        targets = self.setup.targets_of(self.setup.validation)
+        before = self._calibrated(feed)
         result = self._run(phase, feed, self.setup.train)
-        temperature, after = calibrated()
-        losses = task.losses(before, targets), task.losses(after, targets)
-        is_worse, chance = worse(*losses, allowed=phase.keep == BEST_UNLESS_WORSE)
-        scores_before, reached = task.evaluate(before, targets), task.evaluate(after, targets)
+        after = self._calibrated(feed)
+        counts = self.setup.weights_of(targets)
+        losses = [counts * task.losses(logits, targets) for _, logits in (before, after)]
+        is_worse, chance = worse(losses[0], losses[1], phase.keep == BEST_UNLESS_WORSE)
+        temperature, logits = before if is_worse else after
+        scores_before, reached = (task.evaluate(logits, targets) for _, logits in (before, after))
         details = {
             **result.details,
             "before": scores_before,
             "reached": {"epoch": result.best_epoch, **reached},
             "chance": chance,
             "temperature": temperature,
-            "still_falling": _still_falling(result),
+            "still_falling": still_falling(result.history),
         }
         if is_worse:
             self.set_weights(start)
-            return replace(result, best_epoch=0, validation=scores_before, details=details)
+            result = replace(result, best_epoch=0)
         self.divide_logits(temperature)
-        return replace(result, validation=reached, details=details)
+        return replace(result, validation=task.evaluate(logits, targets), details=details)
+
+    def _validated(self, phase: Phase, feed: Feed) -> PhaseResult:
+        """Run a phase that is kept in any case. What it trained by gradient gets its temperature; solved heads have it
+        by cross-validation.
+        """
+        result = self._run(phase, feed, self.setup.train)
+        if isinstance(phase.by, Solver):
+            return result
+        temperature, logits = self._calibrated(feed)
+        self.divide_logits(temperature)
+        scores = self.setup.task.evaluate(logits, self.setup.targets_of(self.setup.validation))
+        return replace(result, validation=scores, details={**result.details, "temperature": temperature})
+
+    def _calibrated(self, feed: Feed) -> tuple[float, np.ndarray]:
+        """Return the temperature of the network as it is, and its logits on the validation images divided by it."""
+        logits = feed.logits(self.setup.validation)
+        temperature = self.setup.task.temperature(logits, self.setup.targets_of(self.setup.validation))
+        return temperature, logits / temperature
 
     def divide_logits(self, temperature: float) -> None:
         """Divide all logits by a number, folded into the weights of their layer."""
@@ -283,9 +295,3 @@ class Trainer:
         """Go back to weights of base and head."""
         for model, arrays in zip((self.setup.network.base, self.setup.network.head), weights, strict=True):
             model.set_weights(arrays)
-
-
-def _still_falling(result: PhaseResult) -> bool:
-    """Return whether the last epoch of a phase had the least validation loss, and clearly less than the one before."""
-    losses = [row["val_loss"] for row in result.history if "val_loss" in row]
-    return len(losses) > 1 and losses[-1] == min(losses) and losses[-1] < (1 - _STILL_FALLING) * losses[-2]

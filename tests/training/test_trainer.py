@@ -10,6 +10,7 @@ from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 from keras_transfer.training import head as heads
 from keras_transfer.training import loop
+from keras_transfer.training import trainer as module
 from keras_transfer.training.phase import LAST, Phase, Solver
 from tests.conftest import once
 from tests.training.trainers import fine_tune, run, served_loss, trainer
@@ -76,6 +77,44 @@ def test_phase_two_never_ends_worse_than_phase_one(photos, tiny_base):
     assert served_loss(one) == pytest.approx(phases[0].validation["loss"], abs=1e-4)
 
 
+@pytest.mark.parametrize("options", [{"dense": "8", "head_epochs": 2, "thaw": "none"}, {"method": "full"}])
+def test_what_gradients_trained_is_calibrated(photos, tiny_base, monkeypatch, options):
+    one = trainer(photos, base=tiny_base, size=24, fine_tune_epochs=1, **options)
+    monkeypatch.setattr(one.setup.task, "temperature", lambda logits, targets: 2.0)
+    (phase,) = run(one)
+    assert phase.details["temperature"] == 2
+    assert phase.validation["loss"] == pytest.approx(served_loss(one), abs=1e-5)
+    assert phase.validation["loss"] != pytest.approx(phase.history[-1]["val_loss"], rel=0.01)
+
+
+@pytest.mark.parametrize("dropped", [True, False])
+def test_the_network_that_is_kept_is_calibrated_whichever_it_is(photos, tiny_base, monkeypatch, dropped):
+    one = trainer(photos, base=tiny_base, size=24, dense="8", head_epochs=1, fine_tune_epochs=1)
+    temperatures = iter([1.0, 2.0, 4.0])  # Of the head when it was trained, before and after.
+    monkeypatch.setattr(one.setup.task, "temperature", lambda logits, targets: next(temperatures))
+    monkeypatch.setattr(module, "worse", lambda before, after, allowed: (dropped, 0.1))
+    _, tuned = run(one)
+    assert tuned.details["temperature"] == (2 if dropped else 4)
+    assert tuned.validation["loss"] == tuned.details["before" if dropped else "reached"]["loss"]
+    assert tuned.validation["loss"] == pytest.approx(served_loss(one), abs=1e-5)
+
+
+def test_fine_tuning_is_judged_by_how_much_classes_count(photos, tiny_base, monkeypatch):
+    judged = []
+    monkeypatch.setattr(module, "worse", lambda before, after, allowed: judged.append(before) or (False, 0.1))
+    counts = np.arange(6, dtype="float32")
+    for weights in ("none", "balanced"):
+        one = trainer(photos, base=tiny_base, size=24, fine_tune_epochs=1, class_weights=weights)
+        validation = len(one.setup.validation)
+        real = one.setup.task.class_weights
+        monkeypatch.setattr(
+            one.setup.task, "class_weights", lambda targets, real=real: counts if len(targets) == 6 else real(targets)
+        )
+        assert validation == 6
+        run(one)
+    np.testing.assert_allclose(judged[1], judged[0] * counts, rtol=1e-3)
+
+
 def test_both_ends_of_phase_two_are_judged_in_float32(photos, tiny_base):
     """Not in bfloat16, which tells other losses of the same weights."""
     options = {"precision": "bfloat16", "engine": "tensorflow", "fine_tune_epochs": 1, "fine_tune_lr": 1e-8}
@@ -129,7 +168,7 @@ def test_a_trained_head_stops_early_and_keeps_its_best_epoch(photos, tiny_base):
     assert phase.epochs < 30
     losses = [row["val_loss"] for row in phase.history]
     assert phase.best_epoch == int(np.argmin(losses)) + 1
-    assert phase.validation["loss"] == pytest.approx(min(losses))
+    assert phase.validation["loss"] == pytest.approx(min(losses), abs=1e-6)
 
 
 def test_the_solved_head_is_calibrated_by_its_held_out_logits(photos, tiny_base):

@@ -21,7 +21,9 @@ QUIET = Progress(quiet=True)
 
 
 def trainer(photos, progress=QUIET, state=None, **options):
-    given = {"seed": 0, "refit": "off", "thaw": "middle_conv", "precision": "float32", "views": 1}
+    given = {"seed": 0, "refit": "off", "precision": "float32", "views": 1}
+    if "method" not in options:
+        given["thaw"] = "middle_conv"
     if not options["base"].endswith(".keras"):
         given["weights"] = "random"
     # Gentle and short, as most tests want it.
