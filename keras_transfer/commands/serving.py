@@ -25,7 +25,7 @@ from keras_transfer.exports import formats
 from keras_transfer.support import strict_json
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.logs import import_tensorflow
-from keras_transfer.support.paths import absolute
+from keras_transfer.support.paths import absolute, shown
 from keras_transfer.support.progress import Progress
 
 
@@ -48,7 +48,7 @@ def serve(
 
     folder = Path(absolute(str(folders.newest(model))))  # `.` has no name.
     if not folders.is_number(folder.name):
-        raise UsageError(f"{str(folder)!r} is no version in a model's folder.")
+        raise UsageError(f"{shown(str(folder))!r} is no version in a model's folder.")
     name = name or folder.parent.name
     if "/" in name:
         raise UsageError(f"--name is one part of an address, without '/'. Received: {name!r}.")
@@ -97,7 +97,7 @@ def _serve_embedded(model: Path, name: str, host: str, port: int, cors: str | No
 
         with progress.activity("Loading the model"):
             app = application(model, name, cors=cors)
-        line = f"Serving {model} at {listen.address(host, port, name)}"
+        line = f"Serving {shown(str(model))} at {listen.address(host, port, name)}"
         listen.run(app, listening, lambda: click.echo(line, err=True))
 
 

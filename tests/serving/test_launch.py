@@ -1,4 +1,5 @@
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -52,3 +53,18 @@ def test_with_a_server_it_is_started(version, monkeypatch):
     assert path == arguments[0] == "/usr/bin/tensorflow_model_server"
     assert {"--model_name=c", "--rest_api_port=9001", "--port=9000"} <= set(arguments)
     assert f"--model_base_path={Path(version.folder.parent).resolve()}" in arguments
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_the_working_folder_is_served_under_its_name(version, tmp_path, monkeypatch, capsys, inside):
+    folder = shutil.copytree(version.folder, tmp_path / "colours" / "1")
+    monkeypatch.chdir(folder if inside else folder.parent)
+    monkeypatch.setattr(launch, "binary", lambda: None)
+    with pytest.raises(SystemExit):
+        commands.main(["serve", "."])
+    line = capsys.readouterr().out
+    assert "--model_name=colours " in line
+    assert f"{tmp_path}/colours:/models/colours:ro" in line
+    with pytest.raises(SystemExit) as exit:
+        commands.main(["serve", ".", "--name", "a/b"])
+    assert exit.value.code == 2
