@@ -111,7 +111,7 @@ def fine_tuning(recipe: Recipe, base: Base, situation: Situation) -> tuple[Recip
     alone = _HEAD_VIEWS if situation.images <= _HEAD_VIEWS_IMAGES else 1
     block = base.thawed(thaw)
     from_pixels = block is not None and not block.boundary  # Nothing is frozen, so nothing can be stored.
-    if from_pixels and recipe.views != 1:
+    if from_pixels and recipe.views != 1 and recipe.augment != "none":
         recipe = recipe.replace(views=FRESH)
     values: dict[str, object] = {
         "fine_tune_epochs": epochs,

@@ -137,6 +137,7 @@ def test_without_augmentation_there_are_no_views(views, kept):
 @pytest.mark.parametrize(("views", "drawn"), [(AUTO, "fresh"), (8, "fresh"), (1, 1)])
 def test_where_nothing_is_frozen_no_view_can_be_stored(views, drawn):
     assert tuned(thaw="all", views=views)[0].views == drawn
+    assert tuned(thaw="all", augment="none")[0].views == 1
 
 
 @pytest.mark.parametrize(
