@@ -28,9 +28,7 @@ import numpy as np
 from keras_transfer.compute import open_files
 from keras_transfer.compute.open_files import OpenFile
 from keras_transfer.support.errors import UserError
-from keras_transfer.support.files import Lock, staging_folder
-
-Stamp = tuple[int, int, int, int]  # Device, inode, size and time of change of a file.
+from keras_transfer.support.files import Lock, Stamp, staging_folder, stamp_of
 
 _BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 _DIGESTS, _MANIFEST, _USED = "digests.npy", "shard.json", "used"
@@ -126,7 +124,7 @@ class Shard:
         return self.folder / f"{number}.npy"
 
     def _verify(self, number: int, stream: IO[bytes]) -> None:
-        path, stamp = self._path(number), _stamp(stream)
+        path, stamp = self._path(number), stamp_of(stream.fileno())
         if _verified.get(path) == stamp:
             return
         record, size, crc32 = self._files[path.name], 0, 0
@@ -171,7 +169,7 @@ def write(parent: Path, key: dict[str, Any], digests: Sequence[bytes], batches: 
         # Within the block, for that keeps the folder locked.
         for writer in writers:
             with (folder / writer.name).open("rb") as stream:
-                _verified[folder / writer.name] = _stamp(stream)
+                _verified[folder / writer.name] = stamp_of(stream.fileno())
         shard = Shard(folder)
         shard.claim()
     return shard
@@ -259,11 +257,6 @@ def _reading(path: Path) -> Iterator[IO[bytes]]:
             raise
         reason = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
         raise Damaged(f"{path.name} {reason}") from error
-
-
-def _stamp(stream: IO[bytes]) -> Stamp:
-    status = os.fstat(stream.fileno())
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _crc32_of(record: dict[str, Any]) -> int:

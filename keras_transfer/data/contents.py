@@ -24,6 +24,7 @@ import numpy as np
 
 from keras_transfer.data import framing
 from keras_transfer.data.device_files import is_device_folder
+from keras_transfer.support.files import Stamp, stamp_of
 
 Result = TypeVar("Result")
 
@@ -194,17 +195,11 @@ def image_in(record: bytes, key: str) -> bytes:
 
 
 def _zip_file(archive: str) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
-    return _opened_zip(archive, *_state(archive))
-
-
-def _state(file: str) -> tuple[int, ...]:
-    """Return what changes where another file takes its place, or it is written anew."""
-    state = os.stat(file)
-    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
+    return _opened_zip(archive, stamp_of(archive))
 
 
 @functools.lru_cache(maxsize=4)
-def _opened_zip(archive: str, *_: int) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
+def _opened_zip(archive: str, _: Stamp) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo]]:
     opened = zipfile.ZipFile(archive)  # May be read by several threads at once.
     members = [(_member_name(member), member) for member in opened.infolist()]
     # The .NET of long ago wrote `\\` between folders.
@@ -234,11 +229,11 @@ def _extra_name(extra: bytes, stored: bytes) -> str | None:
 
 
 def _array_records(shard: str) -> Any:
-    return _opened_array_records(shard, *_state(shard))
+    return _opened_array_records(shard, stamp_of(shard))
 
 
 @functools.lru_cache(maxsize=64)
-def _opened_array_records(shard: str, *_: int) -> Any:
+def _opened_array_records(shard: str, _: Stamp) -> Any:
     from array_record.python.array_record_module import ArrayRecordReader
 
     return ArrayRecordReader(shard)

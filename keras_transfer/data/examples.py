@@ -153,6 +153,11 @@ def printable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
+def spread(count: int, most: int) -> np.ndarray:
+    """Return up to `most` positions, int64, spread over `count` images, which are listed class by class."""
+    return np.linspace(0, count - 1, min(count, most)).round().astype("int64")
+
+
 def training_digests(records: Path) -> set[bytes]:
     """Return the digests of the images that training or model selection saw, or that of the runs that a run came from.
 

@@ -60,10 +60,9 @@ def _deal(examples: Examples, pool: np.ndarray, shares: Sequence[float], generat
     """Return for each image of the pool the number of the share that it goes to; of a numeric target, in as many
     quantiles as all shares can have some of.
     """
-    if examples.task == REGRESSION:
-        for bins in range(_bins(examples), 1, -1):
-            with suppress(UserError):
-                return _deal_strata(examples, strata(examples, bins), pool, shares, generator)
+    for bins in range(_bins(examples), 1, -1):
+        with suppress(UserError):
+            return _deal_strata(examples, strata(examples, bins), pool, shares, generator)
     return _deal_strata(examples, strata(examples, 1), pool, shares, generator)
 
 
@@ -177,7 +176,7 @@ def _fill_empty(parts: np.ndarray, sizes: np.ndarray, filled: np.ndarray) -> np.
 
 
 def _bins(examples: Examples) -> int:
-    return min(_BINS, max(1, len(examples) // 20))
+    return min(_BINS, max(1, len(examples) // 20)) if examples.task == REGRESSION else 1
 
 
 def strata(examples: Examples, bins: int | None = None) -> np.ndarray:

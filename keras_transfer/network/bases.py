@@ -15,7 +15,7 @@ from typing import Any
 
 from keras_transfer.network import blocks
 from keras_transfer.network.blocks import Block
-from keras_transfer.recipe.options import AUTO
+from keras_transfer.recipe.options import AUTO, NOTHING
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError, nearest
 from keras_transfer.support.program import program
@@ -79,7 +79,7 @@ class Base:
         Raises:
             UsageError: no such block, naming the nearest, or more blocks than there are.
         """
-        if thaw in ("none", "0"):
+        if thaw in NOTHING:
             return None
         if thaw == "all":
             return Block("all", "")

@@ -21,6 +21,7 @@ from keras_transfer.network.graph import gflops, names_from_the_start
 from keras_transfer.network.model_files import first_line, input_side
 from keras_transfer.network.precision import copied
 from keras_transfer.network.weights_files import copy_weights
+from keras_transfer.recipe.options import WEIGHTS
 from keras_transfer.support.errors import UsageError, UserError
 from keras_transfer.support.progress import Progress
 
@@ -77,7 +78,7 @@ def load(base: str, weights: str, size: int, seed: int, progress: Progress | Non
     spec = spec_of(base)
     keras.utils.set_random_seed(seed)
     if spec is None:
-        if weights not in ("imagenet", "random"):
+        if weights not in WEIGHTS:
             raise UsageError(f"--weights: {base} brings its own. Received: {weights!r}.")
         return _from_file(Path(base).expanduser(), size, weights)
     if isinstance(spec, RegisteredBase):
@@ -160,7 +161,7 @@ def _from_file(file: Path, size: int, weights: str) -> PretrainedBase:
 
 
 def _registered(spec: RegisteredBase, size: int, weights: str) -> PretrainedBase:
-    file = None if weights in ("imagenet", "random") else Path(weights).expanduser()
+    file = None if weights in WEIGHTS else Path(weights).expanduser()
     with names_from_the_start():
         built = own_base.built(spec.name, spec.build, size)
         if file is not None and file.name.endswith(".weights.h5"):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from keras_transfer.recipe.options import AUTO, SOLVERS, WEIGHTS
+from keras_transfer.recipe.options import AUTO, NOTHING, SOLVERS, WEIGHTS
 from keras_transfer.support.errors import UsageError
 
 if TYPE_CHECKING:
     from keras_transfer.recipe.recipe import Recipe
 
-_NOTHING = ("none", "0")  # What `--thaw` calls it.
-_THAWED = {"frozen": _NOTHING, "full": ("all",), "scratch": ("all",)}  # By methods that leave no choice.
+_THAWED = {"frozen": NOTHING, "full": ("all",), "scratch": ("all",)}  # By methods that leave no choice.
 
 
 def demand_consistent(recipe: Recipe) -> None:
@@ -57,7 +56,7 @@ def _demand_fine_tuning_once(recipe: Recipe) -> None:
     """Refuse `minutes` where there is nothing that they could end, or more than one thing."""
     without = {
         "--method frozen": recipe.method == "frozen",
-        f"--thaw {recipe.thaw}": recipe.thaw in _NOTHING,
+        f"--thaw {recipe.thaw}": recipe.thaw in NOTHING,
         "--fine-tune-epochs 0": recipe.fine_tune_epochs == 0,
     }
     again = {"--folds": recipe.folds != "none", "--refit on": recipe.refit == "on"}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from keras_transfer.recipe.consistency import demand_consistent
-from keras_transfer.recipe.options import AUTO, FRESH, SOLVERS, WEIGHTS, column_roles, parse, split_shares
+from keras_transfer.recipe.options import AUTO, FRESH, NOTHING, SOLVERS, WEIGHTS, column_roles, parse, split_shares
 from keras_transfer.support.errors import UsageError, demand_schema, nearest, nearest_options
 
 T = TypeVar("T")
@@ -237,7 +237,7 @@ class Recipe:
     def fine_tunes(self) -> bool:
         """Whether anything below the head may be trained."""
         if self.method == "two-phase":
-            return self.thaw not in ("none", "0") and self.fine_tune_epochs != 0
+            return self.thaw not in NOTHING and self.fine_tune_epochs != 0
         return self.method != "frozen"
 
     def without_fine_tuning(self) -> Recipe:

@@ -105,7 +105,7 @@ def fine_tuning(recipe: Recipe, base: Base, situation: Situation) -> tuple[Recip
     why, thaw = _depth(base, situation, heavy, recipe.teacher != "none")
     if recipe.thaw != AUTO:
         why, thaw = "As asked", recipe.thaw
-    if recipe.fine_tune_epochs == 0 or recipe.thaw in ("none", "0"):
+    if not recipe.fine_tunes:
         why, thaw = "As asked, nothing is fine-tuned", "none"
     gentle = any(word in base.name for word in _GENTLE)
     alone = _HEAD_VIEWS if situation.images <= _HEAD_VIEWS_IMAGES else 1

@@ -53,12 +53,14 @@ def _together(contents: Iterable[bytes | str]) -> Iterator[list[bytes | str]]:
     batch: list[bytes | str] = []
     size = pixels = 0
     for content in contents:
-        own = content if isinstance(content, bytes) else b""
-        size, pixels = size + len(own), pixels + limits.announced_pixels(own)
-        if batch and (len(batch) == _MAX_FILES or size > _MAX_BYTES or pixels > limits.MAX_PIXELS):
+        sent = content if isinstance(content, bytes) else b""
+        own_size, own_pixels = len(sent), limits.announced_pixels(sent)
+        too_large = size + own_size > _MAX_BYTES or pixels + own_pixels > limits.MAX_PIXELS
+        if batch and (len(batch) == _MAX_FILES or too_large):
             yield batch
-            batch, size, pixels = [], len(own), limits.announced_pixels(own)
+            batch, size, pixels = [], 0, 0
         batch.append(content)
+        size, pixels = size + own_size, pixels + own_pixels
     if batch:
         yield batch
 

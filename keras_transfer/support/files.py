@@ -22,8 +22,19 @@ try:
 except ImportError:  # Windows, which does not let others delete what is open.
     fcntl = None  # type: ignore[assignment]
 
+Stamp = tuple[int, int, int, int]  # Device, inode, size and time of change of a file.
 _WRITING, _DELETING = STAGING_PREFIXES = (".writing-", ".deleting-")
 _MOST_ATTEMPTS = 10
+
+
+def stamp_of(file: str | int) -> Stamp:
+    """Return what changes where a file is written anew, or another takes its place.
+
+    Args:
+        file: Its path or, where it is open, its descriptor.
+    """
+    status = os.stat(file)
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 @contextmanager

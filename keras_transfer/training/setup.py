@@ -74,11 +74,6 @@ class Setup:
         """Return the targets of some images, float32 `[N, K]`."""
         return self._targets[indices]
 
-    def weights_of(self, targets: np.ndarray) -> np.ndarray:
-        """Return how much each image counts, float32 `[N]`, given their targets."""
-        balanced = self.recipe.class_weights == "balanced"
-        return self.task.class_weights(targets) if balanced else np.ones(len(targets), "float32")
-
     def weighted_targets_of(self, indices: np.ndarray) -> list[np.ndarray]:
         """Return what training compares with: targets and, where classes are weighed, the images' weights."""
         targets = self.targets_of(indices)

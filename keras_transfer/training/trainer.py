@@ -215,15 +215,15 @@ class Trainer:
         temperature.
         """
         start, task = self.weights(), self.setup.task
-        targets = self.setup.targets_of(self.setup.validation)
-        before = self._calibrated(feed)
+        targets, *weights = self.setup.weighted_targets_of(self.setup.validation)
+        counts = weights[0] if weights else 1.0
+        temperature_before, before = self._calibrated(feed)
         result = self._run(phase, feed, self.setup.train)
-        after = self._calibrated(feed)
-        counts = self.setup.weights_of(targets)
-        losses = [counts * task.losses(logits, targets) for _, logits in (before, after)]
-        is_worse, chance = worse(losses[0], losses[1], phase.keep == BEST_UNLESS_WORSE)
-        temperature, logits = before if is_worse else after
-        scores_before, reached = (task.evaluate(logits, targets) for _, logits in (before, after))
+        temperature_after, after = self._calibrated(feed)
+        losses = counts * task.losses(before, targets), counts * task.losses(after, targets)
+        is_worse, chance = worse(*losses, phase.keep == BEST_UNLESS_WORSE)
+        scores_before, reached = task.evaluate(before, targets), task.evaluate(after, targets)
+        temperature, scores = (temperature_before, scores_before) if is_worse else (temperature_after, reached)
         details = {
             **result.details,
             "before": scores_before,
@@ -236,7 +236,7 @@ class Trainer:
             self.set_weights(start)
             result = replace(result, best_epoch=0)
         self.divide_logits(temperature)
-        return replace(result, validation=task.evaluate(logits, targets), details=details)
+        return replace(result, validation=scores, details=details)
 
     def _validated(self, phase: Phase, feed: Feed) -> PhaseResult:
         """Run a phase that is kept in any case. What it trained by gradient gets its temperature; solved heads have it

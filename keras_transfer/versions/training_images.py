@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_transfer.data import sources
 from keras_transfer.data.decoding.decode import UNDECODABLE, Decoder
-from keras_transfer.data.examples import Examples
+from keras_transfer.data.examples import Examples, spread
 from keras_transfer.data.inspection import inspector
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UserError
@@ -65,9 +65,7 @@ class TrainingImages:
                 f"The model's own images of the {split} split are needed here and are not where they were: {absent} "
                 "--data names where they are now."
             )
-        count = min(len(listed), max_images or len(listed))
-        # They are listed class by class.
-        for index in np.linspace(0, len(listed) - 1, count).round().astype(int):
+        for index in spread(len(listed), max_images or len(listed)):
             name, label = listed[index]
             content, fault = inspector.read(self._examples.contents, name)
             if fault is None:

@@ -190,7 +190,7 @@ def test_photos_that_moved_are_told_by_their_bytes(version, moved):
     assert report.largest_difference <= 1e-5
 
 
-def test_of_several_labels_an_export_agrees_where_it_gives_all_the_same(monkeypatch):
+def test_of_several_labels_an_export_agrees_where_it_gives_all_the_same():
     outputs = np.array([[0.99, 0.98], [0.2, 0.1], [0.9, 0.4], [0.1, 0.7]], "float32")
     other = np.array([[0.98, 0.99], [0.1, 0.2], [0.9, 0.6], [0.1, 0.7]], "float32")
     images = SimpleNamespace(pixels=lambda split, most: iter([("", np.zeros((2, 2, 3), "float32"))] * 4))

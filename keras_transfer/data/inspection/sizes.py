@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 from PIL import Image
 
-from keras_transfer.data.examples import Examples
+from keras_transfer.data.examples import Examples, spread
 
 _LOOKED_AT = 64
 
@@ -18,7 +18,7 @@ def median_short_side(examples: Examples) -> float | None:
     sides = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Of decompression bombs: only the header is read.
-        for index in np.unique(np.linspace(0, len(examples) - 1, _LOOKED_AT).round().astype(int)):
+        for index in spread(len(examples), _LOOKED_AT):
             try:
                 content = examples.contents.read(examples.paths[index])
                 sides.append(min(Image.open(io.BytesIO(content)).size))

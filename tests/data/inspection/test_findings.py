@@ -11,12 +11,13 @@ from keras_transfer.recipe.recipe import Recipe
 pytestmark = pytest.mark.quick
 
 
-def findings_of(inspections, classes=("a", "b"), **options):
+def findings_of(inspections, classes=("a", "b"), labels=None, task="classification", **options):
     count = len(inspections)
-    labels = np.arange(count, dtype="int32") % 2
+    labels = np.arange(count, dtype="int32") % 2 if labels is None else labels
     paths = [f"{index}.png" for index in range(count)]
     digests = [index.to_bytes(16, "big") for index in range(count)]
-    examples = Examples("photos", Path(), paths, labels, np.full(count, -1, "int8"), classes, digests=digests)
+    splits = np.full(count, -1, "int8")
+    examples = Examples("photos", Path(), paths, labels, splits, classes, digests=digests, task=task)
     return {finding.kind: finding for finding in findings(examples, inspections, Recipe(**options))}
 
 
@@ -80,14 +81,7 @@ def test_pictures_with_little_to_compare_are_like_no_other():
 
 
 def test_one_label_that_some_images_lack_tells_them_apart():
-    def of(labels):
-        count = len(labels)
-        paths, digests = [f"{index}.png" for index in range(count)], [bytes([index] * 16) for index in range(count)]
-        splits = np.full(count, -1, "int8")
-        one = Examples("t.csv", Path(), paths, labels, splits, ("red",), digests=digests, task="multi-label")
-        return {finding.kind for finding in findings(one, [of_size(40, 40)] * count, Recipe())}
-
-    labels = np.ones((20, 1), "float32")
-    assert "one-class" in of(labels)
+    pictures, labels = [of_size(40, 40)] * 20, np.ones((20, 1), "float32")
+    assert "one-class" in findings_of(pictures, ("red",), labels, "multi-label")
     labels[:8] = 0
-    assert "one-class" not in of(labels)
+    assert "one-class" not in findings_of(pictures, ("red",), labels, "multi-label")

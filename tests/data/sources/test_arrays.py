@@ -60,8 +60,8 @@ def test_arrays_that_do_not_fit_are_named(tmp_path, arrays, words):
 
 def test_booleans_are_black_and_white(tmp_path):
     np.savez(tmp_path / "d.npz", x=PIXELS > 127, y=np.arange(6) % 2)
-    contents = sources.load(str(tmp_path / "d.npz"))
-    pictures = [np.asarray(Image.open(io.BytesIO(contents.contents.read(path)))) for path in contents.paths]
+    examples = sources.load(str(tmp_path / "d.npz"))
+    pictures = [np.asarray(Image.open(io.BytesIO(examples.contents.read(path)))) for path in examples.paths]
     np.testing.assert_array_equal(pictures, np.where(PIXELS > 127, 255, 0))
 
 
