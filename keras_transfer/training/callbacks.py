@@ -51,9 +51,14 @@ class Epochs(keras.callbacks.Callback):
         return 1 + max((epoch for epoch, loss in enumerate(self._losses()) if np.isfinite(loss)), default=0)
 
     @property
-    def patience_ended(self) -> bool:
-        """Whether there has been no better epoch for too long."""
-        return bool(self.logs and self._patience is not None and len(self.logs) - self.best >= self._patience)
+    def ended(self) -> bool:
+        """Whether there has been no better epoch for too long, or there cannot be one: of a loss of NaN, so are the
+        weights.
+        """
+        if not self.logs:
+            return False
+        late = self._patience is not None and len(self.logs) - self.best >= self._patience
+        return late or bool(np.isnan(self.logs[-1]["loss"]))
 
     def scores(self, task: Task) -> dict[str, float]:
         """Return score and loss of the epoch that is kept on validation images; nothing without any."""
@@ -72,7 +77,7 @@ class Epochs(keras.callbacks.Callback):
         self.logs.append(dict(logs or {}))
         if self.kept == len(self.logs):
             self._keep()
-        self.model.stop_training = self.patience_ended
+        self.model.stop_training = self.ended
 
     def on_train_end(self, logs: Logs | None = None) -> None:
         """Leave the weights that are kept."""

@@ -72,7 +72,8 @@ def train(
         checkpoint: Keeps the state, and knows that of an interrupted run, after which training goes on.
 
     Raises:
-        UserError: the loss is no number, and there are no weights to go back to.
+        UserError: the loss is no number, and there are no weights to go back to: of an epoch before, or, where the
+            phase is judged, of before the phase.
     """
     if not isinstance(phase.by, GradientDescent):
         raise TypeError(f"{phase.name} is not trained by gradient.")
@@ -107,7 +108,7 @@ def train(
             model.fit(
                 batches.train,
                 initial_epoch=len(epochs.logs),
-                epochs=len(epochs.logs) if epochs.patience_ended else last,
+                epochs=len(epochs.logs) if epochs.ended else last,
                 steps_per_epoch=batches.steps,
                 validation_data=batches.validation,
                 callbacks=callbacks,
@@ -128,9 +129,9 @@ def _result(
     seconds: float,
     details: dict[str, Any],
 ) -> PhaseResult:
-    """Return what came of a phase that was trained; raise `UserError` where it diverged."""
+    """Return what came of a phase that was trained; raise `UserError` where it diverged and nothing was before it."""
     scores = epochs.scores(task)
-    if scores and not np.isfinite(scores["loss"]):
+    if scores and not np.isfinite(scores["loss"]) and not phase.is_judged:
         option = "--head-lr" if phase.trains == HEAD else "--fine-tune-lr"
         raise UserError(f"Training diverged: the loss of phase {phase.name!r} is NaN or infinite. Lower {option}.")
     history = [_record(phase.name, epoch, logs, task) for epoch, logs in enumerate(epochs.logs, 1)]

@@ -217,26 +217,29 @@ class Trainer:
         start, task = self.weights(), self.setup.task
         targets, *weights = self.setup.weighted_targets_of(self.setup.validation)
         counts = weights[0] if weights else 1.0
-        temperature_before, before = self._calibrated(feed)
+        temperature, before = self._calibrated(feed)
+        scores = scores_before = task.evaluate(before, targets)
         result = self._run(phase, feed, self.setup.train)
-        temperature_after, after = self._calibrated(feed)
-        losses = counts * task.losses(before, targets), counts * task.losses(after, targets)
-        is_worse, chance = worse(*losses, phase.keep == BEST_UNLESS_WORSE)
-        scores_before, reached = task.evaluate(before, targets), task.evaluate(after, targets)
-        temperature, scores = (temperature_before, scores_before) if is_worse else (temperature_after, reached)
-        details = {
-            **result.details,
-            "before": scores_before,
-            "reached": {"epoch": result.best_epoch, **reached},
-            "chance": chance,
-            "temperature": temperature,
-            "still_falling": still_falling(result.history),
-        }
-        if is_worse:
+        details, drop = {**result.details, "diverged": True}, True
+        if np.isfinite(result.validation["loss"]):
+            temperature_after, after = self._calibrated(feed)
+            losses = counts * task.losses(before, targets), counts * task.losses(after, targets)
+            drop, chance = worse(*losses, phase.keep == BEST_UNLESS_WORSE)
+            reached = task.evaluate(after, targets)
+            if not drop:
+                temperature, scores = temperature_after, reached
+            details = {
+                **result.details,
+                "before": scores_before,
+                "reached": {"epoch": result.best_epoch, **reached},
+                "chance": chance,
+                "still_falling": still_falling(result.history),
+            }
+        if drop:
             self.set_weights(start)
             result = replace(result, best_epoch=0)
         self.divide_logits(temperature)
-        return replace(result, validation=scores, details=details)
+        return replace(result, validation=scores, details={**details, "temperature": temperature})
 
     def _validated(self, phase: Phase, feed: Feed) -> PhaseResult:
         """Run a phase that is kept in any case. What it trained by gradient gets its temperature; solved heads have it

@@ -36,6 +36,10 @@ def exported(phases: Sequence[dict[str, Any]]) -> list[str]:
     for phase in phases:
         if "planned_epochs" in phase:
             lines.append(f"The time ended {phase['name']} in epoch {phase['epochs']} of {phase['planned_epochs']}.")
+        if phase.get("diverged"):
+            lines.append(
+                "Fine-tuning diverged: its loss became NaN or infinite, so the head is kept. Lower --fine-tune-lr."
+            )
         if "chance" in phase:
             lines += _judged(phase)
         if phase["name"] == "head, views" and "cross_validation" in phase:

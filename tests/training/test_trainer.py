@@ -12,6 +12,7 @@ from keras_transfer.training import head as heads
 from keras_transfer.training import loop
 from keras_transfer.training import trainer as module
 from keras_transfer.training.phase import LAST, Phase, Solver
+from keras_transfer.versions.phases import exported
 from tests.conftest import once
 from tests.training.trainers import fine_tune, run, served_loss, trainer
 
@@ -75,6 +76,16 @@ def test_phase_two_never_ends_worse_than_phase_one(photos, tiny_base):
     assert phases[1].validation["loss"] == pytest.approx(phases[0].validation["loss"], abs=1e-5)
     assert phases[1].details["reached"]["loss"] > phases[0].validation["loss"]
     assert served_loss(one) == pytest.approx(phases[0].validation["loss"], abs=1e-4)
+
+
+def test_the_head_is_kept_where_fine_tuning_diverges(photos, tiny_base):
+    one = trainer(photos, base=tiny_base, size=24, dense="8", fine_tune_epochs=3, fine_tune_lr=1e38, batch_size=4)
+    head, tuned = run(one)
+    assert (tuned.epochs, tuned.best_epoch) == (1, 0)
+    assert served_loss(one) == pytest.approx(head.validation["loss"], abs=0.01)  # It is calibrated once more.
+    assert tuned.validation["loss"] == pytest.approx(served_loss(one), abs=1e-5)
+    (line,) = exported([head.record(), tuned.record()])
+    assert line.startswith("Fine-tuning diverged")
 
 
 @pytest.mark.parametrize("options", [{"dense": "8", "head_epochs": 2, "thaw": "none"}, {"method": "full"}])
