@@ -29,6 +29,7 @@ from keras_transfer.serving.newest_version import LoadedVersion, NewestVersion
 
 MAX_BYTES = 32 * 2**20  # Of a request's body.
 _MAX_BYTES_AT_ONCE = 8 * MAX_BYTES  # Of all bodies that are being received or parsed.
+_MAX_DISCARDED = 8  # Times `max_bytes` that are read of a body that is refused.
 _BODY_SECONDS = 60.0  # For a body to arrive in.
 _PARSERS = 2  # Threads that turn bodies into calls.
 
@@ -150,27 +151,45 @@ class _Bodies:
             Full: bodies of others take all the memory that there is for them.
         """
         announced = request.headers.get("content-length", "0")
-        if announced.isascii() and announced.isdigit() and int(announced[:20]) > self._max_bytes:
-            raise _Refused(413, f"The body is larger than {self._max_bytes} bytes")
+        if announced.isascii() and announced.isdigit() and int(announced[:20]) > _MAX_DISCARDED * self._max_bytes:
+            raise self._too_large()
         try:
             return await asyncio.wait_for(self._read(request), self._seconds)
         except asyncio.TimeoutError as error:
             raise _Refused(408, f"The body did not arrive within {self._seconds:g} seconds") from error
 
     async def _read(self, request: HttpRequest) -> bytes:
-        parts, size = [], 0
+        """Return the body; let the rest of one that is refused arrive, or a client that still sends would see a reset
+        instead of the answer.
+        """
+        parts: list[bytes] = []
+        received, held = 0, 0
+        refusal: Exception | None = None
         try:
             async for part in request.stream():
-                size += len(part)
-                self._held += len(part)
-                if size > self._max_bytes:
-                    raise _Refused(413, f"The body is larger than {self._max_bytes} bytes")
-                if self._held > max(_MAX_BYTES_AT_ONCE, self._max_bytes):
-                    raise Full
-                parts.append(part)
-            return b"".join(parts)
+                received += len(part)
+                if received > self._max_bytes:
+                    refusal = self._too_large()
+                elif self._held + len(part) > max(_MAX_BYTES_AT_ONCE, self._max_bytes):
+                    refusal = Full()
+                if refusal is None:
+                    parts.append(part)
+                    held += len(part)
+                    self._held += len(part)
+                elif received > _MAX_DISCARDED * self._max_bytes:
+                    break
+                else:
+                    parts.clear()
+                    self._held -= held
+                    held = 0
         finally:
-            self._held -= size
+            self._held -= held
+        if refusal is not None:
+            raise refusal
+        return b"".join(parts)
+
+    def _too_large(self) -> _Refused:
+        return _Refused(413, f"The body is larger than {self._max_bytes} bytes")
 
 
 class _Refused(Exception):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keras_transfer.serving import client
-from tests.serving.servers import b64, embedded, post, tensorflow_serving
+from tests.serving.servers import b64, embedded, post, raw, tensorflow_serving
 
 
 def test_a_version_of_release_0_1_0_is_served(released, photos):
@@ -123,6 +123,12 @@ def test_a_large_body_and_a_full_queue_are_refused(version, photos):
     with embedded(version.folder.parent, max_bytes=100_000, capacity=2) as url:
         address = f"{url}/v1/models/colours:predict"
         assert post(address, b"x" * 100_001)[0] == 413
+        # More than a socket's buffers hold: read to its end, or the client would see a reset; but for what is endless.
+        with embedded(version.folder.parent, max_bytes=2_000_000) as large:
+            status, answer = post(f"{large}/v1/models/colours:predict", b"x" * 15_000_000)
+            assert (status, answer["error"]) == (413, "The body is larger than 2000000 bytes")
+        announced = b"POST /v1/models/colours:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n"
+        assert raw(url, announced)[0] == 413
         body = {"instances": [b64(file)] * 2}
         with ThreadPoolExecutor(12) as pool:
             statuses = set(pool.map(lambda _: post(address, body)[0], range(48)))
