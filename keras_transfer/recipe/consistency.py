@@ -48,6 +48,12 @@ def _demand_fine_tuning(recipe: Recipe) -> None:
         return
     if recipe.weight_decay:
         raise UsageError("--weight-decay is for fine-tuning, and nothing is fine-tuned. Leave it out.")
+    for option, given in (("--dropout", recipe.dropout), ("--l2", recipe.l2)):
+        if given and recipe.head_solver in SOLVERS:
+            raise UsageError(
+                f"{option} is for training by gradient, and --head-solver {recipe.head_solver} solves all there is to "
+                "train. Leave one of them out."
+            )
     if recipe.ema != "none" and recipe.solves_head:
         raise UsageError("--ema averages over steps of training, and the head is solved without any. Leave it out.")
 

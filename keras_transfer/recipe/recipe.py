@@ -244,7 +244,7 @@ class Recipe:
         """Return the recipe of a head alone, without what only fine-tuning has a use for."""
         unused: dict[str, Any] = {"minutes": "none", "weight_decay": 0.0}
         if self.solves_head:
-            unused |= {"ema": "none", "teacher": "none"}
+            unused |= {"ema": "none", "teacher": "none", "dropout": 0.0, "l2": 0.0}
         return self.replace(thaw="none", **unused)
 
     def to_json(self) -> str:

@@ -119,6 +119,7 @@ def test_what_only_fine_tuning_has_a_use_for_goes_where_there_is_none():
     recipe, _ = tuned(score=0.5, **options)
     assert (recipe.weight_decay, recipe.ema, recipe.minutes) == (0.1, 0.9, 5)
     assert tuned(score=0.99, dense="8", **options)[0].ema == 0.9, "the head is trained by gradient"
+    assert tuned(score=0.99, head_solver="lbfgs", dropout=0.1)[0].dropout == 0
 
 
 def test_what_is_asked_for_is_done():
