@@ -44,10 +44,13 @@ def _demand_fine_tuning(recipe: Recipe) -> None:
         raise UsageError(f"{method} {does}: leave --thaw out. Received: {recipe.thaw!r}.")
     if recipe.method in ("full", "scratch") and recipe.fine_tune_epochs == 0:
         raise UsageError(f"{method} trains for --fine-tune-epochs: 0 would train nothing.")
+    if recipe.l2_sp and recipe.weights == "random":
+        raise UsageError("--l2-sp keeps weights near those of the source, and random weights have none. Leave it out.")
     if recipe.fine_tunes:
         return
-    if recipe.weight_decay:
-        raise UsageError("--weight-decay is for fine-tuning, and nothing is fine-tuned. Leave it out.")
+    for option, given in (("--weight-decay", recipe.weight_decay), ("--l2-sp", recipe.l2_sp)):
+        if given:
+            raise UsageError(f"{option} is for fine-tuning, and nothing is fine-tuned. Leave it out.")
     for option, given in (("--dropout", recipe.dropout), ("--l2", recipe.l2)):
         if given and recipe.head_solver in SOLVERS:
             raise UsageError(

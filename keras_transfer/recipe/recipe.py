@@ -104,6 +104,7 @@ class Recipe:
         fine_tune_epochs: Epochs of fine-tuning.
         fine_tune_lr: Peak learning rate of fine-tuning.
         weight_decay: Weight decay of AdamW in fine-tuning.
+        l2_sp: Penalty on the distance from the base's source weights.
         label_smoothing: Label smoothing in fine-tuning.
         ema: Average the weights over training steps with this momentum, as 0.99, or 'none'.
         teacher: A larger model of the same classes to learn from too, as saved_models/big.
@@ -164,6 +165,7 @@ class Recipe:
     fine_tune_epochs: int | str = _fine_tuning(AUTO, "Epochs of fine-tuning.", kind="int", low=0)
     fine_tune_lr: float | str = _fine_tuning(AUTO, "Peak learning rate of fine-tuning.", kind="float", low=1e-8)
     weight_decay: float = _fine_tuning(0.0, "Weight decay of AdamW in fine-tuning.", kind="float", low=0, high=1)
+    l2_sp: float = _fine_tuning(0.0, "Penalty on the distance from the base's source weights.", kind="float", low=0)
     label_smoothing: float | str = _fine_tuning(AUTO, "Label smoothing in fine-tuning.", kind="float", low=0, high=0.9)
     ema: float | str = _fine_tuning(
         "none",
@@ -242,7 +244,7 @@ class Recipe:
 
     def without_fine_tuning(self) -> Recipe:
         """Return the recipe of a head alone, without what only fine-tuning has a use for."""
-        unused: dict[str, Any] = {"minutes": "none", "weight_decay": 0.0}
+        unused: dict[str, Any] = {"minutes": "none", "weight_decay": 0.0, "l2_sp": 0.0}
         if self.solves_head:
             unused |= {"ema": "none", "teacher": "none", "dropout": 0.0, "l2": 0.0}
         return self.replace(thaw="none", **unused)

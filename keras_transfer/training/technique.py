@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import keras
@@ -11,6 +12,7 @@ import numpy as np
 from keras_transfer.data.augment import View
 
 if TYPE_CHECKING:
+    from keras_transfer.network.network import Network
     from keras_transfer.training.setup import Setup
 
 
@@ -35,6 +37,15 @@ class Technique:
     def optimizer(self, optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
         """Return the optimizer to train with, which is not built yet."""
         return optimizer
+
+    def in_force(self, model: keras.Model, network: Network) -> AbstractContextManager[None]:
+        """Return what lasts while a model is trained, from before its first step.
+
+        Args:
+            model: What is trained, with the weights that the phase begins with.
+            network: Whose base, or head, it is a part of.
+        """
+        return nullcontext()
 
     def callbacks(self) -> list[keras.callbacks.Callback]:
         """Return what takes part in training; at the end of an epoch, after its best weights were kept."""

@@ -14,7 +14,7 @@ from keras_transfer.data import pipeline
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Stopwatch
-from keras_transfer.training import head, loop
+from keras_transfer.training import head, loop, techniques
 from keras_transfer.training.callbacks import Checkpoint
 from keras_transfer.training.feed import Feed
 from keras_transfer.training.feeds import Feeds
@@ -286,7 +286,7 @@ class Trainer:
         train = feed.batches(indices, order, embedding, augmented=True, soft=soft)
         batches = Batches(train, len(setup.train), steps, validation, soft is not None)
         keras.utils.set_random_seed(self.recipe.seed)
-        with feed.computing(model):
+        with feed.computing(model), techniques.in_force(phase.techniques, model, setup.network):
             phase = self._within_time(phase)
             return loop.train(phase, model, batches, setup.task, xla, setup.progress, checkpoint)
 

@@ -101,6 +101,11 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one():
             "--method full trains for --fine-tune-epochs: 0 would train nothing",
         ),
         ({"method": "frozen", "weight_decay": 0.1}, "--weight-decay is for fine-tuning, and nothing is fine-tuned"),
+        ({"thaw": "none", "l2_sp": 0.1}, "--l2-sp is for fine-tuning, and nothing is fine-tuned"),
+        (
+            {"method": "scratch", "l2_sp": 0.1},
+            "--l2-sp keeps weights near those of the source, and random weights have",
+        ),
         (
             {"thaw": "none", "head_solver": "lbfgs", "dropout": 0.1},
             "--dropout is for training by gradient, .*lbfgs solves",
@@ -145,7 +150,7 @@ def test_editors_see_the_fields():
 @pytest.mark.parametrize(
     "options",
     [{"method": "frozen", "thaw": "none"}, {"method": "full", "thaw": "all", "weight_decay": 0.1},
-     {"method": "frozen", "ema": 0.9, "l2": 0.1}, {"weight_decay": 0.1, "ema": 0.9},
+     {"method": "frozen", "ema": 0.9, "l2": 0.1}, {"weight_decay": 0.1, "ema": 0.9, "l2_sp": 0.1},
      {"head_solver": "lbfgs", "dropout": 0.1, "l2": 0.1}],
 )  # fmt: skip
 def test_options_that_do_something_are_taken(options):

@@ -113,11 +113,12 @@ def test_of_a_teacher_the_base_learns_where_the_head_alone_would_do(images, scor
 
 
 def test_what_only_fine_tuning_has_a_use_for_goes_where_there_is_none():
-    options = {"weight_decay": 0.1, "ema": 0.9, "minutes": 5}
+    options = {"weight_decay": 0.1, "l2_sp": 0.1, "ema": 0.9, "minutes": 5}
     recipe, _ = tuned(score=0.99, **options)
-    assert (recipe.thaw, recipe.weight_decay, recipe.ema, recipe.minutes) == ("none", 0, "none", "none")
+    assert (recipe.thaw, recipe.weight_decay, recipe.l2_sp) == ("none", 0, 0)
+    assert (recipe.ema, recipe.minutes) == ("none", "none")
     recipe, _ = tuned(score=0.5, **options)
-    assert (recipe.weight_decay, recipe.ema, recipe.minutes) == (0.1, 0.9, 5)
+    assert (recipe.weight_decay, recipe.l2_sp, recipe.ema, recipe.minutes) == (0.1, 0.1, 0.9, 5)
     assert tuned(score=0.99, dense="8", **options)[0].ema == 0.9, "the head is trained by gradient"
     assert tuned(score=0.99, head_solver="lbfgs", dropout=0.1)[0].dropout == 0
 

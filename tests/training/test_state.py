@@ -18,7 +18,7 @@ STEPS = 4  # Batches an epoch.
 COMMON = {"size": 24, "batch_size": 8, "seed": 1, "patience": "none", "engine": "tensorflow"}
 EVERYTHING = COMMON | {
     "views": 2, "refit": "on", "dropout": 0.3, "dense": "8", "head_epochs": 2, "fine_tune_epochs": 3,
-    "fine_tune_lr": 3e-3, "ema": 0.7,
+    "fine_tune_lr": 3e-3, "ema": 0.7, "l2_sp": 0.1,
 }  # fmt: skip
 HEAD = COMMON | {"thaw": "none", "dropout": 0.3, "head_epochs": 3, "ema": 0.7}
 
@@ -66,7 +66,7 @@ def head(photos, deep_base):
 
 
 def test_a_run_that_is_interrupted_again_and_again_ends_as_if_it_had_not_been(photos, deep_base, tmp_path, capsys):
-    """Bit for bit, with dropout, stochastic depth, views, averaged weights, and everything trained once more."""
+    """Bit for bit, with dropout, stochastic depth, views, L2-SP, averaged weights, and everything trained once more."""
     expected, total = left(train(photos, deep_base, EVERYTHING, progress=(counted := Batches()))), 0
     assert [line.split()[0] for line in capsys.readouterr().err.splitlines() if "  loss " in line][-1] == "fine-tune"
     for after, every in (
