@@ -146,7 +146,7 @@ def export(
     format: str,
     precision: str = "float32",
     output: str | Path | None = None,
-    data: str | None = None,
+    data: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Exported:
     """Write a model in another format, and compare it with the SavedModel on the run's test images.
@@ -165,7 +165,7 @@ def export(
     import_tensorflow()
     from keras_transfer.exports.convert import export as write
 
-    file = None if output is None else Path(output)
+    file = None if output is None else Path(output).expanduser()
     return write(os.fspath(model), format, precision, file, progress or Progress(), data)
 
 

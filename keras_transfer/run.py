@@ -18,7 +18,15 @@ from keras_transfer.recipe.options import AUTO
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import forks, logs, stopping
 from keras_transfer.support.errors import UsageError
-from keras_transfer.support.paths import SAVED_MODELS, absolute, demand_utf8, demand_writable, portable, shown
+from keras_transfer.support.paths import (
+    SAVED_MODELS,
+    absolute,
+    demand_outside,
+    demand_utf8,
+    demand_writable,
+    portable,
+    shown,
+)
 from keras_transfer.support.progress import Progress, Stopwatch
 from keras_transfer.tasks import TASKS
 from keras_transfer.versions import earlier, folders, teachers
@@ -112,6 +120,7 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
     timer = Stopwatch()
     forks.check()
     folder, requested = output_folder(recipe), recipe
+    demand_outside(folder, recipe.data, "--output")
     demand_writable(folder, "--output")
     demand_utf8(folder, "--output")
     recipe, teacher = teachers.resolved(folders.with_weights_file(recipe))

@@ -143,7 +143,7 @@ def features(photos: str | None, output: str, as_json: bool, quiet: bool, debug:
     recipe = recipe_of({**options, "data": one_source(photos, options["data"])})
     from keras_transfer.studies.features import write
 
-    count, width = write(recipe, Path(output), Progress(quiet))
+    count, width = write(recipe, Path(output).expanduser(), Progress(quiet))
     report = {"file": output, "images": count, "features": width}
     if as_json:
         click.echo(strict_json.text(report))

@@ -141,7 +141,7 @@ def export(
     debug: bool,
 ) -> None:
     """Write a model in another format, and compare it with the SavedModel on real images."""
-    file = Path(output) if output else None
+    file = Path(output).expanduser() if output else None
     formats.demand(format, precision, file)
     progress = Progress(quiet)
     load_tensorflow_for(model, progress)

@@ -49,7 +49,7 @@ class Exported:
 
 
 def export(
-    model: str, format: str, precision: str, output: Path | None, progress: Progress, data: str | None = None
+    model: str, format: str, precision: str, output: Path | None, progress: Progress, data: str | Path | None = None
 ) -> Exported:
     """Write a model in another format, and compare it with the SavedModel, if the run's test images are there.
 

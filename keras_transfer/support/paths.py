@@ -106,7 +106,7 @@ def page_and_table(html: str | Path | None, csv: str | Path | None) -> tuple[Pat
     Raises:
         UsageError: as `demand_file`.
     """
-    page, table = (None if file is None else Path(file) for file in (html, csv))
+    page, table = (None if file is None else Path(file).expanduser() for file in (html, csv))
     for file, suffix, option in ((page, ".html", "--html"), (table, ".csv", "--csv")):
         if file is not None:
             demand_file(file, suffix, option)
@@ -131,6 +131,25 @@ def demand_other_file(file: Path, data: str, option: str) -> None:
         raise UsageError(f"{option}: {file} is the data itself, which would be lost. Give another file.")
     if file.suffix == ".csv" and file.resolve().is_relative_to(source.resolve()):
         raise UsageError(f"{option}: {file} lies in the data and may hold its labels. Give another file, or delete it.")
+
+
+def demand_outside(folder: Path, data: str, option: str) -> None:
+    """Refuse a folder for results within the folder of the data, of which they would be a class from then on; models in
+    `saved_models` are passed over there.
+
+    Args:
+        folder: Need not exist.
+        data: As `Recipe.data`.
+        option: Which names the folder.
+
+    Raises:
+        UsageError: it lies there.
+    """
+    source, target = Path(data).expanduser().resolve(), folder.resolve()
+    if source.is_dir() and target.is_relative_to(source) and SAVED_MODELS not in target.relative_to(source).parts[:-1]:
+        raise UsageError(
+            f"{option}: {folder} lies in the folder of the images, where it would be taken for a class. Give another."
+        )
 
 
 def _write_to(folder: Path) -> None:

@@ -14,6 +14,7 @@ from keras_transfer.support.errors import UsageError
 
 ACCEPTED = "a path, the bytes of an image file, a PIL image, or an array [H, W, 3] of pixels 0..255, or a list of these"
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+_WITH_OPACITY = {"PA": "RGBA", "La": "LA", "RGBa": "RGBA"}  # Modes that PNG has not, by those that say the same.
 
 
 def listed(images: Any) -> list[Any]:
@@ -22,8 +23,10 @@ def listed(images: Any) -> list[Any]:
     Raises:
         TypeError: it is neither an image nor a list of images.
     """
-    if isinstance(images, np.ndarray) and images.ndim == 4:
-        return list(images)
+    if hasattr(images, "__array__") and not _is_picture(images):
+        array = np.asarray(images)
+        if array.ndim == 4 or (array.ndim == 1 and array.dtype.kind in "OSU"):
+            return list(array)
     if is_image(images):
         return [images]
     if isinstance(images, Sequence) or (hasattr(images, "__iter__") and not hasattr(images, "keys")):
@@ -59,7 +62,7 @@ def file_bytes(image: Any, name: str) -> bytes | None:
         if isinstance(content, bytes):
             return content
     elif _is_picture(image):
-        return _png(_upright(image))
+        return _png(_with_png_mode(_upright(image), image.format is not None, name))
     elif hasattr(image, "__array__"):
         from PIL import Image
 
@@ -109,7 +112,25 @@ def _upright(picture: Any) -> Any:
     return picture if picture.format == "PNG" else ImageOps.exif_transpose(picture)
 
 
+def _with_png_mode(picture: Any, of_file: bool, name: str) -> Any:
+    """Return a PIL image of a mode that PNG has: 16 bits stay 16, and what is transparent stays so.
+
+    Raises:
+        UsageError: its mode does not say which number is white.
+    """
+    if picture.mode in _PNG_MODES:
+        return picture
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and of_file):
+        return picture.convert("I").convert("I;16")  # Files whose pixels Pillow keeps in 32 bits have 16.
+    if picture.mode in ("I", "F"):
+        raise UsageError(
+            f"{name} is a PIL image of mode {picture.mode!r}, which does not say which number is white: convert it to "
+            "'L', of 0..255, or 'I;16', of 0..65535."
+        )
+    return picture.convert(_WITH_OPACITY.get(picture.mode, "RGB"))
+
+
 def _png(picture: Any) -> bytes:
     stream = io.BytesIO()
-    (picture if picture.mode in _PNG_MODES else picture.convert("RGB")).save(stream, "PNG", compress_level=1)
+    picture.save(stream, "PNG", compress_level=1)
     return stream.getvalue()

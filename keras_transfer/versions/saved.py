@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -122,11 +123,13 @@ class SavedClassifier:
                 advance(len(batch))
         return predictions
 
-    def evaluate(self, data: str | None = None, progress: Progress | None = None, **options: Any) -> dict[str, Any]:
+    def evaluate(
+        self, data: str | Path | None = None, progress: Progress | None = None, **options: Any
+    ) -> dict[str, Any]:
         """Return the `report` of `evaluated`, which has the arguments and errors."""
         return self.evaluated(data, progress, **options).report
 
-    def evaluated(self, data: str | None = None, progress: Progress | None = None, **options: Any) -> Evaluated:
+    def evaluated(self, data: str | Path | None = None, progress: Progress | None = None, **options: Any) -> Evaluated:
         """Measure the model on the images of a source that training did not see, identified by their digests.
 
         Args:
@@ -139,7 +142,7 @@ class SavedClassifier:
         """
         progress = progress or Progress(quiet=True)
         recipe = self.recipe or Recipe()
-        source = recipe.data if data is None else data
+        source = recipe.data if data is None else os.fspath(data)
         try:
             # Any image is measured by itself: groups are for splitting, two classes for fitting.
             listed = sources.load_measured(source, recipe, self.task.name, **options)
@@ -169,11 +172,11 @@ class SavedClassifier:
         """
         return Network.load(self.folder / "assets.extra" / "model.keras")
 
-    def training_images(self, data: str | None = None) -> TrainingImages:
+    def training_images(self, data: str | Path | None = None) -> TrainingImages:
         """Return the images that the model was made from; `data` names where they are now, if they have moved."""
         return TrainingImages(self.folder, self.recipe or Recipe(), self.size, data)
 
-    def mistakes(self, max_images: int = 12, data: str | None = None) -> list[tuple[bytes, str, Prediction]]:
+    def mistakes(self, max_images: int = 12, data: str | Path | None = None) -> list[tuple[bytes, str, Prediction]]:
         """Return bytes, true label and prediction of the test images that the model gets wrong, the surest first.
 
         Args:

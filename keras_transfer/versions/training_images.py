@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,9 +34,9 @@ class TrainingImages:
         UserError: `data` cannot be read as labelled images.
     """
 
-    def __init__(self, version: Path, recipe: Recipe, size: int, data: str | None = None) -> None:
+    def __init__(self, version: Path, recipe: Recipe, size: int, data: str | Path | None = None) -> None:
         self._decoder = Decoder(size, recipe.resize, recipe.max_pixels)
-        self._source = recipe.data if data is None else data
+        self._source = recipe.data if data is None else os.fspath(data)
         self.missing: str | None = None
         with (version / "assets.extra" / "splits.csv").open(newline="", encoding="utf-8") as stream:
             records = list(csv.DictReader(stream))

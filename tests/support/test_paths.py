@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -133,3 +134,22 @@ def test_a_model_goes_to_no_folder_whose_name_is_not_utf8(monkeypatch, tmp_path,
     assert (code, errors.count("\n")) == (2, 1)
     assert "--output: 'mod\\xe9le' holds bytes that are not UTF-8" in errors
     paths.demand_utf8(tmp_path / "modèle", "--output")
+
+
+@pytest.mark.parametrize("output", ["photos/models/a", "photos", "photos/red", "link/a"])
+def test_results_within_the_folder_of_the_images_would_be_a_class(tmp_path, monkeypatch, output):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos" / "red").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "photos")
+    with pytest.raises(UsageError, match=f"--output: {output} lies in the folder of the images"):
+        paths.demand_outside(Path(output), "photos/", "--output")
+    for elsewhere in ("models", "photos2/a", "photos/saved_models/a", "saved_models/photos"):
+        paths.demand_outside(Path(elsewhere), "photos/", "--output")
+    monkeypatch.chdir(tmp_path / "photos")
+    paths.demand_outside(Path("saved_models/photos"), ".", "--output")
+
+
+def test_files_of_results_may_lie_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert paths.page_and_table("~/a.html", "~/a.csv") == (tmp_path / "a.html", tmp_path / "a.csv")

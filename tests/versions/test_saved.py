@@ -5,9 +5,11 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from PIL import Image
 
 import keras_transfer as kt
-from keras_transfer.versions import folders, saved
+from keras_transfer.versions import folders, in_memory, saved
 from keras_transfer.versions.predictions import Prediction, write_predictions
 from tests.conftest import write_photos
 
@@ -103,8 +105,6 @@ def test_no_model_there_is_a_usage_error(tmp_path):
 
 
 def test_one_image_in_any_form_is_predicted_as_its_file(classifier, photos):
-    from PIL import Image
-
     file = photos / "red" / "01.png"
     (expected,) = classifier.predict([str(file)])
     with Image.open(file) as picture:
@@ -116,13 +116,33 @@ def test_one_image_in_any_form_is_predicted_as_its_file(classifier, photos):
         np.testing.assert_allclose(prediction.confidence, expected.confidence, atol=1e-6)
     both = classifier.predict([pixels, file, pixels])
     assert [prediction.path for prediction in both] == ["[0]", str(file), "[2]"]
-    assert [one.label for one in classifier.predict(np.stack([pixels, pixels]))] == [expected.label] * 2
+    batches = [np.stack([pixels, pixels]), tf.stack([pixels, pixels]), np.array([str(file)] * 2), np.array([file] * 2)]
+    for batch in batches:
+        assert [one.label for one in classifier.predict(batch)] == [expected.label] * 2
+
+
+def test_sixteen_bits_are_those_of_the_file_in_whatever_mode_the_picture_is(tmp_path):
+    pixels = (np.arange(64, dtype="uint16") * 1000).reshape(8, 8)
+    (tmp_path / "a.pgm").write_bytes(b"P5 8 8 65535\n" + pixels.astype(">u2").tobytes())
+    opened = Image.open(tmp_path / "a.pgm")
+    big_endian = Image.frombytes("I;16B", (8, 8), pixels.astype(">u2").tobytes())
+    assert (opened.mode, big_endian.mode) == ("I", "I;16B")
+    for picture in (opened, big_endian, Image.fromarray(pixels)):
+        content = in_memory.file_bytes(picture, "[0]")
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content))), pixels)
+    for kind in ("int32", "float32"):
+        with pytest.raises(kt.UsageError, match=r"\[3\] is a PIL image of mode '[IF]', which does not say"):
+            in_memory.file_bytes(Image.fromarray(pixels.astype(kind)), "[3]")
+
+
+@pytest.mark.parametrize("mode", ["PA", "RGBa", "La"])
+def test_what_is_transparent_stays_so_in_modes_that_png_has_not(mode):
+    picture = Image.new("LA" if mode == "La" else "RGBA", (2, 2)).convert(mode)
+    assert Image.open(io.BytesIO(in_memory.file_bytes(picture, "[0]"))).convert("RGBA").getpixel((0, 0))[3] == 0
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG"])
 def test_a_picture_that_is_open_is_turned_where_its_file_is(classifier, photos, tmp_path, form):
-    from PIL import Image
-
     exif = Image.Exif()
     exif[0x0112] = 6
     pixels = np.arange(48 * 40 * 3, dtype="uint8").reshape(48, 40, 3)
@@ -170,8 +190,8 @@ def test_where_photos_have_moved_evaluate_says_what_to_do(version, photos, tmp_p
         model.evaluate()
     with pytest.raises(kt.UserError, match="--data names where they are now"):
         model.mistakes()
-    assert model.evaluate(str(photos))["images"] == version.metrics["data"]["test"]
-    assert model.mistakes(data=str(photos)) is not None
+    assert model.evaluate(photos)["images"] == version.metrics["data"]["test"]
+    assert model.mistakes(data=photos) is not None
 
 
 @pytest.fixture
@@ -234,8 +254,6 @@ def test_records_that_are_not_whole_are_refused_in_one_line(version, same_graph,
 
 
 def test_a_version_that_is_pruned_meanwhile_gives_way_to_the_newest(version, tmp_path, monkeypatch):
-    import tensorflow as tf
-
     model = tmp_path / "m"
     shutil.copytree(version.folder, model / "1")
     load = tf.saved_model.load
@@ -263,8 +281,6 @@ def test_classes_called_as_columns_have_columns_of_their_own():
 
 
 def as_webp(file):
-    from PIL import Image
-
     stream = io.BytesIO()
     Image.open(file).save(stream, "WEBP", lossless=True)
     return stream.getvalue()

@@ -15,7 +15,7 @@ from keras_transfer.studies.check.report import Findings
 from keras_transfer.studies.page import THUMBNAIL
 from keras_transfer.support import forks, logs
 from keras_transfer.support.errors import UserError
-from keras_transfer.support.paths import demand_other_file, page_and_table
+from keras_transfer.support.paths import demand_other_file, demand_outside, page_and_table
 from keras_transfer.support.progress import Progress
 
 
@@ -44,8 +44,10 @@ def check(
     page_file, table_file = page_and_table(html, csv)
     if table_file is not None:
         demand_other_file(table_file, recipe.data, "--csv")
-    if convert_to is not None:
-        convert.demand_new(Path(convert_to))
+    copies_folder = None if convert_to is None else Path(convert_to).expanduser()
+    if copies_folder is not None:
+        demand_outside(copies_folder, recipe.data, "--convert")
+        convert.demand_new(copies_folder)
     progress = progress or Progress()
     examples = sources.load(recipe.data, recipe, Purpose.INSPECT)
     if not len(examples):
@@ -62,7 +64,7 @@ def check(
         recipe_and_base = features.load_base(recipe, examples, progress)
     examples, inspections = inspector.inspect(examples, recipe.max_pixels, progress, closely=True)
     usable = any(inspection.fault is None for inspection in inspections)
-    if not usable and convert_to is None:
+    if not usable and copies_folder is None:
         raise UserError(f"{recipe.data}: no image can be used. {examples.paths[0]} {inspections[0].fault}.")
     suspects = None
     if labels and usable:
@@ -77,10 +79,10 @@ def check(
         decoder = Decoder(THUMBNAIL, "pad", recipe.max_pixels)
         with progress.activity("Writing the page"):
             page.write(findings, groups, examples, decoder, page_file, recipe.seed)
-    if convert_to is None:
+    if copies_folder is None:
         return findings
     try:
-        copies = convert.convert(examples, findings.rejected, Path(convert_to), recipe.max_pixels, progress)
+        copies = convert.convert(examples, findings.rejected, copies_folder, recipe.max_pixels, progress)
     except OSError as error:
         raise UserError(f"--convert: {convert_to} cannot be written ({error.strerror}).") from error
     return replace(findings, converted=copies)
