@@ -19,7 +19,7 @@ _READABLE_CELL = 16  # Below which a column is rather left out than shortened fu
 
 def width() -> int:
     """Return the columns that there are for what a command prints."""
-    if sys.stdout.isatty() or "COLUMNS" in os.environ:
+    if (sys.stdout is not None and sys.stdout.isatty()) or "COLUMNS" in os.environ:
         return max(shutil.get_terminal_size().columns, _NARROWEST)
     return UNLIMITED
 

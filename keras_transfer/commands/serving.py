@@ -49,6 +49,12 @@ def serve(
     folder = Path(absolute(str(folders.newest(model))))  # `.` has no name.
     if not folders.is_number(folder.name):
         raise UsageError(f"{shown(str(folder))!r} is no version in a model's folder.")
+    newest = folders.newest(folder.parent).name
+    if newest != folder.name:
+        raise UsageError(
+            f"What is served is a model's newest version, here {newest}. To serve {shown(str(folder))}, copy it to a "
+            f"folder of its own, as {shown(f'{folder.parent}-{folder.name}')}/1, and serve that."
+        )
     name = name or folder.parent.name
     if "/" in name:
         raise UsageError(f"--name is one part of an address, without '/'. Received: {name!r}.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +18,7 @@ from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.logs import import_tensorflow
 from keras_transfer.support.terminal import message
+from keras_transfer.versions.folders import recorded
 
 if TYPE_CHECKING:
     from keras_transfer.support.progress import Progress
@@ -151,7 +151,7 @@ def training_counts(version: Path) -> dict[str, int]:
     from keras_transfer.tasks import TASKS  # Not for help: it imports NumPy.
 
     extra = version / "assets.extra"
-    metrics = _metrics(version)
+    metrics = recorded(version)
     task = TASKS.get(metrics.get("task", ""))
     if task is None or not task.single_label or not (extra / "splits.csv").is_file():
         return {}
@@ -162,10 +162,5 @@ def training_counts(version: Path) -> dict[str, int]:
 
 def data_name(version: Path) -> str:
     """Return the last part of the name of what a version was fitted on."""
-    source = _metrics(version).get("data", {}).get("source", "?")
+    source = recorded(version).get("data", {}).get("source", "?")
     return source if "://" in source else Path(source).name or source
-
-
-def _metrics(version: Path) -> dict[str, Any]:
-    file = version / "assets.extra" / "metrics.json"
-    return json.loads(file.read_text("utf-8")) if file.is_file() else {}

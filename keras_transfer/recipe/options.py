@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -80,7 +81,7 @@ def _parse_number(field: _Field, value: Any) -> int | float | str:
     also = "".join(f" or {word!r}" for word in words)
     try:
         number = int(str(value)) if integer else float(value)
-        ok = number == number and (low is None or number >= low) and (high is None or number <= high)
+        ok = math.isfinite(number) and (low is None or number >= low) and (high is None or number <= high)
     except (TypeError, ValueError):
         ok = False
     if not ok:

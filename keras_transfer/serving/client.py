@@ -16,6 +16,7 @@ from typing import Any
 
 from keras_transfer.serving import limits
 from keras_transfer.support.errors import UsageError, UserError
+from keras_transfer.support.logs import import_tensorflow
 
 # Of a request, besides what `limits` says of pixels; the embedded server takes 32 MiB of JSON.
 _MAX_FILES, _MAX_BYTES = 32, 20_000_000
@@ -145,6 +146,11 @@ def _rest(url: str, server: _Address, contents: Sequence[bytes], seconds: float)
             raise ValueError
         return [value if isinstance(value, dict) else {"value": value} for value in predictions]
     except urllib.error.HTTPError as error:
+        if error.code == 413:
+            if len(contents) == 1:
+                return [{"error": f"is too large to be sent ({_reason(error.read())})"}]
+            half = len(contents) // 2
+            return [value for part in (contents[:half], contents[half:]) for value in _rest(url, server, part, seconds)]
         raise UserError(f"{url} answers {error.code}: {_reason(error.read())}") from error
     except (urllib.error.URLError, OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
@@ -161,6 +167,7 @@ def _reason(body: bytes) -> str:
 
 
 def _grpc(url: str, server: _Address, contents: Sequence[bytes], seconds: float) -> list[dict[str, Any]]:
+    import_tensorflow()
     try:
         import grpc
         from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
 import warnings
 from collections.abc import Callable
@@ -43,7 +44,10 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 def _taken(host: str, port: int, error: OSError) -> UserError:
-    return UserError(f"{host}:{port} cannot be listened on ({error.strerror}). Give another --port.")
+    other = "--port"
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        other = "--host: an address of this machine, or 0.0.0.0 for all of them"
+    return UserError(f"{host}:{port} cannot be listened on ({error.strerror}). Give another {other}.")
 
 
 def address(host: str, port: int, name: str) -> str:

@@ -28,7 +28,7 @@ from keras_transfer.serving.batching import MAX_BATCH, Batcher, Closed, Full
 from keras_transfer.serving.newest_version import LoadedVersion, NewestVersion
 
 MAX_BYTES = 32 * 2**20  # Of a request's body.
-_MAX_BYTES_AT_ONCE = 8 * MAX_BYTES  # Of all bodies that are being received or parsed.
+_MAX_BYTES_AT_ONCE = 8 * MAX_BYTES  # Of all bodies that are being received or answered.
 _MAX_DISCARDED = 8  # Times `max_bytes` that are read of a body that is refused.
 _BODY_SECONDS = 60.0  # For a body to arrive in.
 _PARSERS = 2  # Threads that turn bodies into calls.
@@ -143,8 +143,9 @@ class _Bodies:
         self._max_bytes, self._seconds = max_bytes, seconds
         self._held = 0
 
-    async def receive(self, request: HttpRequest) -> bytes:
-        """Return the body of a request.
+    @contextlib.asynccontextmanager
+    async def received(self, request: HttpRequest) -> AsyncIterator[bytes]:
+        """Receive the body of a request, which counts until the block ends: so long it is in memory.
 
         Raises:
             _Refused: it is too large or too slow.
@@ -154,9 +155,14 @@ class _Bodies:
         if announced.isascii() and announced.isdigit() and int(announced[:20]) > _MAX_DISCARDED * self._max_bytes:
             raise self._too_large()
         try:
-            return await asyncio.wait_for(self._read(request), self._seconds)
+            body = await asyncio.wait_for(self._read(request), self._seconds)
         except asyncio.TimeoutError as error:
             raise _Refused(408, f"The body did not arrive within {self._seconds:g} seconds") from error
+        self._held += len(body)
+        try:
+            yield body
+        finally:
+            self._held -= len(body)
 
     async def _read(self, request: HttpRequest) -> bytes:
         """Return the body; let the rest of one that is refused arrive, or a client that still sends would see a reset
@@ -202,11 +208,11 @@ class _Refused(Exception):
 
 async def _predict(request: HttpRequest, serving: NewestVersion, bodies: _Bodies) -> Answer:
     try:
-        body = await bodies.receive(request)
-        try:
-            return await _while_connected(request, body, serving.current)
-        except Closed:  # A newer version came between.
-            return await _while_connected(request, body, serving.current)
+        async with bodies.received(request) as body:
+            try:
+                return await _while_connected(request, body, serving.current)
+            except Closed:  # A newer version came between.
+                return await _while_connected(request, body, serving.current)
     except rest.BadRequest as error:
         return 400, rest.error(str(error)), 0
     except _Refused as error:
@@ -231,6 +237,7 @@ async def _while_connected(request: HttpRequest, body: bytes, loaded: LoadedVers
     finally:
         work.cancel()
         gone.cancel()
+        del work, gone  # Its failure knows this frame, and what was parsed; in a circle, they would stay for long.
 
 
 async def _disconnected(request: HttpRequest) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from keras_transfer.recipe.options import WEIGHTS
 from keras_transfer.recipe.recipe import Recipe
@@ -166,9 +167,19 @@ def _models(folder: Path) -> list[Path]:
     return [child for child in files.children(folder) if _versions(child)]
 
 
+def recorded(version: Path) -> dict[str, Any]:
+    """Return the `metrics.json` of a version, empty where it has none that can be read: others wrote it, or it is
+    damaged.
+    """
+    try:
+        metrics = json.loads((version / "assets.extra" / "metrics.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return metrics if isinstance(metrics, dict) else {}
+
+
 def _described(version: Path) -> Version:
-    file = version / "assets.extra" / "metrics.json"
-    metrics = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    metrics = recorded(version)
     test = metrics.get("test", {})
     scores = ((name, float(test[name])) for name in ("accuracy", "r2") if test.get(name) is not None)
     score = next(scores, ("", float("nan")))

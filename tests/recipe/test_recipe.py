@@ -93,6 +93,7 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one():
             {"head_solver": "lbfgs", "head_lr": 0.1},
             "--head-lr trains the head by gradient; leave it out with --head-so",
         ),
+        ({"l2": float("inf")}, "--l2 must be a number of at least 0"),
         ({"seed": 2**32}, "--seed must be a whole number from 0 to 4294967295"),
         ({"method": "frozen", "thaw": "3"}, r"--method frozen trains the head alone: leave --thaw out\. Received: '3'"),
         ({"method": "full", "thaw": "none"}, "--method full trains everything: leave --thaw out"),

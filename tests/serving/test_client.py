@@ -125,3 +125,28 @@ def test_a_request_has_no_more_than_the_embedded_server_takes(tmp_path, monkeypa
     files = [tmp_path / "a.png"] * sum(counts)
     assert len(client.request("http://127.0.0.1:1/v1/models/m", files)) == len(files)
     assert sent == counts
+
+
+def test_a_file_that_is_too_large_for_the_server_costs_no_other_its_answer(photos, tmp_path, monkeypatch):
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    file, large = next(photos.glob("red/*")), tmp_path / "large.png"
+    large.write_bytes(file.read_bytes() + bytes(50_000))
+
+    class Server(BaseHTTPRequestHandler):
+        def do_POST(self):
+            content = self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(413 if len(content) > 50_000 else 200)
+            self.end_headers()
+            answers = [{"label": "red"}] * len(json.loads(content)["instances"])
+            self.wfile.write(json.dumps({"predictions": answers, "error": "more than 50 kB"}).encode())
+
+        def log_message(self, *arguments):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Server) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        answers = client.request(f"http://127.0.0.1:{server.server_port}/v1/models/x", [file, file, large, file, file])
+        server.shutdown()
+    good, bad = {"label": "red"}, {"error": "is too large to be sent (more than 50 kB)"}
+    assert answers == [good, good, bad, good, good]

@@ -68,3 +68,14 @@ def test_the_working_folder_is_served_under_its_name(version, tmp_path, monkeypa
     with pytest.raises(SystemExit) as exit:
         commands.main(["serve", ".", "--name", "a/b"])
     assert exit.value.code == 2
+
+
+def test_an_older_version_is_not_taken_for_the_newest(version, tmp_path, capsys):
+    for number in ("1", "2"):
+        shutil.copytree(version.folder, tmp_path / "colours" / number)
+    with pytest.raises(SystemExit) as caught:
+        commands.main(["serve", str(tmp_path / "colours" / "1"), "--embedded"])
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert "newest version, here 2" in said
+    assert "colours-1/1, and serve that" in " ".join(said.split())

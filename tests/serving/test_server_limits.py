@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -21,7 +22,7 @@ pytest.importorskip("uvicorn")
 pytest.importorskip("starlette")
 pytest.importorskip("prometheus_client")
 
-from keras_transfer.serving import listen
+from keras_transfer.serving import listen, server
 
 pytestmark = pytest.mark.once  # Of sockets, whatever the versions of TensorFlow and Keras.
 PREDICT = "/v1/models/colours:predict"
@@ -103,6 +104,24 @@ def test_a_port_that_is_taken_is_one_line(version, capsys):
     assert caught.value.code == 1
     assert error.startswith(f"Error: 127.0.0.1:{port} cannot be listened on")
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("host", ["no-host.invalid", "192.0.2.1"])
+def test_an_address_that_is_not_of_this_machine_is_one_line(host):
+    with pytest.raises(UserError, match="Give another --host"), listen.bound(host, free_port()):
+        pass
+
+
+def test_bodies_count_until_they_are_answered(version, photos, slow, monkeypatch):
+    monkeypatch.setattr(server, "_MAX_BYTES_AT_ONCE", 100_000)
+    body = json.dumps({"instances": [b64(next(photos.glob("red/*.jpg")))]}).encode()
+    body += b" " * (60_000 - len(body))
+    with embedded(version.folder.parent, max_bytes=80_000) as address:
+        slow.append(0)
+        with ThreadPoolExecutor(2) as pool:
+            statuses = list(pool.map(lambda _: post(address + PREDICT, body)[0], range(2)))
+        assert sorted(statuses) == [200, 503]
+        assert post(address + PREDICT, body)[0] == 200
 
 
 def test_ctrl_c_ends_it_quietly(version):

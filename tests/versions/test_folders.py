@@ -72,6 +72,9 @@ def test_models_are_listed_with_what_they_are(version, tmp_path):
     assert listing == folders.listing(tmp_path / "colours")
     assert listing[0].score == ("accuracy", version.metrics["test"]["accuracy"])
     assert listing[0].bytes > 10_000
+    (tmp_path / "colours" / "2" / "assets.extra" / "metrics.json").write_text("{")
+    damaged, whole = folders.listing(tmp_path)
+    assert (damaged.base, whole) == ("?", listing[1])
 
 
 def test_old_versions_go_and_what_is_no_version_stays(version, tmp_path):

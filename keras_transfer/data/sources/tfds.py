@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from keras_transfer.data.sources import tfrecord
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.support import logs
 from keras_transfer.support.errors import UsageError, UserError, nearest
+from keras_transfer.support.progress import Progress
 from keras_transfer.support.terminal import listed
 
 
@@ -29,7 +31,8 @@ def load(source: str, folder: str, purpose: Purpose = Purpose.TRAIN) -> Examples
         UserError: it cannot be downloaded, or has no image or no class label.
     """
     tfds = _tensorflow_datasets()
-    name = source.removeprefix("tfds:").replace(":", "/")
+    # A release stays behind a colon, as tensorflow-datasets itself has it.
+    name = re.sub(r":(?![\d.]+$)", "/", source.removeprefix("tfds:"))
     try:
         builder = tfds.builder(name, data_dir=folder or None)
     except (tfds.core.DatasetNotFoundError, ValueError) as error:
@@ -80,6 +83,8 @@ def _tensorflow_datasets() -> Any:
             "pip install 'tensorflow-metadata<1.18', and start Python anew."
         )
     logs.import_tensorflow()
+    if not Progress().visible:
+        tensorflow_datasets.disable_progress_bar()
     return tensorflow_datasets
 
 

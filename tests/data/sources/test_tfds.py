@@ -61,7 +61,7 @@ def prepared(tfds, photos, tmp_path_factory):
     return folder, files
 
 
-@pytest.mark.parametrize("name", ["colours", "colours_array"])
+@pytest.mark.parametrize("name", ["colours:1.0.0", "colours", "colours_array"])
 def test_prepared_data_of_tensorflow_datasets(prepared, name):
     folder, files = prepared
     source = f"tfds:{name}"
