@@ -152,7 +152,8 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
     for line in choices.before_training(recipe, **blocks):
         progress.say(line)
     if recipe.folds != "none":
-        with timer.time("folds"):
+        again = "Stopped; the same command begins with the folds anew."
+        with timer.time("folds"), stopping.raised(again):
             blocks["folds"] = folds.measure(recipe, examples, progress)
     trained = transfer.train(recipe, pretrained, examples, progress, timer, resume, teacher)
     with trained.kept_when_stopped():

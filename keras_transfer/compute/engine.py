@@ -53,7 +53,8 @@ class Engine:
 
 def batch_size(plan: ComputePlan, size: int) -> int:
     """Return how many images of `size` px at most a batch has that an engine of a plan is given."""
-    return BATCH if plan.device == "cpu" else min(_GPU_BATCH, max(BATCH, _GPU_PIXELS // size**2))
+    fixed = plan.device == "cpu" or plan.engine == "openvino"  # Which prepares for one size.
+    return BATCH if fixed else min(_GPU_BATCH, max(BATCH, _GPU_PIXELS // size**2))
 
 
 def start(frozen: keras.Model, plan: ComputePlan, first: np.ndarray, progress: Progress) -> tuple[Engine, Outputs]:

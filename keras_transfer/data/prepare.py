@@ -12,11 +12,20 @@ from pathlib import Path
 import numpy as np
 
 from keras_transfer.data import sources, splits
-from keras_transfer.data.examples import CLASSIFICATION, SPLITS, UNASSIGNED, Examples, printable
+from keras_transfer.data.examples import (
+    CLASSIFICATION,
+    MULTI_LABEL,
+    REGRESSION,
+    SPLITS,
+    UNASSIGNED,
+    Examples,
+    printable,
+)
 from keras_transfer.data.inspection import copies, duplicates, findings, inspector
 from keras_transfer.data.inspection.findings import Finding
 from keras_transfer.data.inspection.inspector import Inspection
 from keras_transfer.data.sources.purpose import Purpose
+from keras_transfer.recipe.options import AUTO
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError, UserError
 from keras_transfer.support.progress import Progress
@@ -91,6 +100,14 @@ def listing(recipe: Recipe, progress: Progress) -> Examples:
     listed = sources.load(recipe.data, recipe)
     if recipe.class_weights != "none" and listed.task != CLASSIFICATION:
         raise UsageError(f"--class-weights {recipe.class_weights} needs one class an image; this is {listed.task}.")
+    if recipe.label_smoothing not in (AUTO, 0.0) and listed.task == REGRESSION:
+        raise UsageError("--label-smoothing is for classes, and these are numbers. Leave it out.")
+    joined = next((name for name in listed.classes if "|" in name), None)
+    if joined is not None and listed.task == MULTI_LABEL:
+        raise UserError(
+            f"{recipe.data}: the label {joined!r} holds '|', which stands between several labels in what is written "
+            "and served. Rename it."
+        )
     if listed.understood:
         progress.say(listed.understood)
     if len(recipe.split) == 2 and (listed.splits == UNASSIGNED).all():

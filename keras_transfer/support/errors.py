@@ -31,6 +31,10 @@ class UsageError(UserError):
     exit_code = 2
 
 
+class Interruption(UserError):
+    """The work failed by what lies outside of it, as a disk: what was done until then may be kept, and gone on with."""
+
+
 def demand_schema(records: dict[str, Any], newest: int, file: str) -> None:
     """Raise `UsageError` where records were written in a form that only a later release reads; earlier ones have no
     number.

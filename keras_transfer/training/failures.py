@@ -12,7 +12,7 @@ from types import FrameType
 import keras
 import tensorflow as tf
 
-from keras_transfer.support.errors import UserError
+from keras_transfer.support.errors import Interruption, UserError
 
 
 @contextmanager
@@ -24,7 +24,8 @@ def reported(model: keras.Model) -> Iterator[None]:
     exception keeps iterators alive through the frames that it passed; so does a model whose validation was cut short.
 
     Raises:
-        UserError: with the message of the error within the pipeline.
+        Interruption: with the message of the error within the pipeline.
+        UserError: memory is too little, as it would be again.
     """
     try:
         yield
@@ -35,12 +36,14 @@ def reported(model: keras.Model) -> Iterator[None]:
         gc.collect()
         if not isinstance(error, tf.errors.OpError):
             raise
-        raise UserError(f"Training stopped: {cause(error)}") from error
+        failure = UserError if isinstance(error, tf.errors.ResourceExhaustedError) else Interruption
+        raise failure(f"Training stopped: {cause(error)}") from error
 
 
 def cause(error: tf.errors.OpError) -> str:
     """Return the line of TensorFlow's message that says what went wrong, that of a Python function if one failed."""
     raised = re.search(r"(?:: )?\b\w*(?:Error|Exception|Exit): (.+)\nTraceback", error.message)
+    raised = raised or re.search(r"transformation with iterator: \S+: (.+)", error.message)
     if raised:
         return raised.group(1)
     if isinstance(error, tf.errors.ResourceExhaustedError):

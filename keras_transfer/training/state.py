@@ -25,7 +25,7 @@ import tensorflow as tf
 
 from keras_transfer.compute.features import weights_digest
 from keras_transfer.support import files, stopping
-from keras_transfer.support.errors import UserError
+from keras_transfer.support.errors import Interruption, UserError
 from keras_transfer.support.progress import Progress
 from keras_transfer.support.version import __version__
 from keras_transfer.training.setup import Setup
@@ -80,7 +80,12 @@ class TrainingState:
         self._every, self._progress = every, progress
         self._saved = time.monotonic()
         self._failed = False
-        self._lock = files.locked_folder(folder) if always else None
+        self._lock: files.Lock | None = None
+        if always:
+            try:
+                self._lock = files.locked_folder(folder)
+            except OSError as error:
+                self._warn(error)
         self._ended: list[tuple[str, Record, dict[str, np.ndarray]]] = []  # Parts that have no file yet.
 
     def ended(self, part: int) -> tuple[Record, dict[int, np.ndarray]] | None:
@@ -126,7 +131,7 @@ class TrainingState:
         """
         try:
             yield
-        except (OSError, tf.errors.OpError) as error:
+        except (OSError, tf.errors.OpError, Interruption) as error:
             self._write_ended()
             if self.kept:
                 raise UserError(f"{error} What was trained is kept: {stopping.GO_ON}") from error
@@ -135,6 +140,8 @@ class TrainingState:
             self._write_ended()
             if self.kept:
                 raise stopping.Stopped(stopping.RESUMABLE, stopped.exit_code) from None
+            if self.always and self._failed:
+                raise stopping.Stopped("Stopped; what was trained is lost.", stopped.exit_code) from None
             raise
 
     def due(self, steps: int) -> bool:
@@ -171,16 +178,19 @@ class TrainingState:
                 np.savez(stream, **{"record": text, **arrays})  # type: ignore[arg-type]
             self.kept = True
         except OSError as error:
-            if not self._failed:
-                consequence = (
-                    "training goes on; after an interruption, --resume would go on from an older state"
-                    if self.always
-                    else "what was trained is lost"
-                )
-                self._progress.warn(
-                    f"The state of training cannot be written to {self.folder} ({error.strerror}): {consequence}."
-                )
-            self._failed = True
+            self._warn(error)
+
+    def _warn(self, error: OSError) -> None:
+        """Say once that no state can be kept."""
+        if not self._failed:
+            consequence = "what was trained is lost"
+            if self.always:
+                older = "go on from an older state" if self.kept else "find nothing to go on from"
+                consequence = f"training goes on; after an interruption, --resume would {older}"
+            self._progress.warn(
+                f"The state of training cannot be written to {self.folder} ({error.strerror}): {consequence}."
+            )
+        self._failed = True
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

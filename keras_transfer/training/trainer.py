@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_transfer.data import pipeline
 from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support import stopping
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Stopwatch
 from keras_transfer.training import head, loop, techniques
@@ -52,6 +53,7 @@ class Trainer:
         self.initial_weights = self.weights() if setup.recipe.refit == "on" else []
         self._variables = [*setup.network.base.variables, *setup.network.head.variables]
         self._trained: set[int] = set()  # Numbers of the variables that phases have changed.
+        self._ending = ExitStack()  # Between the last step of a part and its end, of which a signal waits.
         self._ended_parts = 0  # Of training: its phases, and those of the refit.
         self._earlier_work: dict[str, Any] = {"computed": 0, "engine": ""}  # Before an interruption.
 
@@ -149,11 +151,12 @@ class Trainer:
             result = PhaseResult(**record["result"])
             self.setup.progress.say(f"{name}: had ended before the run was interrupted.")
         else:
-            result = run()
-            if self.state:
-                numbers = sorted(self._trained)
-                network = dict(zip(numbers, values([self._variables[number] for number in numbers]), strict=True))
-                self.state.end(self._ended_parts, {"result": asdict(result), "work": self._work()}, network)
+            with self._ending:
+                result = run()
+                if self.state:
+                    numbers = sorted(self._trained)
+                    network = dict(zip(numbers, values([self._variables[number] for number in numbers]), strict=True))
+                    self.state.end(self._ended_parts, {"result": asdict(result), "work": self._work()}, network)
         self._ended_parts += 1
         return result
 
@@ -288,7 +291,10 @@ class Trainer:
         keras.utils.set_random_seed(self.recipe.seed)
         with feed.computing(model), techniques.in_force(phase.techniques, model, setup.network):
             phase = self._within_time(phase)
-            return loop.train(phase, model, batches, setup.task, xla, setup.progress, checkpoint)
+            result = loop.train(phase, model, batches, setup.task, xla, setup.progress, checkpoint)
+        if self.state:
+            self._ending.enter_context(stopping.deferred())
+        return result
 
     def weights(self) -> list[list[np.ndarray]]:
         """Return the weights of base and head."""

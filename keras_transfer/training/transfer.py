@@ -17,7 +17,7 @@ from keras_transfer.network.weights import PretrainedBase
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.options import AUTO
 from keras_transfer.recipe.recipe import Recipe
-from keras_transfer.support.paths import cache_folder, writable_cache_folder
+from keras_transfer.support.paths import cache_folder
 from keras_transfer.support.progress import Progress, Stopwatch
 from keras_transfer.tasks import task_of
 from keras_transfer.training import methods
@@ -61,8 +61,8 @@ def train(
             setup = Setup(recipe, pretrained, network, examples, task, plan, progress, teacher)
             state = None
             if resume is not None and recipe.minutes == "none":
-                # Of a temporary folder nothing is left after a stop.
-                folder = folder_of(setup, writable_cache_folder() if resume else cache_folder())
+                # Not the temporary one, of which nothing is left after a stop.
+                folder = folder_of(setup, cache_folder())
                 state = TrainingState(folder, recipe.checkpoint_every, progress, always=resume)
         trainer = Trainer(setup, timer, state)
         with trainer.kept_when_stopped():

@@ -12,7 +12,7 @@ from typing import Any
 from keras_transfer.recipe.options import WEIGHTS
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import files
-from keras_transfer.support.errors import UsageError, UserError, nearest
+from keras_transfer.support.errors import Interruption, UsageError, nearest
 from keras_transfer.support.program import program
 from keras_transfer.support.terminal import listed
 
@@ -78,7 +78,7 @@ def new_version(folder: Path) -> Iterator[Path]:
             try:
                 staging = stack.enter_context(files.staging_folder(folder))
             except OSError as error:
-                raise UserError(f"--output: {folder} cannot be written to ({error.strerror}).") from error
+                raise Interruption(f"--output: {folder} cannot be written to ({error.strerror}).") from error
             yield staging
     except BaseException:
         for parent in new_folders:

@@ -65,9 +65,11 @@ def test_tensorflow_traces_the_frozen_part_for_one_size_of_batch():
 
 
 def test_a_gpu_takes_small_pictures_together():
-    sizes = {device: [engine.batch_size(replace(PLAN, device=device), size) for size in (32, 96, 160, 224, 600)]
+    plan = replace(PLAN, engine="tensorflow")
+    sizes = {device: [engine.batch_size(replace(plan, device=device), size) for size in (32, 96, 160, 224, 600)]
              for device in ("cpu", "gpu")}  # fmt: skip
     assert sizes == {"cpu": [16] * 5, "gpu": [64, 64, 31, 16, 16]}
+    assert engine.batch_size(replace(PLAN, device="gpu", engine="openvino"), 32) == engine.BATCH, "it has one size"
 
 
 @pytest.mark.parametrize("chosen", ["openvino", "tensorflow"])

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from keras_transfer.compute import store
+from keras_transfer.data import prepare
 from keras_transfer.data.contents import Files
 from keras_transfer.data.decoding.decode import Thumbnail
 from keras_transfer.data.inspection import decodable
+from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 from tests.conftest import COLOURS, draw, prepared, write_photos
@@ -272,3 +274,21 @@ def test_a_run_warns_of_what_the_crop_hides(tmp_path):
     (warning,) = [line for line in prepared(tmp_path).warnings if "--resize" in line]
     assert "cuts away half or more of 100% of the pictures" in warning
     assert not any("--resize" in line for line in prepared(tmp_path, resize="squash").warnings)
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "words"),
+    [
+        ("path,dog|cat,bright\n{0},1,0\n{1},0,1\n{2},1,1\n", {"task": "multi-label"}, r"'dog\|cat' holds '\|'"),
+        (
+            "path,target\n{0},1.5\n{1},2.5\n{2},3.5\n",
+            {"task": "regression", "label_smoothing": 0.1},
+            "--label-smoothing is for classes",
+        ),
+    ],
+)
+def test_what_a_task_cannot_have_is_refused_before_any_work(photos, tmp_path, table, options, words):
+    files = sorted(photos.glob("red/*"))
+    (tmp_path / "a.csv").write_text(table.format(*files))
+    with pytest.raises(UserError, match=words):
+        prepare.listing(Recipe(data=str(tmp_path / "a.csv"), allow_outside=True, **options), Progress(quiet=True))

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from keras_transfer.data import pipeline
-from keras_transfer.support.errors import UserError
+from keras_transfer.support.errors import Interruption
 from keras_transfer.training import failures
 from tests.conftest import once
 
@@ -54,7 +54,7 @@ def test_an_error_in_a_pipeline_ends_the_process_with_its_message(where, error):
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert ended.returncode != 0
     if error.startswith("OSError"):
-        assert ended.stderr.splitlines()[-1].endswith("UserError: Training stopped: shard 7 has shrunk.")
+        assert ended.stderr.splitlines()[-1].endswith("Interruption: Training stopped: shard 7 has shrunk.")
 
 
 def test_the_cause_is_one_line_of_tensorflows_many():
@@ -62,6 +62,13 @@ def test_the_cause_is_one_line_of_tensorflows_many():
         tf.matmul(tf.ones((2, 3)), tf.ones((2, 3)))
     assert "\n" not in failures.cause(caught.value)
     assert "Matrix size-incompatible" in failures.cause(caught.value)
+
+
+def test_what_tf_data_puts_before_the_cause_is_left_out():
+    data = tf.data.Dataset.from_tensor_slices(["none.jpg"]).map(tf.io.read_file)
+    with pytest.raises(tf.errors.NotFoundError) as caught:
+        next(iter(data))
+    assert failures.cause(caught.value) == "none.jpg; No such file or directory"
 
 
 def test_other_errors_pass():
@@ -83,7 +90,7 @@ def test_a_failed_fit_can_be_tried_again():
         batches = pipeline.stored(read, signature, [[targets]], pipeline.Shuffled(8, 4, 1, 0))
         held = pipeline.stored(read, signature, [[targets]], pipeline.Sequential(8, 4))
         if broken:
-            with pytest.raises(UserError, match="gone"), failures.reported(model):
+            with pytest.raises(Interruption, match="gone"), failures.reported(model):
                 model.fit(batches, steps_per_epoch=2, validation_data=held, verbose=0, shuffle=False)
         else:
             model.fit(batches, steps_per_epoch=2, validation_data=held, verbose=0, shuffle=False)

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from keras_transfer.support import stopping
+from keras_transfer.support.errors import Interruption, UserError
 from keras_transfer.support.progress import Progress
 from keras_transfer.training import methods
 from keras_transfer.training.state import TrainingState, folder_of
+from keras_transfer.training.trainer import Trainer
 from tests.training.trainers import QUIET, trainer
 
 STEPS = 4  # Batches an epoch.
@@ -107,6 +109,46 @@ def test_what_is_kept_only_when_training_is_stopped_is_gone_on_from_all_the_same
     whole = Batches()
     train(photos, deep_base, EVERYTHING, progress=whole)
     assert resumed.count == whole.count - stop.count
+
+
+@pytest.mark.parametrize(("part", "calls"), [(0, 1), (1, 3)])
+def test_a_signal_after_the_last_step_waits_for_what_is_kept(photos, deep_base, tmp_path, monkeypatch, part, calls):
+    """While what was trained is calibrated, and judged."""
+    options = EVERYTHING | {"refit": "off"}
+    expected, calibrated, count = left(train(photos, deep_base, options)), Trainer._calibrated, iter(range(1, 9))
+
+    def stop(self, feed):
+        if next(count) == calls:
+            os.kill(os.getpid(), signal.SIGINT)
+        return calibrated(self, feed)
+
+    monkeypatch.setattr(Trainer, "_calibrated", stop)
+    with stopping.raised("Stopped."), pytest.raises(stopping.Stopped, match="--resume"):
+        train(photos, deep_base, options, tmp_path, always=False)
+    monkeypatch.undo()
+    assert max(file.name for file in tmp_path.iterdir()) == f"{part:02d}-ended.npz"
+    assert left(train(photos, deep_base, options, tmp_path, progress=(resumed := Batches()))) == expected
+    assert resumed.count == (0 if part else 3 * STEPS)
+
+
+@pytest.mark.parametrize("error", [OSError("The disk is gone."), Interruption("The disk is gone.")])
+def test_what_had_ended_is_kept_where_a_disk_fails(photos, deep_base, tmp_path, error):
+    def fail():
+        raise error
+
+    with pytest.raises(UserError, match=r"The disk is gone\. What was trained is kept: go on with the same command"):
+        train(photos, deep_base, EVERYTHING, tmp_path, progress=Batches(2 * STEPS + 1, fail), always=False)
+    assert [file.name for file in tmp_path.iterdir()] == ["00-ended.npz"]
+
+
+def test_where_nothing_can_be_kept_as_asked_that_is_said_at_once(photos, deep_base, tmp_path, capsys):
+    (tmp_path / "file").write_text("no folder")
+    state = TrainingState(tmp_path / "file" / "state", 1, Progress())
+    warning = capsys.readouterr().err
+    assert warning.endswith("after an interruption, --resume would find nothing to go on from.\n")
+    with pytest.raises(stopping.Stopped, match="what was trained is lost"), state.kept_when_stopped():
+        raise stopping.Stopped(stopping.RESUMABLE, 130)
+    state.discard()
 
 
 def test_where_nothing_can_be_kept_a_stop_says_so_and_nothing_of_going_on(photos, deep_base, tmp_path, capsys):

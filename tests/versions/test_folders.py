@@ -7,7 +7,7 @@ import pytest
 
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import leftovers
-from keras_transfer.support.errors import UsageError
+from keras_transfer.support.errors import Interruption, UsageError
 from keras_transfer.versions import card, folders
 
 
@@ -192,6 +192,9 @@ def test_a_version_that_fails_leaves_nothing_and_a_pruned_one_neither(tmp_path, 
     with pytest.raises(ZeroDivisionError), folders.new_version(tmp_path / "models" / "m"):
         1 / 0  # noqa: B018
     assert not (tmp_path / "models").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Interruption, match="cannot be written to"), folders.new_version(tmp_path / "file" / "m"):
+        pass
     for _ in range(3):
         with folders.new_version(tmp_path / "m") as staging:
             (staging / "saved_model.pb").write_text("")
