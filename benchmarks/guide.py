@@ -30,13 +30,13 @@ def model(base: keras.Model, spec: Base, classes: int) -> keras.Model:
 
 def probabilities(recipe: Recipe, examples: Examples) -> np.ndarray:
     """Fit the head for ten epochs, everything for ten more, and return the probabilities, float32 `[N, K]`, of the test
-    images. All images are decoded as this program does it, once.
+    images. All images are decoded as this program does it, once, and resized as Keras does it.
     """
     keras.utils.set_random_seed(recipe.seed)
     size = int(recipe.size)
     pretrained = weights.load(recipe.base, recipe.weights, size, recipe.seed)
     whole = model(pretrained.base, pretrained.spec, len(examples.classes))
-    decoder = Decoder(size, recipe.resize, recipe.max_pixels)
+    decoder = Decoder.of(recipe.replace(enlarge="bilinear"), size)
     train, validation, test = (_pixels(examples, name, decoder) for name in ("train", "validation", "test"))
 
     def thaw() -> None:

@@ -114,7 +114,7 @@ def measure(
     progress = Progress(quiet=True)
     done = {_key(record) for record in read(file)}
     examples, _ = inspector.inspect(sources.load(recipe.data), recipe.max_pixels, progress)
-    recipe = transfer.with_size(recipe, examples, progress)
+    recipe = transfer.with_pixels(recipe, examples, progress)
     of_all = {"base": Path(recipe.base).stem, "data": _name(recipe.data), "size": int(recipe.size)}
     for count in a_class:
         for seed in seeds:

@@ -133,7 +133,7 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
         from keras_transfer.studies import folds
         from keras_transfer.training import transfer
     with timer.time("build"):
-        recipe = transfer.with_size(recipe, listed, progress)
+        recipe = transfer.with_pixels(recipe, listed, progress)
         # Before images are read, for weights may have to be downloaded, or not fit.
         pretrained = transfer.load_base(recipe, progress)
     with timer.time("data"):

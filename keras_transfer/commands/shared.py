@@ -30,6 +30,7 @@ BASE_OPTIONS = (
     "weights",
     "size",
     "resize",
+    "enlarge",
     "task",
     "columns",
     "encoding",

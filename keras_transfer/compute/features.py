@@ -218,10 +218,11 @@ def extractor(
         "pooling": recipe.pooling,
         "size": network.size,
         "resize": recipe.resize,
+        "enlarge": recipe.enlarge,
         "precision": plan.precision,
         "engine": plan.engine,
     }
-    decoder = Decoder(network.size, recipe.resize, recipe.max_pixels, format)
+    decoder = Decoder.of(recipe, network.size, format)
     return Extractor(frozen, network.base, key, plan, decoder, progress, recipe.cache_limit)
 
 

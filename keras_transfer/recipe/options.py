@@ -14,6 +14,7 @@ FRESH = "fresh"  # Views that each epoch draws anew.
 WEIGHTS = ("imagenet", "random")  # By a word; others are a file's or an earlier run's.
 NOTHING = ("none", "0")  # Of the base is thawed.
 SOLVERS = ("newton-cg", "lbfgs")  # Of a linear head, by scikit-learn's names; the first is the default.
+INTERPOLATIONS = ("bilinear", "bicubic")  # The first is how files of all releases became pixels.
 _ROLES = ("path", "label", "labels", "split")  # Of a table's columns.
 _Field = dataclasses.Field[Any]
 

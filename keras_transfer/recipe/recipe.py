@@ -14,7 +14,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from keras_transfer.recipe.consistency import demand_consistent
-from keras_transfer.recipe.options import AUTO, FRESH, NOTHING, SOLVERS, WEIGHTS, column_roles, parse, split_shares
+from keras_transfer.recipe.options import (
+    AUTO,
+    FRESH,
+    INTERPOLATIONS,
+    NOTHING,
+    SOLVERS,
+    WEIGHTS,
+    column_roles,
+    parse,
+    split_shares,
+)
 from keras_transfer.support.errors import UsageError, demand_schema, nearest, nearest_options
 
 T = TypeVar("T")
@@ -87,6 +97,7 @@ class Recipe:
         keep: Versions of the model to keep; older ones go.
         size: Side of the input image in pixels.
         resize: How a photo becomes a square.
+        enlarge: Interpolation of pictures smaller than the input.
         split: Train/validation/test shares; of two, validation is cut from the first.
         folds: Also cross-validate in so many folds.
         class_weights: Weigh rare classes more in training.
@@ -143,6 +154,7 @@ class Recipe:
     keep: int | str = _output("all", "Versions of the model to keep; older ones go.", kind="int", low=1, also="all")
     size: int | str = _network(AUTO, "Side of the input image in pixels.", kind="int", low=16)
     resize: str = _network("crop", "How a photo becomes a square.", **_words("crop", "squash", "pad"))
+    enlarge: str = _network(AUTO, "Interpolation of pictures smaller than the input.", **_words(AUTO, *INTERPOLATIONS))
     split: tuple[float, ...] | str = _data(
         "70/15/15", "Train/validation/test shares; of two, validation is cut from the first.", kind="split"
     )

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from keras_transfer.recipe.options import AUTO, FRESH, SOLVERS
+from keras_transfer.recipe.options import AUTO, FRESH, INTERPOLATIONS, SOLVERS
 from keras_transfer.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ _GENTLE = ("vgg", "resnet", "densenet", "inception")
 # Pictures of 32 px were told apart better at 160 px than at 224 px, by heads on three bases, by one to seven points of
 # accuracy; photos as large as the base's own input lose by anything less.
 _MOST_ENLARGED, _STEP = 5.0, 32
+# Of pictures of 32 px at 96 px, MobileNetV2 gained 0.6 to 1.9 points and a log loss lower by 0.018 to 0.058 by cubic
+# interpolation, but for digits, where it lost 0.4; EfficientNet-Lite0 lost, ResNet50 did neither.
+_CUBIC = ("mobilenetv2",)
 
 _HEAD_VIEWS, _HEAD_VIEWS_IMAGES = 4, 1_000  # Views that a head alone is fitted on, of at most so many images.
 
@@ -183,3 +186,17 @@ def input_size(recipe: Recipe, native: int, least: int, short_side: float | None
         return native
     enough = math.ceil(_MOST_ENLARGED * short_side / _STEP) * _STEP
     return min(native, max(least, enough))
+
+
+def interpolation(recipe: Recipe, base: str, short_side: float | None) -> str:
+    """Return how pictures are enlarged.
+
+    Args:
+        recipe: With its size; may say how.
+        base: Name of its base.
+        short_side: Of the median picture, px; None where nobody knows.
+    """
+    if recipe.enlarge != AUTO:
+        return recipe.enlarge
+    enlarged = short_side is not None and int(recipe.size) >= _ENLARGED * short_side
+    return INTERPOLATIONS[enlarged and base in _CUBIC]

@@ -44,10 +44,10 @@ def bound(host: str, port: int) -> socket.socket:
 
 
 def _taken(host: str, port: int, error: OSError) -> UserError:
-    other = "--port"
+    remedy = "Give another --port."
     if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        other = "--host: an address of this machine, or 0.0.0.0 for all of them"
-    return UserError(f"{host}:{port} cannot be listened on ({error.strerror}). Give another {other}.")
+        remedy = "Give another --host: an address of this machine, or 0.0.0.0 for all of them."
+    return UserError(f"{host}:{port} cannot be listened on ({error.strerror}). {remedy}")
 
 
 def address(host: str, port: int, name: str) -> str:

@@ -72,7 +72,7 @@ def load_base(recipe: Recipe, listed: Examples, progress: Progress) -> tuple[Rec
     """
     from keras_transfer.training import transfer
 
-    recipe = transfer.with_size(folders.with_weights_file(recipe), listed, progress)
+    recipe = transfer.with_pixels(folders.with_weights_file(recipe), listed, progress)
     pretrained = transfer.load_base(recipe, progress)
     if pretrained.caution:
         progress.warn(pretrained.caution)

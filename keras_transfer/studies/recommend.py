@@ -128,7 +128,7 @@ def _measure(recipe: Recipe, listed: Examples, examples: Examples, progress: Pro
     from keras_transfer.training.feed import Feed
     from keras_transfer.training.setup import Setup
 
-    recipe = rule.complete(transfer.with_size(recipe, listed, progress), len(examples.indices("train")))
+    recipe = rule.complete(transfer.with_pixels(recipe, listed, progress), len(examples.indices("train")))
     pretrained, task = transfer.load_base(recipe, progress), task_of(examples)
     if pretrained.caution:
         progress.warn(pretrained.caution)

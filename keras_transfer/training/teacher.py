@@ -97,8 +97,8 @@ class Teacher:
         from keras_transfer.network.bases import TABLE
         from keras_transfer.network.cut import cut
 
-        own: dict[str, Any] = {"base": self.base, "pooling": self.recipe.pooling, "resize": self.recipe.resize}
-        recipe = setup.recipe.replace(**own)
+        own: dict[str, Any] = {name: getattr(self.recipe, name) for name in ("pooling", "resize", "enlarge")}
+        recipe = setup.recipe.replace(base=self.base, **own)
         plan = device.plan(recipe, setup.task.needs_float32)
         architecture = self.base if self.recipe.base in TABLE else self.digest
         frozen, format = cut(network, None).frozen, setup.examples.format

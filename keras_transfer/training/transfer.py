@@ -15,7 +15,7 @@ from keras_transfer.network import weights
 from keras_transfer.network.bases import RegisteredBase
 from keras_transfer.network.weights import PretrainedBase
 from keras_transfer.recipe import rule
-from keras_transfer.recipe.options import AUTO
+from keras_transfer.recipe.options import AUTO, INTERPOLATIONS
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.paths import cache_folder
 from keras_transfer.support.progress import Progress, Stopwatch
@@ -70,27 +70,35 @@ def train(
     return trainer
 
 
-def with_size(recipe: Recipe, listed: Examples, progress: Progress) -> Recipe:
-    """Return the recipe with its input size: the base's own, unless it says otherwise, or pictures are small.
+def with_pixels(recipe: Recipe, listed: Examples, progress: Progress) -> Recipe:
+    """Return the recipe with how pictures become pixels: its input size, the base's own, unless it says otherwise, or
+    pictures are small, and the interpolation of small ones.
 
     Args:
-        recipe: May have one.
+        recipe: May have both.
         listed: The images, of which a few are looked at.
-        progress: Is told where the size is not the base's own, because pictures are small.
+        progress: Is told what is otherwise because pictures are small.
     """
     spec = weights.spec_of(recipe.base)
-    if spec is None:
-        return recipe.replace(size=rule.input_size(recipe, weights.native_size(recipe.base), 1))
-    if isinstance(spec, RegisteredBase):  # It may take no other.
-        return recipe.replace(size=rule.input_size(recipe, spec.size, spec.size))
-    side = sizes.median_short_side(listed) if recipe.size == AUTO else None
-    size = rule.input_size(recipe, spec.size, spec.least_size, side)
-    if side is not None and size < rule.input_size(recipe, spec.size, spec.least_size):
+    if spec is None or isinstance(spec, RegisteredBase):
+        # A base of one's own may take no other size.
+        native, least = (spec.size, spec.size) if spec else (weights.native_size(recipe.base), 1)
+        recipe = recipe.replace(size=rule.input_size(recipe, native, least))
+        return recipe.replace(enlarge=rule.interpolation(recipe, "", None))
+    side = sizes.median_short_side(listed) if AUTO in (recipe.size, recipe.enlarge) else None
+    sized = recipe.replace(size=rule.input_size(recipe, spec.size, spec.least_size, side))
+    complete = sized.replace(enlarge=rule.interpolation(sized, spec.name, side))
+    smaller = complete.size != rule.input_size(recipe, spec.size, spec.least_size)
+    cubic = complete.enlarge != INTERPOLATIONS[0] and recipe.enlarge == AUTO
+    if smaller or cubic:
+        how = " by cubic interpolation" * cubic
+        instead = f", not to the {spec.size} px of {spec.name}, at which they are told apart worse" * smaller
+        otherwise = [f"--size {spec.size}"] * smaller + [f"--enlarge {INTERPOLATIONS[0]}"] * cubic
         progress.say(
-            f"Pictures of about {side:.0f} px are enlarged to {size} px, not to the {spec.size} px of {spec.name}, at "
-            f"which they are told apart worse; --size {spec.size} does so."
+            f"Pictures of about {side:.0f} px are enlarged to {complete.size} px{how}{instead}; "
+            f"{' and '.join(otherwise)} would do otherwise."
         )
-    return recipe.replace(size=size)
+    return complete
 
 
 def load_base(recipe: Recipe, progress: Progress) -> PretrainedBase:

@@ -51,7 +51,7 @@ def save(network: Network, recipe: Recipe, examples: Examples, folder: Path) -> 
     pixels_in = tf.TensorSpec((None, size, size, 3), tf.float32, name="images")
     # Traced once and called by each signature, which makes the export three times as fast and a third as large.
     tower = tf.function(lambda images: whole(images, training=False), input_signature=[pixels_in], autograph=False)
-    decoder = Decoder(size, recipe.resize, recipe.max_pixels)
+    decoder = Decoder.of(recipe, size)
     # Traced once and called by each signature, as the tower is.
     decode_all = tf.function(_decode_all(decoder), [tf.TensorSpec((None,), tf.string)], autograph=False)
     named_outputs = _named_outputs(TASKS[examples.task], examples.classes)

@@ -35,7 +35,7 @@ class TrainingImages:
     """
 
     def __init__(self, version: Path, recipe: Recipe, size: int, data: str | Path | None = None) -> None:
-        self._decoder = Decoder(size, recipe.resize, recipe.max_pixels)
+        self._decoder = Decoder.of(recipe, size)
         self._source = recipe.data if data is None else os.fspath(data)
         self.missing: str | None = None
         with (version / "assets.extra" / "splits.csv").open(newline="", encoding="utf-8") as stream:

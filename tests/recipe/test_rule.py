@@ -167,3 +167,18 @@ def test_the_input_size_is_the_bases_own_but_for_the_digits(data, size, least, e
 def test_small_pictures_are_enlarged_five_times_at_most(short_side, least, expected):
     assert rule.input_size(Recipe(data="photos"), 224, least, short_side) == expected
     assert rule.input_size(Recipe(data="photos", size=96), 224, least, short_side) == 96
+
+
+@pytest.mark.parametrize(
+    ("base", "side", "options", "expected"),
+    [
+        ("mobilenetv2", 32.0, {}, "bicubic"),
+        ("mobilenetv2", 49.0, {}, "bilinear"),  # Enlarged by less than twice.
+        ("mobilenetv2", None, {}, "bilinear"),
+        ("resnet50", 32.0, {}, "bilinear"),
+        ("mobilenetv2", 32.0, {"enlarge": "bilinear"}, "bilinear"),
+        ("resnet50", 500.0, {"enlarge": "bicubic"}, "bicubic"),
+    ],
+)
+def test_small_pictures_are_enlarged_by_cubic_interpolation_where_a_base_gains(base, side, options, expected):
+    assert rule.interpolation(Recipe(size=96, **options), base, side) == expected

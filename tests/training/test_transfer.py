@@ -14,14 +14,17 @@ def test_small_pictures_get_a_small_input_and_it_is_said(tmp_path, capsys, side,
         (tmp_path / name).mkdir()
         Image.fromarray(np.zeros((side, side, 3), "uint8")).save(tmp_path / name / "a.png")
     listed = sources.load(str(tmp_path))
-    recipe = transfer.with_size(Recipe(base="mobilenetv2", data=str(tmp_path)), listed, Progress())
-    assert recipe.size == size
-    assert ("Pictures of about 32 px are enlarged to 160 px" in capsys.readouterr().err) is said
+    recipe = transfer.with_pixels(Recipe(base="mobilenetv2", data=str(tmp_path)), listed, Progress())
+    assert (recipe.size, recipe.enlarge) == (size, "bicubic")
+    said_of_it = capsys.readouterr().err
+    assert f"px are enlarged to {size} px by cubic interpolation" in said_of_it
+    assert ("not to the 224 px of mobilenetv2" in said_of_it) is said
 
 
 def test_a_model_of_ones_own_keeps_its_size_and_an_option_wins(tmp_path, photos, tiny_base, capsys):
     listed = sources.load(str(photos))
-    own = transfer.with_size(Recipe(base=tiny_base, data=str(photos)), listed, Progress())
-    asked = transfer.with_size(Recipe(base="mobilenetv2", data=str(photos), size=96), listed, Progress())
-    assert (own.size, asked.size) == (24, 96)
+    own = transfer.with_pixels(Recipe(base=tiny_base, data=str(photos)), listed, Progress())
+    asked = transfer.with_pixels(Recipe(base="mobilenetv2", data=str(photos), size=48), listed, Progress())
+    assert (own.size, asked.size) == (24, 48)
+    assert own.enlarge == asked.enlarge == "bilinear", "they are enlarged by less than twice, or of another base"
     assert "enlarged" not in capsys.readouterr().err

@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from keras_transfer.data.decoding.decode import Decoder
 from keras_transfer.data.sources import load
+from keras_transfer.versions import graph
+from tests.training.trainers import run, trainer
 
 pytestmark = pytest.mark.essential
 DECODER = Decoder(24, "crop", 10**8)
@@ -96,3 +98,17 @@ def test_batches_of_any_size_give_the_same_answers(classifier, photos, batch):
     np.testing.assert_allclose(
         classifier.run("serving_default", contents[:batch])["probabilities"], one_by_one, atol=1e-5
     )
+
+
+def test_small_pictures_are_enlarged_for_the_served_graph_as_for_training(photos, tiny_base, tmp_path):
+    one = trainer(photos, base=tiny_base, size=96, enlarge="bicubic", thaw="none")
+    run(one)
+    (tmp_path / "1").mkdir()
+    graph.save(one.setup.network, one.recipe, one.setup.examples, tmp_path / "1")
+    contents = [tf.io.read_file(path) for path in one.setup.examples.paths[:6]]
+    served = tf.saved_model.load(str(tmp_path / "1")).signatures["serving_default"](image_bytes=tf.stack(contents))
+    network, decoder = one.setup.network.classifier(), Decoder(96, "crop", 10**8, enlarge="bicubic")
+    expected = network.predict(np.stack([decoder(content) for content in contents]), verbose=0)
+    np.testing.assert_allclose(served["probabilities"], expected, atol=1e-5)
+    assert one.feed("head").extractor.decoder.enlarge == "bicubic"
+    assert one.feed("head").extractor.key["enlarge"] == "bicubic"

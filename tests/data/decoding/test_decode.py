@@ -9,6 +9,7 @@ from PIL import Image, ImageOps
 
 from keras_transfer.data.decoding.decode import Decoder
 from keras_transfer.data.decoding.exif import orientation
+from keras_transfer.recipe.recipe import Recipe
 from tests.data.decoding.files import png
 
 MOST = 10**8
@@ -104,6 +105,27 @@ def test_a_large_picture_shrinks_without_aliasing():
         pixels = Decoder(64, "crop", MOST)(tf.constant(encoded(Image.fromarray(board), kind))).numpy()
         assert pixels.std() < 20
         assert abs(float(pixels.mean()) - 127) < 10
+
+
+@pytest.mark.parametrize("rule", ["crop", "squash", "pad"])
+def test_cubic_interpolation_enlarges_and_shrinks_nothing(rule):
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 20, 3), "uint8"))
+    content = tf.constant(encoded(noise, "PNG"))
+    pixels = Decoder(64, rule, MOST, enlarge="bicubic")(content).numpy().astype(int)
+    expected = np.asarray(noise.resize((64, 64), Image.BICUBIC)).astype(int)
+    assert np.abs(pixels - expected).mean() < 0.5, "beyond 0 and 255, too, nothing turns over"
+    assert np.abs(pixels - Decoder(64, rule, MOST)(content).numpy()).mean() > 5
+    for wanted in ("bilinear", "bicubic"):
+        tall = noise.resize((20, 100))
+        content = tf.constant(encoded(tall if rule == "squash" else noise.resize((100, 100)), "PNG"))
+        small = Decoder(64, rule, MOST, enlarge=wanted)(content).numpy()
+        np.testing.assert_array_equal(small, Decoder(64, rule, MOST)(content).numpy())
+
+
+def test_a_recipe_that_does_not_say_how_pictures_are_enlarged_is_of_an_early_release():
+    recipe = Recipe(resize="pad", max_pixels=1000)
+    assert Decoder.of(recipe, 32, "PNG") == Decoder(32, "pad", 1000, "PNG", "bilinear")
+    assert Decoder.of(recipe.replace(enlarge="bicubic"), 32).enlarge == "bicubic"
 
 
 def test_real_files_stand_as_the_reference_decoder_shows_them(shared_data):
