@@ -36,6 +36,9 @@ _SCORES = ("accuracy", "loss", "expected_calibration_error")
 HEAD, RULE = "head", "by rule"
 GUIDE = "Keras's guide"
 _CHANGES: dict[str, dict[str, Any]] = {
+    "bilinear": {"enlarge": "bilinear"},
+    "bicubic": {"enlarge": "bicubic"},
+    "L2-SP 0.01": {"l2_sp": 0.01},
     "rate / 3": {"fine_tune_lr": 1e-4},
     "rate x 3": {"fine_tune_lr": 1e-3},
     "conv4": {"thaw": "conv4"},  # The last two stages of ResNet50.
