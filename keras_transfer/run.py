@@ -159,7 +159,8 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
     with trained.kept_when_stopped():
         result = _write(folder, prepared, trained, timer, progress, blocks)
     if recipe.keep != "all":
-        folders.prune(folder, int(recipe.keep))
+        with progress.optional("Deleting older versions", "they stay"):
+            folders.prune(folder, int(recipe.keep))
     if trained.state is not None:
         trained.state.discard()
     return result

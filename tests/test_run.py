@@ -174,7 +174,7 @@ def test_a_png_that_only_tensorflow_opens_does_not_cost_the_run(tiny_base, tmp_p
 @pytest.mark.once
 def test_what_fails_after_training_does_not_cost_the_network(tiny_base, tmp_path, capsys, monkeypatch):
     from keras_transfer.training import transfer
-    from keras_transfer.versions import card
+    from keras_transfer.versions import card, folders
 
     data = write_photos(tmp_path / "data", 12)
     train = transfer.train
@@ -190,12 +190,14 @@ def test_what_fails_after_training_does_not_cost_the_network(tiny_base, tmp_path
 
     monkeypatch.setattr(transfer, "train", train_then_lose_photos)
     monkeypatch.setattr(card, "text", fail)
-    recipe = kt.Recipe(base=tiny_base, data=str(data), output=str(tmp_path / "m"), thaw="none", views=1)
+    monkeypatch.setattr(folders, "prune", fail)
+    recipe = kt.Recipe(base=tiny_base, data=str(data), output=str(tmp_path / "m"), thaw="none", views=1, keep=1)
     result = kt.fit(recipe, QUIET)
     warnings = capsys.readouterr().err
     assert "The test failed" in warnings
     assert "Writing warm-up requests failed (none of the training images can be read any more)" in warnings
     assert "Writing the model card failed ('data'): the version appears without it." in warnings
+    assert "Deleting older versions failed ('data'): they stay." in warnings
     assert {"recipe.json", "metrics.json", "splits.csv", "model.keras"} <= {
         file.name for file in (result.folder / "assets.extra").iterdir()
     }

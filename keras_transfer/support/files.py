@@ -74,6 +74,8 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     with staging_folder(folder.parent) as staging:
         yield staging
         if any(staging.iterdir()):
+            with suppress(FileNotFoundError):
+                folder.rmdir()  # Windows renames nothing to a folder that is there.
             os.replace(staging, folder)
 
 

@@ -99,9 +99,10 @@ def write_tested(tested: Sequence[Tested], file: Path) -> None:
 def write_predictions(predictions: Sequence[Prediction], classes: Sequence[str], stream: Any) -> None:
     """Write predictions as CSV: path, label, confidence, one column a class (or path, value), error.
 
-    A class whose name is that of another column is written as `class NAME`.
+    A class whose name is that of another column is written as `class NAME`. The stream, as standard output, knows how
+    lines end.
     """
-    writer = csv.writer(stream)
+    writer = csv.writer(stream, lineterminator="\n")
     if any(prediction.value is not None for prediction in predictions):
         writer.writerow(("path", "value", "error"))
         writer.writerows(
