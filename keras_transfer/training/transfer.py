@@ -86,7 +86,7 @@ def with_pixels(recipe: Recipe, listed: Examples, progress: Progress) -> Recipe:
         recipe = recipe.replace(size=rule.input_size(recipe, native, least))
         return recipe.replace(enlarge=rule.interpolation(recipe, "", None))
     side = sizes.median_short_side(listed) if AUTO in (recipe.size, recipe.enlarge) else None
-    sized = recipe.replace(size=rule.input_size(recipe, spec.size, spec.least_size, side))
+    sized = recipe.replace(size=rule.input_size(recipe, spec.size, spec.least_size, side, spec.name))
     complete = sized.replace(enlarge=rule.interpolation(sized, spec.name, side))
     smaller = complete.size != rule.input_size(recipe, spec.size, spec.least_size)
     cubic = complete.enlarge != INTERPOLATIONS[0] and recipe.enlarge == AUTO

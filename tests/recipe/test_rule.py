@@ -166,6 +166,9 @@ def test_the_input_size_is_the_bases_own_but_for_the_digits(data, size, least, e
 )
 def test_small_pictures_are_enlarged_five_times_at_most(short_side, least, expected):
     assert rule.input_size(Recipe(data="photos"), 224, least, short_side) == expected
+    assert rule.input_size(Recipe(data="photos"), 224, least, short_side, "mobilenetv2") == min(
+        expected, 128 if short_side in (28.0, 32.0) else 192 if short_side == 45.0 else expected
+    )
     assert rule.input_size(Recipe(data="photos", size=96), 224, least, short_side) == 96
 
 

@@ -8,7 +8,7 @@ from keras_transfer.support.progress import Progress
 from keras_transfer.training import transfer
 
 
-@pytest.mark.parametrize(("side", "size", "said"), [(32, 160, True), (100, 224, False)])
+@pytest.mark.parametrize(("side", "size", "said"), [(32, 128, True), (100, 224, False)])
 def test_small_pictures_get_a_small_input_and_it_is_said(tmp_path, capsys, side, size, said):
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
