@@ -161,15 +161,22 @@ def test_the_input_size_is_the_bases_own_but_for_the_digits(data, size, least, e
 
 
 @pytest.mark.parametrize(
-    ("short_side", "least", "expected"),
-    [(32.0, 32, 160), (28.0, 32, 160), (10.0, 75, 75), (45.0, 32, 224), (240.0, 32, 224), (None, 32, 224)],
+    ("short_side", "least", "base", "expected"),
+    [
+        (32.0, 32, "", 160),
+        (28.0, 32, "", 160),
+        (10.0, 75, "", 75),
+        (45.0, 32, "", 224),
+        (240.0, 32, "", 224),
+        (None, 32, "", 224),
+        (32.0, 32, "mobilenetv2", 128),
+        (28.0, 32, "mobilenetv2", 128),
+        (45.0, 32, "mobilenetv2", 192),
+    ],
 )
-def test_small_pictures_are_enlarged_five_times_at_most(short_side, least, expected):
-    assert rule.input_size(Recipe(data="photos"), 224, least, short_side) == expected
-    assert rule.input_size(Recipe(data="photos"), 224, least, short_side, "mobilenetv2") == min(
-        expected, 128 if short_side in (28.0, 32.0) else 192 if short_side == 45.0 else expected
-    )
-    assert rule.input_size(Recipe(data="photos", size=96), 224, least, short_side) == 96
+def test_small_pictures_are_enlarged_so_many_times_at_most(short_side, least, base, expected):
+    assert rule.input_size(Recipe(data="photos"), 224, least, short_side, base) == expected
+    assert rule.input_size(Recipe(data="photos", size=96), 224, least, short_side, base) == 96
 
 
 @pytest.mark.parametrize(
