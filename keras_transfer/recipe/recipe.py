@@ -280,6 +280,8 @@ class Recipe:
         if not isinstance(values, dict):
             raise UsageError(f"{name} is not a recipe: it must be a JSON object, one key an option.")
         demand_schema(values, SCHEMA, name)
+        if "schema" in values:  # Written by a release, of which early ones had one way.
+            values.setdefault("enlarge", INTERPOLATIONS[0])
         known = [field.name for field in dataclasses.fields(cls)]
         unknown = sorted(set(values) - {"schema", *known})
         if unknown:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_transfer.recipe.options import AUTO, INTERPOLATIONS, WEIGHTS
+from keras_transfer.recipe.options import WEIGHTS
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import files
 from keras_transfer.support.errors import Interruption, UsageError, nearest
@@ -65,9 +65,7 @@ def load_recipe(source: str | Path) -> Recipe:
         UsageError: there is no such file or version, or it cannot be read.
     """
     if not Path(source).expanduser().is_file():
-        recipe = Recipe.from_json(newest(source) / "assets.extra" / "recipe.json")
-        # That of an early release does not say it.
-        return recipe.replace(enlarge=INTERPOLATIONS[0]) if recipe.enlarge == AUTO else recipe
+        return Recipe.from_json(newest(source) / "assets.extra" / "recipe.json")
     return Recipe.from_json(Path(source).expanduser())
 
 

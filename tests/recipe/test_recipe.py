@@ -125,6 +125,14 @@ def test_a_wrong_value_is_named_with_what_would_be_right(changes, words):
         Recipe(**changes)
 
 
+def test_a_recipe_of_an_early_release_enlarges_as_that_did():
+    written = json.loads(Recipe().to_json())
+    assert Recipe.from_json(json.dumps(written)).enlarge == "auto"
+    del written["enlarge"]
+    assert Recipe.from_json(json.dumps(written)).enlarge == "bilinear"
+    assert Recipe.from_json('{"base": "vgg16"}').enlarge == "auto", "it is by hand"
+
+
 @pytest.mark.parametrize(
     "options",
     [{}, {"method": "full"}, {"method": "scratch"}, {"method": "frozen", "dense": "8"}, {"thaw": "none", "l2": 1e-3},

@@ -60,7 +60,7 @@ class Decoder:
 
     @classmethod
     def of(cls, recipe: Recipe, size: int, format: str | None = None) -> Decoder:
-        """Return the rule of a recipe; that of an early release does not say how pictures are enlarged."""
+        """Return the rule of a recipe; one that leaves open how pictures are enlarged has the first way."""
         enlarge = INTERPOLATIONS[0] if recipe.enlarge == AUTO else recipe.enlarge
         return cls(size, recipe.resize, recipe.max_pixels, format, enlarge)
 

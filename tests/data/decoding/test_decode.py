@@ -122,7 +122,7 @@ def test_cubic_interpolation_enlarges_and_shrinks_nothing(rule):
         np.testing.assert_array_equal(small, Decoder(64, rule, MOST)(content).numpy())
 
 
-def test_a_recipe_that_does_not_say_how_pictures_are_enlarged_is_of_an_early_release():
+def test_a_recipe_that_leaves_open_how_pictures_are_enlarged_has_the_first_way():
     recipe = Recipe(resize="pad", max_pixels=1000)
     assert Decoder.of(recipe, 32, "PNG") == Decoder(32, "pad", 1000, "PNG", "bilinear")
     assert Decoder.of(recipe.replace(enlarge="bicubic"), 32).enlarge == "bicubic"
