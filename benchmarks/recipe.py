@@ -117,7 +117,7 @@ def measure(
     progress = Progress(quiet=True)
     done = {_key(record) for record in read(file)}
     examples, _ = inspector.inspect(sources.load(recipe.data), recipe.max_pixels, progress)
-    recipe = transfer.with_pixels(recipe, examples, progress)
+    recipe = recipe.replace(size=transfer.with_pixels(recipe, examples, progress).size)
     of_all = {"base": Path(recipe.base).stem, "data": _name(recipe.data), "size": int(recipe.size)}
     for count in a_class:
         for seed in seeds:
@@ -128,7 +128,7 @@ def measure(
                     continue
                 run = _elsewhere if choice == GUIDE or choice in classical.CLASSIFIERS else _run
                 started = time.process_time()
-                record |= run(recipe.replace(seed=seed), split, choice)
+                record |= run(transfer.with_pixels(recipe.replace(seed=seed), split, progress), split, choice)
                 record["seconds"] = time.process_time() - started
                 record.setdefault("training", record["seconds"])  # Elsewhere, features and training are not told apart.
                 with file.open("a", encoding="utf-8") as stream:

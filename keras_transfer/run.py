@@ -120,7 +120,8 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
     timer = Stopwatch()
     forks.check()
     folder, requested = output_folder(recipe), recipe
-    demand_outside(folder, recipe.data, "--output")
+    if folder.absolute().parent.name != SAVED_MODELS:  # Which is passed over where models are in it.
+        demand_outside(folder, recipe.data, "--output")
     demand_writable(folder, "--output")
     demand_utf8(folder, "--output")
     recipe, teacher = teachers.resolved(folders.with_weights_file(recipe))

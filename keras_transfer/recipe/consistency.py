@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from keras_transfer.recipe.options import AUTO, NOTHING, SOLVERS, WEIGHTS
+from keras_transfer.recipe.options import AUTO, INTERPOLATIONS, NOTHING, SOLVERS, WEIGHTS
 from keras_transfer.support.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +34,23 @@ def demand_consistent(recipe: Recipe) -> None:
         _demand_fine_tuning_once(recipe)
     if recipe.teacher != "none":
         _demand_teachable(recipe)
+
+
+def of_earlier_release(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a recipe that a release wrote without the options that did nothing in it, which early ones
+    took, and with how those enlarged pictures.
+    """
+    values = {"enlarge": INTERPOLATIONS[0], **record}
+    method, thaw = values.get("method"), values.get("thaw")
+    tunes = thaw not in NOTHING and values.get("fine_tune_epochs") != 0 if method == "two-phase" else method != "frozen"
+    idle: dict[str, Any] = {}
+    if method in _THAWED and thaw not in (AUTO, *_THAWED[method]):
+        idle["thaw"] = AUTO
+    if not tunes:
+        idle |= {"minutes": "none", "weight_decay": 0.0, "l2_sp": 0.0}
+        if values.get("head_solver") in SOLVERS:
+            idle |= {"ema": "none", "teacher": "none", "dropout": 0.0, "l2": 0.0}
+    return values | idle
 
 
 def _demand_fine_tuning(recipe: Recipe) -> None:

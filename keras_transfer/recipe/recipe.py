@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from keras_transfer.recipe.consistency import demand_consistent
+from keras_transfer.recipe.consistency import demand_consistent, of_earlier_release
 from keras_transfer.recipe.options import (
     AUTO,
     FRESH,
@@ -280,8 +280,8 @@ class Recipe:
         if not isinstance(values, dict):
             raise UsageError(f"{name} is not a recipe: it must be a JSON object, one key an option.")
         demand_schema(values, SCHEMA, name)
-        if "schema" in values:  # Written by a release, of which early ones had one way.
-            values.setdefault("enlarge", INTERPOLATIONS[0])
+        if "schema" in values:  # Not by hand.
+            values = of_earlier_release(values)
         known = [field.name for field in dataclasses.fields(cls)]
         unknown = sorted(set(values) - {"schema", *known})
         if unknown:

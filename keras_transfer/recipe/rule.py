@@ -48,9 +48,10 @@ _MOST_ENLARGED, _STEP = 5.0, 32
 # Fine-tuned on 50 of them a class, MobileNetV2 reached 0.743 at 96 px, 0.734 at 128 px and 0.716 at 160 px, its head
 # 0.651, 0.673 and 0.631; EfficientNet-Lite0's head is best at 160 px.
 _LESS_ENLARGED = {"mobilenetv2": 4.0}
-# Of pictures of 32 px at 96 px, MobileNetV2 gained 0.6 to 1.9 points and a log loss lower by 0.018 to 0.058 by cubic
-# interpolation, but for digits, where it lost 0.4; EfficientNet-Lite0 lost, ResNet50 did neither.
-_CUBIC = ("mobilenetv2",)
+# Of 50 and 200 pictures of 32 px a class, MobileNetV2 gained 0.6 to 1.9 points and a log loss lower by 0.018 to 0.058
+# by cubic interpolation; of 5 and 10, and of 25 digits, it lost 1.6, 1.1 and 0.4 points. EfficientNet-Lite0 lost,
+# ResNet50 did neither.
+_CUBIC, _CUBIC_A_CLASS = ("mobilenetv2",), 40
 
 _HEAD_VIEWS, _HEAD_VIEWS_IMAGES = 4, 1_000  # Views that a head alone is fitted on, of at most so many images.
 
@@ -192,15 +193,16 @@ def input_size(recipe: Recipe, native: int, least: int, short_side: float | None
     return min(native, max(least, enough))
 
 
-def interpolation(recipe: Recipe, base: str, short_side: float | None) -> str:
+def interpolation(recipe: Recipe, base: str, short_side: float | None, a_class: float) -> str:
     """Return how pictures are enlarged.
 
     Args:
         recipe: With its size; may say how.
         base: Name of its base.
         short_side: Of the median picture, px; None where nobody knows.
+        a_class: Images of each class, those for validation among them.
     """
     if recipe.enlarge != AUTO:
         return recipe.enlarge
     enlarged = short_side is not None and int(recipe.size) >= _ENLARGED * short_side
-    return INTERPOLATIONS[enlarged and base in _CUBIC]
+    return INTERPOLATIONS[enlarged and base in _CUBIC and a_class >= _CUBIC_A_CLASS]

@@ -134,8 +134,7 @@ def demand_other_file(file: Path, data: str, option: str) -> None:
 
 
 def demand_outside(folder: Path, data: str, option: str) -> None:
-    """Refuse a folder for results within the folder of the data, of which they would be a class from then on; models in
-    `saved_models` are passed over there.
+    """Refuse a folder for results within the folder of the data, of which they would be a class from then on.
 
     Args:
         folder: Need not exist.
@@ -146,7 +145,7 @@ def demand_outside(folder: Path, data: str, option: str) -> None:
         UsageError: it lies there.
     """
     source, target = Path(data).expanduser().resolve(), folder.resolve()
-    if source.is_dir() and target.is_relative_to(source) and SAVED_MODELS not in target.relative_to(source).parts[:-1]:
+    if source.is_dir() and target.is_relative_to(source):
         raise UsageError(
             f"{option}: {folder} lies in the folder of the images, where it would be taken for a class. Give another."
         )

@@ -17,7 +17,7 @@ from keras_transfer.training.state import Logs, PhaseState
 
 
 class Epochs(keras.callbacks.Callback):
-    """Notes each epoch, keeps the weights of one, and ends training where patience does.
+    """Notes each epoch, keeps the weights of one, and ends training where patience does, or where it has diverged.
 
     Args:
         validation_loss: As Keras's logs name it; None where nothing is validated.
@@ -52,13 +52,18 @@ class Epochs(keras.callbacks.Callback):
 
     @property
     def ended(self) -> bool:
-        """Whether there has been no better epoch for too long, or there cannot be one: of a loss of NaN, so are the
-        weights.
-        """
+        """Whether there has been no better epoch for too long, or there will be none."""
         if not self.logs:
             return False
-        late = self._patience is not None and len(self.logs) - self.best >= self._patience
-        return late or bool(np.isnan(self.logs[-1]["loss"]))
+        return self.diverged or (self._patience is not None and len(self.logs) - self.best >= self._patience)
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the weights are no numbers: a step that overflowed in float16 makes NaN of the loss alone."""
+        if self._validation_loss is None or not self.logs:
+            return False
+        logs = self.logs[-1]
+        return bool(np.isnan(logs["loss"]) and not np.isfinite(logs[self._validation_loss]))
 
     def scores(self, task: Task) -> dict[str, float]:
         """Return score and loss of the epoch that is kept on validation images; nothing without any."""

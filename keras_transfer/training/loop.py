@@ -116,7 +116,9 @@ def train(
                 shuffle=False,
             )
     seconds = time.monotonic() - started + (begun.seconds if begun else 0.0)
-    details = {"planned_epochs": last} if within is not None and within.ended else {}
+    details: dict[str, Any] = {"planned_epochs": last} if within is not None and within.ended else {}
+    if epochs.diverged:
+        details["diverged"] = True
     return _result(phase, model, batches, task, epochs, seconds, details)
 
 

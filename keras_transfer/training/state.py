@@ -211,6 +211,7 @@ class TrainingState:
                     raise zipfile.BadZipFile
             with np.load(self.folder / name) as stored:
                 arrays = {key: stored[key] for key in stored.files}
+            self.kept = True
             return json.loads(arrays.pop("record").tobytes()), arrays
         except Exception:  # Whatever the bytes of a damaged file lead to.
             self._progress.warn(f"The state of training in {self.folder / name} is damaged; the one before is used.")

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import keras
+import numpy as np
 
 from keras_transfer.compute import device
-from keras_transfer.data.examples import Examples
+from keras_transfer.data.examples import SPLITS, Examples
 from keras_transfer.data.inspection import sizes
 from keras_transfer.network import network as networks
 from keras_transfer.network import weights
@@ -84,10 +85,10 @@ def with_pixels(recipe: Recipe, listed: Examples, progress: Progress) -> Recipe:
         # A base of one's own may take no other size.
         native, least = (spec.size, spec.size) if spec else (weights.native_size(recipe.base), 1)
         recipe = recipe.replace(size=rule.input_size(recipe, native, least))
-        return recipe.replace(enlarge=rule.interpolation(recipe, "", None))
+        return recipe.replace(enlarge=rule.interpolation(recipe, "", None, 0))
     side = sizes.median_short_side(listed) if AUTO in (recipe.size, recipe.enlarge) else None
     sized = recipe.replace(size=rule.input_size(recipe, spec.size, spec.least_size, side, spec.name))
-    complete = sized.replace(enlarge=rule.interpolation(sized, spec.name, side))
+    complete = sized.replace(enlarge=rule.interpolation(sized, spec.name, side, _a_class(recipe, listed)))
     smaller = complete.size != rule.input_size(recipe, spec.size, spec.least_size)
     cubic = complete.enlarge != INTERPOLATIONS[0] and recipe.enlarge == AUTO
     if smaller or cubic:
@@ -99,6 +100,13 @@ def with_pixels(recipe: Recipe, listed: Examples, progress: Progress) -> Recipe:
             f"{' and '.join(otherwise)} would do otherwise."
         )
     return complete
+
+
+def _a_class(recipe: Recipe, listed: Examples) -> float:
+    """Return how many images of each class there will be to train and to validate on, about."""
+    given = np.count_nonzero(listed.splits == SPLITS.index("test"))
+    kept_apart = given or len(listed) * recipe.shares[2] / 100
+    return (len(listed) - kept_apart) / max(len(listed.classes), 1)
 
 
 def load_base(recipe: Recipe, progress: Progress) -> PretrainedBase:

@@ -62,7 +62,7 @@ def file_bytes(image: Any, name: str) -> bytes | None:
         if isinstance(content, bytes):
             return content
     elif _is_picture(image):
-        return _png(_with_png_mode(_upright(image), image.format is not None, name))
+        return _png(_with_png_mode(_upright(image), image.format, name))
     elif hasattr(image, "__array__"):
         from PIL import Image
 
@@ -112,7 +112,7 @@ def _upright(picture: Any) -> Any:
     return picture if picture.format == "PNG" else ImageOps.exif_transpose(picture)
 
 
-def _with_png_mode(picture: Any, of_file: bool, name: str) -> Any:
+def _with_png_mode(picture: Any, format: str | None, name: str) -> Any:
     """Return a PIL image of a mode that PNG has: 16 bits stay 16, and what is transparent stays so.
 
     Raises:
@@ -120,8 +120,9 @@ def _with_png_mode(picture: Any, of_file: bool, name: str) -> Any:
     """
     if picture.mode in _PNG_MODES:
         return picture
-    if picture.mode.startswith("I;16") or (picture.mode == "I" and of_file):
-        return picture.convert("I").convert("I;16")  # Files whose pixels Pillow keeps in 32 bits have 16.
+    # Of these files, what Pillow keeps in 32 bits has 16.
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and format in ("PNG", "PPM")):
+        return picture.convert("I").convert("I;16")
     if picture.mode in ("I", "F"):
         raise UsageError(
             f"{name} is a PIL image of mode {picture.mode!r}, which does not say which number is white: convert it to "

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+_FAR_WORSE = 3.0  # Times the loss of before, which more epochs at such a rate do not make good.
+
 
 def score_name(phases: Sequence[dict[str, Any]]) -> str:
     """Return what validation images are scored by, besides the loss."""
@@ -37,8 +39,10 @@ def exported(phases: Sequence[dict[str, Any]]) -> list[str]:
         if "planned_epochs" in phase:
             lines.append(f"The time ended {phase['name']} in epoch {phase['epochs']} of {phase['planned_epochs']}.")
         if phase.get("diverged"):
+            kept = f"epoch {phase['best_epoch']}" if phase["best_epoch"] else "the network before it"
+            rate = "--head-lr" if phase["name"].startswith("head") else "--fine-tune-lr"
             lines.append(
-                "Fine-tuning diverged: its loss became NaN or infinite, so the head is kept. Lower --fine-tune-lr."
+                f"The loss of phase {phase['name']!r} became NaN or infinite, so {kept} is kept. Lower {rate}."
             )
         if "chance" in phase:
             lines += _judged(phase)
@@ -90,12 +94,13 @@ def _judged(tuned: dict[str, Any]) -> list[str]:
     losses = f"calibrated: {before['loss']:.4f} before, {after['loss']:.4f} after"
     change = f"{losses}; {score} {before[score]:.3f}, {after[score]:.3f}"
     if not tuned["best_epoch"]:
-        option = "--minutes" if "planned_epochs" in tuned else "--fine-tune-epochs"
-        more = f" It was still falling: {option} with a larger number may reach further."
-        return [
-            f"Fine-tuning did not improve the validation loss ({change}), so the head is kept."
-            f"{more * tuned.get('still_falling', False)}"
-        ]
+        more = ""
+        if after["loss"] > _FAR_WORSE * before["loss"]:
+            more = " Lower --fine-tune-lr."
+        elif tuned.get("still_falling"):
+            option = "--minutes" if "planned_epochs" in tuned else "--fine-tune-epochs"
+            more = f" It was still falling: {option} with a larger number may reach further."
+        return [f"Fine-tuning did not improve the validation loss ({change}), so the head is kept.{more}"]
     if after["loss"] > before["loss"]:
         return [
             f"The validation loss rose ({change}) by no more than chance makes of so few images "

@@ -110,6 +110,7 @@ def test_end_of_fit_says_in_words_what_was_fine_tuned(thawed, words):
             0.2,
             "did not improve the validation loss (calibrated: 0.1000 before, 0.2000 after; accuracy 0.900, 0.850)",
         ),
+        (0, 0.5, "0.5000 after; accuracy 0.900, 0.850), so the head is kept. Lower --fine-tune-lr."),
         (
             3,
             0.12,

@@ -134,6 +134,26 @@ def test_a_recipe_of_an_early_release_enlarges_as_that_did():
 
 
 @pytest.mark.parametrize(
+    "idle",
+    [
+        {"thaw": "none", "weight_decay": 0.1, "minutes": 5},
+        {"thaw": "none", "head_solver": "lbfgs", "dropout": 0.2, "l2": 0.1, "ema": 0.9},
+        {"method": "frozen", "thaw": "3"},
+        {"method": "full", "thaw": "none"},
+        {"fine_tune_epochs": 0, "head_solver": "lbfgs", "teacher": "big"},
+    ],
+)
+def test_what_did_nothing_in_a_recipe_of_an_early_release_is_left_out(idle):
+    record = json.loads(Recipe(seed=3).to_json()) | idle
+    recipe = Recipe.from_json(json.dumps(record))
+    assert recipe.seed == 3
+    assert Recipe.from_json(recipe.to_json()) == recipe
+    del record["schema"]
+    with pytest.raises(UsageError):
+        Recipe.from_json(json.dumps(record))
+
+
+@pytest.mark.parametrize(
     "options",
     [{}, {"method": "full"}, {"method": "scratch"}, {"method": "frozen", "dense": "8"}, {"thaw": "none", "l2": 1e-3},
      {"thaw": "none", "head_solver": "adam"}],

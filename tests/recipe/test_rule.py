@@ -180,15 +180,18 @@ def test_small_pictures_are_enlarged_so_many_times_at_most(short_side, least, ba
 
 
 @pytest.mark.parametrize(
-    ("base", "side", "options", "expected"),
+    ("base", "side", "a_class", "options", "expected"),
     [
-        ("mobilenetv2", 32.0, {}, "bicubic"),
-        ("mobilenetv2", 49.0, {}, "bilinear"),  # Enlarged by less than twice.
-        ("mobilenetv2", None, {}, "bilinear"),
-        ("resnet50", 32.0, {}, "bilinear"),
-        ("mobilenetv2", 32.0, {"enlarge": "bilinear"}, "bilinear"),
-        ("resnet50", 500.0, {"enlarge": "bicubic"}, "bicubic"),
+        ("mobilenetv2", 32.0, 50, {}, "bicubic"),
+        ("mobilenetv2", 32.0, 25, {}, "bilinear"),
+        ("mobilenetv2", 49.0, 50, {}, "bilinear"),  # Enlarged by less than twice.
+        ("mobilenetv2", None, 50, {}, "bilinear"),
+        ("resnet50", 32.0, 50, {}, "bilinear"),
+        ("mobilenetv2", 32.0, 50, {"enlarge": "bilinear"}, "bilinear"),
+        ("resnet50", 500.0, 5, {"enlarge": "bicubic"}, "bicubic"),
     ],
 )
-def test_small_pictures_are_enlarged_by_cubic_interpolation_where_a_base_gains(base, side, options, expected):
-    assert rule.interpolation(Recipe(size=96, **options), base, side) == expected
+def test_many_small_pictures_are_enlarged_by_cubic_interpolation_where_a_base_gains(
+    base, side, a_class, options, expected
+):
+    assert rule.interpolation(Recipe(size=96, **options), base, side, a_class) == expected

@@ -143,10 +143,8 @@ def test_results_within_the_folder_of_the_images_would_be_a_class(tmp_path, monk
     (tmp_path / "link").symlink_to(tmp_path / "photos")
     with pytest.raises(UsageError, match=f"--output: {output} lies in the folder of the images"):
         paths.demand_outside(Path(output), "photos/", "--output")
-    for elsewhere in ("models", "photos2/a", "photos/saved_models/a", "saved_models/photos"):
+    for elsewhere in ("models", "photos2/a", "saved_models/photos"):
         paths.demand_outside(Path(elsewhere), "photos/", "--output")
-    monkeypatch.chdir(tmp_path / "photos")
-    paths.demand_outside(Path("saved_models/photos"), ".", "--output")
 
 
 def test_files_of_results_may_lie_in_the_home_folder(tmp_path, monkeypatch):

@@ -95,7 +95,7 @@ def diverged():
 
 def test_a_loss_that_becomes_nan_leaves_the_epoch_before(diverged):
     weights, result, _ = diverged
-    assert (result.epochs, result.best_epoch) == (2, 1)
+    assert (result.epochs, result.best_epoch, result.details) == (2, 1, {"diverged": True})
     for actual, expected in zip(weights, trained(stop=1)[0], strict=True):
         np.testing.assert_array_equal(actual, expected)
 

@@ -151,6 +151,23 @@ def test_where_nothing_can_be_kept_as_asked_that_is_said_at_once(photos, deep_ba
     state.discard()
 
 
+def test_what_an_interrupted_run_left_stays_to_go_on_from_on_a_full_disk(tmp_path, capsys, monkeypatch):
+    def full(stream, **arrays):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    earlier = TrainingState(tmp_path, 1, QUIET)
+    earlier.end(0, {}, {})
+    earlier._lock.release()
+    state = TrainingState(tmp_path, 1, Progress())
+    assert state.ended(0) is not None
+    monkeypatch.setattr(np, "savez", full)
+    state.end(1, {}, {})
+    with pytest.raises(stopping.Stopped, match="--resume"), state.kept_when_stopped():
+        raise stopping.Stopped(stopping.RESUMABLE, 130)
+    assert "--resume would go on from an older state" in capsys.readouterr().err
+    state.discard()
+
+
 def test_where_nothing_can_be_kept_a_stop_says_so_and_nothing_of_going_on(photos, deep_base, tmp_path, capsys):
     (tmp_path / "file").write_text("no folder")
     stop = Batches(STEPS + 2, lambda: os.kill(os.getpid(), signal.SIGINT))

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,7 +14,9 @@ from keras_transfer.training import transfer
 def test_small_pictures_get_a_small_input_and_it_is_said(tmp_path, capsys, side, size, said):
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
-        Image.fromarray(np.zeros((side, side, 3), "uint8")).save(tmp_path / name / "a.png")
+        Image.fromarray(np.zeros((side, side, 3), "uint8")).save(tmp_path / name / "00.png")
+        for number in range(1, 50):
+            shutil.copy(tmp_path / name / "00.png", tmp_path / name / f"{number:02d}.png")
     listed = sources.load(str(tmp_path))
     recipe = transfer.with_pixels(Recipe(base="mobilenetv2", data=str(tmp_path)), listed, Progress())
     assert (recipe.size, recipe.enlarge) == (size, "bicubic")

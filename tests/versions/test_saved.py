@@ -130,9 +130,11 @@ def test_sixteen_bits_are_those_of_the_file_in_whatever_mode_the_picture_is(tmp_
     for picture in (opened, big_endian, Image.fromarray(pixels)):
         content = in_memory.file_bytes(picture, "[0]")
         np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content))), pixels)
-    for kind in ("int32", "float32"):
+    Image.fromarray(pixels.astype("int32")).save(tmp_path / "a.tif")
+    unclear = [Image.fromarray(pixels.astype("int32")), Image.fromarray(pixels.astype("float32"))]
+    for picture in (*unclear, Image.open(tmp_path / "a.tif")):
         with pytest.raises(kt.UsageError, match=r"\[3\] is a PIL image of mode '[IF]', which does not say"):
-            in_memory.file_bytes(Image.fromarray(pixels.astype(kind)), "[3]")
+            in_memory.file_bytes(picture, "[3]")
 
 
 @pytest.mark.parametrize("mode", ["PA", "RGBa", "La"])
