@@ -134,8 +134,10 @@ def fine_tuning(recipe: Recipe, base: Base, situation: Situation) -> tuple[Recip
 
 
 def expects_gain(base: Base, situation: Situation) -> bool:
-    """Return whether fine-tuning the base is likely to gain, whatever is asked for."""
-    return _depth(base, situation, heavy=False)[1] != "none"
+    """Return whether fine-tuning the base is likely to gain, whatever is asked for; of tasks other than one class an
+    image, nobody measured it.
+    """
+    return situation.score is not None and _depth(base, situation, heavy=False)[1] != "none"
 
 
 def _depth(base: Base, situation: Situation, heavy: bool, taught: bool = False) -> tuple[str, str]:
@@ -204,5 +206,6 @@ def interpolation(recipe: Recipe, base: str, short_side: float | None, a_class: 
     """
     if recipe.enlarge != AUTO:
         return recipe.enlarge
+    bilinear, bicubic = INTERPOLATIONS
     enlarged = short_side is not None and int(recipe.size) >= _ENLARGED * short_side
-    return INTERPOLATIONS[enlarged and base in _CUBIC and a_class >= _CUBIC_A_CLASS]
+    return bicubic if enlarged and base in _CUBIC and a_class >= _CUBIC_A_CLASS else bilinear
