@@ -142,6 +142,8 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
         runs = earlier.runs(recipe, teacher, progress)
         for run in reversed(runs):  # The oldest first: what it saw, those that came from it count as seen too.
             prepared = earlier.kept_out_of_the_test(prepared, run, progress)
+            if teacher is None or run.name != teacher.name:
+                earlier.flattered(prepared, run, progress)
         prepared = replace(prepared, seen_earlier=frozenset().union(*(run.seen for run in runs)))
     _announce(prepared, recipe, pretrained.weights, folder, progress)
     if pretrained.caution:

@@ -8,6 +8,7 @@ from PIL import Image
 
 import keras_transfer as kt
 from keras_transfer import commands
+from keras_transfer.commands.shared import training_counts
 
 QUIET = kt.Progress(quiet=True)
 
@@ -55,6 +56,12 @@ def test_several_labels_an_image(tmp_path, tiny_base, capsys):
     assert again["macro_f1"] == pytest.approx(result.metrics["test"]["macro_f1"])
     commands.main(["evaluate", str(result.folder), "--quiet", "--html", str(tmp_path / "page.html")])
     assert "Mean average precision" in capsys.readouterr().out
+    assert set(training_counts(result.folder)) == {"bright", "red"}
+    assert min(training_counts(result.folder).values()) > 5
+    (tmp_path / "part.csv").write_text("path,labels\nnew.png,red\n")
+    Image.new("RGB", (32, 32), (200, 80, 80)).save(tmp_path / "new.png")
+    commands.main(["evaluate", str(result.folder), str(tmp_path / "part.csv")])
+    assert "it has none of bright: absent from all images" in " ".join(capsys.readouterr().err.split())
     page = (tmp_path / "page.html").read_text("utf-8")
     assert "<h2>Classes</h2>" in page
     assert "most often taken for" not in page

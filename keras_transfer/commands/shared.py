@@ -148,16 +148,17 @@ def exit_with_errors(records: Sequence[Mapping[str, Any]]) -> None:
 
 
 def training_counts(version: Path) -> dict[str, int]:
-    """Return the training images of each class of a version; nothing of one that has no classes."""
+    """Return the training images of each class, or label, of a version; nothing of one that has none."""
     from keras_transfer.tasks import TASKS  # Not for help: it imports NumPy.
 
     extra = version / "assets.extra"
     metrics = recorded(version)
     task = TASKS.get(metrics.get("task", ""))
-    if task is None or not task.single_label or not (extra / "splits.csv").is_file():
+    if task is None or not task.has_classes or not (extra / "splits.csv").is_file():
         return {}
     with (extra / "splits.csv").open(newline="", encoding="utf-8") as stream:
-        counts = Counter(row["label"] for row in csv.DictReader(stream) if row["split"] == "train")
+        labels = [row["label"] for row in csv.DictReader(stream) if row["split"] == "train"]
+    counts = Counter(name for label in labels for name in ([label] if task.single_label else label.split("|")))
     return {name: counts[name] for name in metrics["data"]["classes"]}
 
 

@@ -110,6 +110,24 @@ def kept_out_of_the_test(prepared: Prepared, run: EarlierRun, progress: Progress
     return replace(prepared, examples=replace(examples, splits=splits))
 
 
+def flattered(prepared: Prepared, run: EarlierRun, progress: Progress) -> None:
+    """Warn where an earlier run fine-tuned the base on images that choose and judge what is trained on it now.
+
+    Args:
+        prepared: With splits and digests.
+        run: Whose network this one goes on from.
+        progress: Is warned.
+    """
+    examples = prepared.examples
+    others = examples.splits != SPLITS.index("test")
+    known = sum(digest in run.seen for digest, other in zip(examples.digests, others, strict=True) if other)
+    if known and run.recipe.fine_tunes:
+        progress.warn(
+            f"{run.name} was trained on {known} of the {int(others.sum())} images to train and to validate on, so "
+            "scores in validation and cross-validation are too good. Those of the test are not."
+        )
+
+
 def _without(prepared: Prepared, taken: np.ndarray, why: str) -> Prepared:
     """Return data without some of its examples, bool `[N]`, which are recorded as left out."""
     leaked = {int(index): f"{why}: it would not test what was learned" for index in prepared.indices[taken]}

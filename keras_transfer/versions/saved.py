@@ -19,7 +19,7 @@ from keras_transfer.data.examples import Examples, training_digests
 from keras_transfer.data.inspection import inspector
 from keras_transfer.network.network import Network
 from keras_transfer.recipe.recipe import Recipe
-from keras_transfer.support import forks
+from keras_transfer.support import forks, terminal
 from keras_transfer.support.errors import UserError, demand_schema
 from keras_transfer.support.progress import Progress
 from keras_transfer.versions import folders, in_memory
@@ -245,6 +245,10 @@ class SavedClassifier:
             return replace(examples, labels=numbers[examples.labels], classes=self.classes)
         labels = np.zeros((len(examples), len(self.classes)), "float32")
         labels[:, numbers] = examples.labels
+        absent = [name for name in self.classes if name not in examples.classes]
+        if absent:
+            told = f"Of the model's labels, it has none of {terminal.listed(absent)}: absent from all images."
+            examples = examples.explained(f"{examples.understood} {told}".lstrip())
         return replace(examples, labels=labels, classes=self.classes)
 
     def _respelled(self, examples: Examples) -> Examples:

@@ -195,3 +195,8 @@ def test_many_small_pictures_are_enlarged_by_cubic_interpolation_where_a_base_ga
     base, side, a_class, options, expected
 ):
     assert rule.interpolation(Recipe(size=96, **options), base, side, a_class) == expected
+
+
+def test_of_other_tasks_fine_tuning_has_to_lower_the_loss():
+    assert rule.expects_gain(MOBILENET, rule.Situation(1_700, 10, 0.7, 1.0))
+    assert not rule.expects_gain(MOBILENET, rule.Situation(1_700, 1, None, 1.0))

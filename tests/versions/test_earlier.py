@@ -41,6 +41,16 @@ def test_a_single_image_that_is_left_is_told_as_one(prepared, capsys):
     assert "1 is left to test on." in " ".join(capsys.readouterr().err.split())
 
 
+def test_scores_on_images_that_the_base_was_fine_tuned_on_are_said_to_be_too_good(prepared, capsys):
+    run = run_that_saw(prepared, [*prepared.examples.indices("validation"), *prepared.examples.indices("test")])
+    earlier.flattered(prepared, run, QUIET)
+    warning = " ".join(capsys.readouterr().err.split())
+    assert "big/1 was trained on 6 of the 36 images to train and to validate on" in warning
+    earlier.flattered(prepared, replace(run, recipe=run.recipe.replace(thaw="none")), QUIET)
+    earlier.flattered(prepared, run_that_saw(prepared, prepared.examples.indices("test")), QUIET)
+    assert not capsys.readouterr().err
+
+
 def test_what_is_grouped_with_them_goes_along(prepared, capsys):
     test = prepared.examples.indices("test")
     groups = np.arange(len(prepared.examples))
