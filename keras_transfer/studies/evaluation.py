@@ -159,7 +159,7 @@ def _mistakes(evaluated: Evaluated, max_pixels: int, folder: Path | None) -> str
     has_classes = TASKS[evaluated.examples.task].has_classes
     if has_classes:
         wrong = [image for image in evaluated.tested if image.predicted != image.label]
-        wrong.sort(key=lambda image: -(image.confidence or 0.0))
+        wrong.sort(key=lambda image: -image.sureness)
         heading = f"Mistakes ({len(wrong)})"
     else:
         wrong = sorted(evaluated.tested, key=lambda image: -abs(float(image.predicted) - float(image.label)))
@@ -177,4 +177,4 @@ def _mistakes(evaluated: Evaluated, max_pixels: int, folder: Path | None) -> str
 def _caption(image: Tested) -> str:
     if image.confidence is None:
         return f"{image.label}, predicted {image.predicted}: {image.path}"
-    return f"{image.label or 'none'}, taken for {image.predicted or 'none'} ({image.confidence:.2f}): {image.path}"
+    return f"{image.label or 'none'}, taken for {image.predicted or 'none'} ({image.sureness:.2f}): {image.path}"

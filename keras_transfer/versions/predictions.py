@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_transfer.support.files import output_file
+from keras_transfer.tasks import TASKS
 
 if TYPE_CHECKING:
     from keras_transfer.data.examples import Examples
@@ -51,6 +52,7 @@ class Tested:
         label: As in `splits.csv`.
         predicted: Likewise.
         confidence: The largest probability; None of a number.
+        sureness: How sure the model is of what it gets wrong, as `sureness` has it.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Tested:
     label: str
     predicted: str
     confidence: float | None
+    sureness: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,26 @@ def tested_image(examples: Examples, index: int, outputs: Mapping[str, Any]) -> 
     path, label = examples.short(name), examples.label_text(index)
     if "value" in outputs:
         return Tested(name, path, label, f"{float(outputs['value']):.9g}", None)
-    return Tested(name, path, label, outputs["label"].decode(), float(outputs["confidence"]))
+    several = not TASKS[examples.task].single_label
+    probabilities = dict(zip(examples.classes, map(float, outputs["probabilities"]), strict=True))
+    predicted, confidence = outputs["label"].decode(), float(outputs["confidence"])
+    return Tested(name, path, label, predicted, confidence, sureness(label, probabilities, several))
+
+
+def sureness(label: str, probabilities: Mapping[str, float], several: bool) -> float:
+    """Return how sure a model is of what it gets wrong: 0 to 1.
+
+    Args:
+        label: Of the image, as in `splits.csv`.
+        probabilities: Of each class.
+        several: Whether an image may have several labels: then it is that of the wrong one of which it is surest, there
+            or not there, 0 where none is wrong. Otherwise it is the largest probability.
+    """
+    if not several:
+        return max(probabilities.values())
+    true = set(label.split("|"))
+    wrong = [abs(share - (name in true)) for name, share in probabilities.items() if (share >= 0.5) != (name in true)]
+    return max(wrong, default=0.0)
 
 
 def write_tested(tested: Sequence[Tested], file: Path) -> None:

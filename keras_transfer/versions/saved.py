@@ -24,7 +24,7 @@ from keras_transfer.support.errors import UserError, demand_schema
 from keras_transfer.support.progress import Progress
 from keras_transfer.versions import folders, in_memory
 from keras_transfer.versions.loaded_graph import LoadedGraph, Outputs
-from keras_transfer.versions.predictions import Evaluated, Prediction, Tested, tested_image
+from keras_transfer.versions.predictions import Evaluated, Prediction, Tested, sureness, tested_image
 from keras_transfer.versions.training_images import TrainingImages
 
 _BATCH = 16
@@ -193,7 +193,9 @@ class SavedClassifier:
             prediction = self._prediction(name, self._run_files([(content, None)])[0])
             if prediction.label != label:
                 wrong.append((content, label, prediction))
-        return sorted(wrong, key=lambda mistake: -(mistake[2].confidence or 0.0))[:max_images]
+        several = not self.task.single_label
+        wrong.sort(key=lambda mistake: -sureness(mistake[1], mistake[2].probabilities or {}, several))
+        return wrong[:max_images]
 
     def measure(self, examples: Examples, progress: Progress) -> Evaluated:
         """Measure the model on labelled images, from their bytes; those that cannot be read or decoded are listed in

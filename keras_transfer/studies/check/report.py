@@ -138,7 +138,7 @@ def collect(
         rejected,
         in_order(warnings),
         {"short_side": _three(shorts), "aspect": _three(aspects)},
-        rule.input_size(recipe.replace(size=AUTO), _NATIVE, _LEAST, float(np.median(shorts))),
+        rule.input_size(recipe.replace(size=AUTO), _NATIVE, _LEAST, float(np.median(shorts)), recipe.base.lower()),
         suspects is not None,
         checkable(examples),
         examples.understood,
