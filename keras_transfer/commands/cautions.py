@@ -9,6 +9,7 @@ from keras_transfer.evaluation import per_class
 from keras_transfer.support.terminal import listed
 
 _FEW_TESTED = 10  # Images below which a score is next to chance.
+_INDEPENDENT = 0.8  # Share of groups in the images tested, below which images are no measure of how much was tested.
 _FEW_TRAINED = 5  # Training images of a class below which nobody can say that it was learnt.
 _NAMED = 5  # Classes named in a line.
 
@@ -26,6 +27,12 @@ def cautions(report: dict[str, Any], training: Mapping[str, int]) -> list[str]:
     if report["images"] < _FEW_TESTED:
         count = "1 image" if report["images"] == 1 else f"{report['images']} images"
         lines.append(f"Only {count} tested: the score says little.")
+    groups = report.get("groups", report["images"])
+    if groups < _INDEPENDENT * report["images"]:
+        lines.append(
+            f"The {report['images']} images tested are in {groups} group{'s' * (groups != 1)} of related ones: "
+            "intervals take each image for independent, and are too narrow."
+        )
     few = [name for name, count in training.items() if count < _FEW_TRAINED]
     if few:
         lines.append(f"Fewer than {_FEW_TRAINED} training images of {listed(few, _NAMED)}: add some.")

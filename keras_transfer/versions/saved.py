@@ -224,7 +224,10 @@ class SavedClassifier:
             )
         results = np.asarray(outputs), examples.labels[measured]
         classes = task.per_class(*results, examples.classes)
-        return Evaluated(task.report(*results) | {"per_class": classes, "rejected": rejected}, examples, tested)
+        report = task.report(*results) | {"per_class": classes, "rejected": rejected}
+        if examples.groups is not None:
+            report["groups"] = len(np.unique(examples.groups[measured]))
+        return Evaluated(report, examples, tested)
 
     @property
     def max_pixels(self) -> int:

@@ -17,6 +17,13 @@ def test_few_test_images():
     assert cautions(report([0, 1, 2], [0, 1, 2]), {}) == ["Only 3 images tested: the score says little."]
 
 
+def test_images_of_few_groups_say_less_than_their_number():
+    of_groups = report([0, 1, 2] * 5, [0, 1, 2] * 5)
+    (line,) = cautions(of_groups | {"groups": 3}, {})
+    assert line.startswith("The 15 images tested are in 3 groups of related ones: intervals take each image for")
+    assert cautions(of_groups | {"groups": 12}, {}) == []
+
+
 def test_few_training_images_of_a_class():
     lines = cautions(report([0, 1, 2] * 5, [0, 1, 2] * 5), {"a": 4, "b": 5, "c": 0})
     assert lines == ["Fewer than 5 training images of a, c: add some."]

@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 import keras_transfer as kt
+from keras_transfer.data import sources
 from keras_transfer.versions import folders, in_memory, saved
 from keras_transfer.versions.predictions import Prediction, write_predictions
 from tests.conftest import write_photos
@@ -152,6 +154,13 @@ def test_a_picture_that_is_open_is_turned_where_its_file_is(classifier, photos, 
     with Image.open(tmp_path / "a") as picture:
         (by_file,), (opened,) = classifier.predict(tmp_path / "a"), classifier.predict(picture)
     np.testing.assert_allclose(opened.confidence, by_file.confidence, atol=1e-5)
+
+
+def test_a_report_says_how_many_groups_were_tested(classifier, photos):
+    examples = sources.load_measured(str(photos), kt.Recipe(), "classification")
+    assert "groups" not in classifier.measure(examples, kt.Progress(quiet=True)).report
+    grouped = replace(examples, groups=np.arange(len(examples)) // 6)
+    assert classifier.measure(grouped, kt.Progress(quiet=True)).report["groups"] == len(examples) // 6
 
 
 def test_the_report_leaves_groups_out(version, photos, tmp_path):
