@@ -43,14 +43,17 @@ def of_earlier_release(record: dict[str, Any]) -> dict[str, Any]:
     values = {"enlarge": INTERPOLATIONS[0], **record}
     method, thaw = values.get("method"), values.get("thaw")
     tunes = thaw not in NOTHING and values.get("fine_tune_epochs") != 0 if method == "two-phase" else method != "frozen"
-    idle: dict[str, Any] = {}
     if method in _THAWED and thaw not in (AUTO, *_THAWED[method]):
-        idle["thaw"] = AUTO
-    if not tunes:
-        idle |= {"minutes": "none", "weight_decay": 0.0, "l2_sp": 0.0}
-        if values.get("head_solver") in SOLVERS:
-            idle |= {"ema": "none", "teacher": "none", "dropout": 0.0, "l2": 0.0}
-    return values | idle
+        values["thaw"] = AUTO
+    return values if tunes else values | idle(values.get("head_solver") in SOLVERS)
+
+
+def idle(solved: bool) -> dict[str, Any]:
+    """Return the fields, as they are where they do nothing, that only fine-tuning has a use for, and, where the head is
+    solved, those that only training by gradient has.
+    """
+    fields: dict[str, Any] = {"minutes": "none", "weight_decay": 0.0, "l2_sp": 0.0}
+    return fields | ({"ema": "none", "teacher": "none", "dropout": 0.0, "l2": 0.0} if solved else {})
 
 
 def _demand_fine_tuning(recipe: Recipe) -> None:

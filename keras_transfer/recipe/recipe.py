@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from keras_transfer.recipe.consistency import demand_consistent, of_earlier_release
+from keras_transfer.recipe.consistency import demand_consistent, idle, of_earlier_release
 from keras_transfer.recipe.options import (
     AUTO,
     FRESH,
@@ -256,10 +256,7 @@ class Recipe:
 
     def without_fine_tuning(self) -> Recipe:
         """Return the recipe of a head alone, without what only fine-tuning has a use for."""
-        unused: dict[str, Any] = {"minutes": "none", "weight_decay": 0.0, "l2_sp": 0.0}
-        if self.solves_head:
-            unused |= {"ema": "none", "teacher": "none", "dropout": 0.0, "l2": 0.0}
-        return self.replace(thaw="none", **unused)
+        return self.replace(thaw="none", **idle(self.solves_head))
 
     def to_json(self) -> str:
         """Return the recipe as JSON text, one key a field, and `schema`."""

@@ -11,6 +11,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +168,8 @@ def _reason(body: bytes) -> str:
 
 
 def _grpc(url: str, server: _Address, contents: Sequence[bytes], seconds: float) -> list[dict[str, Any]]:
-    import_tensorflow()
+    if find_spec("tensorflow_serving") is not None:
+        import_tensorflow()  # The package would, and let TensorFlow write its notes.
     try:
         import grpc
         from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc

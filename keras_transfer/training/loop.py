@@ -116,9 +116,7 @@ def train(
                 shuffle=False,
             )
     seconds = time.monotonic() - started + (begun.seconds if begun else 0.0)
-    details: dict[str, Any] = {"planned_epochs": last} if within is not None and within.ended else {}
-    if epochs.diverged:
-        details["diverged"] = True
+    details = {"planned_epochs": last} if within is not None and within.ended else {}
     return _result(phase, model, batches, task, epochs, seconds, details)
 
 
@@ -133,9 +131,12 @@ def _result(
 ) -> PhaseResult:
     """Return what came of a phase that was trained; raise `UserError` where it diverged and nothing was before it."""
     scores = epochs.scores(task)
-    if scores and not np.isfinite(scores["loss"]) and not phase.is_judged:
+    lost = bool(scores) and not np.isfinite(scores["loss"])
+    if lost and not phase.is_judged:
         option = "--head-lr" if phase.trains == HEAD else "--fine-tune-lr"
         raise UserError(f"Training diverged: the loss of phase {phase.name!r} is NaN or infinite. Lower {option}.")
+    if lost or epochs.diverged:
+        details = details | {"diverged": True}
     history = [_record(phase.name, epoch, logs, task) for epoch, logs in enumerate(epochs.logs, 1)]
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
     rate = len(epochs.logs) * batches.count / max(seconds, 1e-9)

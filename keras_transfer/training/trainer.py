@@ -223,7 +223,7 @@ class Trainer:
         temperature, before = self._calibrated(feed)
         scores = scores_before = task.evaluate(before, targets)
         result = self._run(phase, feed, self.setup.train)
-        details, drop = {**result.details, "diverged": True}, True
+        details, drop = result.details, True
         if np.isfinite(result.validation["loss"]):
             temperature_after, after = self._calibrated(feed)
             losses = counts * task.losses(before, targets), counts * task.losses(after, targets)
@@ -232,7 +232,7 @@ class Trainer:
             if not drop:
                 temperature, scores = temperature_after, reached
             details = {
-                **result.details,
+                **details,
                 "before": scores_before,
                 "reached": {"epoch": result.best_epoch, **reached},
                 "chance": chance,

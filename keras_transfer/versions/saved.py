@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +18,10 @@ from keras_transfer.data.examples import Examples, training_digests
 from keras_transfer.data.inspection import inspector
 from keras_transfer.network.network import Network
 from keras_transfer.recipe.recipe import Recipe
-from keras_transfer.support import forks, terminal
+from keras_transfer.support import forks
 from keras_transfer.support.errors import UserError, demand_schema
 from keras_transfer.support.progress import Progress
-from keras_transfer.versions import folders, in_memory
+from keras_transfer.versions import folders, in_memory, own_classes
 from keras_transfer.versions.loaded_graph import LoadedGraph, Outputs
 from keras_transfer.versions.predictions import Evaluated, Prediction, Tested, sureness, tested_image
 from keras_transfer.versions.training_images import TrainingImages
@@ -151,7 +150,7 @@ class SavedClassifier:
                 raise
             why = error.args[0].removeprefix("--data: ")
             raise UserError(f"What the model was fitted on is not where it was: {why} --data names images.") from error
-        examples = self._in_own_classes(listed)
+        examples = own_classes.translated(listed, self.task, self.classes)
         progress.say(examples.understood)
         examples, faults = inspector.with_digests(examples, progress)
         seen = training_digests(self.folder / "assets.extra")
@@ -233,43 +232,6 @@ class SavedClassifier:
     def max_pixels(self) -> int:
         """Largest picture that the graph decodes, width times height."""
         return (self.recipe or Recipe()).max_pixels
-
-    def _in_own_classes(self, examples: Examples) -> Examples:
-        """Return the examples with labels that are positions in the model's classes."""
-        if examples.task != self.task.name:
-            raise UserError(f"{examples.source} is for {examples.task}, the model for {self.task.name}.")
-        if not self.task.has_classes:
-            return examples
-        examples = self._respelled(examples)
-        unknown = [name for name in examples.classes if name not in self.classes]
-        if unknown:
-            known = ", ".join(self.classes)
-            raise UserError(f"{examples.source}: class {unknown[0]!r} is none of the model's: {known}.")
-        numbers = np.asarray([self.classes.index(name) for name in examples.classes])
-        if self.task.single_label:
-            return replace(examples, labels=numbers[examples.labels], classes=self.classes)
-        labels = np.zeros((len(examples), len(self.classes)), "float32")
-        labels[:, numbers] = examples.labels
-        absent = [name for name in self.classes if name not in examples.classes]
-        if absent:
-            told = f"Of the model's labels, it has none of {terminal.listed(absent)}: absent from all images."
-            examples = examples.explained(f"{examples.understood} {told}".lstrip())
-        return replace(examples, labels=labels, classes=self.classes)
-
-    def _respelled(self, examples: Examples) -> Examples:
-        """Return the examples with classes that differ from the model's in case alone called as it calls them: earlier
-        releases wrote headings of a table, where they name classes, in lower case.
-        """
-        names = {
-            name: name.lower()
-            for name in examples.classes
-            if name not in self.classes and name.lower() in set(self.classes) - set(examples.classes)
-        }
-        if not names:
-            return examples
-        told = "; ".join(f"class {name!r} is the model's {own!r}" for name, own in names.items())
-        classes = tuple(names.get(name, name) for name in examples.classes)
-        return replace(examples, classes=classes, understood=f"{examples.understood} In it, {told}.".lstrip())
 
     def _predict_batch(self, images: Sequence[Any], start: int) -> list[Prediction]:
         names = [in_memory.name_of(image, index) for index, image in enumerate(images, start)]

@@ -11,7 +11,7 @@ from PIL import Image
 
 import keras_transfer as kt
 from keras_transfer.data import sources
-from keras_transfer.versions import folders, in_memory, saved
+from keras_transfer.versions import folders, saved
 from keras_transfer.versions.predictions import Prediction, write_predictions
 from tests.conftest import write_photos
 
@@ -121,28 +121,6 @@ def test_one_image_in_any_form_is_predicted_as_its_file(classifier, photos):
     batches = [np.stack([pixels, pixels]), tf.stack([pixels, pixels]), np.array([str(file)] * 2), np.array([file] * 2)]
     for batch in batches:
         assert [one.label for one in classifier.predict(batch)] == [expected.label] * 2
-
-
-def test_sixteen_bits_are_those_of_the_file_in_whatever_mode_the_picture_is(tmp_path):
-    pixels = (np.arange(64, dtype="uint16") * 1000).reshape(8, 8)
-    (tmp_path / "a.pgm").write_bytes(b"P5 8 8 65535\n" + pixels.astype(">u2").tobytes())
-    opened = Image.open(tmp_path / "a.pgm")
-    big_endian = Image.frombytes("I;16B", (8, 8), pixels.astype(">u2").tobytes())
-    assert (opened.mode, big_endian.mode) == ("I", "I;16B")
-    for picture in (opened, big_endian, Image.fromarray(pixels)):
-        content = in_memory.file_bytes(picture, "[0]")
-        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content))), pixels)
-    Image.fromarray(pixels.astype("int32")).save(tmp_path / "a.tif")
-    unclear = [Image.fromarray(pixels.astype("int32")), Image.fromarray(pixels.astype("float32"))]
-    for picture in (*unclear, Image.open(tmp_path / "a.tif")):
-        with pytest.raises(kt.UsageError, match=r"\[3\] is a PIL image of mode '[IF]', which does not say"):
-            in_memory.file_bytes(picture, "[3]")
-
-
-@pytest.mark.parametrize("mode", ["PA", "RGBa", "La"])
-def test_what_is_transparent_stays_so_in_modes_that_png_has_not(mode):
-    picture = Image.new("LA" if mode == "La" else "RGBA", (2, 2)).convert(mode)
-    assert Image.open(io.BytesIO(in_memory.file_bytes(picture, "[0]"))).convert("RGBA").getpixel((0, 0))[3] == 0
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG"])
