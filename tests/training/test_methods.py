@@ -1,5 +1,6 @@
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 
@@ -57,6 +58,20 @@ def test_scratch_trains_everything_from_random_weights(photos, tiny_base):
     }
     losses = [epoch["loss"] for epoch in result.history]
     assert losses[-1] < losses[0]
+
+
+def test_a_base_from_scratch_answers_as_it_was_trained_however_slowly_its_statistics_move(photos, tiny_base, tmp_path):
+    base = keras.saving.load_model(tiny_base)
+    for layer in base.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.999  # MobileNetV2's.
+    base.save(tmp_path / "slow.keras")
+    options = {"base": str(tmp_path / "slow.keras"), "method": "scratch", "augment": "none", "batch_size": 8}
+    one = trainer(photos, **OPTIONS | options | {"fine_tune_epochs": 15, "views": "fresh"})
+    (result,) = run(one)
+    images = one.setup.train
+    answered = (one.logits(images).argmax(1) == one.setup.examples.labels[images]).mean()
+    assert answered > result.history[-1]["accuracy"] - 0.1 > 0.7
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import keras
+
 from keras_transfer.network.precision import every_layer
 from keras_transfer.recipe.options import AUTO
 from keras_transfer.training import techniques
@@ -13,6 +15,9 @@ from keras_transfer.training.trainer import Trainer
 
 NAME = "scratch"
 _EPOCHS = 30
+# Of the moving averages of statistics, at most: that of torch.nn.BatchNorm2d, 1 - 0.1. Those of some bases (MobileNetV2
+# 0.999) are for hundreds of thousands of steps: after a few hundred, the averages are still those of no data.
+_MOMENTUM = 0.9
 _RATE = 3  # Times the learning rate that fine-tunes the base: nothing is to be kept.
 
 
@@ -27,4 +32,6 @@ def phases(trainer: Trainer) -> Iterator[Phase]:
     shared.say_views(trainer, recipe.views)
     for layer in every_layer(trainer.setup.network.base):
         layer.trainable = True
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = min(layer.momentum, _MOMENTUM)
     yield Phase(NAME, ALL, shared.fine_tuning(recipe), recipe.views, techniques=techniques.of(recipe))
