@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -55,9 +56,11 @@ def reader(contents: Contents) -> Callable[[tf.Tensor], tf.Tensor]:
     if isinstance(contents, Files):
         return tf.io.read_file
 
+    def content(name: bytes) -> bytes:
+        return contents.read(os.fsdecode(name))
+
     def read(name: tf.Tensor) -> tf.Tensor:
-        content = tf.numpy_function(lambda name: contents.read(os.fsdecode(name)), [name], tf.string)
-        return tf.ensure_shape(content, ())
+        return tf.ensure_shape(_called(content, name, tf.string), ())
 
     return read
 
@@ -84,7 +87,7 @@ def stored(
         return [*read(view, indices), *(values[indices] for values in targets[view])]
 
     def batch(number: tf.Tensor) -> tuple[Any, ...]:
-        tensors = tf.numpy_function(numbered, [number], [spec.dtype for spec in specs])
+        tensors = _called(numbered, number, [spec.dtype for spec in specs])
         tensors = [tf.ensure_shape(tensor, spec.shape) for tensor, spec in zip(tensors, specs, strict=True)]
         inputs = tensors[: len(signature)]
         return inputs[0] if len(inputs) == 1 else tuple(inputs), *tensors[len(signature) :]
@@ -105,9 +108,11 @@ def decoded(examples: Examples, targets: Sequence[np.ndarray], decoder: Decoder,
     def picture(name: tf.Tensor) -> tf.Tensor:
         return decoder(read(name))
 
+    def numbered(number: np.ndarray) -> np.ndarray:
+        return order.batch(int(number))[1]
+
     def batch(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        indices = tf.numpy_function(lambda number: order.batch(int(number))[1], [number], tf.int64)
-        indices = tf.ensure_shape(indices, (None,))
+        indices = tf.ensure_shape(_called(numbered, number, tf.int64), (None,))
         pixels = tf.map_fn(picture, tf.gather(names, indices), fn_output_signature=tf.uint8)
         pixels = tf.ensure_shape(pixels, (None, decoder.size, decoder.size, 3))
         return pixels, *(tf.gather(table, indices) for table in tables)
@@ -115,6 +120,22 @@ def decoded(examples: Examples, targets: Sequence[np.ndarray], decoder: Decoder,
     read, names = reader(examples.contents), encoded_names(examples.paths)
     tables = [tf.constant(values) for values in targets]
     return steady(_numbers(order).map(batch, num_parallel_calls=PARALLEL, deterministic=True).prefetch(2))
+
+
+def _called(function: Callable[[Any], Any], value: tf.Tensor, dtype: Any) -> Any:
+    """Return what a Python function makes of a tensor, within what a dataset maps, which must refer to the function.
+
+    What `tf.numpy_function` is given, and all that it refers to, stays until the process ends: TensorFlow (2.18 to
+    2.21) binds it to the graph around all others, which is nobody's. So that is a weak reference.
+    """
+    reference = weakref.ref(function)
+
+    def call(value: Any) -> Any:
+        of_dataset = reference()
+        assert of_dataset is not None  # As long as the dataset that calls it.
+        return of_dataset(value)
+
+    return tf.numpy_function(call, [value], dtype)
 
 
 def _numbers(order: Order) -> tf.data.Dataset:

@@ -1,8 +1,15 @@
+import gc
+import weakref
+from pathlib import Path
+
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from keras_transfer.data import pipeline, sources
+from keras_transfer.data.contents import Arrays
 from keras_transfer.data.decoding.decode import Decoder
+from keras_transfer.data.examples import Examples
 
 DECODER = Decoder(16, "crop", 10**8)
 
@@ -44,3 +51,33 @@ def test_decoded_batches_come_in_order_with_their_labels(photos):
     np.testing.assert_array_equal(labels.argmax(1), examples.labels)
     for path, picture in zip(examples.paths, pixels, strict=True):
         np.testing.assert_array_equal(picture, DECODER(tf.io.read_file(path)))
+
+
+class Rows(np.ndarray):
+    """An array that can be referred to weakly."""
+
+
+@pytest.mark.parametrize("kind", ["stored", "decoded"])
+def test_what_a_pipeline_read_is_freed_with_it_and_no_earlier(kind):
+    def pipeline_of(rows):
+        if kind == "stored":
+            spec = [tf.TensorSpec((None, 16, 16, 3), tf.uint8)]
+            return pipeline.stored(lambda view, indices: [rows[indices]], spec, [[]], pipeline.Sequential(4, 2))
+        names = [f"x[{index}]" for index in range(4)]
+        ones, contents = np.zeros(4, "int32"), Arrays({"x": rows})
+        examples = Examples("x.npz", Path("x.npz"), names, ones, ones, ("a",), contents=contents)
+        return pipeline.decoded(examples, [], DECODER, pipeline.Sequential(4, 2))
+
+    rows = np.zeros((4, 16, 16, 3), "uint8").view(Rows)
+    alive = weakref.ref(rows)
+    dataset = pipeline_of(rows).map(lambda *batch: batch[0]).prefetch(1)
+    del rows
+    gc.collect()
+    assert [len(batch) for batch in dataset] == [2, 2]
+    iterator = iter(dataset)
+    del dataset
+    gc.collect()
+    assert len(next(iterator)) == 2
+    del iterator
+    gc.collect()
+    assert alive() is None
