@@ -55,7 +55,7 @@ def _accuracies(
     seen, test = np.flatnonzero(split.splits != SPLITS.index("test")), split.indices("test")
     standard, targets = linear.scale(features[seen]), objective.targets(split)[seen]
     folds = penalty.folds(split.labels[seen], None, seed)
-    strength = penalty.choose(objective, standard, targets, None, folds).strength
+    strength = penalty.choose(objective, standard, targets, lambda _: None, folds).strength
     head = standard.head(objective.solve(standard, targets, strength))
 
     def accuracy(given: np.ndarray) -> float:

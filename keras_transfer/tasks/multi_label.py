@@ -50,6 +50,10 @@ class MultiLabel(Task):
         logits = logits.astype("float64")
         return (np.logaddexp(0, logits) - logits * targets).mean(1)
 
+    def temperature(self, logits: np.ndarray, targets: np.ndarray) -> float:
+        """Return the temperature of all labels; each of an image's labels is told apart, so each speaks for itself."""
+        return super().temperature(logits.reshape(-1, 1), targets.reshape(-1, 1))
+
     def mean_score(self, logits: np.ndarray, targets: np.ndarray) -> float:
         """Return the metric `score` of logits `[N, K]`."""
         return float(((logits >= 0) == (targets == 1)).mean())

@@ -135,7 +135,8 @@ class Task(ABC):
     def temperature(self, logits: np.ndarray, targets: np.ndarray) -> float:
         """Return what logits `[N, K]` are to be divided by for the least loss (Guo et al. 2017,
         https://arxiv.org/abs/1706.04599), with a prior at 1 that a few images hardly move; its tails are heavy, so that
-        forty that agree do.
+        forty that agree do. Where classes are weighed, images count the same here: a confidence is to be right of
+        images as they come.
         """
         from scipy.optimize import minimize_scalar
 

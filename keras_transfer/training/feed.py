@@ -131,17 +131,19 @@ class Feed:
         augmented: bool = False,
         soft: Sequence[np.ndarray] | None = None,
     ) -> tf.data.Dataset:
-        """Return batches of what a phase trains on, their targets and, for training, the weights of the images.
+        """Return batches of what a phase trains on, their targets and, where classes are weighed, the images' weights.
 
         Args:
             indices: Of the examples.
             order: View and positions within `indices` of each batch.
             embedding: Give what the head takes; otherwise what the thawed part takes.
-            augmented: For training: weigh images, and augment freshly decoded pixels, where the recipe says so.
+            augmented: Augment freshly decoded pixels, where the recipe says so.
             soft: Soft targets of each view; labels follow them in the same table.
         """
         setup = self.setup
-        labels, *weights = setup.weighted_targets_of(indices) if augmented else [setup.targets_of(indices)]
+        labels = setup.targets_of(indices)
+        counts = setup.weights_of(labels)
+        weights = [] if counts is None else [counts]
         targets = [[labels, *weights]] * self.views
         if soft is not None:
             targets = [[soft_targets.with_labels(table, labels), *weights] for table in soft]

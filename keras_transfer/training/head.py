@@ -42,9 +42,9 @@ def solve(feed: Feed, indices: np.ndarray, solver: Solver, name: str) -> PhaseRe
         choice = _choose(feed, solver.method)
         strength, (temperature, scores) = choice.strength, _held_out(setup, choice)
         details |= {"strength": strength, "temperature": temperature, "cross_validation": scores}
-    embeddings, targets, weights = _data(feed, indices, solver.method)
+    embeddings, targets = _data(feed, indices, solver.method)
     with setup.progress.activity("Solving the head"):
-        solution = setup.task.solve(embeddings, targets, strength, weights)
+        solution = setup.task.solve(embeddings, targets, strength, setup.weights_of(targets))
     head = embeddings.head(solution.divided(temperature))
     setup.network.head.get_layer("logits").set_weights([head.kernel, head.bias])
     iterations = max(solution.iterations, 1)
@@ -84,7 +84,8 @@ def _choose(feed: Feed, method: str) -> Choice:
     setup = feed.setup
     examples = setup.examples.at(setup.seen)
     folds = penalty.folds(splits.strata(examples), examples.groups, setup.recipe.seed)
-    return penalty.choose(setup.task, *_data(feed, setup.seen, method), folds, feed.views, setup.progress)
+    data = _data(feed, setup.seen, method)
+    return penalty.choose(setup.task, *data, setup.weights_of, folds, feed.views, setup.progress)
 
 
 def _held_out(setup: Setup, choice: Choice) -> tuple[float, dict[str, float]]:
@@ -95,9 +96,8 @@ def _held_out(setup: Setup, choice: Choice) -> tuple[float, dict[str, float]]:
     return setup.task.calibrated(choice.logits[held], setup.targets_of(setup.seen[held]))
 
 
-def _data(feed: Feed, indices: np.ndarray, method: str) -> tuple[linear.Scaled, np.ndarray, np.ndarray | None]:
-    """Return embeddings of all views of some images, view after view, their targets, and their weights if any."""
+def _data(feed: Feed, indices: np.ndarray, method: str) -> tuple[linear.Scaled, np.ndarray]:
+    """Return embeddings of all views of some images, view after view, and their targets."""
     views = [feed.embeddings(indices, view) for view in range(feed.views)]
     embeddings = linear.scale(np.concatenate(views) if len(views) > 1 else views[0], method)
-    targets, *weights = (np.concatenate([table] * feed.views) for table in feed.setup.weighted_targets_of(indices))
-    return embeddings, targets, weights[0] if weights else None
+    return embeddings, np.concatenate([feed.setup.targets_of(indices)] * feed.views)

@@ -205,6 +205,8 @@ def compile_for(
     loss, metrics = task.loss(descent.label_smoothing), task.metrics()
     if soft:
         loss, metrics = SoftLoss(loss), [LabelMetric(metric) for metric in metrics]
-    model.compile(optimizer, loss, metrics=metrics, jit_compile=xla)
+    score, mean_loss = metrics
+    # What chooses epochs counts images as what is trained on does.
+    model.compile(optimizer, loss, metrics=[score], weighted_metrics=[mean_loss], jit_compile=xla)
     # A training step that makes the optimizer's variables itself is traced twice.
     model.optimizer.build(model.trainable_variables)

@@ -88,7 +88,7 @@ def choose(
     task: Task,
     embeddings: Scaled,
     targets: np.ndarray,
-    weights: np.ndarray | None,
+    weigh: Callable[[np.ndarray], np.ndarray | None],
     folds: list[Fold],
     views: int = 1,
     progress: Progress | None = None,
@@ -104,7 +104,8 @@ def choose(
         task: Solves heads, and evaluates them.
         embeddings: Of N images; of several views, one view after the other.
         targets: float32 `[N, K]`, of each.
-        weights: float32 `[N]`, how much each counts; None counts all the same.
+        weigh: Returns how much images of some targets count, float32 `[N]`; None where all count the same. A fold's
+            images are weighed among themselves: weights of all would make the rarer class of a fold the larger one.
         folds: Of the images of one view; without any, the first penalty is taken.
         views: How many views of each image there are; only the first is held out.
         progress: Is told of each fold, and after the first penalty if all of them may take long; None tells nobody.
@@ -121,7 +122,7 @@ def choose(
         one_thread(),
         ThreadPoolExecutor(os.cpu_count()) as pool,
     ):
-        crossed = _CrossValidation(task, embeddings, targets, weights, folds, views, pool, advance)
+        crossed = _CrossValidation(task, embeddings, targets, weigh, folds, views, pool, advance)
         tried = [crossed.attempt(_STRENGTHS[0], [None] * len(folds))]
         # The first solution of a process waits for what the others have no need of.
         _announce(min(crossed.seconds), len(folds), targets.shape, progress)
@@ -137,7 +138,7 @@ class _CrossValidation:
     """Solves the heads of all folds for one penalty after the other.
 
     Attributes:
-        task, embeddings, targets, weights, folds, views: As `choose` has them.
+        task, embeddings, targets, weigh, folds, views: As `choose` has them.
         pool: Solves folds side by side.
         advance: Is told of each fold.
         seconds: Of each solution.
@@ -146,7 +147,7 @@ class _CrossValidation:
     task: Task
     embeddings: Scaled
     targets: np.ndarray
-    weights: np.ndarray | None
+    weigh: Callable[[np.ndarray], np.ndarray | None]
     folds: list[Fold]
     views: int
     pool: Executor
@@ -167,15 +168,16 @@ class _CrossValidation:
 
     def _loss(self, logits: np.ndarray, held: np.ndarray) -> float:
         """Return the loss of held-out images, by how much each counts: what the heads are fitted to."""
-        losses = self.task.losses(logits, self.targets[held])
-        return float(np.average(losses, weights=None if self.weights is None else self.weights[held]))
+        targets = self.targets[held]
+        return float(np.average(self.task.losses(logits, targets), weights=self.weigh(targets)))
 
     def _solve(self, fold: Fold, strength: float, start: Solution | None) -> Solution:
         """Solve a head on all views of the images that a fold fits on."""
         started, count = time.monotonic(), len(self.targets) // self.views
         indices = np.concatenate([fold[0] + view * count for view in range(self.views)])
-        weights = None if self.weights is None else self.weights[indices]
-        solution = self.task.solve(self.embeddings.at(indices), self.targets[indices], strength, weights, start, ROUGH)
+        targets = self.targets[indices]
+        weights = self.weigh(targets)
+        solution = self.task.solve(self.embeddings.at(indices), targets, strength, weights, start, ROUGH)
         self.seconds.append(time.monotonic() - started)
         return solution
 

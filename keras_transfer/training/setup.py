@@ -74,7 +74,6 @@ class Setup:
         """Return the targets of some images, float32 `[N, K]`."""
         return self._targets[indices]
 
-    def weighted_targets_of(self, indices: np.ndarray) -> list[np.ndarray]:
-        """Return what training compares with: targets and, where classes are weighed, the images' weights."""
-        targets = self.targets_of(indices)
-        return [targets, self.task.class_weights(targets)] if self.recipe.class_weights == "balanced" else [targets]
+    def weights_of(self, targets: np.ndarray) -> np.ndarray | None:
+        """Return how much images of such targets count, float32 `[N]`; None where all count the same."""
+        return self.task.class_weights(targets) if self.recipe.class_weights == "balanced" else None

@@ -218,8 +218,9 @@ class Trainer:
         temperature.
         """
         start, task = self.weights(), self.setup.task
-        targets, *weights = self.setup.weighted_targets_of(self.setup.validation)
-        counts = weights[0] if weights else 1.0
+        targets = self.setup.targets_of(self.setup.validation)
+        weights = self.setup.weights_of(targets)
+        counts = 1.0 if weights is None else weights
         temperature, before = self._calibrated(feed)
         scores = scores_before = task.evaluate(before, targets)
         result = self._run(phase, feed, self.setup.train)

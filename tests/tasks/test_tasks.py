@@ -73,6 +73,13 @@ def test_a_temperature_is_found_however_far_it_is_from_one(temperature):
     assert Classification().temperature(*drawn(400, temperature)) == pytest.approx(temperature, rel=0.1)
 
 
+def test_each_of_an_image_s_labels_speaks_for_itself():
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 2, (20, 80)).astype("float32")
+    targets = (generator.random((20, 80)) < 1 / (1 + np.exp(-logits / 2.5))).astype("float32")
+    assert MultiLabel().temperature(logits, targets) == pytest.approx(2.5, rel=0.2)
+
+
 def test_few_images_hardly_move_a_temperature():
     """Three that are right would have it at its bound, and do say that it is rather below 1."""
     assert 0.9 < Classification().temperature(3 * ONE_HOT[:3], ONE_HOT[:3]) < 1

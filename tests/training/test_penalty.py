@@ -20,7 +20,7 @@ def choice(embeddings, targets, groups=None, strata=None, views=1, progress=None
     strata = targets.argmax(1) if strata is None else strata
     folds = penalty.folds(strata, groups, 0)
     targets = np.concatenate([targets] * views)
-    return penalty.choose(task, linear.scale(embeddings), targets, None, folds, views, progress)
+    return penalty.choose(task, linear.scale(embeddings), targets, lambda _: None, folds, views, progress)
 
 
 def one_hot(labels):
@@ -78,10 +78,24 @@ def test_held_out_images_count_as_those_that_are_fitted():
     targets, folds = one_hot(labels), penalty.folds(labels, None, 0)
     weights = CLASSIFICATION.class_weights(targets)
     assert np.ptp(weights) > 0
-    chosen = penalty.choose(CLASSIFICATION, linear.scale(embeddings), targets, weights, folds)
+    chosen = penalty.choose(CLASSIFICATION, linear.scale(embeddings), targets, CLASSIFICATION.class_weights, folds)
     losses = CLASSIFICATION.losses(chosen.logits, targets)
     assert chosen.losses[chosen.strength] == pytest.approx(np.average(losses, weights=weights))
     assert chosen.losses[chosen.strength] != pytest.approx(losses.mean(), rel=1e-3)
+
+
+def test_a_rare_class_that_a_fold_trains_on_whole_does_not_outweigh_the_others():
+    """Where one of four images has no fold of its own, a head that is nearly its bias alone told all as that class."""
+    generator = np.random.default_rng(0)
+    labels = np.repeat([0, 1], [207, 4])
+    embeddings = generator.normal(size=(211, 300)).astype("float32")
+    folds = penalty.folds(labels, None, 0)
+    assert any((labels[train] == 1).all() or (labels[train] == 1).sum() == 4 for train, _ in folds)
+    targets = one_hot(labels)
+    chosen = penalty.choose(CLASSIFICATION, linear.scale(embeddings), targets, CLASSIFICATION.class_weights, folds)
+    for _, held in folds:
+        large = held[labels[held] == 0]
+        assert (chosen.logits[large].argmax(1) == 0).mean() > 0.3
 
 
 def test_stronger_penalties_are_tried_where_the_first_is_the_best():

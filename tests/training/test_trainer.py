@@ -127,6 +127,20 @@ def test_fine_tuning_is_judged_by_how_much_classes_count(photos, tiny_base, monk
     np.testing.assert_allclose(judged[1], judged[0] * counts, rtol=1e-3)
 
 
+def test_epochs_are_chosen_by_how_much_classes_count(photos, tiny_base, monkeypatch):
+    counts = np.arange(6, dtype="float32")
+    options = {"method": "full", "patience": 3, "augment": "none", "precision": "float32", "refit": "off"}
+    one = trainer(photos, base=tiny_base, size=24, fine_tune_epochs=1, class_weights="balanced", **options)
+    monkeypatch.setattr(one.setup.task, "class_weights", lambda targets: np.resize(counts, len(targets)))
+    (result,) = run(one)
+    validation = one.setup.validation
+    losses = one.setup.task.losses(
+        one.logits(validation) * result.details["temperature"], one.setup.targets_of(validation)
+    )
+    assert result.history[0]["val_loss"] == pytest.approx(np.average(losses, weights=counts), rel=1e-3)
+    assert result.history[0]["val_loss"] != pytest.approx(losses.mean(), rel=1e-3)
+
+
 def test_both_ends_of_phase_two_are_judged_in_float32(photos, tiny_base):
     """Not in bfloat16, which tells other losses of the same weights."""
     options = {"precision": "bfloat16", "engine": "tensorflow", "fine_tune_epochs": 1, "fine_tune_lr": 1e-8}
