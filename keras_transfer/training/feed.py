@@ -39,10 +39,12 @@ class Feed:
             each epoch, from pixels, and so does any number above 1 where nothing is stored.
         embedding: Store what the head takes too. Without it, the part above the boundary need not be computed, and
             views of validation images are not needed either.
+        plain: Computed what is wanted, and maybe more, of the images as they are; None lets them be computed.
 
     Attributes:
         cut: The network, in two parts.
-        extractor: Computes activations, or finds them.
+        extractor: Computes activations of views, or finds them.
+        plain: Computes those of the images as they are, or finds them; the embedding last, if it gives that.
         sets: Activations of all training and validation images, one set a view, once they are extracted.
         embedding: Whether what the head takes is stored.
         stored: Whether what is trained gets stored activations; otherwise pixels, in each epoch anew.
@@ -50,7 +52,14 @@ class Feed:
         fresh: Whether pixels are augmented anew in each epoch, if they are augmented at all.
     """
 
-    def __init__(self, setup: Setup, block: Block | None, views: int | str = 1, embedding: bool = True) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        block: Block | None,
+        views: int | str = 1,
+        embedding: bool = True,
+        plain: Extractor | None = None,
+    ) -> None:
         self.setup = setup
         self.boundary = block.name if block else "none"
         self.embedding = embedding or block is None
@@ -61,6 +70,7 @@ class Feed:
         self.views = asked if self.stored and isinstance(asked, int) else 1
         self.sets: list[ActivationSet] = []
         self.extractor = self._extractor()
+        self.plain = plain if plain and self.stored else self.extractor
 
     @property
     def drawn(self) -> int | str:
@@ -87,13 +97,13 @@ class Feed:
             self.stored, self.fresh, self.views = False, self.views > 1, 1
             on_views = ", on new views of each image" if self.fresh else ""
             self.setup.progress.warn(f"{error} They are computed anew in each epoch{on_views}, which takes longer.")
-            self.extractor = self._extractor()
+            self.plain = self.extractor = self._extractor()
 
     def _extracted(self, seconds: float | None) -> list[ActivationSet]:
         setup, begun = self.setup, time.monotonic()
         # Of folds, the test images too: others train on them, and after this fold's training the base is another.
         indices = setup.seen if setup.recipe.folds == "none" else np.arange(len(setup.examples))
-        sets = [self.extractor.extract(setup.examples.at(indices), setup.digests_of(indices))]
+        sets = [self.plain.extract(setup.examples.at(indices), setup.digests_of(indices))]
         views, indices = self._augmented_views(), self._augmented
         for together in [views] if views and seconds is None else [[view] for view in views]:
             if seconds is not None and time.monotonic() - begun >= seconds:
@@ -171,7 +181,7 @@ class Feed:
         # Of one size for few images and many: a second one is traced apart.
         order = pipeline.Sequential(len(indices), engine.batch_size(self.setup.plan, self.setup.network.size))
         if self.stored:
-            activations = self.extractor.extract(self.setup.examples.at(indices), self.setup.digests_of(indices))
+            activations = self.plain.extract(self.setup.examples.at(indices), self.setup.digests_of(indices))
             batches = self._stored_batches([activations], indices, [[]], order)
         else:
             batches = pipeline.decoded(self.setup.examples.at(indices), [], self.extractor.decoder, order)
@@ -217,7 +227,7 @@ class Feed:
         if self.boundary == "none":  # Embeddings are small, and needed in any case.
             return
         setup = self.setup
-        missing = self.extractor.count_missing(setup.digests_of(setup.seen))
+        missing = self.plain.count_missing(setup.digests_of(setup.seen))
         augmented = setup.digests_of(self._augmented)
         missing += sum(self.extractor.count_missing(augmented, view) for view in self._augmented_views())
         needed = missing * self.extractor.bytes_per_image
@@ -239,7 +249,7 @@ class Feed:
         targets.
         """
         digests, specs = self.setup.digests_of(indices), sets[0].specs()
-        below = len(specs) - (self.embedding and self.boundary != "none")
+        below = len(self.cut.below.outputs) if self.boundary != "none" else 1
         tensors = [len(specs) - 1] if embedding else list(range(below))
         signature = [tf.TensorSpec((None, *specs[tensor][0]), tf.as_dtype(specs[tensor][1])) for tensor in tensors]
 

@@ -33,7 +33,9 @@ class Feeds:
                 return ready[-1]
         if (trains, views) not in self._made:
             block = None if trains == HEAD else self._setup.pretrained.spec.thawed(trains)
-            self._made[trains, views] = Feed(self._setup, block, views, embedding)
+            extracted = [feed for (below, _), feed in self._made.items() if below == trains and feed.sets]
+            plain = next((feed.plain for feed in extracted if feed.embedding or not embedding), None)
+            self._made[trains, views] = Feed(self._setup, block, views, embedding, plain)
         feed = self._made[trains, views]
         wanted = feed.views
         feed.extract(seconds)

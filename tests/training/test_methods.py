@@ -88,6 +88,16 @@ def test_a_method_chooses_what_is_left_open(photos, tiny_base, method, views, to
     assert "auto" not in [getattr(one.recipe, name) for name in names]
 
 
+def test_images_pass_the_frozen_part_once_though_views_are_chosen_after_the_head(photos, tiny_base, fresh_cache):
+    options = {"size": 24, "thaw": "middle_conv", "views": "auto", "augment": "default"}
+    one = trainer(photos, base=tiny_base, **options, fine_tune_epochs=1)
+    assert [result.name for result in run(one)] == ["head", "fine-tune"]
+    assert one.recipe.views > 1
+    assert one.computed == len(one.setup.seen) + (one.recipe.views - 1) * len(one.setup.train)
+    test = one.setup.examples.indices("test")
+    assert one.logits(test).shape == (len(test), 3)
+
+
 def test_few_images_get_a_head_on_several_views_and_no_more(photos, tiny_base):
     one = trainer(photos, base=tiny_base, size=24, thaw="auto", views="auto", fine_tune_epochs="auto")
     assert [result.name for result in run(one)] == ["head", "head, views"]
