@@ -78,15 +78,16 @@ def _without_standard_error() -> Iterator[None]:
 
 @contextmanager
 def _without_collections() -> Iterator[None]:
-    """Let no garbage be looked for among what the block imports, then or later: all of it stays, and is so much that
-    each look takes half a second.
+    """Let no garbage be looked for among what the block imports, and, in the process of a command, later either: all of
+    it stays, and is so much that each look takes half a second. Elsewhere the caller's own garbage would stay too.
     """
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
+        if program.from_command_line():
+            gc.freeze()
         if enabled:
             gc.enable()
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from keras_transfer.support import logs
+from keras_transfer.support import logs, program
 from tests.conftest import REPOSITORY
 
 
@@ -33,7 +33,8 @@ def test_what_c_code_said_is_told_where_it_failed_but_not_on_interruption(error,
     assert ("said by C++" in capfd.readouterr().err) is told
 
 
-def test_what_is_imported_is_never_searched_for_garbage_but_all_else_is():
+def test_what_a_command_imports_is_never_searched_for_garbage_but_all_else_is(monkeypatch):
+    monkeypatch.setattr(program, "_from_command_line", True)
     with logs._without_collections():
         assert not gc.isenabled()
         imported = [[]]
@@ -44,6 +45,14 @@ def test_what_is_imported_is_never_searched_for_garbage_but_all_else_is():
         assert any(tracked is later for tracked in gc.get_objects())
     finally:
         gc.unfreeze()
+
+
+def test_garbage_of_a_program_that_uses_the_package_is_found(monkeypatch):
+    monkeypatch.setattr(program, "_from_command_line", False)
+    before = gc.get_freeze_count()
+    with logs._without_collections():
+        assert not gc.isenabled()
+    assert (gc.isenabled(), gc.get_freeze_count()) == (True, before)
 
 
 def test_openvino_tells_nobody_of_a_run(tmp_path):
