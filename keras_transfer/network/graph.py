@@ -1,7 +1,7 @@
 """The graph of a functional model: which operation is called on what, and the same calls on other tensors; the layers
 within a layer, and the names of layers.
 
-Keras tells none of it in public. This module alone reads its private parts (`KerasTensor._keras_history`,
+Keras tells none of it in public. This module alone reads these private parts (`KerasTensor._keras_history`,
 `Operation._inbound_nodes` and their `arguments`, `Function._run_through_graph`, `Layer._flatten_layers`, the counters
 of names), which are the same from Keras 3.8 to 3.15. Its maintainers know of no other way (https://github.com/keras-team/keras/issues/20267);
 `tests/network/test_graph.py` fails when there is one.

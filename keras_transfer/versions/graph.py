@@ -57,7 +57,8 @@ def save(network: Network, recipe: Recipe, examples: Examples, folder: Path) -> 
     named_outputs = _named_outputs(TASKS[examples.task], examples.classes)
 
     def images(images: tf.Tensor) -> Outputs:
-        return named_outputs(tower(images)[1])
+        # TensorFlow holds callers in the same process to dtypes alone, and convolves pictures of any size.
+        return named_outputs(tower(tf.ensure_shape(images, (None, size, size, 3)))[1])
 
     def serve(image_bytes: tf.Tensor) -> Outputs:
         decoded, error = decode_all(image_bytes)

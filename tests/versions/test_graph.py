@@ -62,6 +62,8 @@ def test_the_signatures_are_as_documented(version, photos):
     direct = graph.signatures["images"](images=pixels)
     np.testing.assert_allclose(direct["probabilities"], served["probabilities"], atol=1e-6)
     assert graph.signatures["features"](image_bytes=content[None])["embedding"].shape == (1, 16)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"\[1,30,24,3\]|\[\?,24,24,3\]"):
+        graph.signatures["images"](images=tf.zeros((1, 30, 24, 3)))
 
 
 def test_a_version_is_whole(version):
