@@ -113,3 +113,9 @@ def test_noise_of_few_images_does_not_drown_what_tells_classes_apart():
     few, others = embeddings[:15].astype("float32"), embeddings[15:].astype("float32")
     right = solved(few, labels[:15], 3, 0.1).logits(others).argmax(1) == labels[15:]
     assert right.mean() > 0.8
+
+
+def test_many_classes_of_few_images_are_solved_without_a_word(recwarn):
+    embeddings, labels = blobs(25, each=1, width=30)
+    solved(embeddings, labels, 25, 0.1)
+    assert [str(warning.message) for warning in recwarn] == []
