@@ -35,10 +35,19 @@ def refit(trainer: Trainer) -> None:
             details["training_loss"] = _network(trainer, kept)
             better, scores = details["training_loss"]["after"] <= details["training_loss"]["before"], {}
     seconds = time.monotonic() - started
-    rate = last.epochs * len(trainer.setup.train) / max(seconds, 1e-9)
+    rate = _images(trainer, kept[-1:] if convex else kept) / max(seconds, 1e-9)
     best = last.best_epoch if better else 0
     trainer.results.append(
         PhaseResult("refit", last.best_epoch, best, seconds, last.trainable_parameters, rate, scores, [], details)
+    )
+
+
+def _images(trainer: Trainer, run_again: list[tuple[Phase, PhaseResult]]) -> int:
+    """Return how many images phases are trained on once more, counted in each epoch; a head is solved on each once."""
+    setup = trainer.setup
+    return sum(
+        len(setup.seen) if isinstance(phase.by, Solver) else result.best_epoch * len(setup.train)
+        for phase, result in run_again
     )
 
 

@@ -12,6 +12,7 @@ def test_a_solved_head_is_solved_again_with_the_validation_images(photos, tiny_b
     head, refit = run(one)
     assert refit.details["images"] == len(one.setup.train) + len(one.setup.validation)
     assert refit.validation == head.details["cross_validation"]
+    assert refit.images_per_second * refit.seconds == pytest.approx(len(one.setup.seen))
     kernel = one.setup.network.head.get_layer("logits").get_weights()[0]
     other = trainer(photos, base=tiny_base, size=24, refit="off", thaw="none")
     run(other)
@@ -33,6 +34,8 @@ def test_a_refit_runs_the_schedule_that_was_chosen(photos, tiny_base):
     *_, tuned, refit = run(one)
     assert (refit.name, refit.validation) == ("refit", {})
     assert refit.epochs == tuned.best_epoch
+    images = len(one.setup.seen) + tuned.best_epoch * len(one.setup.train)
+    assert refit.images_per_second * refit.seconds == pytest.approx(images), "the head is solved again, too"
     optimizer = one.feed("middle_conv").trainable.optimizer
     steps = -(-len(one.setup.train) // 8)
     assert int(optimizer.iterations) == tuned.best_epoch * steps
