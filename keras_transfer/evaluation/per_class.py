@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from keras_transfer.support.terminal import listed
@@ -48,29 +49,41 @@ def never_recognised(report: dict[str, Any]) -> str | None:
     return f"No image was recognised of {listed(missed, _MAX_SHOWN)}." if missed else None
 
 
-def taken_for(record: dict[str, Any]) -> str:
-    """Return what the images of a class are most often taken for, and how many."""
-    return f"{record['taken_for']} ({record['taken_for_images']})" if record.get("taken_for") else "-"
-
-
 def table(report: dict[str, Any]) -> list[tuple[str, ...]]:
     """Return the table of the `worst` classes, its heading first; nothing where there are none."""
-    return _table("worst classes", worst(report))
+    return scores_table("worst classes", worst(report))
 
 
 def whole_table(report: dict[str, Any]) -> list[tuple[str, ...]]:
     """Return the table of all classes in their order, its heading first; nothing where there are none."""
-    return _table("class", list(report.get("per_class", {}).items()))
+    return scores_table("class", list(report.get("per_class", {}).items()))
 
 
-def _table(title: str, records: list[tuple[str, dict[str, Any]]]) -> list[tuple[str, ...]]:
+def scores_table(
+    title: str, records: Sequence[tuple[str, dict[str, Any]]], measures: Sequence[str] = ("precision", "recall")
+) -> list[tuple[str, ...]]:
+    """Return the table of some classes, its heading first; nothing where there are none.
+
+    Args:
+        title: Heads the names of the classes.
+        records: Name and record, as in `per_class`, of each class.
+        measures: Of a record, a column each.
+    """
+    if not records:
+        return []
+    # Where an image may have several labels, none is taken for another.
+    taken_for = ("most often taken for",) if all("taken_for" in record for _, record in records) else ()
     cells = [
         (
             name,
             str(record["images"]),
-            *("-" if record[key] is None else f"{record[key]:.3f}" for key in ("precision", "recall")),
-            taken_for(record),
+            *("-" if record[key] is None else f"{record[key]:.3f}" for key in measures),
+            *(_taken_for(record) for _ in taken_for),
         )
         for name, record in records
     ]
-    return [(title, "images", "precision", "recall", "most often taken for"), *cells] if cells else []
+    return [(title, "images", *measures, *taken_for), *cells]
+
+
+def _taken_for(record: dict[str, Any]) -> str:
+    return f"{record['taken_for']} ({record['taken_for_images']})" if record["taken_for"] else "-"

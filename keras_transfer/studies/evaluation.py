@@ -103,19 +103,9 @@ def _classes(records: dict[str, dict[str, Any]]) -> str:
     """Return the table of all classes, that of the lowest F1 first."""
     if not records:
         return ""
-    measures = ("precision", "recall", "f1")
-    # Where an image may have several labels, none is taken for another.
-    taken_for = ("most often taken for",) if all("taken_for" in record for record in records.values()) else ()
-    rows = [
-        (
-            name,
-            str(record["images"]),
-            *("-" if record[key] is None else f"{record[key]:.3f}" for key in measures),
-            *(per_class.taken_for(record) for _ in taken_for),
-        )
-        for name, record in sorted(records.items(), key=lambda item: 2.0 if item[1]["f1"] is None else item[1]["f1"])
-    ]
-    return "<h2>Classes</h2>" + page.table(("class", "images", *measures, *taken_for), rows, words=(0, 5))
+    worst_first = sorted(records.items(), key=lambda item: 2.0 if item[1]["f1"] is None else item[1]["f1"])
+    heading, *rows = per_class.scores_table("class", worst_first, ("precision", "recall", "f1"))
+    return "<h2>Classes</h2>" + page.table(heading, rows, words=(0, 5))
 
 
 def _matrix(records: dict[str, dict[str, Any]]) -> str:

@@ -85,6 +85,22 @@ def test_the_worst_classes_are_shown_by_evaluate_and_on_the_card(version):
     )
 
 
+def test_of_several_labels_an_image_no_class_is_taken_for_another(version):
+    truth = np.eye(3, dtype="float32")[np.repeat([0, 1, 2], 10)]
+    answers = truth.copy()
+    answers[10:14, 1] = 0.1
+    task = MultiLabel()
+    test = task.report(answers, truth) | {"per_class": task.per_class(answers, truth, CLASSES)}
+    test |= {"rejected": [], "excluded_as_seen": 0}
+    text = tables.evaluation(test, {"data": {"classes": CLASSES}}, "photos/", {})
+    assert text.splitlines()[-2:] == [
+        "worst classes  images  precision  recall",
+        "rose               10      1.000   0.600",
+    ]
+    text = card.text(version.metrics | {"test": test, "task": task.name}, version.recipe, "m")
+    assert "\n| class | images | precision | recall |\n" in text
+
+
 @pytest.mark.parametrize(("classes", "title"), [(20, "class"), (21, "worst classes")])
 def test_the_card_has_all_classes_unless_there_are_many(version, classes, title):
     names = [f"class {number}" for number in range(classes)]
