@@ -13,6 +13,7 @@ from keras_transfer.data import prepare
 from keras_transfer.data.examples import SPLITS
 from keras_transfer.data.inspection import inspector
 from keras_transfer.data.prepare import Prepared
+from keras_transfer.evaluation.headline import headline
 from keras_transfer.recipe import choices, rule
 from keras_transfer.recipe.options import AUTO
 from keras_transfer.recipe.recipe import Recipe
@@ -84,7 +85,8 @@ class Result:
 
     def __repr__(self) -> str:
         test = self.metrics["test"]
-        score = next((f", {name} {test[name]:.3f}" for name in ("accuracy", "r2") if name in test), "")
+        name = headline(test)
+        score = f", {name} {test[name]:.3f}" if name else ""
         return f"<Result {self.folder}: {self.metrics['base']}{score} on {test['images']} test images>"
 
 

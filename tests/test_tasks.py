@@ -9,6 +9,7 @@ from PIL import Image
 import keras_transfer as kt
 from keras_transfer import commands
 from keras_transfer.commands.shared import training_counts
+from keras_transfer.versions import folders
 
 QUIET = kt.Progress(quiet=True)
 
@@ -47,6 +48,9 @@ def test_several_labels_an_image(tmp_path, tiny_base, capsys):
     assert result.metrics["task"] == "multi-label"
     assert result.metrics["test"]["macro_f1"] > 0.7
     assert {"mean_average_precision", "exact_match", "micro_f1"} <= set(result.metrics["test"])
+    precision = result.metrics["test"]["mean_average_precision"]
+    assert f", mean_average_precision {precision:.3f} on " in repr(result)
+    assert folders.listing(tmp_path / "m")[0].score == ("mean_average_precision", precision)
     model = kt.load(result.folder)
     predictions = model.predict([str(tmp_path / f"{number}.png") for number in range(8)])
     for prediction in predictions:

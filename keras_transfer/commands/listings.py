@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from keras_transfer.support.leftovers import Leftover
     from keras_transfer.versions.folders import Version
 
+_SCORES = {"accuracy": "", "mean_average_precision": "mAP "}  # Names that would take the room of other columns.
+
 
 def models(versions: Sequence[Version], sources: Sequence[str], width: int = NARROW) -> str:
     """What `models` says; `sources` are the names of what the versions were fitted on."""
@@ -27,7 +29,7 @@ def models(versions: Sequence[Version], sources: Sequence[str], width: int = NAR
         rows.append(
             (
                 f"{version.model}/{version.version}",
-                f"{name} {score:.3f}" if name == "r2" else f"{score:.3f}" if name else "-",
+                f"{_SCORES.get(name, f'{name} ')}{score:.3f}" if name else "-",
                 source,
                 version.base,
                 time.strftime("%Y-%m-%d", time.localtime(version.modified)),

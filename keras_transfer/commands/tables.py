@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from keras_transfer.commands.cautions import cautions
 from keras_transfer.commands.layout import NARROW, aligned, with_path, wrapped
 from keras_transfer.evaluation import per_class
+from keras_transfer.evaluation.headline import headline
 from keras_transfer.recipe import choices
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.paths import portable
@@ -182,10 +183,11 @@ def _left_out(data: dict[str, Any]) -> str:
 def _folds(folds: dict[str, Any] | None) -> list[str]:
     if folds is None:
         return []
-    name = next(name for name in ("accuracy", "r2") if name in folds["mean"])
+    name = headline(folds["mean"])
     mean, spread = folds["mean"][name], folds["standard_deviation"][name]
     each = ", ".join(f"{report[name]:.3f}" for report in folds["each"])
-    return [f"{folds['count']} folds: test {name} {mean:.3f}, standard deviation {spread:.3f} ({each})."]
+    words = name.replace("_", " ")
+    return [f"{folds['count']} folds: test {words} {mean:.3f}, standard deviation {spread:.3f} ({each})."]
 
 
 def _scores(report: dict[str, Any], classes: int) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keras_transfer.evaluation.headline import headline
 from keras_transfer.recipe.options import WEIGHTS
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import files
@@ -181,8 +182,8 @@ def recorded(version: Path) -> dict[str, Any]:
 def _described(version: Path) -> Version:
     metrics = recorded(version)
     test = metrics.get("test", {})
-    scores = ((name, float(test[name])) for name in ("accuracy", "r2") if test.get(name) is not None)
-    score = next(scores, ("", float("nan")))
+    name = headline(test)
+    score = (name, float(test[name])) if test.get(name) is not None else ("", float("nan"))
     size = sum(path.stat().st_size for path in version.rglob("*") if path.is_file())
     base, weights = metrics.get("base", "?"), metrics.get("weights", "?")
     modified = (version / "saved_model.pb").stat().st_mtime

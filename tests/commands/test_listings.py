@@ -12,8 +12,8 @@ LONG = "/home/somebody/projects/photos-of-flowers/" + "deeper/" * 10
 HEADING = ["model", "test", "data", "base", "written", "MB", "weights"]
 
 
-def listed(width, name="flowers-mobilenetv2"):
-    version = Version(f"saved_models/{name}", 3, "inceptionresnetv2", LONG + "w" * 30 + ".h5", ("accuracy", 0.9), 1, 0)
+def listed(width, name="flowers-mobilenetv2", score="accuracy"):
+    version = Version(f"saved_models/{name}", 3, "inceptionresnetv2", LONG + "w" * 30 + ".h5", (score, 0.9), 1, 0)
     return listings.models([version], ["photos"], width).splitlines()
 
 
@@ -34,6 +34,13 @@ def test_names_too_long_for_the_terminal_lose_their_middle():
     assert len(line) == 60
     assert "/3 " in line
     assert listed(1000, "flowers-" * 8)[1].startswith("saved_models/" + "flowers-" * 8 + "/3 ")
+
+
+@pytest.mark.parametrize(
+    ("score", "shown"), [("accuracy", "0.900"), ("mean_average_precision", "mAP 0.900"), ("r2", "r2 0.900")]
+)
+def test_models_name_a_score_that_is_no_accuracy(score, shown):
+    assert f"mobilenetv2/3  {shown}  photos" in listed(80, score=score)[1]
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])

@@ -85,6 +85,25 @@ def test_end_of_fit_warns_of_classes_with_few_images():
     assert "Warning: Fewer than 5 training images of class 0" in text
 
 
+def folds(**scores):
+    """What `metrics.json` has of two folds of these mean scores."""
+    each = [{name: value + change for name, value in scores.items()} for change in (-0.1, 0.1)]
+    return {"count": 2, "mean": scores, "standard_deviation": dict.fromkeys(scores, 0.141), "each": each}
+
+
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [
+        ({"accuracy": 0.8}, "accuracy 0.800"),
+        ({"accuracy": 0.9, "mean_average_precision": 0.8}, "mean average precision 0.800"),
+        ({"r2": 0.8}, "r2 0.800"),
+    ],
+)
+def test_end_of_fit_has_the_score_of_the_folds(scores, words):
+    text = " ".join(tables.run(run_metrics(3) | {"folds": folds(**scores)}, Recipe(), "m/1", {}).split())
+    assert f"2 folds: test {words}, standard deviation 0.141 (0.700, 0.900)." in text
+
+
 @pytest.mark.parametrize(
     ("thawed", "words"),
     [
