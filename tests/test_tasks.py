@@ -9,7 +9,7 @@ from PIL import Image
 import keras_transfer as kt
 from keras_transfer import commands
 from keras_transfer.commands.shared import training_counts
-from keras_transfer.versions import folders
+from keras_transfer.versions import folders, phases
 
 QUIET = kt.Progress(quiet=True)
 
@@ -120,6 +120,10 @@ def test_folds_report_mean_and_spread(tmp_path, tiny_base):
     assert folds["standard_deviation"]["accuracy"] == pytest.approx(np.std(each, ddof=1))
     assert sum(report["images"] for report in folds["each"]) == 72
     assert folds["mean"]["accuracy"] > 0.8
+    (told,) = phases.folds(result.metrics)
+    assert told.startswith(f"3 folds: test accuracy {folds['mean']['accuracy']:.3f}, standard deviation ")
+    assert f"\n\n{told}\n" in (result.folder / "assets.extra" / "README.md").read_text("utf-8")
+    assert f"<p>{told}</p>" in result.report.read_text("utf-8")
 
 
 def test_weights_need_classes(tmp_path, tiny_base):

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from keras_transfer.commands.cautions import cautions
 from keras_transfer.commands.layout import NARROW, aligned, with_path, wrapped
 from keras_transfer.evaluation import per_class
-from keras_transfer.evaluation.headline import headline
 from keras_transfer.recipe import choices
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.paths import portable
@@ -37,7 +36,7 @@ def run(metrics: dict[str, Any], recipe: Recipe, folder: str, training: Mapping[
         f"{_left_out(data)}",
         *choices.after_training(recipe, metrics),
     ]
-    results = [_scores(test, len(data["classes"])), *_folds(metrics.get("folds"))]
+    results = [_scores(test, len(data["classes"])), *phases.folds(metrics)]
     lines = [
         *(wrapped(line, width, "  ") for line in settings),
         "",
@@ -178,16 +177,6 @@ def _task_name(metrics: dict[str, Any]) -> str:
 
 def _left_out(data: dict[str, Any]) -> str:
     return f"; {data['rejected']} left out" if data.get("rejected") else ""
-
-
-def _folds(folds: dict[str, Any] | None) -> list[str]:
-    if folds is None:
-        return []
-    name = headline(folds["mean"])
-    mean, spread = folds["mean"][name], folds["standard_deviation"][name]
-    each = ", ".join(f"{report[name]:.3f}" for report in folds["each"])
-    words = name.replace("_", " ")
-    return [f"{folds['count']} folds: test {words} {mean:.3f}, standard deviation {spread:.3f} ({each})."]
 
 
 def _scores(report: dict[str, Any], classes: int) -> str:

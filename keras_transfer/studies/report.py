@@ -42,6 +42,7 @@ def write(
         "<h2>Test</h2><p class='about'>Images that took no part in training or in any choice, through the exported "
         "graph.</p>",
         evaluation.scores(evaluated.report),
+        *(f"<p>{line}</p>" for line in phases.folds(metrics)),
     ]
     # A version travels: links through folders above the working folder would tell their names, and lead nowhere.
     here = [Path(os.path.abspath(path)).is_relative_to(Path.cwd()) for path in (file, evaluated.examples.root)]

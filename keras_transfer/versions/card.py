@@ -56,6 +56,7 @@ def text(metrics: dict[str, Any], recipe: Recipe, name: str) -> str:
         "## Measured",
         "",
         *_measured(metrics["test"], data["test"], len(data["classes"])),
+        *(line for told in phases.folds(metrics) for line in ("", told)),
         *_classes(metrics["test"]),
         "",
         f"On {metrics['machine']}.{_INTERVALS * task.has_classes}",

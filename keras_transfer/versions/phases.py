@@ -1,9 +1,11 @@
-"""What the phases of a run reached, and which network is exported, in words, by the `phases` of `metrics.json`."""
+"""What the phases and folds of a run reached, and which network is exported, in words, by its `metrics.json`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+
+from keras_transfer.evaluation.headline import headline
 
 _FAR_WORSE = 3.0  # Times the loss of before, which more epochs at such a rate do not make good.
 
@@ -84,6 +86,18 @@ def taught(metrics: dict[str, Any]) -> list[str]:
     if teacher["learned_from"]:
         return [f"It learned from the teacher {name} besides the labels.{alike}"]
     return [f"Nothing that was learned from the teacher {name} is kept in it.{alike}"]
+
+
+def folds(metrics: dict[str, Any]) -> list[str]:
+    """Say what cross-validation measured, by the whole `metrics.json`; nothing where there was none."""
+    if "folds" not in metrics:
+        return []
+    measured = metrics["folds"]
+    name = headline(measured["mean"])
+    mean, spread = measured["mean"][name], measured["standard_deviation"][name]
+    each = ", ".join(f"{report[name]:.3f}" for report in measured["each"])
+    words = name.replace("_", " ")
+    return [f"{measured['count']} folds: test {words} {mean:.3f}, standard deviation {spread:.3f} ({each})."]
 
 
 def _judged(tuned: dict[str, Any]) -> list[str]:
