@@ -29,9 +29,11 @@ def cautions(report: dict[str, Any], training: Mapping[str, int]) -> list[str]:
         lines.append(f"Only {count} tested: the score says little.")
     groups = report.get("groups", report["images"])
     if groups < _INDEPENDENT * report["images"]:
+        so = "the score is less sure than so many images make it look."
+        if any(name.endswith("_interval") for name in report):
+            so = "intervals take each image for independent, and are too narrow."
         lines.append(
-            f"The {report['images']} images tested are in {groups} group{'s' * (groups != 1)} of related ones: "
-            "intervals take each image for independent, and are too narrow."
+            f"The {report['images']} images tested are in {groups} group{'s' * (groups != 1)} of related ones: {so}"
         )
     few = [name for name, count in training.items() if count < _FEW_TRAINED]
     if few:

@@ -24,6 +24,13 @@ def test_images_of_few_groups_say_less_than_their_number():
     assert cautions(of_groups | {"groups": 12}, {}) == []
 
 
+def test_of_numbers_in_few_groups_no_interval_is_doubted_for_there_is_none():
+    labels = np.arange(12, dtype="float32")[:, None]
+    assert cautions(Regression().report(labels, labels) | {"groups": 3}, {}) == [
+        "The 12 images tested are in 3 groups of related ones: the score is less sure than so many images make it look."
+    ]
+
+
 def test_few_training_images_of_a_class():
     lines = cautions(report([0, 1, 2] * 5, [0, 1, 2] * 5), {"a": 4, "b": 5, "c": 0})
     assert lines == ["Fewer than 5 training images of a, c: add some."]
