@@ -208,7 +208,7 @@ def usable(recipe: Recipe, listed: Examples, inspections: Sequence[Inspection]) 
 
 def _split(recipe: Recipe, examples: Examples, inspections: Sequence[Inspection]) -> Examples:
     """Return the examples on sides, those that are to stay together on one."""
-    groups = _groups(examples, inspections if recipe.group_duplicates else None)
+    groups = related(examples, inspections if recipe.group_duplicates else None)
     return splits.assign(replace(examples, groups=groups), recipe.shares, recipe.seed)
 
 
@@ -238,8 +238,10 @@ def _named(listed: Examples, reasons: dict[int, str]) -> list[tuple[str, str]]:
     return [(listed.paths[index], why) for index, why in sorted(reasons.items())]
 
 
-def _groups(examples: Examples, inspections: Sequence[Inspection] | None) -> np.ndarray | None:
-    """Return which images stay in one split: copies, the user's own groups and, given inspections, near duplicates."""
+def related(examples: Examples, inspections: Sequence[Inspection] | None = None) -> np.ndarray | None:
+    """Return int64 `[N]`, equal for images that stay in one split: copies by digest or name, the user's own groups and,
+    given inspections, near duplicates; None where all stand alone.
+    """
     alike = None if inspections is None else duplicates.components(len(examples), findings.near_links(inspections))
     return duplicates.joined(duplicates.exact(examples.digests), examples.groups, alike, copies.by_name(examples.paths))
 

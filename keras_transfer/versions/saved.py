@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from keras_transfer import tasks
-from keras_transfer.data import sources
+from keras_transfer.data import prepare, sources
 from keras_transfer.data.contents import Files
 from keras_transfer.data.decoding import formats
 from keras_transfer.data.examples import Examples, training_digests
@@ -143,7 +144,6 @@ class SavedClassifier:
         recipe = self.recipe or Recipe()
         source = recipe.data if data is None else os.fspath(data)
         try:
-            # Any image is measured by itself: groups are for splitting, two classes for fitting.
             listed = sources.load_measured(source, recipe, self.task.name, **options)
         except UserError as error:
             if data is not None:
@@ -157,7 +157,8 @@ class SavedClassifier:
         indices = [index for index, digest in enumerate(examples.digests) if digest not in seen and index not in faults]
         if not indices:
             raise UserError(f"{source}: the model was trained on every image there. Give images that it has not seen.")
-        evaluated = self.measure(examples.at(np.asarray(indices)), progress)
+        unseen = examples.at(np.asarray(indices))
+        evaluated = self.measure(replace(unseen, groups=prepare.related(unseen)), progress)
         faulty = [{"path": examples.paths[index], "reason": why} for index, why in faults.items()]
         evaluated.report["rejected"] += faulty
         evaluated.report["excluded_as_seen"] = len(examples) - len(indices) - len(faults)

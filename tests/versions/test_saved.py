@@ -141,6 +141,14 @@ def test_a_report_says_how_many_groups_were_tested(classifier, photos):
     assert classifier.measure(grouped, kt.Progress(quiet=True)).report["groups"] == len(examples) // 6
 
 
+def test_copies_of_a_photo_are_one_group_of_what_is_measured(classifier, tmp_path):
+    fresh = write_photos(tmp_path / "fresh", 3, seed=79)
+    for copy, file in (("00_flip.jpg", "00.jpg"), ("other.png", "01.png")):
+        shutil.copy(fresh / "red" / file, fresh / "red" / copy)
+    report = classifier.evaluate(fresh)
+    assert (report["images"], report["groups"]) == (11, 9)
+
+
 def test_the_report_leaves_groups_out(version, photos, tmp_path):
     """What `--group-by` kept together is of no matter to other data."""
     copy = shutil.copytree(version.folder, tmp_path / "m" / "1")

@@ -115,7 +115,7 @@ def load(source: str, recipe: Recipe | None = None, purpose: Purpose = Purpose.T
         examples = replace(examples, labels=several, task=MULTI_LABEL)
     if recipe.task not in (AUTO, examples.task):
         raise UsageError(f"{source} is for {examples.task}. For {recipe.task}, it needs {_NEEDS[recipe.task]}.")
-    if recipe.group_by and examples.groups is None:
+    if recipe.group_by and examples.groups is None and purpose is not Purpose.MEASURE:
         raise UsageError(f"--group-by needs a CSV file with that column; {source} is none.")
     return examples
 
@@ -136,7 +136,7 @@ def _kind(request: Request) -> Source:
 
 
 def load_measured(source: str, recipe: Recipe, task: str, **options: Any) -> Examples:
-    """List the images of a source that a model is measured on: how its own images were grouped does not matter.
+    """List the images of a source that a model is measured on, its own in the groups that they were split by.
 
     Args:
         source: As in `load`; one class is enough, and a test split alone.
@@ -149,9 +149,9 @@ def load_measured(source: str, recipe: Recipe, task: str, **options: Any) -> Exa
         UsageError: as in `load`, or there is no such option.
         UserError: as in `load`.
     """
-    changes: dict[str, Any] = {"data": source, "task": task, "group_by": ""}
+    changes: dict[str, Any] = {"data": source, "task": task}
     if recipe.data not in (source, absolute(source)):
-        changes |= {"columns": "", "encoding": ""}
+        changes |= {"columns": "", "encoding": "", "group_by": ""}
     _demand_options(options)
     changes |= {name: value for name, value in options.items() if value is not None}
     return load(source, recipe.replace(**changes), Purpose.MEASURE)

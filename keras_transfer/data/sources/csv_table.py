@@ -116,14 +116,17 @@ def _examples(
     path = _path_column(table, recipe)
     paths, read_as = csv_paths.resolve(table, path, str(folder), recipe.allow_outside, contents)
     splits, split_columns = _splits(table, roles.get("split"), purpose)
+    group_by = recipe.group_by.lower()
+    if purpose is Purpose.MEASURE and group_by not in table.columns:
+        group_by = ""  # Lost since the fit: the images are measured all the same.
     never = (name for name in table.columns if _marker(name) in _MARKERS or _NO_LABELS.fullmatch(name))
-    taken = {path, *split_columns, *never, recipe.group_by.lower()}
+    taken = {path, *split_columns, *never, group_by}
     labels = csv_labels.labels(table, recipe.task, roles, taken, purpose)
     files = list(map(os.path.normpath, paths))
     if labels.task != REGRESSION:  # What is measured may be measured several times.
         _demand_one_label(table, files, labels)
-    groups = _groups(table, recipe.group_by) if recipe.group_by else None
-    messages = _messages(table, path, split_columns, labels, recipe.group_by.lower())
+    groups = _groups(table, recipe.group_by) if group_by else None
+    messages = _messages(table, path, split_columns, labels, group_by)
     repeated = len(files) - len(set(files))
     if repeated:
         rows = "1 row names" if repeated == 1 else f"{repeated} rows name"

@@ -246,6 +246,18 @@ def test_a_table_to_measure_on_has_headings_of_its_own(tmp_path, monkeypatch):
     assert len(sources.load_measured("other.csv", recipe, "classification", columns="path=id,label=breed")) == 2
 
 
+def test_a_models_own_table_is_measured_in_its_groups_if_it_still_has_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recipe = Recipe(data=str(tmp_path / "t.csv"), group_by="Patient")
+    table = "path,label,patient\na.jpg,red,7\nb.jpg,red,7\nc.jpg,blue,8\n"
+    for name in ("t.csv", "other.csv"):
+        (tmp_path / name).write_text(table)
+    assert sources.load_measured("t.csv", recipe, "classification").groups.tolist() == [0, 0, 1]
+    assert sources.load_measured("other.csv", recipe, "classification").groups is None
+    (tmp_path / "t.csv").write_text(table.replace("patient", "comment"))
+    assert sources.load_measured("t.csv", recipe, "classification").groups is None
+
+
 def test_an_image_with_two_labels_is_refused_with_both_rows(tmp_path):
     with pytest.raises(UserError, match=r"t\.csv, row 4: a\.jpg is 'dog' here and 'cat' in row 2"):
         load(tmp_path / "t.csv", "filename,class,xmin\na.jpg,cat,1\nb.jpg,dog,5\na.jpg,dog,3\n")
