@@ -233,11 +233,12 @@ def _describe(
         with progress.optional("Writing predictions.csv"):
             predictions.write_tested(evaluated.tested, extra / "predictions.csv")
         with progress.activity("Writing the report"), progress.optional("Writing report.html"):
-            report.write(extra / "report.html", name, metrics, trained.history, evaluated, max_pixels)
+            training = folders.training_counts(extra.parent)
+            report.write(extra / "report.html", name, metrics, trained.history, evaluated, max_pixels, training)
     with progress.optional("Writing warm-up requests"):
         warmup.write(extra / warmup.FILE, prepared.samples(), name, max_pixels)
     with progress.optional("Writing the model card"):
-        text = card.text(metrics, trained.recipe, name)
+        text = card.text(metrics, trained.recipe, name, folders.training_counts(extra.parent))
         (extra / "README.md").write_text(text, "utf-8", "backslashreplace")
 
 

@@ -8,7 +8,6 @@ from PIL import Image
 
 import keras_transfer as kt
 from keras_transfer import commands
-from keras_transfer.commands.shared import training_counts
 from keras_transfer.versions import folders, phases
 
 QUIET = kt.Progress(quiet=True)
@@ -60,8 +59,8 @@ def test_several_labels_an_image(tmp_path, tiny_base, capsys):
     assert again["macro_f1"] == pytest.approx(result.metrics["test"]["macro_f1"])
     commands.main(["evaluate", str(result.folder), "--quiet", "--html", str(tmp_path / "page.html")])
     assert "Mean average precision" in capsys.readouterr().out
-    assert set(training_counts(result.folder)) == {"bright", "red"}
-    assert min(training_counts(result.folder).values()) > 5
+    assert set(folders.training_counts(result.folder)) == {"bright", "red"}
+    assert min(folders.training_counts(result.folder).values()) > 5
     (tmp_path / "part.csv").write_text("path,labels\nnew.png,red\n")
     Image.new("RGB", (32, 32), (200, 80, 80)).save(tmp_path / "new.png")
     commands.main(["evaluate", str(result.folder), str(tmp_path / "part.csv")])
@@ -124,6 +123,24 @@ def test_folds_report_mean_and_spread(tmp_path, tiny_base):
     assert told.startswith(f"3 folds: test accuracy {folds['mean']['accuracy']:.3f}, standard deviation ")
     assert f"\n\n{told}\n" in (result.folder / "assets.extra" / "README.md").read_text("utf-8")
     assert f"<p>{told}</p>" in result.report.read_text("utf-8")
+
+
+def test_wherever_a_score_is_told_so_is_what_makes_it_doubtful(tmp_path, tiny_base, capsys):
+    def row(red, _, number):
+        return f"{'rare' if number in (0, 3, 6) else 'red' if red else 'grey'},{number // 3}"
+
+    result = fitted(write_table(tmp_path, "path,label,scene", row), tiny_base, tmp_path, group_by="scene")
+    test = result.metrics["test"]
+    commands.main(["evaluate", str(result.folder), "--json", "--html", str(tmp_path / "page.html")])
+    report = json.loads(capsys.readouterr().out)
+    assert (report["images"], report["groups"]) == (test["images"], test["groups"])
+    told = " ".join(report["warnings"])
+    assert f"The {test['images']} images tested are in {test['groups']} groups of related ones: intervals take" in told
+    assert "Fewer than 5 training images of rare: add some." in told
+    card = (result.folder / "assets.extra" / "README.md").read_text("utf-8")
+    assert "\n\n" + "\n\n".join(report["warnings"]) + "\n\n" in card
+    for page in (result.report, tmp_path / "page.html"):
+        assert "".join(f"<p>{line}</p>" for line in report["warnings"]) in page.read_text("utf-8")
 
 
 def test_weights_need_classes(tmp_path, tiny_base):

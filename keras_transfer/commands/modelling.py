@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from keras_transfer.commands import layout, listings, tables
-from keras_transfer.commands.cautions import cautions
 from keras_transfer.commands.group import Option, cli
 from keras_transfer.commands.shared import (
     data_argument,
@@ -22,8 +21,8 @@ from keras_transfer.commands.shared import (
     quiet_option,
     recipe_of,
     recipe_options,
-    training_counts,
 )
+from keras_transfer.evaluation.cautions import cautions
 from keras_transfer.support import strict_json
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.paths import page_and_table, portable
@@ -75,7 +74,7 @@ def fit(
     except Stopped as stop:
         click.echo(str(stop), err=True)
         sys.exit(stop.exit_code)
-    folder, training = str(result.folder), training_counts(result.folder)
+    folder, training = str(result.folder), folders.training_counts(result.folder)
     if as_json:
         warnings = cautions(result.metrics["test"], training)
         click.echo(strict_json.text({"folder": folder, **result.metrics, "warnings": warnings}))
@@ -121,7 +120,7 @@ def evaluate(
     classifier = load(model, progress)
     report = evaluation.evaluate(classifier, data, page, table, progress, **options)
     source = portable(classifier.metrics["data"]["source"]) if data is None else data
-    training = training_counts(classifier.folder)
+    training = folders.training_counts(classifier.folder)
     if as_json:
         about = {"model": str(classifier.folder), "source": source}
         click.echo(strict_json.text({**about, **report, "warnings": cautions(report, training)}))

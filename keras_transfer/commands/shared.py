@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import sys
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,21 +143,6 @@ def exit_with_errors(records: Sequence[Mapping[str, Any]]) -> None:
         click.echo(message(f"{record['path']}: {record['error']}", sys.stderr), err=True)
     if failed:
         sys.exit(1)
-
-
-def training_counts(version: Path) -> dict[str, int]:
-    """Return the training images of each class, or label, of a version; nothing of one that has none."""
-    from keras_transfer.tasks import TASKS  # Not for help: it imports NumPy.
-
-    extra = version / "assets.extra"
-    metrics = recorded(version)
-    task = TASKS.get(metrics.get("task", ""))
-    if task is None or not task.has_classes or not (extra / "splits.csv").is_file():
-        return {}
-    with (extra / "splits.csv").open(newline="", encoding="utf-8") as stream:
-        labels = [row["label"] for row in csv.DictReader(stream) if row["split"] == "train"]
-    counts = Counter(name for label in labels for name in ([label] if task.single_label else label.split("|")))
-    return {name: counts[name] for name in metrics["data"]["classes"]}
 
 
 def data_name(version: Path) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_transfer.commands.cautions import cautions
 from keras_transfer.commands.layout import NARROW, aligned, with_path, wrapped
 from keras_transfer.evaluation import per_class
+from keras_transfer.evaluation.cautions import cautions
 from keras_transfer.recipe import choices
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.paths import portable

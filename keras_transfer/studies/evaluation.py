@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_transfer.evaluation import per_class
+from keras_transfer.evaluation.cautions import cautions
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.studies import page, plots
 from keras_transfer.support.paths import demand_other_file, portable
 from keras_transfer.support.progress import Progress
 from keras_transfer.tasks import TASKS
+from keras_transfer.versions import folders
 from keras_transfer.versions.predictions import Evaluated, Tested, write_tested
 
 if TYPE_CHECKING:
@@ -58,12 +61,15 @@ def evaluate(
         write_tested(evaluated.tested, csv)
     if html is not None:
         title = f"{classifier.folder.parent.name}/{classifier.folder.name} on {portable(evaluated.examples.source)}"
-        page.write(html, title, [scores(evaluated.report), *details(evaluated, classifier.max_pixels, html.parent)])
+        measured = scores(evaluated.report, folders.training_counts(classifier.folder))
+        page.write(html, title, [measured, *details(evaluated, classifier.max_pixels, html.parent)])
     return evaluated.report
 
 
-def scores(report: dict[str, Any]) -> str:
-    """Return the table of a report's metrics, as HTML."""
+def scores(report: dict[str, Any], training: Mapping[str, int]) -> str:
+    """Return the table of a report's metrics and where they mean little, as HTML; `training` counts the training images
+    of each class.
+    """
     rows = [
         (name.replace("_", " "), _number(report, name), _interval(report, name) or _MEANINGS.get(name, ""))
         for name, value in report.items()
@@ -72,7 +78,9 @@ def scores(report: dict[str, Any]) -> str:
     excluded = report.get("excluded_as_seen", 0)  # By `evaluate` alone.
     seen = f", {excluded} that training saw are left out" * bool(excluded)
     faults = f", {len(report['rejected'])} cannot be used" * bool(report["rejected"])
-    return f"<p>{report['images']:,} images{seen}{faults}.</p>{page.table(('', '', ''), rows, words=(0, 2))}"
+    table = page.table(("", "", ""), rows, words=(0, 2))
+    doubts = "".join(f"<p>{html.escape(line)}</p>" for line in cautions(report, training))
+    return f"<p>{report['images']:,} images{seen}{faults}.</p>{table}{doubts}"
 
 
 def details(evaluated: Evaluated, max_pixels: int, folder: Path | None) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ def write(
     history: Sequence[dict[str, Any]],
     evaluated: Evaluated,
     max_pixels: int,
+    training: Mapping[str, int] | None = None,
 ) -> None:
     """Write the page.
 
@@ -34,6 +35,7 @@ def write(
         history: As in `history.csv`.
         evaluated: What came of the test.
         max_pixels: Largest picture that is decoded, width times height.
+        training: Training images of each class; None where there are no classes, or nobody knows.
 
     Raises:
         UserError: it cannot be written.
@@ -41,7 +43,7 @@ def write(
     test = [
         "<h2>Test</h2><p class='about'>Images that took no part in training or in any choice, through the exported "
         "graph.</p>",
-        evaluation.scores(evaluated.report),
+        evaluation.scores(evaluated.report, training or {}),
         *(f"<p>{line}</p>" for line in phases.folds(metrics)),
     ]
     # A version travels: links through folders above the working folder would tell their names, and lead nowhere.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
 from keras_transfer.data.decoding.formats import WEBP_RELEASE
 from keras_transfer.evaluation import per_class
+from keras_transfer.evaluation.cautions import cautions
 from keras_transfer.network.bases import AS_BUILT
 from keras_transfer.network.licences import licence
 from keras_transfer.recipe.recipe import Recipe
@@ -25,13 +27,14 @@ _INTERVALS = " Intervals are 95% Wilson intervals over images; they say nothing 
 _IN_TABLE = 20  # Classes above which the table has the worst ones only.
 
 
-def text(metrics: dict[str, Any], recipe: Recipe, name: str) -> str:
+def text(metrics: dict[str, Any], recipe: Recipe, name: str, training: Mapping[str, int] | None = None) -> str:
     """Return the card, in Markdown.
 
     Args:
         metrics: As in `metrics.json`.
         recipe: Complete.
         name: Of the model.
+        training: Training images of each class; None where there are no classes, or nobody knows.
     """
     data, task = metrics["data"], recorded(metrics)
     classes = ", ".join(map(_escaped, data["classes"][:_SHOWN])) + (", ..." if len(data["classes"]) > _SHOWN else "")
@@ -57,6 +60,7 @@ def text(metrics: dict[str, Any], recipe: Recipe, name: str) -> str:
         "",
         *_measured(metrics["test"], data["test"], len(data["classes"])),
         *(line for told in phases.folds(metrics) for line in ("", told)),
+        *(line for told in cautions(metrics["test"], training or {}) for line in ("", _escaped(told))),
         *_classes(metrics["test"]),
         "",
         f"On {metrics['machine']}.{_INTERVALS * task.has_classes}",
@@ -134,16 +138,13 @@ def _rows(test: dict[str, Any]) -> list[str]:
 
 
 def _classes(test: dict[str, Any]) -> list[str]:
-    """Return the table of the classes, of many the worst ones, or why there is none, and which ones were never
-    recognised, behind empty lines.
-    """
+    """Return the table of the classes, of many the worst ones, or why there is none, behind an empty line."""
     few = len(test.get("per_class", {})) <= _IN_TABLE
     heading, *cells = (per_class.whole_table(test) if few else per_class.table(test)) or [()]
     lines = [heading, tuple("---" for _ in heading), *(tuple(map(_escaped, row)) for row in cells)] if cells else []
     reason = None if few else per_class.too_few(test)
     text = [f"| {' | '.join(row)} |" for row in lines] or ([reason] if reason else [])
-    unrecognised = per_class.never_recognised(test)
-    return [*(["", *text] if text else []), *(["", _escaped(unrecognised)] if unrecognised else [])]
+    return ["", *text] if text else []
 
 
 def _own_weights(metrics: dict[str, Any]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -177,6 +179,21 @@ def recorded(version: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return metrics if isinstance(metrics, dict) else {}
+
+
+def training_counts(version: Path) -> dict[str, int]:
+    """Return the training images of each class, or label, of a version; nothing of one that has none."""
+    from keras_transfer.tasks import TASKS  # Not for help: it imports NumPy.
+
+    extra = version / "assets.extra"
+    metrics = recorded(version)
+    task = TASKS.get(metrics.get("task", ""))
+    if task is None or not task.has_classes or not (extra / "splits.csv").is_file():
+        return {}
+    with (extra / "splits.csv").open(newline="", encoding="utf-8") as stream:
+        labels = [row["label"] for row in csv.DictReader(stream) if row["split"] == "train"]
+    counts = Counter(name for label in labels for name in ([label] if task.single_label else label.split("|")))
+    return {name: counts[name] for name in metrics["data"]["classes"]}
 
 
 def _described(version: Path) -> Version:

@@ -1,6 +1,6 @@
 import numpy as np
 
-from keras_transfer.commands.cautions import cautions
+from keras_transfer.evaluation.cautions import cautions
 from keras_transfer.tasks.classification import Classification
 from keras_transfer.tasks.regression import Regression
 
