@@ -65,6 +65,20 @@ class Network:
         """Input side in pixels."""
         return int(self.base.input_shape[1])
 
+    def weights(self) -> list[list[np.ndarray]]:
+        """Return all weights of base and head."""
+        return [model.get_weights() for model in (self.base, self.head)]
+
+    def set_weights(self, weights: list[list[np.ndarray]]) -> None:
+        """Go back to weights of base and head, as `weights` returned them."""
+        for model, arrays in zip((self.base, self.head), weights, strict=True):
+            model.set_weights(arrays)
+
+    def divide_logits(self, temperature: float) -> None:
+        """Divide all logits by a number, folded into the weights of their layer."""
+        layer = self.head.get_layer("logits")
+        layer.set_weights([value / temperature for value in layer.get_weights()])
+
     def classifier(self) -> keras.Model:
         """Return the whole: float pixels `[N, H, W, 3]` in 0..255 to probabilities (or numbers), float32
         `[N, K]`.

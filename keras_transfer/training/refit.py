@@ -55,11 +55,12 @@ def _network(trainer: Trainer, kept: list[tuple[Phase, PhaseResult]]) -> dict[st
     """Run phases once more, from the beginning, and return the loss on all their images before and after."""
     images = trainer.setup.seen
     feed = trainer.feed(kept[-1][0].trains, kept[-1][0].views)
-    before, validated = trainer.scores(feed, images), trainer.weights()
-    trainer.set_weights(trainer.initial_weights)
+    network = trainer.setup.network
+    before, validated = trainer.scores(feed, images), network.weights()
+    network.set_weights(trainer.initial_weights)
     for phase, result in kept:
         trainer.run_again(phase, result)
     after = trainer.scores(feed, images)
     if not after["loss"] <= before["loss"]:
-        trainer.set_weights(validated)
+        network.set_weights(validated)
     return {"before": before["loss"], "after": after["loss"]}

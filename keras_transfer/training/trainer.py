@@ -50,7 +50,7 @@ class Trainer:
         self.phases: list[Phase] = []
         self.results: list[PhaseResult] = []
         self._feeds = Feeds(setup)
-        self.initial_weights = self.weights() if setup.recipe.refit == "on" else []
+        self.initial_weights = setup.network.weights() if setup.recipe.refit == "on" else []
         self._variables = [*setup.network.base.variables, *setup.network.head.variables]
         self._trained: set[int] = set()  # Numbers of the variables that phases have changed.
         self._ending = ExitStack()  # Between the last step of a part and its end, of which a signal waits.
@@ -134,7 +134,7 @@ class Trainer:
 
         def run() -> PhaseResult:
             again = self._run(phase.as_chosen(result), feed, self.setup.seen)
-            self.divide_logits(result.details.get("temperature", 1.0))
+            self.setup.network.divide_logits(result.details.get("temperature", 1.0))
             return again
 
         feed = self.feed(phase.trains, phase.views)
@@ -217,7 +217,7 @@ class Trainer:
         was trained by gradient is surer than it is right, or, with label smoothing, less sure. What is kept gets the
         temperature.
         """
-        start, task = self.weights(), self.setup.task
+        start, task = self.setup.network.weights(), self.setup.task
         targets = self.setup.targets_of(self.setup.validation)
         weights = self.setup.weights_of(targets)
         counts = 1.0 if weights is None else weights
@@ -240,9 +240,9 @@ class Trainer:
                 "still_falling": still_falling(result.history),
             }
         if drop:
-            self.set_weights(start)
+            self.setup.network.set_weights(start)
             result = replace(result, best_epoch=0)
-        self.divide_logits(temperature)
+        self.setup.network.divide_logits(temperature)
         return replace(result, validation=scores, details={**details, "temperature": temperature})
 
     def _validated(self, phase: Phase, feed: Feed) -> PhaseResult:
@@ -253,7 +253,7 @@ class Trainer:
         if isinstance(phase.by, Solver):
             return result
         temperature, logits = self._calibrated(feed)
-        self.divide_logits(temperature)
+        self.setup.network.divide_logits(temperature)
         scores = self.setup.task.evaluate(logits, self.setup.targets_of(self.setup.validation))
         return replace(result, validation=scores, details={**result.details, "temperature": temperature})
 
@@ -262,11 +262,6 @@ class Trainer:
         logits = feed.logits(self.setup.validation)
         temperature = self.setup.task.temperature(logits, self.setup.targets_of(self.setup.validation))
         return temperature, logits / temperature
-
-    def divide_logits(self, temperature: float) -> None:
-        """Divide all logits by a number, folded into the weights of their layer."""
-        layer = self.setup.network.head.get_layer("logits")
-        layer.set_weights([value / temperature for value in layer.get_weights()])
 
     def _run(self, phase: Phase, feed: Feed, indices: np.ndarray) -> PhaseResult:
         setup, embedding = self.setup, phase.trains == HEAD
@@ -296,12 +291,3 @@ class Trainer:
         if self.state:
             self._ending.enter_context(stopping.deferred())
         return result
-
-    def weights(self) -> list[list[np.ndarray]]:
-        """Return the weights of base and head."""
-        return [model.get_weights() for model in (self.setup.network.base, self.setup.network.head)]
-
-    def set_weights(self, weights: list[list[np.ndarray]]) -> None:
-        """Go back to weights of base and head."""
-        for model, arrays in zip((self.setup.network.base, self.setup.network.head), weights, strict=True):
-            model.set_weights(arrays)
