@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from keras_transfer.data.examples import CLASSIFICATION, REGRESSION, SPLITS, UNASSIGNED, Examples
+from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, REGRESSION, SPLITS, UNASSIGNED, Examples
 from keras_transfer.support.errors import UserError
 
 _TRIES = 50  # Orders in which groups of several classes are dealt out, until each split has each class.
@@ -20,8 +20,8 @@ def assign(examples: Examples, shares: tuple[float, float, float], seed: int) ->
 
     A source that is already split keeps its splits; a validation or test split missing beside a given `train/` is
     carved from it, in the shares that the three splits would have had. Each class (or quantile of a numeric target)
-    is dealt out by itself, so that every split has its share of it, and at least one image. Images of one group stay
-    together.
+    is dealt out by itself, so that every split has its share of it, and at least one image; so is each label of several
+    an image, as far as its images do not have a rarer one. Images of one group stay together.
 
     Args:
         examples: Unsplit, or split by their source.
@@ -58,8 +58,11 @@ def folds(examples: Examples, count: int, seed: int) -> Iterator[Examples]:
 
 def _deal(examples: Examples, pool: np.ndarray, shares: Sequence[float], generator: np.random.Generator) -> np.ndarray:
     """Return for each image of the pool the number of the share that it goes to; of a numeric target, in as many
-    quantiles as all shares can have some of.
+    quantiles as all shares can have some of, of several labels an image, by those that all can have.
     """
+    if examples.task == MULTI_LABEL:
+        with suppress(UserError):
+            return _deal_strata(examples, _common(strata(examples), pool, len(shares)), pool, shares, generator)
     for bins in range(_bins(examples), 1, -1):
         with suppress(UserError):
             return _deal_strata(examples, strata(examples, bins), pool, shares, generator)
@@ -175,24 +178,35 @@ def _fill_empty(parts: np.ndarray, sizes: np.ndarray, filled: np.ndarray) -> np.
     return parts
 
 
+def _common(stratum: np.ndarray, pool: np.ndarray, least: int) -> np.ndarray:
+    """Return strata, int64 `[N]`, those of fewer images of the pool than `least` as one with the largest."""
+    counts = np.bincount(stratum[pool], minlength=int(stratum.max()) + 1)
+    return np.where(counts[stratum] < least, counts.argmax(), stratum)
+
+
 def _bins(examples: Examples) -> int:
     return min(_BINS, max(1, len(examples) // 20)) if examples.task == REGRESSION else 1
 
 
 def strata(examples: Examples, bins: int | None = None) -> np.ndarray:
     """Return what every part of the examples should have its share of, int64 `[N]`: the class of each, or the quantile
-    of a numeric target; 0 for all images of several labels.
+    of a numeric target; of several labels an image, that of its labels which the fewest images have (as Sechidis et
+    al. 2011, https://doi.org/10.1007/978-3-642-23808-6_10, deal out the rarest label first), one more for none.
 
     Args:
         examples: Of any task.
-        bins: Quantiles; None has as many as there are images for.
+        bins: Quantiles; None has as many as there are images for. One takes several labels for one stratum, too.
     """
     if examples.task == CLASSIFICATION:
         return examples.labels
     if examples.task == REGRESSION:
         edges = np.quantile(examples.labels[:, 0], np.linspace(0, 1, (bins or _bins(examples)) + 1)[1:-1])
         return np.searchsorted(edges, examples.labels[:, 0])
-    return np.zeros(len(examples), "int64")
+    if bins == 1:
+        return np.zeros(len(examples), "int64")
+    has = examples.labels > 0
+    rarest = np.where(has, has.sum(0), np.inf).argmin(1)
+    return np.where(has.any(1), rarest, len(examples.classes))
 
 
 def _too_few(examples: Examples, stratum: int, images: int, groups: int, parts: int) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_transfer.data import splits
-from keras_transfer.data.examples import Examples, training_digests
+from keras_transfer.data.examples import MULTI_LABEL, Examples, training_digests
 from keras_transfer.support.errors import UserError
 
 
@@ -21,6 +21,32 @@ def test_every_class_is_dealt_out_by_the_shares():
     split = splits.assign(examples([100, 20]), (70, 15, 15), 0)
     for label, expected in ((0, [70, 15, 15]), (1, [14, 3, 3])):
         assert [int(((split.splits == k) & (split.labels == label)).sum()) for k in range(3)] == expected
+
+
+def several(rows, groups=None):
+    """Labels of several an image, a row of 0 and 1 each."""
+    one = examples([len(rows)])
+    labels = np.asarray(rows, "float32")
+    return replace(one, labels=labels, classes=tuple("abcdefgh"[: labels.shape[1]]), task=MULTI_LABEL, groups=groups)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_each_split_has_its_share_of_rare_labels_beside_frequent_ones(seed):
+    rows = [[1, 0, 0]] * 60 + [[1, 1, 0]] * 20 + [[0, 0, 1]] * 4 + [[1, 1, 1]] * 2 + [[0, 0, 0]] * 14
+    split = splits.assign(several(rows), (70, 15, 15), seed)
+    for label, least, most in ((0, 11, 14), (1, 3, 4), (2, 1, 1)):
+        for number in (1, 2):
+            assert least <= int(split.labels[split.splits == number, label].sum()) <= most, label
+    for fold in splits.folds(several(rows), 3, seed):
+        assert fold.labels[fold.splits == 2].any(0).all()
+
+
+def test_a_label_of_fewer_images_than_splits_is_no_obstacle():
+    rows = [[1, 0]] * 20 + [[1, 1]]
+    assert sorted(np.bincount(splits.assign(several(rows), (70, 15, 15), 0).splits)) == [3, 3, 15]
+    together = np.arange(21) // 7  # Three groups, of which each split needs one.
+    split = splits.assign(several([[1, 0]] * 7 + [[0, 1]] * 7 + [[1, 1]] * 7, together), (70, 15, 15), 0)
+    assert len(set(zip(split.splits.tolist(), together.tolist(), strict=True))) == 3
 
 
 def test_the_seed_decides():
