@@ -16,8 +16,10 @@ def main() -> None:
         signal.signal(signal.SIGINT, _end)
     from keras_transfer.commands import main as run
 
-    signal.signal(signal.SIGINT, before)
-    run()
+    try:
+        run()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _end(*_: object) -> None:

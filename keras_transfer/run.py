@@ -130,7 +130,7 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
     with timer.time("data"):
         listed = prepare.listing(recipe, progress)
         teachers.demand_same_classes(teacher, listed)
-    with timer.time("import"), progress.activity("Importing TensorFlow"):
+    with timer.time("import"), progress.activity("Importing TensorFlow"), stopping.at_once():
         logs.import_tensorflow()
         # Only now, so that everything wrong with options and data is said before TensorFlow's seconds are spent.
         from keras_transfer.studies import folds

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -12,22 +13,39 @@ from tests.command_line import run
 from tests.conftest import REPOSITORY, write_photos
 
 
-@pytest.mark.parametrize("module", ["click", "keras_transfer.commands", "keras_transfer.recipe.recipe"])
-def test_ctrl_c_during_the_imports_is_one_line(module):
+@pytest.mark.parametrize(
+    "module", ["click", "keras_transfer.commands", "keras_transfer.recipe.recipe", "tensorflow", "keras.src"]
+)
+def test_ctrl_c_during_the_imports_is_one_line_whatever_these_make_of_it(module, tmp_path):
+    (tmp_path / "saved_model.pb").touch()
     code = f"""
 import os, runpy, signal, sys
 
 class Interrupting:
     def find_spec(self, name, path=None, target=None):
         if name == {module!r}:
-            os.kill(os.getpid(), signal.SIGINT)
+            try:
+                os.kill(os.getpid(), signal.SIGINT)
+            except BaseException:
+                raise ImportError("initialization failed") from None
 
 sys.meta_path.insert(0, Interrupting())
-sys.argv = ["cli.py", "bases"]
+sys.argv = ["cli.py", "predict", {str(tmp_path)!r}, {__file__!r}]
 runpy.run_path("cli.py", run_name="__main__")
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted; nothing was written.\n")
+
+
+def test_an_error_that_ctrl_c_becomes_is_no_answer(monkeypatch, capsys):
+    def fail():
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ImportError("initialization failed") from None
+
+    monkeypatch.setattr("keras_transfer.network.bases.bases", fail)
+    assert run("bases", capsys=capsys) == (130, "", "Interrupted; nothing was written.\n")
 
 
 def test_messages_name_the_installed_program(capsys):

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 
 import click
 
 from keras_transfer.commands import data, modelling, serving  # noqa: F401 (they add their commands to the group)
 from keras_transfer.commands.group import cli
+from keras_transfer.support import stopping
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.program import program, start_command_line
 from keras_transfer.support.terminal import message
@@ -27,8 +29,10 @@ def main(arguments: list[str] | None = None) -> None:
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     if debug:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0")
+    signals = [signal.SIGINT] if callable(signal.getsignal(signal.SIGINT)) else []  # Under nohup, it is another's.
     try:
-        cli.main(arguments, prog_name=program(), standalone_mode=False)
+        with stopping.raised(stopping.INTERRUPTED, signals):
+            cli.main(arguments, prog_name=program(), standalone_mode=False)
     except UserError as error:
         if debug:
             raise
@@ -36,7 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted; nothing was written.", err=True)
+        click.echo(stopping.INTERRUPTED, err=True)
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

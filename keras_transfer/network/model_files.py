@@ -21,6 +21,7 @@ import h5py
 import keras
 
 from keras_transfer.network import h5
+from keras_transfer.support import stopping
 from keras_transfer.support.errors import UserError
 
 # What reading a damaged file may raise, in zipfile, json, h5py and Keras.
@@ -83,6 +84,7 @@ def input_side(file: Path) -> int | None:
     return None
 
 
+@stopping.deferred()
 def load_model(file: Path) -> keras.Model:
     """Load a `.keras` or whole `.h5` file with its weights, in bounded memory.
 

@@ -22,6 +22,7 @@ from keras_transfer.network.model_files import first_line, input_side
 from keras_transfer.network.precision import copied
 from keras_transfer.network.weights_files import copy_weights
 from keras_transfer.recipe.options import WEIGHTS
+from keras_transfer.support import stopping
 from keras_transfer.support.errors import UsageError, UserError
 from keras_transfer.support.progress import Progress
 
@@ -102,7 +103,8 @@ def _imagenet(spec: Base, size: int, progress: Progress) -> keras.Model:
     stored = file.exists()
     try:
         # What Keras says of a file that it downloads anew belongs among the messages, not the results.
-        with contextlib.redirect_stdout(sys.stderr), _download_shown(spec, size, progress):
+        reading = stopping.deferred() if stored else contextlib.nullcontext()
+        with reading, contextlib.redirect_stdout(sys.stderr), _download_shown(spec, size, progress):
             return _construct(spec, size, "imagenet")
     except Exception as error:  # Keras raises a bare Exception when a download fails.
         reason = _download_failure(error)

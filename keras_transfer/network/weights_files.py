@@ -19,9 +19,11 @@ import numpy as np
 
 from keras_transfer.network import h5
 from keras_transfer.network.model_files import UNREADABLE, first_line, load_model
+from keras_transfer.support import stopping
 from keras_transfer.support.errors import UsageError, UserError
 
 
+@stopping.deferred()
 def copy_weights(file: Path, base: keras.Model, name: str) -> None:
     """Set a base's weights from a file.
 

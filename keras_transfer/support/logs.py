@@ -17,9 +17,10 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 
-from keras_transfer.support import program
+from keras_transfer.support import program, stopping
 
 
+@stopping.at_once()
 def import_tensorflow() -> None:
     """Import TensorFlow and Keras without what C++ writes meanwhile, unless TF_CPP_MIN_LOG_LEVEL is set otherwise."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

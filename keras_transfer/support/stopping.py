@@ -7,19 +7,23 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
+
+from keras_transfer.support import program
 
 Handler = Callable[[int, "FrameType | None"], None]
 
 GO_ON = "go on with the same command and --resume."
 RESUMABLE = f"Stopped; {GO_ON}"
+INTERRUPTED = "Interrupted; nothing was written."
 
 _WAITING = b"\nStopping after this step; Ctrl-C again stops at once.\n"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _CLEAN_UP_SECONDS = 2.0
+_SHOW_CURSOR = "\n\x1b[?25h"  # Which a bar may have hidden: https://invisible-island.net/xterm/ctlseqs/ctlseqs.html.
 
 
 class Stopped(KeyboardInterrupt):
@@ -39,19 +43,27 @@ class Stopped(KeyboardInterrupt):
 
 
 @contextmanager
-def raised(message: str) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM raise `Stopped` with a message in the block, where they can: in the main thread."""
-    last = -_CLEAN_UP_SECONDS
+def raised(message: str, signals: Sequence[signal.Signals] = _SIGNALS) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM raise `Stopped` with a message in the block, where they can: in the main thread.
+
+    They raise it in the midst of C code too, which may fail in its own way then: such an error is no answer.
+    """
+    last, stopped = -_CLEAN_UP_SECONDS, None
 
     def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal last
+        nonlocal last, stopped
         # While the block ends and cleans up after a signal, the next one must not keep it from that.
         if time.monotonic() - last >= _CLEAN_UP_SECONDS:
-            last = time.monotonic()
-            raise Stopped(message, 128 + number)
+            last, stopped = time.monotonic(), Stopped(message, 128 + number)
+            raise stopped
 
-    with _handled(dict.fromkeys(_SIGNALS, stop)):
-        yield
+    with _handled(dict.fromkeys(signals, stop)):
+        try:
+            yield
+        except Exception as error:
+            if stopped is None:
+                raise
+            raise stopped from error
 
 
 class Request:
@@ -89,11 +101,41 @@ class Request:
 
 @contextmanager
 def deferred() -> Iterator[Request]:
-    """Let the first signal in the block wait until `end_if_requested` or the block's end; the second does not."""
+    """Let the first signal in the block wait until `end_if_requested` or the block's end; the second does not.
+
+    Around C code that calls Python, as h5py does, in which an exception may be lost or become another.
+    """
     request = Request()
     with _handled(request.handlers()):
-        yield request
-        request.end_if_requested()
+        try:
+            yield request
+        finally:
+            request.end_if_requested()
+
+
+@contextmanager
+def at_once() -> Iterator[None]:
+    """Let a signal in the block that would raise `Stopped` end the process of a command with that line: within imports
+    the exception may be lost, or become another. Nothing may have begun that is to be cleaned up.
+    """
+    if not program.from_command_line():
+        yield
+        return
+    before = {number: handler for number in _SIGNALS if callable(handler := signal.getsignal(number))}
+    terminal = os.dup(2)  # The block may send what goes there elsewhere.
+
+    def end(number: int, frame: FrameType | None) -> None:
+        try:
+            before[signal.Signals(number)](number, frame)
+        except Stopped as stopped:
+            os.write(terminal, f"{_SHOW_CURSOR * os.isatty(terminal)}{stopped}\n".encode())
+            os._exit(stopped.exit_code)
+
+    try:
+        with _handled(dict.fromkeys(before, end)):
+            yield
+    finally:
+        os.close(terminal)
 
 
 @contextmanager

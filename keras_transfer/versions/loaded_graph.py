@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.data.decoding import formats
+from keras_transfer.support import stopping
 
 Outputs = dict[str, np.ndarray]
 
@@ -27,6 +28,7 @@ class LoadedGraph:
         width: Numbers in the output for an image: a probability for each class, or the number of a regression.
     """
 
+    @stopping.deferred()
     def __init__(self, folder: Path) -> None:
         self._module = tf.saved_model.load(str(folder))
         served = self._module.signatures["serving_default"].structured_outputs

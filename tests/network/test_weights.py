@@ -1,12 +1,15 @@
 import functools
 import itertools
+import os
+import signal
+from contextlib import suppress
 
 import h5py
 import keras
 import numpy as np
 import pytest
 
-from keras_transfer.network import weights
+from keras_transfer.network import h5, weights
 from keras_transfer.network.network import build
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import progress
@@ -142,6 +145,21 @@ def test_a_file_that_is_no_weights_is_said_in_one_line(name, content, tmp_path):
         weights.load("mobilenet", str(tmp_path / name), SIZE, 0)
     assert "\n" not in str(caught.value)
     assert name in str(caught.value)
+
+
+def test_ctrl_c_that_is_lost_while_weights_are_read_comes_after_it(tmp_path, monkeypatch):
+    network = construct("MobileNet", False)
+    file = write_official(tmp_path / "official.h5", network)
+    layers = h5.layers
+
+    def losing(stream):
+        with suppress(KeyboardInterrupt):  # As h5py does, called by HDF5.
+            os.kill(os.getpid(), signal.SIGINT)
+        return layers(stream)
+
+    monkeypatch.setattr(h5, "layers", losing)
+    with pytest.raises(KeyboardInterrupt):
+        weights.load("mobilenet", str(file), SIZE, 0)
 
 
 def test_a_missing_or_foreign_file_is_a_usage_error(tmp_path):

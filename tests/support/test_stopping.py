@@ -1,7 +1,7 @@
 import os
 import signal
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import pytest
 
@@ -49,6 +49,19 @@ def test_a_deferred_signal_waits_for_a_place_to_end_and_a_second_one_does_not():
             done.append("to the end")
         done.append("never")
     assert done == [True, "first", "to the end"]
+
+
+@pytest.mark.parametrize("block", [stopping.deferred, nullcontext])
+def test_an_error_that_a_signal_becomes_is_no_answer(block):
+    def become():
+        with stopping.raised("Stopped."), block():
+            try:
+                send(signal.SIGTERM)
+            finally:
+                raise SystemError("returned a result with an exception set")
+
+    with pytest.raises(stopping.Stopped, match=r"^Stopped\.$"):
+        become()
 
 
 def test_a_signal_does_not_keep_the_work_from_cleaning_up():
