@@ -1,11 +1,11 @@
 import csv
-import errno
 import json
 import os
 import signal
 from functools import partial
 
 import pytest
+import tensorflow as tf
 
 import keras_transfer as kt
 from keras_transfer import run
@@ -14,7 +14,6 @@ from keras_transfer.data.inspection import inspector
 from keras_transfer.support import stopping
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.paths import cache_folder
-from keras_transfer.versions import graph
 from tests.conftest import draw, write_photos
 from tests.data.decoding.files import png_chunk
 
@@ -249,13 +248,17 @@ def test_ctrl_c_after_training_loses_no_training(photos, tiny_base, tmp_path, fr
 def test_a_version_that_cannot_be_written_loses_no_training(photos, tiny_base, tmp_path, fresh_cache, monkeypatch):
     options = {"output": str(tmp_path / "m"), "method": "frozen", "dense": "8", "head_epochs": 2}
 
-    def full(*arguments):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def full(*arguments, **options):
+        raise tf.errors.ResourceExhaustedError(None, None, "part.tempstate; No space left on device [Op:Save]")
 
     with monkeypatch.context() as patch:
-        patch.setattr(graph, "save", full)
-        with pytest.raises(kt.UserError, match=r"No space left on device What was trained is kept: .* --resume\."):
+        patch.setattr(tf.saved_model, "save", full)
+        with pytest.raises(kt.UserError) as told:
             kt.fit(str(photos), QUIET, base=tiny_base, **options)
+    assert str(told.value) == (
+        f"--output: {tmp_path / 'm'} cannot be written to (No space left on device). What was trained is kept: go on "
+        "with the same command and --resume."
+    )
     goes_on = Stopping()
     kt.fit(str(photos), goes_on, resume=True, base=tiny_base, **options)
     assert "head: had ended before the run was interrupted." in goes_on.lines

@@ -12,7 +12,7 @@ import sys
 
 import click
 
-from keras_transfer.commands import data, modelling, serving  # noqa: F401 (they add their commands to the group)
+from keras_transfer.commands import data, modelling, output, serving  # noqa: F401 (they add their commands to the group)
 from keras_transfer.commands.group import cli
 from keras_transfer.support import stopping
 from keras_transfer.support.errors import UserError
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0")
     signals = [signal.SIGINT] if callable(signal.getsignal(signal.SIGINT)) else []  # Under nohup, it is another's.
     try:
-        with stopping.raised(stopping.INTERRUPTED, signals):
+        with stopping.raised(stopping.INTERRUPTED, signals), output.named():
             cli.main(arguments, prog_name=program(), standalone_mode=False)
     except UserError as error:
         if debug:
@@ -43,7 +43,6 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo(stopping.INTERRUPTED, err=True)
         sys.exit(130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
         if debug:

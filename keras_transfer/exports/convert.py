@@ -63,7 +63,8 @@ def export(
 
     Raises:
         UsageError: there is no such format or precision, or its package is missing.
-        UserError: int8 needs the run's training images and they are gone, or conversion fails.
+        UserError: int8 needs the run's training images and they are gone, conversion fails, or the file cannot be
+            written.
     """
     formats.demand(format, precision, output)
     classifier = SavedClassifier(model)
@@ -73,7 +74,7 @@ def export(
     if precision == "int8" and format != "keras":
         next(images.files("train", 1), None)  # It is calibrated on them; better refused before the conversion.
     progress.say(f"Converting to {format}, {precision}")
-    with files.whole(file) as written:
+    with files.output_file(file) as written:
         predict = _write(classifier, format, precision, images, written)
         size = sum(part.stat().st_size for part in written.parent.iterdir())
         absent = images.absent("test")
@@ -91,7 +92,7 @@ def export(
                 "Its predictions differ from the SavedModel's. Measure it on your own images before you use it."
             )
     if output is None:
-        with files.whole(folder / f"{file.name}.json") as record:
+        with files.output_file(folder / f"{file.name}.json") as record:
             record.write_text(strict_json.text(report.__dict__), "utf-8")
     return report
 

@@ -28,7 +28,12 @@ def write(classifier: SavedClassifier, precision: str, images: TrainingImages, f
             functional(classifier).export(str(source), verbose=False)
         # Weights may lie in the file that they were read from until they are saved.
         read = openvino.Core().read_model(str(source))
-        openvino.save_model(read, str(file), compress_to_fp16=precision == "float16")
+        try:
+            openvino.save_model(read, str(file), compress_to_fp16=precision == "float16")
+        except RuntimeError:
+            # It says why a disk takes no more, which a stream of C++ does not.
+            file.with_suffix(".bin").write_bytes(bytes(1 << 24))
+            raise
     compiled = openvino.Core().compile_model(str(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
     def predict(pixels: np.ndarray) -> np.ndarray:

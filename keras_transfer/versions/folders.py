@@ -6,7 +6,7 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,20 +74,21 @@ def load_recipe(source: str | Path) -> Recipe:
 
 @contextmanager
 def new_version(folder: Path) -> Iterator[Path]:
-    """Yield a folder to fill and then to `publish` within the block; it vanishes if the block fails."""
+    """Yield a folder to fill and then to `publish` within the block; it vanishes if the block fails.
+
+    Raises:
+        Interruption: it cannot be written to.
+    """
     new_folders = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     try:
-        with ExitStack() as stack:
-            try:
-                staging = stack.enter_context(files.staging_folder(folder))
-            except OSError as error:
-                raise Interruption(f"--output: {folder} cannot be written to ({error.strerror}).") from error
+        with files.staging_folder(folder) as staging:
             yield staging
-    except BaseException:
+    except OSError as error:
+        raise Interruption(f"--output: {folder} cannot be written to ({error.strerror or error}).") from error
+    finally:
         for parent in new_folders:
             if parent.is_dir() and not any(parent.iterdir()):
                 parent.rmdir()
-        raise
 
 
 def publish(staging: Path) -> Path:

@@ -6,6 +6,8 @@ among several files it gets an `error` of its own. A request of one file fails a
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -42,6 +44,9 @@ def save(network: Network, recipe: Recipe, examples: Examples, folder: Path) -> 
         recipe: Gives the rule by which files are decoded.
         examples: Give task and classes, which are written to `assets/labels.txt` too.
         folder: Exists and is empty.
+
+    Raises:
+        OSError: the disk is full.
     """
     size = network.size
     network = folding.folded(network)  # Half as much to trace, write, load and compute.
@@ -77,7 +82,13 @@ def save(network: Network, recipe: Recipe, examples: Examples, folder: Path) -> 
         for name, (call, spec) in signatures.items()
     }
     with logs.without_notes():
-        tf.saved_model.save(module, str(folder), signatures=traced)
+        try:
+            tf.saved_model.save(module, str(folder), signatures=traced)
+        except tf.errors.OpError as error:
+            full = os.strerror(errno.ENOSPC)
+            if full not in error.message:
+                raise
+            raise OSError(errno.ENOSPC, full) from error  # Without the names of operations and of temporary files.
     (folder / "assets").mkdir(exist_ok=True)
     (folder / "assets" / "labels.txt").write_bytes(folders.labels_text(examples.classes).encode())
 

@@ -1,5 +1,7 @@
 import csv
+import errno
 import json
+import os
 import shutil
 import warnings
 import zipfile
@@ -99,6 +101,23 @@ def test_the_command_writes_where_it_is_told(version, tmp_path, capsys):
     commands.main(["export", str(version.folder), "--format", "keras", "-o", str(tmp_path / "m.keras"), "--json"])
     assert json.loads(capsys.readouterr().out)["file"] == str(tmp_path / "m.keras")
     assert [path.name for path in tmp_path.iterdir()] == ["m.keras"]
+
+
+@pytest.mark.once
+def test_a_full_disk_is_told_with_the_name_of_the_file(loaded, tmp_path, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def fail(*arguments, **options):
+        raise RuntimeError("basic_ios::clear: iostream error")
+
+    monkeypatch.setattr(convert, "SavedClassifier", lambda model: loaded)
+    monkeypatch.setattr(pytest.importorskip("openvino"), "save_model", fail)
+    monkeypatch.setattr(Path, "write_bytes", full)
+    for format, name in (("litert", "m.tflite"), ("openvino", "m.xml")):
+        with pytest.raises(kt.UserError, match=rf"{name} cannot be written \(No space left on device\)\.$"):
+            convert.export(str(loaded.folder), format, "float32", tmp_path / name, QUIET)
+    assert not list(tmp_path.iterdir())
 
 
 class Refusing:
