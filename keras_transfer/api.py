@@ -116,7 +116,7 @@ def check(
 
 def recommend(
     recipe: Recipe | str | Path,
-    bases: Sequence[str | Path] = (),
+    bases: str | Path | Sequence[str | Path] = (),
     progress: Progress | None = None,
     **options: Any,
 ) -> Recommendation:
@@ -126,7 +126,7 @@ def recommend(
 
     Args:
         recipe: Gives data, split, seed, size, resizing, pooling, precision and engine; or the data alone.
-        bases: Names or files; none for those that `bases` says to begin with.
+        bases: Names or files, or one of them; none for those that `bases` says to begin with.
         progress: What to tell meanwhile; by default, a terminal.
         options: Fields of `Recipe`; of a recipe that is given, those to change.
 
@@ -135,7 +135,7 @@ def recommend(
     """
     from keras_transfer.studies.recommend import recommend as compare
 
-    names = [os.fspath(base) for base in bases]
+    names = [os.fspath(base) for base in ([bases] if isinstance(bases, (str, os.PathLike)) else bases)]
     if names:
         options = {**options, "base": names[0]}  # The size must suit a base that is compared, not the default one.
     return compare(_recipe(recipe, options), names, progress or Progress())

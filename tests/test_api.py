@@ -62,6 +62,12 @@ def test_check_takes_data_and_options():
         kt.check(kt.Recipe(data="/none"), base="resnet18")
 
 
+def test_one_base_is_one_name_and_too_few_to_compare():
+    for base in ("mobilenetv2", Path("mobilenetv2")):
+        with pytest.raises(kt.UsageError, match="mobilenetv2 is the only base given: name two or more"):
+            kt.recommend("/none", base)
+
+
 def test_files_that_cannot_be_written_are_refused_before_anything_is_read(tmp_path):
     (tmp_path / "file").write_text("")
     for work in (kt.check, kt.evaluate):
