@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,13 +53,17 @@ class Result:
     folder: Path
     metrics: dict[str, Any]
     recipe: Recipe
+    _place: Path = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_place", self.folder.absolute())  # A notebook may go on from another folder.
 
     @property
     def history(self) -> list[dict[str, Any]]:
         """Rows of the version's `history.csv`: a dict an epoch, with numbers as numbers and no key where a cell is
         empty. Empty if the run could not write it.
         """
-        file = self.folder / "assets.extra" / "history.csv"
+        file = self._place / "assets.extra" / "history.csv"
         if not file.is_file():
             return []
         with file.open(newline="", encoding="utf-8") as stream:
@@ -68,7 +72,7 @@ class Result:
     @property
     def report(self) -> Path:
         """The version's `report.html`: scores, curves, classes, confusions and mistakes, in one page."""
-        return self.folder / "assets.extra" / "report.html"
+        return self._place / "assets.extra" / "report.html"
 
     def _repr_html_(self) -> str | None:
         """Return the report for a notebook, which shows it where a result ends a cell; None if there is none."""
@@ -81,7 +85,7 @@ class Result:
         """The version, loaded when first asked for."""
         from keras_transfer.versions.saved import SavedClassifier
 
-        return SavedClassifier(self.folder)
+        return SavedClassifier(self._place)
 
     def __repr__(self) -> str:
         test = self.metrics["test"]

@@ -93,6 +93,16 @@ def test_result_has_history_and_model(version):
     assert version.model is version.model
 
 
+def test_a_result_is_found_from_another_folder_too(version, tmp_path, monkeypatch):
+    monkeypatch.chdir(version.folder.parent)
+    result = api.run.Result(Path(version.folder.name), version.metrics, version.recipe)
+    monkeypatch.chdir(tmp_path)
+    assert result.model.classes == ("blue", "green", "red")
+    assert result.history == version.history
+    assert result.report.is_file()
+    assert repr(result).startswith(f"<Result {version.folder.name}: ")
+
+
 def test_features_come_with_labels(photos, tiny_base):
     arrays = kt.features(photos, kt.Progress(quiet=True), base=tiny_base)
     assert arrays["features"].shape == (42, 16)
