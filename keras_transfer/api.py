@@ -13,7 +13,7 @@ from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.run import Result
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.logs import import_tensorflow
-from keras_transfer.support.paths import page_and_table
+from keras_transfer.support.paths import page_and_table, text_of
 from keras_transfer.support.progress import Progress
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def evaluate(
     from keras_transfer.studies import evaluation
 
     page, table = page_and_table(html, csv)
-    source = None if data is None else os.fspath(data)
+    source = None if data is None else text_of(data, "--data")
     if source is not None:
         sources.demand(source, options)
     return evaluation.evaluate(load(model), source, page, table, progress or Progress(quiet=True), **options)
@@ -135,7 +135,7 @@ def recommend(
     """
     from keras_transfer.studies.recommend import recommend as compare
 
-    names = [os.fspath(base) for base in ([bases] if isinstance(bases, (str, os.PathLike)) else bases)]
+    names = [text_of(base, "--bases") for base in ([bases] if isinstance(bases, (str, os.PathLike)) else bases)]
     if names:
         options = {**options, "base": names[0]}  # The size must suit a base that is compared, not the default one.
     return compare(_recipe(recipe, options), names, progress or Progress())
@@ -165,8 +165,8 @@ def export(
     import_tensorflow()
     from keras_transfer.exports.convert import export as write
 
-    file = None if output is None else Path(output).expanduser()
-    return write(os.fspath(model), format, precision, file, progress or Progress(), data)
+    file = None if output is None else Path(text_of(output, "--output")).expanduser()
+    return write(text_of(model, "model"), format, precision, file, progress or Progress(), data)
 
 
 def features(
@@ -240,6 +240,7 @@ def _recipe(recipe: Recipe | str | Path | None, options: dict[str, Any]) -> Reci
         return check_base(recipe.replace(**options) if options else recipe)
     if recipe is not None:
         if "data" in options:
-            raise UsageError(f"The data is given twice: as {recipe!r} and as data={options['data']!r}.")
-        options = {**options, "data": os.fspath(recipe)}
+            first, second = (text_of(data, "--data") for data in (recipe, options["data"]))
+            raise UsageError(f"The data is given twice: as {first!r} and as data={second!r}.")
+        options = {**options, "data": recipe}
     return check_base(Recipe(**options))

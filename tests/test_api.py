@@ -55,6 +55,41 @@ def test_a_wrong_base_or_block_is_told_before_data_is_read(asked):
         kt.fit("/none", thaw="blok5")
 
 
+ARRAYS = (np.zeros((4, 8, 8, 3), "uint8"), np.zeros(4))
+AS_FILE = " Write arrays to a file, np.savez('photos.npz', x=images, y=labels), and give that."
+
+
+@pytest.mark.parametrize(
+    ("work", "argument", "kind"),
+    [
+        (lambda: kt.fit(1), "--data", "int"),
+        (lambda: kt.fit(["a"]), "--data", "list"),
+        (lambda: kt.fit(data=None), "--data", "NoneType"),
+        (lambda: kt.fit("/none", base=None), "--base", "NoneType"),
+        (lambda: kt.fit(ARRAYS), "--data", f"tuple.{AS_FILE}"),
+        (lambda: kt.fit(data=ARRAYS), "--data", f"tuple.{AS_FILE}"),
+        (lambda: kt.fit(*ARRAYS), "--data", f"ndarray.{AS_FILE}"),
+        (lambda: kt.fit({"x": ARRAYS[0]}), "--data", f"dict.{AS_FILE}"),
+        (lambda: kt.fit("a", data=ARRAYS), "--data", f"tuple.{AS_FILE}"),
+        (lambda: kt.check(ARRAYS), "--data", f"tuple.{AS_FILE}"),
+        (lambda: kt.check("/none", html=1), "--html", "int"),
+        (lambda: kt.check("/none", convert_to=1), "--convert", "int"),
+        (lambda: kt.evaluate("/none", ARRAYS), "--data", f"tuple.{AS_FILE}"),
+        (lambda: kt.recommend("/none", [1, 2]), "--bases", "int"),
+        (lambda: kt.export(None, "litert"), "model", "NoneType"),
+        (lambda: kt.load(None), "model", "NoneType"),
+        (lambda: kt.load_recipe(None), "source", "NoneType"),
+        (lambda: kt.models(None), "folder", "NoneType"),
+        (lambda: kt.Recipe.from_json('{"data": null}'), "--data", "NoneType"),
+    ],
+)
+def test_what_is_no_path_is_refused_by_its_argument_and_type(work, argument, kind):
+    with pytest.raises(kt.UsageError) as told:
+        work()
+    expected = f"{argument} must be a path or a name. Received: a value of type {kind}"
+    assert str(told.value) == expected + "." * (not kind.endswith("."))
+
+
 def test_check_takes_data_and_options():
     with pytest.raises(kt.UsageError, match="there is no '/none'"):
         kt.check("/none")

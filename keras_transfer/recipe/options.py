@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from keras_transfer.support.errors import UsageError, nearest
+from keras_transfer.support.paths import text_of
 
 AUTO = "auto"
 FRESH = "fresh"  # Views that each epoch draws anew.
@@ -45,6 +46,10 @@ def _parse_name(field: _Field, value: Any) -> str:
     if not str(value).strip():
         raise UsageError(f"{option_name(field)} must not be empty.")
     return str(value)
+
+
+def _parse_path(field: _Field, value: Any) -> str:
+    return _parse_name(field, text_of(value, option_name(field)))
 
 
 def _parse_text(field: _Field, value: Any) -> str:
@@ -111,6 +116,7 @@ def _parse_widths(field: _Field, value: Any) -> tuple[int, ...]:
 _PARSERS: dict[str, Callable[[_Field, Any], Any]] = {
     "choice": _parse_choice,
     "name": _parse_name,
+    "path": _parse_path,
     "text": _parse_text,
     "columns": _parse_columns,
     "flag": _parse_flag,

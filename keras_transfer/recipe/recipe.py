@@ -136,8 +136,10 @@ class Recipe:
         UsageError: naming the option, the value received, and the nearest right one.
     """
 
-    base: str = _network("mobilenetv2", "Base to transfer: a name from `bases`, or a .keras or .h5 model.")
-    data: str = _data("digits", "Folder or .zip of class folders, CSV, .npz or TFRecord files, tfds:NAME, or 'digits'.")
+    base: str = _network("mobilenetv2", "Base to transfer: a name from `bases`, or a .keras or .h5 model.", kind="path")
+    data: str = _data(
+        "digits", "Folder or .zip of class folders, CSV, .npz or TFRecord files, tfds:NAME, or 'digits'.", kind="path"
+    )
     task: str = _data(AUTO, "What labels are.", **_words(AUTO, "classification", "multi-label", "regression"))
     columns: str = _data("", "Columns of a CSV file, as path=id,label=breed.", kind="columns")
     encoding: str = _data("", "Of a CSV file's text, as cp1252. [default: UTF-8]", kind="text")
@@ -149,8 +151,8 @@ class Recipe:
     max_pixels: int = _data(100_000_000, "Largest picture that is decoded, width times height.", kind="int", low=1)
     allow_outside: bool = _data(False, "Let a CSV name files outside of its folder.", kind="flag")
     tfds_dir: str = _data("", "Folder of data sets that tensorflow-datasets has prepared.", kind="text")
-    weights: str = _network("imagenet", "'imagenet', 'random', a weights file, or an earlier run.")
-    output: str = _output(AUTO, "Where versions go. [default: saved_models/DATA-BASE]", short=("-o",))
+    weights: str = _network("imagenet", "'imagenet', 'random', a weights file, or an earlier run.", kind="path")
+    output: str = _output(AUTO, "Where versions go. [default: saved_models/DATA-BASE]", short=("-o",), kind="path")
     keep: int | str = _output("all", "Versions of the model to keep; older ones go.", kind="int", low=1, also="all")
     size: int | str = _network(AUTO, "Side of the input image in pixels.", kind="int", low=16)
     resize: str = _network("crop", "How a photo becomes a square.", **_words("crop", "squash", "pad"))
@@ -187,7 +189,9 @@ class Recipe:
         high=0.99999,
         also="none",
     )
-    teacher: str = _fine_tuning("none", "A larger model of the same classes to learn from too, as saved_models/big.")
+    teacher: str = _fine_tuning(
+        "none", "A larger model of the same classes to learn from too, as saved_models/big.", kind="path"
+    )
     patience: int | str = _fine_tuning(
         AUTO, "Epochs without gain before stopping, or 'none'.", kind="int", low=1, also="none"
     )

@@ -104,9 +104,12 @@ def page_and_table(html: str | Path | None, csv: str | Path | None) -> tuple[Pat
     nowhere.
 
     Raises:
-        UsageError: as `demand_file`.
+        UsageError: as `demand_file`, or one is no path.
     """
-    page, table = (None if file is None else Path(file).expanduser() for file in (html, csv))
+    page, table = (
+        None if file is None else Path(text_of(file, option)).expanduser()
+        for file, option in ((html, "--html"), (csv, "--csv"))
+    )
     for file, suffix, option in ((page, ".html", "--html"), (table, ".csv", "--csv")):
         if file is not None:
             demand_file(file, suffix, option)
@@ -161,6 +164,20 @@ def readable_cache_folders() -> list[Path]:
     """Return the cache folder, and the temporary one that is written to instead, if there is one."""
     folder = cache_folder()
     return [folder, *filter(None, [_temporary.get(folder)])]
+
+
+def text_of(value: object, argument: str) -> str:
+    """Return the text of an argument that is a path, or a name that may stand in its place.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if isinstance(value, (str, os.PathLike)):
+        return os.fsdecode(value)
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else [value]
+    arrays = any(hasattr(part, "__array__") for part in parts)
+    advice = " Write arrays to a file, np.savez('photos.npz', x=images, y=labels), and give that." * arrays
+    raise UsageError(f"{argument} must be a path or a name. Received: a value of type {type(value).__name__}.{advice}")
 
 
 def absolute(name: str) -> str:

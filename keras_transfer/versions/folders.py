@@ -16,6 +16,7 @@ from keras_transfer.recipe.options import WEIGHTS
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import files
 from keras_transfer.support.errors import Interruption, UsageError, nearest
+from keras_transfer.support.paths import text_of
 from keras_transfer.support.program import program
 from keras_transfer.support.terminal import listed
 
@@ -39,14 +40,15 @@ def newest(model: str | Path) -> Path:
     Raises:
         UsageError: there is no such model or version.
     """
-    if "://" in str(model):
-        raise UsageError(f"{str(model)!r} is an address, not a folder: {program()} request {model} IMAGES asks it.")
+    model = text_of(model, "model")
+    if "://" in model:
+        raise UsageError(f"{model!r} is an address, not a folder: {program()} request {model} IMAGES asks it.")
     folder = Path(model).expanduser()
     if (folder / "saved_model.pb").is_file():
         return folder
     versions = _versions(folder)
     if not versions:
-        raise _no_model(str(model), folder)
+        raise _no_model(model, folder)
     return max(versions, key=lambda version: int(version.name))
 
 
@@ -67,9 +69,8 @@ def load_recipe(source: str | Path) -> Recipe:
     Raises:
         UsageError: there is no such file or version, or it cannot be read.
     """
-    if not Path(source).expanduser().is_file():
-        return Recipe.from_json(newest(source) / "assets.extra" / "recipe.json")
-    return Recipe.from_json(Path(source).expanduser())
+    file = Path(text_of(source, "source")).expanduser()
+    return Recipe.from_json(file if file.is_file() else newest(source) / "assets.extra" / "recipe.json")
 
 
 @contextmanager
@@ -155,7 +156,7 @@ def listing(root: str | Path) -> list[Version]:
     Raises:
         UsageError: there is no such folder.
     """
-    folder = Path(root).expanduser()
+    folder = Path(text_of(root, "folder")).expanduser()
     if not folder.is_dir():
         raise UsageError(f"There is no folder {str(root)!r}.")
     models = [folder] if _versions(folder) else _models(folder)

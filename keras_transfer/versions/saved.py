@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from keras_transfer.network.network import Network
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import forks
 from keras_transfer.support.errors import UserError, demand_schema
+from keras_transfer.support.paths import text_of
 from keras_transfer.support.progress import Progress
 from keras_transfer.versions import folders, in_memory, own_classes
 from keras_transfer.versions.loaded_graph import LoadedGraph, Outputs
@@ -142,7 +142,7 @@ class SavedClassifier:
         """
         progress = progress or Progress(quiet=True)
         recipe = self.recipe or Recipe()
-        source = recipe.data if data is None else os.fspath(data)
+        source = recipe.data if data is None else text_of(data, "--data")
         try:
             listed = sources.load_measured(source, recipe, self.task.name, **options)
         except UserError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from keras_transfer.data.examples import Examples, spread
 from keras_transfer.data.inspection import inspector
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UserError
+from keras_transfer.support.paths import text_of
 from keras_transfer.support.progress import Progress
 
 
@@ -36,7 +36,7 @@ class TrainingImages:
 
     def __init__(self, version: Path, recipe: Recipe, size: int, data: str | Path | None = None) -> None:
         self._decoder = Decoder.of(recipe, size)
-        self._source = recipe.data if data is None else os.fspath(data)
+        self._source = recipe.data if data is None else text_of(data, "--data")
         self.missing: str | None = None
         with (version / "assets.extra" / "splits.csv").open(newline="", encoding="utf-8") as stream:
             records = list(csv.DictReader(stream))

@@ -15,7 +15,7 @@ from keras_transfer.studies.check.report import Findings
 from keras_transfer.studies.page import THUMBNAIL
 from keras_transfer.support import forks, logs
 from keras_transfer.support.errors import UserError
-from keras_transfer.support.paths import demand_other_file, demand_outside, page_and_table
+from keras_transfer.support.paths import demand_other_file, demand_outside, page_and_table, text_of
 from keras_transfer.support.progress import Progress
 
 
@@ -44,7 +44,7 @@ def check(
     page_file, table_file = page_and_table(html, csv)
     if table_file is not None:
         demand_other_file(table_file, recipe.data, "--csv")
-    copies_folder = None if convert_to is None else Path(convert_to).expanduser()
+    copies_folder = None if convert_to is None else Path(text_of(convert_to, "--convert")).expanduser()
     if copies_folder is not None:
         demand_outside(copies_folder, recipe.data, "--convert")
         convert.demand_new(copies_folder)
