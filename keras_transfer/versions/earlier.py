@@ -44,21 +44,28 @@ def runs(recipe: Recipe, teacher: Teacher | None, progress: Progress) -> list[Ea
     """
     earlier = [] if teacher is None else [EarlierRun(teacher.name, teacher.recipe, teacher.seen)]
     waiting = [*_networks(recipe), *(file for run in earlier for file in _networks(run.recipe))]
-    visited = set() if teacher is None else {teacher.file.absolute()}
+    visited = set() if teacher is None else {teacher.file.absolute().parent}
     while waiting:
-        file = Path(waiting.pop(0)).expanduser().absolute()
-        if file in visited or file.name != _NETWORK or not (file.parent / "splits.csv").is_file():
+        records = _records(waiting.pop(0))
+        if records is None or records in visited:
             continue
-        visited.add(file)
-        name = "/".join(file.parts[-4:-2])
+        visited.add(records)
+        name = "/".join(records.parts[-3:-1])
         try:
-            seen = frozenset(training_digests(file.parent))
-            earlier.append(EarlierRun(name, Recipe.from_json(file.parent / "recipe.json"), seen))
+            seen = frozenset(training_digests(records))
+            earlier.append(EarlierRun(name, Recipe.from_json(records / "recipe.json"), seen))
         except (OSError, ValueError, KeyError, TypeError, csv.Error, UserError):
             progress.warn(f"The records of {name} cannot be read: whether it was trained on test images is not known.")
         else:
             waiting += _networks(earlier[-1].recipe)
     return earlier
+
+
+def _records(network: str) -> Path | None:
+    """Return the folder of the records of the version that a network's file lies in, exported or not, if in any."""
+    file = Path(network).expanduser().absolute()
+    folder = file.parent.parent if file.parent.name == "exports" else file.parent
+    return folder if file.suffix == ".keras" and (folder / "splits.csv").is_file() else None
 
 
 def _networks(recipe: Recipe) -> list[str]:

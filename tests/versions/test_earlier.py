@@ -1,5 +1,6 @@
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,6 +99,15 @@ def test_the_runs_that_an_earlier_run_came_from_count_too(tmp_path):
     assert {run.name: run.seen for run in runs} == {"last/1": {b"3"}, "first/1": {b"1"}, "big/1": {b"2"}}
     assert len(runs) == 3
     assert [run.name for run in earlier.runs(kt.Recipe(base=big), None, QUIET)] == ["big/1", "first/1"]
+
+
+@pytest.mark.parametrize("option", ["base", "weights"])
+def test_what_was_exported_of_an_earlier_run_saw_what_that_run_did(option, tmp_path):
+    network = Path(version_of(tmp_path / "first", b"1"))
+    exported = network.parent / "exports" / "model-float16.keras"
+    runs = earlier.runs(kt.Recipe(**{option: str(exported)}), None, QUIET)
+    assert [(run.name, run.seen) for run in runs] == [("first/1", {b"1"})]
+    assert not earlier.runs(kt.Recipe(**{option: str(exported.with_name("labels.txt"))}), None, QUIET)
 
 
 def test_a_run_that_split_alike_changes_nothing(prepared, capsys):
