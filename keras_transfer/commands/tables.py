@@ -163,6 +163,11 @@ def exported(report: Exported, width: int = NARROW) -> str:
         f"largest difference {'' if report.agreement is None else 'of a probability '}{report.largest_difference:.2g}"
         f"{accuracy}."
     )
+    if report.default_precision is not None:
+        compared += (
+            f" That is in float32: OpenVINO computes in {report.default_precision} on this machine unless "
+            f'INFERENCE_PRECISION_HINT is "f32"; largest difference then {report.default_difference:.2g}.'
+        )
     return f"{written}\n{wrapped(compared, width)}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,9 @@ class Exported:
         largest_difference: Of any probability, or number, on any of them; None where there was none.
         accuracy: On them, by the file; None where images do not have one class each.
         model_accuracy: The same by the SavedModel.
+        default_precision: Arithmetic in which OpenVINO runs its file on this machine unless it is told; None where that
+            is float32, in which it is compared otherwise, and for other formats.
+        default_difference: As `largest_difference`, in that arithmetic.
     """
 
     file: str
@@ -46,6 +49,8 @@ class Exported:
     largest_difference: float | None
     accuracy: float | None = None
     model_accuracy: float | None = None
+    default_precision: str | None = None
+    default_difference: float | None = None
 
 
 def export(
@@ -80,6 +85,8 @@ def export(
         absent = images.absent("test")
         compared = None if absent else _compare(classifier, images, predict, progress)
         report = Exported(str(file), format, precision, size, *(compared or (0, None, None)))
+        if compared and format == "openvino":
+            report = _with_default(report, classifier, images, written, progress)
         if absent:
             progress.warn(
                 f"It was not compared with the SavedModel, for the model's own test images are not where they were: "
@@ -132,6 +139,15 @@ def _compare(
     names = np.asarray(classifier.classes)
     accuracy, model_accuracy = (float((names[side.argmax(1)] == labels).mean()) for side in (file, model))
     return len(labels), agreement, difference, accuracy, model_accuracy
+
+
+def _with_default(
+    report: Exported, classifier: SavedClassifier, images: TrainingImages, file: Path, progress: Progress
+) -> Exported:
+    """Return the report of an OpenVINO file with what comes of it where nobody asks for float32."""
+    precision, predict = openvino.by_default(file)
+    compared = None if precision == "float32" else _compare(classifier, images, predict, progress)
+    return replace(report, default_precision=precision, default_difference=compared[2]) if compared else report
 
 
 def _unlike(report: Exported, test: dict[str, Any]) -> bool:

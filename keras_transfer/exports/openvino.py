@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,11 @@ from keras_transfer.exports import onnx
 from keras_transfer.exports.network import Predict, functional
 from keras_transfer.versions.saved import SavedClassifier
 from keras_transfer.versions.training_images import TrainingImages
+
+if TYPE_CHECKING:
+    import openvino
+
+_ARITHMETIC = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 
 
 def write(classifier: SavedClassifier, precision: str, images: TrainingImages, file: Path) -> Predict:
@@ -34,8 +40,20 @@ def write(classifier: SavedClassifier, precision: str, images: TrainingImages, f
             # It says why a disk takes no more, which a stream of C++ does not.
             file.with_suffix(".bin").write_bytes(bytes(1 << 24))
             raise
-    compiled = openvino.Core().compile_model(str(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return _predictor(openvino.Core().compile_model(str(file), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}))
 
+
+def by_default(file: Path) -> tuple[str, Predict]:
+    """Return the arithmetic in which OpenVINO runs a file here unless it is told, `float32`, `bfloat16` or `float16`,
+    and what predicts in it.
+    """
+    import openvino
+
+    compiled = openvino.Core().compile_model(str(file), "CPU")
+    return _ARITHMETIC[compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()], _predictor(compiled)
+
+
+def _predictor(compiled: openvino.CompiledModel) -> Predict:
     def predict(pixels: np.ndarray) -> np.ndarray:
         return np.asarray(compiled(pixels)[compiled.output(0)])
 

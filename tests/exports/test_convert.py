@@ -76,6 +76,9 @@ def test_each_format_predicts_as_the_saved_model(version, loaded, format, precis
 
         session = onnxruntime.InferenceSession(report.file, providers=["CPUExecutionProvider"])
         assert json.loads(session.get_modelmeta().custom_metadata_map["labels"]) == ["blue", "green", "red"]
+    if format == "openvino":
+        assert report.default_precision in (None, "bfloat16", "float16")
+        assert (report.default_difference is None) is (report.default_precision is None)
     if format == "litert":
         with zipfile.ZipFile(report.file) as packed:
             assert packed.read("labels.txt").decode().split() == ["blue", "green", "red"]
@@ -194,6 +197,28 @@ def test_a_file_is_compared_on_the_test_images_that_are_left(version, moved, cap
     report = convert.export(model, "keras", "float32", None, QUIET)
     assert (Path(report.file).is_file(), report.images) == (True, 0)
     assert "own test images are not where they were" in capsys.readouterr().err
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_openvino_files_are_compared_in_the_arithmetic_that_is_its_default_too(
+    loaded, tmp_path, monkeypatch, precision
+):
+    pytest.importorskip("openvino")
+
+    def by_default(file):
+        assert file.is_file()
+        return precision, lambda pixels: np.eye(3, dtype="float32")[np.zeros(len(pixels), int)]
+
+    monkeypatch.setattr(convert, "SavedClassifier", lambda model: loaded)
+    monkeypatch.setattr(convert.openvino, "by_default", by_default)
+    report = convert.export(str(loaded.folder), "openvino", "float32", tmp_path / "m.xml", QUIET)
+    said = tables.exported(report, layout.UNLIMITED).replace("\n", " ")
+    assert report.largest_difference < 1e-4
+    assert ("OpenVINO computes in bfloat16 on this machine" in said) is (precision == "bfloat16")
+    if precision == "bfloat16":
+        assert report.default_difference > 0.1
+        assert said.endswith(f"largest difference then {report.default_difference:.2g}.")
 
 
 @pytest.mark.once
