@@ -33,6 +33,7 @@ from keras_transfer.tasks import TASKS
 from keras_transfer.versions import earlier, folders, teachers
 
 if TYPE_CHECKING:
+    from keras_transfer.training.state import TrainingState
     from keras_transfer.training.trainer import Trainer
     from keras_transfer.versions.predictions import Evaluated
     from keras_transfer.versions.saved import SavedClassifier
@@ -160,18 +161,19 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
     blocks: dict[str, Any] = {"automatic": choices.left_open(requested), "asked": choices.asked(requested)}
     for line in choices.before_training(recipe, **blocks):
         progress.say(line)
+    states: list[TrainingState] = []
     if recipe.folds != "none":
-        again = "Stopped; the same command begins with the folds anew."
+        again = stopping.RESUMABLE if resume else "Stopped; the same command begins with the folds anew."
         with timer.time("folds"), stopping.raised(again):
-            blocks["folds"] = folds.measure(recipe, examples, progress)
+            blocks["folds"], states = folds.measure(recipe, examples, progress, resume)
     trained = transfer.train(recipe, pretrained, examples, progress, timer, resume, teacher)
     with trained.kept_when_stopped():
         result = _write(folder, prepared, trained, timer, progress, blocks)
     if recipe.keep != "all":
         with progress.optional("Deleting older versions", "they stay"):
             folders.prune(folder, int(recipe.keep))
-    if trained.state is not None:
-        trained.state.discard()
+    for state in [*states, *filter(None, [trained.state])]:
+        state.discard()
     return result
 
 

@@ -207,15 +207,15 @@ def test_what_fails_after_training_does_not_cost_the_network(tiny_base, tmp_path
 
 
 class Stopping(kt.Progress):
-    """Sends a signal after the first epoch of fine-tuning, and keeps what is said."""
+    """Sends a signal when something is said, and keeps what is."""
 
-    def __init__(self):
+    def __init__(self, after="fine-tune 1/"):
         super().__init__(quiet=True)
-        self.lines = []
+        self.after, self.lines = after, []
 
     def say(self, text):
         self.lines.append(text)
-        if text.startswith("fine-tune 1/"):
+        if text.startswith(self.after):
             os.kill(os.getpid(), signal.SIGINT)
 
 
@@ -231,6 +231,21 @@ def test_ctrl_c_in_fine_tuning_says_how_to_go_on_and_one_goes_on(photos, tiny_ba
     assert any(line.startswith("fine-tune: goes on after epoch 1 of 3") for line in goes_on.lines)
     assert result.metrics["phases"][1]["epochs"] == 3
     assert not list((cache_folder() / "states").iterdir())
+
+
+def test_folds_that_ended_are_not_trained_again(photos, tiny_base, tmp_path, fresh_cache):
+    options = {"method": "frozen", "dense": "8", "head_epochs": 2, "folds": 3, "views": 1}
+    whole = kt.fit(str(photos), QUIET, base=tiny_base, output=str(tmp_path / "whole"), **options)
+    options["output"] = str(tmp_path / "m")
+    with pytest.raises(stopping.Stopped, match=r"^Stopped; go on with the same command and --resume\.$"):
+        kt.fit(str(photos), Stopping("Fold 3 of 3"), resume=True, base=tiny_base, **options)
+    goes_on = Stopping()
+    result = kt.fit(str(photos), goes_on, resume=True, base=tiny_base, **options)
+    assert goes_on.lines.count("head: had ended before the run was interrupted.") == 2
+    assert result.metrics["folds"] == whole.metrics["folds"]
+    assert not list((cache_folder() / "states").iterdir())
+    with pytest.raises(stopping.Stopped, match=r"^Stopped; the same command begins with the folds anew\.$"):
+        kt.fit(str(photos), Stopping("Fold 3 of 3"), base=tiny_base, **options)
 
 
 def test_ctrl_c_after_training_loses_no_training(photos, tiny_base, tmp_path, fresh_cache, monkeypatch):
