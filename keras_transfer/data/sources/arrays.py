@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,12 @@ def load(file: Path, source: str, purpose: Purpose = Purpose.TRAIN) -> Examples:
         UserError: no such arrays, or of other shapes.
     """
     try:
-        with np.load(file, allow_pickle=False) as archive:
+        archive = np.load(file, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise UserError(f"{source} holds one array. np.savez('data.npz', x=images, y=labels) writes several.")
+        with archive:
             return _listed(archive, source, purpose)
-    except (ValueError, OSError, zipfile.BadZipFile, AttributeError) as error:
+    except (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile, AttributeError) as error:
         hint = (
             ". Write labels and names of classes as text, np.array(labels, dtype=str), and pictures of one size"
             if "allow_pickle" in str(error)

@@ -71,6 +71,23 @@ def test_a_file_that_is_no_archive(tmp_path):
         sources.load(str(tmp_path / "d.npz"))
 
 
+def test_a_file_that_is_empty_damaged_or_one_array_is_named(tmp_path):
+    file = tmp_path / "d.npz"
+    file.touch()
+    with pytest.raises(UserError, match=r"d\.npz cannot be read as an \.npz file of plain arrays \("):
+        sources.load(str(file))
+    np.savez_compressed(file, x=PIXELS, y=np.arange(6) % 2)
+    whole = bytearray(file.read_bytes())
+    whole[60:90] = b"\xff" * 30
+    file.write_bytes(whole)
+    with pytest.raises(UserError, match=r"d\.npz cannot be read as an \.npz file of plain arrays \("):
+        sources.load(str(file))
+    with file.open("wb") as stream:
+        np.save(stream, PIXELS)
+    with pytest.raises(UserError, match=r"d\.npz holds one array\. np\.savez\("):
+        sources.load(str(file))
+
+
 def test_names_that_are_whole_numbers_are_in_their_order(tmp_path):
     np.savez(tmp_path / "d.npz", x=PIXELS, y=np.array(["10", "9", "1", "10", "9", "1"]))
     examples = sources.load(str(tmp_path / "d.npz"))
