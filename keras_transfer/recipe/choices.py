@@ -124,7 +124,7 @@ def _tuning(names: Sequence[str], recipe: Recipe, thawed: str) -> list[str]:
         words = [_FINE_TUNING[name].format(_blocks(thawed) if name == "thaw" else values[name]) for name in tuning]
         verb = "fine-tuned" if recipe.method == "two-phase" else "trained"
         texts = [" ".join([f"{verb}:" if "thaw" in names else verb, *words])] if words else []
-    rest = [_REST[name].format(values[name]) for name in names if name in _REST]
+    rest = [_REST[name].format(values[name]) for name in names if name in _REST and values[name] != 0]
     return texts + ["1 view" if text == "1 views" else text for text in rest]
 
 

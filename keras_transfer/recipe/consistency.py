@@ -45,14 +45,15 @@ def of_earlier_release(record: dict[str, Any]) -> dict[str, Any]:
     tunes = thaw not in NOTHING and values.get("fine_tune_epochs") != 0 if method == "two-phase" else method != "frozen"
     if method in _THAWED and thaw not in (AUTO, *_THAWED[method]):
         values["thaw"] = AUTO
-    return values if tunes else values | idle(values.get("head_solver") in SOLVERS)
+    return values if tunes else values | idle(values.get("head_solver") in SOLVERS, values.get("label_smoothing", AUTO))
 
 
-def idle(solved: bool) -> dict[str, Any]:
+def idle(solved: bool, smoothing: float | str) -> dict[str, Any]:
     """Return the fields, as they are where they do nothing, that only fine-tuning has a use for, and, where the head is
-    solved, those that only training by gradient has.
+    solved, those that only training by gradient has. Label smoothing that is still to be chosen stays so.
     """
-    fields: dict[str, Any] = {"minutes": "none", "weight_decay": 0.0, "l2_sp": 0.0}
+    smoothing = AUTO if smoothing == AUTO else 0.0
+    fields: dict[str, Any] = {"minutes": "none", "weight_decay": 0.0, "l2_sp": 0.0, "label_smoothing": smoothing}
     return fields | ({"ema": "none", "teacher": "none", "dropout": 0.0, "l2": 0.0} if solved else {})
 
 
@@ -68,8 +69,13 @@ def _demand_fine_tuning(recipe: Recipe) -> None:
         raise UsageError("--l2-sp keeps weights near those of the source, and random weights have none. Leave it out.")
     if recipe.fine_tunes:
         return
-    for option, given in (("--weight-decay", recipe.weight_decay), ("--l2-sp", recipe.l2_sp)):
-        if given:
+    tuning = {
+        "--weight-decay": recipe.weight_decay,
+        "--l2-sp": recipe.l2_sp,
+        "--label-smoothing": recipe.label_smoothing,
+    }
+    for option, given in tuning.items():
+        if given not in (0.0, AUTO):
             raise UsageError(f"{option} is for fine-tuning, and nothing is fine-tuned. Leave it out.")
     for option, given in (("--dropout", recipe.dropout), ("--l2", recipe.l2)):
         if given and recipe.head_solver in SOLVERS:

@@ -260,7 +260,7 @@ class Recipe:
 
     def without_fine_tuning(self) -> Recipe:
         """Return the recipe of a head alone, without what only fine-tuning has a use for."""
-        return self.replace(thaw="none", **idle(self.solves_head))
+        return self.replace(thaw="none", **idle(self.solves_head, self.label_smoothing))
 
     def to_json(self) -> str:
         """Return the recipe as JSON text, one key a field, and `schema`."""

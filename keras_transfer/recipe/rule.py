@@ -120,11 +120,12 @@ def fine_tuning(recipe: Recipe, base: Base, situation: Situation) -> tuple[Recip
     from_pixels = block is not None and not block.boundary  # Nothing is frozen, so nothing can be stored.
     if from_pixels and recipe.views != 1 and recipe.augment != "none":
         recipe = recipe.replace(views=FRESH)
+    # A teacher's answers are no certainties as they are.
+    smooth = thaw != "none" and situation.score is not None and recipe.teacher == "none"
     values: dict[str, object] = {
         "fine_tune_epochs": epochs,
         "fine_tune_lr": _GENTLE_RATE if gentle else _RATE,
-        # A teacher's answers are no certainties as they are.
-        "label_smoothing": _SMOOTHING if situation.score is not None and recipe.teacher == "none" else 0.0,
+        "label_smoothing": _SMOOTHING if smooth else 0.0,
         "views": alone if thaw == "none" else views,
     }
     if recipe.augment == "none" and recipe.views != FRESH:

@@ -66,7 +66,8 @@ def test_one_view_is_said_to_augment_nothing(augment, told):
 
 def after(requested, thawed="none", last="refit", **complete):
     metrics = {"automatic": choices.left_open(requested), "asked": choices.asked(requested), "thawed": thawed}
-    recipe = COMPLETE.replace(thaw=thawed, method=requested.method, **complete)
+    smoothing = 0.0 if thawed == "none" else COMPLETE.label_smoothing
+    recipe = COMPLETE.replace(thaw=thawed, method=requested.method, label_smoothing=smoothing, **complete)
     return choices.after_training(recipe, metrics | {"phases": [{"name": "head"}, {"name": last}]})
 
 

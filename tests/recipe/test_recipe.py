@@ -102,6 +102,7 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one():
             "--method full trains for --fine-tune-epochs: 0 would train nothing",
         ),
         ({"method": "frozen", "weight_decay": 0.1}, "--weight-decay is for fine-tuning, and nothing is fine-tuned"),
+        ({"method": "frozen", "dense": "8", "label_smoothing": 0.1}, "--label-smoothing is for fine-tuning"),
         ({"thaw": "none", "l2_sp": 0.1}, "--l2-sp is for fine-tuning, and nothing is fine-tuned"),
         (
             {"method": "scratch", "l2_sp": 0.1},
@@ -139,6 +140,7 @@ def test_a_recipe_of_an_early_release_enlarges_as_that_did():
         {"thaw": "none", "weight_decay": 0.1, "minutes": 5},
         {"thaw": "none", "head_solver": "lbfgs", "dropout": 0.2, "l2": 0.1, "ema": 0.9},
         {"method": "frozen", "thaw": "3"},
+        {"method": "frozen", "dense": [8], "label_smoothing": 0.1},
         {"method": "full", "thaw": "none"},
         {"fine_tune_epochs": 0, "head_solver": "lbfgs", "teacher": "big"},
     ],
