@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from keras_transfer.commands.layout import NARROW, aligned, wrapped
+from keras_transfer.evaluation.headline import short
 from keras_transfer.network import imagenet
 from keras_transfer.network.bases import Base
 from keras_transfer.support.paths import portable
@@ -15,8 +16,6 @@ from keras_transfer.support.program import program
 if TYPE_CHECKING:
     from keras_transfer.support.leftovers import Leftover
     from keras_transfer.versions.folders import Version
-
-_SCORES = {"accuracy": "", "mean_average_precision": "mAP "}  # Names that would take the room of other columns.
 
 
 def models(versions: Sequence[Version], sources: Sequence[str], width: int = NARROW) -> str:
@@ -29,7 +28,7 @@ def models(versions: Sequence[Version], sources: Sequence[str], width: int = NAR
         rows.append(
             (
                 f"{version.model}/{version.version}",
-                f"{_SCORES.get(name, f'{name} ')}{score:.3f}" if name else "-",
+                (f"{score:.3f}" if name == "accuracy" else f"{short(name)} {score:.3f}") if name else "-",
                 source,
                 version.base,
                 time.strftime("%Y-%m-%d", time.localtime(version.modified)),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from keras_transfer.commands.layout import NARROW, aligned, with_path, wrapped
 from keras_transfer.evaluation import per_class
 from keras_transfer.evaluation.cautions import cautions
+from keras_transfer.evaluation.headline import headline, short
 from keras_transfer.recipe import choices
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.paths import portable
@@ -107,8 +108,8 @@ def predictions(records: Sequence[dict[str, Any]], metrics: dict[str, Any], widt
 
 def recommendation(answer: Recommendation, options: Sequence[str] = (), width: int = NARROW) -> str:
     """What `recommend` says; `options` are those that it was given and `fit` has too."""
-    score = next(name for name in answer.candidates[0].scores if name != "loss")
-    rows: list[tuple[str, ...]] = [("base", "", score, "loss", "px", "GFLOPs", "MB", "weights")]
+    score = headline(answer.candidates[0].scores)
+    rows: list[tuple[str, ...]] = [("base", "", short(score), "loss", "px", "GFLOPs", "MB", "weights")]
     rows += [
         (
             candidate.base,

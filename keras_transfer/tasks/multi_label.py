@@ -58,6 +58,10 @@ class MultiLabel(Task):
         """Return the metric `score` of logits `[N, K]`."""
         return float(((logits >= 0) == (targets == 1)).mean())
 
+    def evaluate(self, logits: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        """Return mean average precision, score, by its name, and mean `loss` of logits `[N, K]`."""
+        return {"mean_average_precision": _mean_precision(targets >= 0.5, logits), **super().evaluate(logits, targets)}
+
     def solve(
         self,
         embeddings: Scaled,
@@ -72,7 +76,7 @@ class MultiLabel(Task):
 
     def report(self, outputs: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         """Return the metrics of probabilities, float `[N, K]`, each 0..1, on labels, float `[N, K]` of 0 and 1."""
-        from sklearn.metrics import average_precision_score, f1_score, log_loss
+        from sklearn.metrics import f1_score, log_loss
 
         predicted, truth = outputs >= 0.5, labels >= 0.5
         present = truth.any(0)
@@ -80,14 +84,13 @@ class MultiLabel(Task):
         measured = np.flatnonzero(present) if present.any() else None
         exact = int((predicted == truth).all(1).sum())
         sides = indicators(truth), indicators(predicted)
-        precision = average_precision_score(truth[:, present], outputs[:, present]) if present.any() else float("nan")
         return {
             "accuracy": float((predicted == truth).mean()),
             "exact_match": exact / len(labels),
             "exact_match_interval": share_interval(exact, len(labels)),
             "macro_f1": float(f1_score(*sides, labels=measured, average="macro", zero_division=0)),
             "micro_f1": float(f1_score(*sides, average="micro", zero_division=0)),
-            "mean_average_precision": float(precision),
+            "mean_average_precision": _mean_precision(truth, outputs),
             "loss": float(log_loss(truth.reshape(-1), outputs.reshape(-1).astype("float64"), labels=[False, True])),
             "images": len(labels),
         }
@@ -95,3 +98,11 @@ class MultiLabel(Task):
     def per_class(self, outputs: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Return by class its scores."""
         return class_scores(labels >= 0.5, outputs >= 0.5, classes)
+
+
+def _mean_precision(truth: np.ndarray, outputs: np.ndarray) -> float:
+    """Return the mean average precision over the labels that any image has; NaN where none has one."""
+    from sklearn.metrics import average_precision_score
+
+    present = truth.any(0)
+    return float(average_precision_score(truth[:, present], outputs[:, present])) if present.any() else float("nan")

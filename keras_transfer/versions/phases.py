@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from keras_transfer.evaluation.headline import headline
+from keras_transfer.evaluation.headline import headline, short
 
 _FAR_WORSE = 3.0  # Times the loss of before, which more epochs at such a rate do not make good.
 
 
-def score_name(phases: Sequence[dict[str, Any]]) -> str:
-    """Return what validation images are scored by, besides the loss."""
-    return next(name for name in phases[0]["validation"] if name != "loss")
-
-
 def table(phases: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
     """Return the table of what each phase reached, whether it was kept or not."""
-    score = score_name(phases)
-    lines: list[tuple[str, ...]] = [("phase", "epochs", "kept", "trainable", "seconds", f"val. {score}", "val. loss")]
+    score = headline(phases[0]["validation"])
+    lines: list[tuple[str, ...]] = [
+        ("phase", "epochs", "kept", "trainable", "seconds", f"val. {short(score)}", "val. loss")
+    ]
     for phase in phases:
         scores = phase.get("reached", phase["validation"])
         lines.append(

@@ -73,6 +73,13 @@ def test_a_temperature_is_found_however_far_it_is_from_one(temperature):
     assert Classification().temperature(*drawn(400, temperature)) == pytest.approx(temperature, rel=0.1)
 
 
+def test_several_labels_are_scored_by_their_mean_average_precision_too():
+    """A network that gives no image a label is right of most pairs of image and label."""
+    targets = np.eye(10, dtype="float32")
+    scores = MultiLabel().evaluate(np.full((10, 10), -9.0, "float32"), targets)
+    assert (scores["accuracy"], scores["mean_average_precision"]) == (pytest.approx(0.9), pytest.approx(0.1))
+
+
 def test_each_of_an_image_s_labels_speaks_for_itself():
     generator = np.random.default_rng(0)
     logits = generator.normal(0, 2, (20, 80)).astype("float32")
