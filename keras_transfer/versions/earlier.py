@@ -64,8 +64,9 @@ def runs(recipe: Recipe, teacher: Teacher | None, progress: Progress) -> list[Ea
 def _records(network: str) -> Path | None:
     """Return the folder of the records of the version that a network's file lies in, exported or not, if in any."""
     file = Path(network).expanduser().absolute()
-    folder = file.parent.parent if file.parent.name == "exports" else file.parent
-    return folder if file.suffix == ".keras" and (folder / "splits.csv").is_file() else None
+    exported = file.parent.name == "exports" and file.suffix == ".keras"
+    folder = file.parent.parent if exported else file.parent
+    return folder if (exported or file.name == _NETWORK) and (folder / "splits.csv").is_file() else None
 
 
 def _networks(recipe: Recipe) -> list[str]:
