@@ -66,7 +66,10 @@ def configuration(file: Path) -> dict[str, Any]:
     except UNREADABLE as error:
         raise UserError(f"{file} cannot be read as a Keras model ({first_line(error)}).") from error
     if config is None:
-        raise UserError(f"{file} holds weights without a network: give them to --weights, and --base their base.")
+        raise UserError(
+            f"{file} holds weights without a network: name their base, and give them to `fit --weights`, or put them, "
+            "under the name of the download, where Keras keeps downloads (~/.keras/models)."
+        )
     return config
 
 
