@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ from keras_transfer.data.examples import (
 from keras_transfer.data.inspection import copies, duplicates, findings, inspector
 from keras_transfer.data.inspection.findings import Finding
 from keras_transfer.data.inspection.inspector import Inspection
+from keras_transfer.data.leaks import leaked, without
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.recipe.options import AUTO
 from keras_transfer.recipe.recipe import Recipe
@@ -153,9 +154,9 @@ def unsplit(recipe: Recipe, listed: Examples, progress: Progress) -> Examples:
     examples = listed.at(indices)
     if (examples.splits > SPLITS.index("train")).all():
         return examples  # Of a test split alone, no other can be cut.
-    leaks = _leaks(examples)
+    leaks = leaked(examples)
     try:
-        kept = _without_leaks(examples, leaks)
+        kept = without(examples, leaks)
         drawn = _split(recipe, examples.at(kept), [inspections[index] for index in indices[kept]])
     except UserError as error:
         progress.say(f"No split is drawn: {error}")
@@ -198,12 +199,12 @@ def usable(recipe: Recipe, listed: Examples, inspections: Sequence[Inspection]) 
     indices = _without_faults(recipe, listed, inspections)
     examples = listed.at(indices)
     _demand_classes(examples)
-    leaks = _leaks(examples)
-    leaked = {int(indices[index]): why for index, why in leaks.items()}
-    kept = _without_leaks(examples, leaks)
+    leaks = leaked(examples)
+    reasons = {int(indices[index]): why for index, why in leaks.items()}
+    kept = without(examples, leaks)
     examples, indices = examples.at(kept), indices[kept]
     examples = _split(recipe, examples, [inspections[index] for index in indices])
-    return Prepared(recipe, listed, inspections, indices, examples, leaked)
+    return Prepared(recipe, listed, inspections, indices, examples, reasons)
 
 
 def _split(recipe: Recipe, examples: Examples, inspections: Sequence[Inspection]) -> Examples:
@@ -246,25 +247,6 @@ def related(examples: Examples, inspections: Sequence[Inspection] | None = None)
     return duplicates.joined(duplicates.exact(examples.digests), examples.groups, alike, copies.by_name(examples.paths))
 
 
-def _leaks(examples: Examples) -> dict[int, str]:
-    """Return the images of a given validation or test split that stand in an earlier split too, with the reason."""
-    first: dict[bytes, int] = {}
-    leaks = {}
-    for index in map(int, np.argsort(examples.splits, kind="stable")):
-        original = first.setdefault(examples.digests[index], index)
-        if examples.splits[original] != examples.splits[index]:
-            split, name = SPLITS[examples.splits[original]], examples.paths[original]
-            leaks[index] = f"is in the {split} split too, as {name}: it would not test what was learned"
-    return leaks
-
-
-def _without_leaks(examples: Examples, leaks: Collection[int]) -> np.ndarray:
-    """Return the positions, int64, of images that are no leaks; raise `UserError` if a given split has no others."""
-    kept = np.asarray([index for index in range(len(examples)) if index not in leaks], "int64")
-    _demand_splits(examples.at(kept), np.unique(examples.splits))
-    return kept
-
-
 def _demand_classes(examples: Examples) -> None:
     if examples.task != CLASSIFICATION:
         return
@@ -275,16 +257,6 @@ def _demand_classes(examples: Examples) -> None:
             raise UserError(
                 f"{examples.source}: class {name!r} has no image{where} that can be decoded. "
                 "Add images of it, or remove it."
-            )
-
-
-def _demand_splits(examples: Examples, given: np.ndarray) -> None:
-    for split in (SPLITS[number] for number in given if number != UNASSIGNED):
-        if not len(examples.indices(split)):
-            raise UserError(
-                f"{examples.source}: every image of its {split} split is in another split too, so that none is left to "
-                f"{split.replace('validation', 'validate')} on. Replace them; or leave that split out, so that it is "
-                "cut from the training images."
             )
 
 
