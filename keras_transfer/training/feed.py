@@ -37,16 +37,17 @@ class Feed:
         block: The lowest block that is trained; None trains the head alone.
         views: Augmented views of each image that are stored, the image itself among them; `fresh` augments anew in
             each epoch, from pixels, and so does any number above 1 where nothing is stored.
-        embedding: Store what the head takes too. Without it, the part above the boundary need not be computed, and
-            views of validation images are not needed either.
-        plain: Computed what is wanted, and maybe more, of the images as they are; None lets them be computed.
+        stores_embedding: Store what the head takes too. Without it, the part above the boundary need not be computed,
+            and views of validation images are not needed either.
+        plain: What has computed the activations of the images as they are already, with embeddings or not; None lets
+            them be computed.
 
     Attributes:
         cut: The network, in two parts.
         extractor: Computes activations of views, or finds them.
         plain: Computes those of the images as they are, or finds them; the embedding last, if it gives that.
         sets: Activations of all training and validation images, one set a view, once they are extracted.
-        embedding: Whether what the head takes is stored.
+        stores_embedding: Whether what the head takes is stored.
         stored: Whether what is trained gets stored activations; otherwise pixels, in each epoch anew.
         views: How many views there are; 1 where they are fresh.
         fresh: Whether pixels are augmented anew in each epoch, if they are augmented at all.
@@ -57,13 +58,13 @@ class Feed:
         setup: Setup,
         block: Block | None,
         views: int | str = 1,
-        embedding: bool = True,
+        stores_embedding: bool = True,
         plain: Extractor | None = None,
     ) -> None:
         self.setup = setup
         self.boundary = block.name if block else "none"
-        self.embedding = embedding or block is None
-        self.cut = cut(setup.network, block, self.embedding)
+        self.stores_embedding = stores_embedding or block is None
+        self.cut = cut(setup.network, block, self.stores_embedding)
         asked = views if views == FRESH or setup.recipe.augment != "none" else 1
         self.stored = block is None or bool(block.boundary and asked != FRESH)
         self.fresh = not self.stored and asked != 1
@@ -114,7 +115,7 @@ class Feed:
     @property
     def _augmented(self) -> np.ndarray:
         """Indices of the images of which views are needed: a head, and a refit, get those for validation too."""
-        return self.setup.seen if self.embedding or self.setup.recipe.refit == "on" else self.setup.train
+        return self.setup.seen if self.stores_embedding or self.setup.recipe.refit == "on" else self.setup.train
 
     def _augmented_views(self) -> list[View]:
         return [View(number, self.setup.recipe.seed, self.setup.flips) for number in range(1, self.views)]
@@ -137,7 +138,7 @@ class Feed:
         self,
         indices: np.ndarray,
         order: pipeline.Order,
-        embedding: bool = False,
+        for_head: bool = False,
         augmented: bool = False,
         soft: Sequence[np.ndarray] | None = None,
     ) -> tf.data.Dataset:
@@ -146,7 +147,7 @@ class Feed:
         Args:
             indices: Of the examples.
             order: View and positions within `indices` of each batch.
-            embedding: Give what the head takes; otherwise what the thawed part takes.
+            for_head: Give what the head takes; otherwise what the thawed part takes.
             augmented: Augment freshly decoded pixels, where the recipe says so.
             soft: Soft targets of each view; labels follow them in the same table.
         """
@@ -157,8 +158,8 @@ class Feed:
         targets = [[labels, *weights]] * self.views
         if soft is not None:
             targets = [[soft_targets.with_labels(table, labels), *weights] for table in soft]
-        if self.stored or embedding:
-            return self._stored_batches(self.sets, indices, targets, order, embedding)
+        if self.stored or for_head:
+            return self._stored_batches(self.sets, indices, targets, order, for_head)
         batches = pipeline.decoded(setup.examples.at(indices), targets[0], self.extractor.decoder, order)
         if augmented and self.fresh and setup.recipe.augment != "none":
             seed, flip = setup.recipe.seed, setup.flips
@@ -219,7 +220,7 @@ class Feed:
         base, architecture = setup.pretrained.spec.name, setup.pretrained.key
         common = setup.recipe, setup.plan, setup.examples.format, setup.progress
         extractor = features.extractor(frozen, boundary, setup.network, base, architecture, *common)
-        extractor.whose = f" below {boundary}" if self.stored and not self.embedding else ""
+        extractor.whose = f" below {boundary}" if self.stored and not self.stores_embedding else ""
         return extractor
 
     def _demand_room(self) -> None:
@@ -243,14 +244,14 @@ class Feed:
         indices: np.ndarray,
         targets: Sequence[Sequence[np.ndarray]],
         order: pipeline.Order,
-        embedding: bool = False,
+        for_head: bool = False,
     ) -> tf.data.Dataset:
         """Return batches of what lies at the boundary, or of the embedding, which is stored last, and of each view's
         targets.
         """
         digests, specs = self.setup.digests_of(indices), sets[0].specs()
         below = len(self.cut.below.outputs) if self.boundary != "none" else 1
-        tensors = [len(specs) - 1] if embedding else list(range(below))
+        tensors = [len(specs) - 1] if for_head else list(range(below))
         signature = [tf.TensorSpec((None, *specs[tensor][0]), tf.as_dtype(specs[tensor][1])) for tensor in tensors]
 
         def read(view: int, positions: np.ndarray) -> list[np.ndarray]:

@@ -18,24 +18,26 @@ class Feeds:
         self._setup = setup
         self._made: dict[tuple[str, int | str], Feed] = {}
 
-    def at(self, trains: str, views: int | str, embedding: bool, seconds: float | None) -> Feed:
+    def at(self, trains: str, views: int | str, stores_embedding: bool, seconds: float | None) -> Feed:
         """Return the images on both sides of the cut below what a phase trains, stored where they can be.
 
         Args:
             trains: `head`, the name of a block, or `all`.
             views: As in `Phase`.
-            embedding: As in `Feed`.
+            stores_embedding: As in `Feed`.
             seconds: After which no further view is begun; None stores all.
         """
         if trains == HEAD:
-            ready = [feed for feed in self._made.values() if feed.sets and feed.embedding and feed.views == views]
+            ready = [
+                feed for feed in self._made.values() if feed.sets and feed.stores_embedding and feed.views == views
+            ]
             if ready:
                 return ready[-1]
         if (trains, views) not in self._made:
             block = None if trains == HEAD else self._setup.pretrained.spec.thawed(trains)
             extracted = [feed for (below, _), feed in self._made.items() if below == trains and feed.sets]
-            plain = next((feed.plain for feed in extracted if feed.embedding or not embedding), None)
-            self._made[trains, views] = Feed(self._setup, block, views, embedding, plain)
+            plain = next((feed.plain for feed in extracted if feed.stores_embedding or not stores_embedding), None)
+            self._made[trains, views] = Feed(self._setup, block, views, stores_embedding, plain)
         feed = self._made[trains, views]
         wanted = feed.views
         feed.extract(seconds)

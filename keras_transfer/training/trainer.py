@@ -73,7 +73,7 @@ class Trainer:
         seconds = None if left is None else _SHARE_OF_VIEWS * left
         with self.timer.time("features"):
             # Once a phase has fitted the head, those that follow train what is below it.
-            feed = self._feeds.at(trains, views, embedding=not self.results, seconds=seconds)
+            feed = self._feeds.at(trains, views, stores_embedding=not self.results, seconds=seconds)
         if isinstance(views, int) and feed.views < views:
             self.choose(self.recipe.replace(views=feed.drawn))
         return feed
@@ -264,9 +264,9 @@ class Trainer:
         return temperature, logits / temperature
 
     def _run(self, phase: Phase, feed: Feed, indices: np.ndarray) -> PhaseResult:
-        setup, embedding = self.setup, phase.trains == HEAD
+        setup, head_alone = self.setup, phase.trains == HEAD
         # A head that was compiled itself would be saved with its optimizer.
-        model = keras.Model(setup.network.head.input, setup.network.head.output) if embedding else feed.trainable
+        model = keras.Model(setup.network.head.input, setup.network.head.output) if head_alone else feed.trainable
         changing = {id(variable) for variable in model.variables}
         self._trained |= {number for number, variable in enumerate(self._variables) if id(variable) in changing}
         if isinstance(phase.by, Solver):
@@ -280,9 +280,9 @@ class Trainer:
         order = pipeline.Shuffled(len(indices), size, feed.views, self.recipe.seed, start)
         validation = None
         if phase.keep != LAST:
-            validation = feed.batches(setup.validation, feed.in_order(setup.validation), embedding)
+            validation = feed.batches(setup.validation, feed.in_order(setup.validation), head_alone)
         soft = feed.soft_targets(indices, phase.techniques)
-        train = feed.batches(indices, order, embedding, augmented=True, soft=soft)
+        train = feed.batches(indices, order, head_alone, augmented=True, soft=soft)
         batches = Batches(train, len(setup.train), steps, validation, soft is not None)
         keras.utils.set_random_seed(self.recipe.seed)
         with feed.computing(model), techniques.in_force(phase.techniques, model, setup.network):
