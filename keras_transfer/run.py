@@ -234,17 +234,18 @@ def _describe(
     from keras_transfer.studies import report
     from keras_transfer.versions import card, predictions, warmup
 
-    max_pixels = trained.recipe.max_pixels
+    max_pixels, training = trained.recipe.max_pixels, dict[str, int]()
+    with progress.optional("Counting the training images of each class"):
+        training = folders.training_counts(extra.parent)
     if evaluated.tested:
         with progress.optional("Writing predictions.csv"):
             predictions.write_tested(evaluated.tested, extra / "predictions.csv")
         with progress.activity("Writing the report"), progress.optional("Writing report.html"):
-            training = folders.training_counts(extra.parent)
             report.write(extra / "report.html", name, metrics, trained.history, evaluated, max_pixels, training)
     with progress.optional("Writing warm-up requests"):
         warmup.write(extra / warmup.FILE, prepared.samples(), name, max_pixels)
     with progress.optional("Writing the model card"):
-        text = card.text(metrics, trained.recipe, name, folders.training_counts(extra.parent))
+        text = card.text(metrics, trained.recipe, name, training)
         (extra / "README.md").write_text(text, "utf-8", "backslashreplace")
 
 

@@ -100,10 +100,10 @@ def folds(metrics: dict[str, Any]) -> list[str]:
 def _judged(tuned: dict[str, Any]) -> list[str]:
     """Say why the network of before is kept, or a fine-tuned one of a greater validation loss."""
     before, after = tuned["before"], tuned["reached"]
-    score = next(name for name in before if name != "loss")
+    score = headline(before)
     # The table has the head's loss as it was before its probabilities were calibrated.
     losses = f"calibrated: {before['loss']:.4f} before, {after['loss']:.4f} after"
-    change = f"{losses}; {score} {before[score]:.3f}, {after[score]:.3f}"
+    change = f"{losses}; {short(score)} {before[score]:.3f}, {after[score]:.3f}"
     if not tuned["best_epoch"]:
         more = ""
         if after["loss"] > _FAR_WORSE * before["loss"]:
