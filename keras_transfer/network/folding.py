@@ -34,8 +34,9 @@ def folded(network: Network) -> Network:
     twins = [copied(convolution, convolution.dtype_policy.name, use_bias=True) for convolution, _ in pairs]
     inputs = [keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype) for tensor in base.inputs]
     outputs = _called_folded(base, inputs, pairs, twins)
-    for pair, twin in zip(pairs, twins, strict=True):
-        twin.set_weights([keras.ops.convert_to_numpy(weight) for weight in _weights(*pair)])
+    for (convolution, normalisation), twin in zip(pairs, twins, strict=True):
+        weights = _weights(convolution, *_scaling(normalisation))
+        twin.set_weights([keras.ops.convert_to_numpy(weight) for weight in weights])
     return replace(network, base=keras.Model(one_or_list(inputs), outputs, name=base.name))
 
 
@@ -50,7 +51,9 @@ def call_folded(model: keras.Model, inputs: list[keras.KerasTensor]) -> Any:
 class FoldedConvolution(keras.layers.Layer):
     """A convolution and the frozen normalisation that follows it, computed as one, by weights scaled in each call.
 
-    What is depthwise of it is computed in the dtype of the convolution, all else in its own.
+    What is depthwise of it is computed in the dtype of the convolution, all else in its own. What the normalisation
+    scales and shifts by is taken once, when the layer is made: computed in each call it was half of the operations of
+    a training step.
 
     Args:
         convolution: A built `Conv2D`, `DepthwiseConv2D` or `SeparableConv2D`, without activation.
@@ -61,11 +64,12 @@ class FoldedConvolution(keras.layers.Layer):
         # Weights are scaled in float32, whatever the layer then computes in.
         super().__init__(name=convolution.name, autocast=False)
         self.convolution, self.normalisation = convolution, normalisation
+        self._scaling = _scaling(normalisation)
 
     def call(self, inputs: Any) -> Any:
         """Return feature maps `[N, h, w, C]`, normalised, of feature maps."""
         layer, x = self.convolution, inputs
-        *kernels, bias = _weights(layer, self.normalisation)
+        *kernels, bias = _weights(layer, *self._scaling)
         if not isinstance(layer, keras.layers.Conv2D):
             x, kernel = (keras.ops.cast(tensor, layer.compute_dtype) for tensor in (x, kernels.pop(0)))
             x = kernel_gradients.depthwise_convolution(x, kernel, layer)
@@ -135,15 +139,18 @@ def _pairs(base: keras.Model) -> list[_Pair]:
     return pairs
 
 
-def _weights(convolution: keras.Layer, normalisation: keras.layers.BatchNormalization) -> list[Any]:
-    """Return the weights of the folded convolution, float32: kernels, the last of them scaled, and bias."""
+def _scaling(normalisation: keras.layers.BatchNormalization) -> tuple[Any, Any]:
+    """Return what a normalisation in inference multiplies channels by and what it then adds, float32 `[C]` each."""
     scale = keras.ops.rsqrt(normalisation.moving_variance + normalisation.epsilon)
     if normalisation.gamma is not None:
         scale *= normalisation.gamma
-    bias = -normalisation.moving_mean if convolution.bias is None else convolution.bias - normalisation.moving_mean
-    bias *= scale
-    if normalisation.beta is not None:
-        bias += normalisation.beta
+    shift = -normalisation.moving_mean * scale
+    return scale, shift if normalisation.beta is None else shift + normalisation.beta
+
+
+def _weights(convolution: keras.Layer, scale: Any, shift: Any) -> list[Any]:
+    """Return the weights of the folded convolution, float32: kernels, the last of them scaled, and bias."""
+    bias = shift if convolution.bias is None else convolution.bias * scale + shift
     *kernels, last = [variable for variable in convolution.weights if variable is not convolution.bias]
     # Of a depthwise kernel, [h, w, C, multiplier], the last two axes are channels of the output.
     depthwise = isinstance(convolution, keras.layers.DepthwiseConv2D)
