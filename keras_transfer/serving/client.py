@@ -9,7 +9,7 @@ import re
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +21,8 @@ from keras_transfer.support.logs import import_tensorflow
 
 # Of a request, besides what `limits` says of pixels; the embedded server takes 32 MiB of JSON.
 _MAX_FILES, _MAX_BYTES = 32, 20_000_000
+
+_Ask = Callable[[str, "_Address", Sequence[bytes], float], list[dict[str, Any]]]
 
 
 def request(url: str, files: Sequence[str | Path], seconds: float = 60.0) -> list[dict[str, Any]]:
@@ -42,12 +44,38 @@ def request(url: str, files: Sequence[str | Path], seconds: float = 60.0) -> lis
     count = 0
     for contents in _together(map(_read, files)):
         readable = [content for content in contents if isinstance(content, bytes)]
-        answers = map(_answer, ask(url, server, readable, seconds) if readable else ())
+        answers = map(_answer, _asked(ask, url, server, readable, seconds) if readable else ())
         predictions += [next(answers) if isinstance(content, bytes) else {"error": content} for content in contents]
         count += len(readable)
     if files and not count:
         raise UserError(f"{files[0]} {predictions[0]['error']}.")
     return predictions
+
+
+class _Refused(UserError):
+    """The server answers, but not what it was sent."""
+
+
+class _TooLarge(UserError):
+    """The server takes no request of that size, for the reason given alone."""
+
+
+def _asked(ask: _Ask, url: str, server: _Address, contents: Sequence[bytes], seconds: float) -> list[dict[str, Any]]:
+    """Return what a server answers to files, in smaller requests where one is too large; each of them that is too large
+    itself or cannot be decoded has an `error`.
+    """
+    try:
+        return ask(url, server, contents, seconds)
+    except _TooLarge as error:
+        if len(contents) == 1:
+            return [{"error": f"is too large to be sent ({error})"}]
+        halves = contents[: len(contents) // 2], contents[len(contents) // 2 :]
+        return [value for half in halves for value in _asked(ask, url, server, half, seconds)]
+    except _Refused:
+        if len(contents) > 1:
+            raise
+        # A request of one file that cannot be decoded fails as a whole; of several, that file has an error of its own.
+        return ask(url, server, [*contents, b""], seconds)[:1]
 
 
 def _together(contents: Iterable[bytes | str]) -> Iterator[list[bytes | str]]:
@@ -147,12 +175,11 @@ def _rest(url: str, server: _Address, contents: Sequence[bytes], seconds: float)
             raise ValueError
         return [value if isinstance(value, dict) else {"value": value} for value in predictions]
     except urllib.error.HTTPError as error:
+        reason = _reason(error.read())
         if error.code == 413:
-            if len(contents) == 1:
-                return [{"error": f"is too large to be sent ({_reason(error.read())})"}]
-            half = len(contents) // 2
-            return [value for part in (contents[:half], contents[half:]) for value in _rest(url, server, part, seconds)]
-        raise UserError(f"{url} answers {error.code}: {_reason(error.read())}") from error
+            raise _TooLarge(reason) from error
+        kind = _Refused if error.code == 400 else UserError
+        raise kind(f"{url} answers {error.code}: {reason}") from error
     except (urllib.error.URLError, OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise UserError(f"{url} does not answer ({reason}). Is the server running?") from error
@@ -188,7 +215,8 @@ def _grpc(url: str, server: _Address, contents: Sequence[bytes], seconds: float)
             stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
             outputs = stub.Predict(call, timeout=seconds).outputs
         except grpc.RpcError as error:
-            raise UserError(f"{url} refuses or does not answer: {error.code().name}, {error.details()}.") from error
+            kind = _Refused if error.code() is grpc.StatusCode.INVALID_ARGUMENT else UserError
+            raise kind(f"{url} refuses or does not answer: {error.code().name}, {error.details()}.") from error
     arrays = {key: tf.make_ndarray(tensor) for key, tensor in outputs.items()}
     columns = {
         key: [value.decode() for value in values] if values.dtype == object else values.tolist()

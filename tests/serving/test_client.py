@@ -78,7 +78,7 @@ def test_any_name_of_a_model_can_be_in_an_address(photos):
         server.shutdown()
 
 
-def test_grpc(classifier, photos):
+def test_grpc(classifier, photos, tmp_path):
     """The client against a server that takes `PredictRequest` as TensorFlow Serving does."""
     grpc = pytest.importorskip("grpc")
     pytest.importorskip("tensorflow_serving")
@@ -90,7 +90,11 @@ def test_grpc(classifier, photos):
             assert (request.model_spec.name, request.model_spec.signature_name) == ("colours", "serving_default")
             contents = tf.make_ndarray(request.inputs["image_bytes"]).tolist()
             response = predict_pb2.PredictResponse()
-            for name, values in classifier.run("serving_default", contents).items():
+            try:
+                outputs = classifier.run("serving_default", contents)
+            except tf.errors.InvalidArgumentError as error:
+                context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
+            for name, values in outputs.items():
                 response.outputs[name].CopyFrom(tf.make_tensor_proto(values))
             return response
 
@@ -102,6 +106,9 @@ def test_grpc(classifier, photos):
     predictions = client.request(f"grpc://127.0.0.1:{port}/colours", files)
     expected = [prediction.label for prediction in classifier.predict(files)]
     assert [prediction["label"] for prediction in predictions] == expected
+    (tmp_path / "cut.jpg").write_bytes(files[0].read_bytes()[:150])
+    (prediction,) = client.request(f"grpc://127.0.0.1:{port}/colours", [tmp_path / "cut.jpg"])
+    assert "decoded" in prediction["error"]
     server.stop(None)
     with pytest.raises(kt.UserError, match="UNAVAILABLE"):
         client.request(f"grpc://127.0.0.1:{port}/colours", files[:1], seconds=5)

@@ -79,6 +79,16 @@ def test_a_bad_file_among_others_says_so_and_alone_is_refused(server, photos):
         assert set(answer) == {"error"}
 
 
+def test_a_bad_file_costs_the_client_no_answer_where_it_is_alone_in_a_request(server, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(client, "_MAX_FILES", 2)
+    good, bad = next(photos.glob("red/*.jpg")), tmp_path / "cut.jpg"
+    bad.write_bytes(good.read_bytes()[:150])
+    *answers, last = client.request(f"{server}/v1/models/colours", [good, good, bad])
+    assert [answer["label"] for answer in answers] == ["red", "red"]
+    assert "decoded" in last["error"]
+    assert client.request(f"{server}/v1/models/colours", [bad]) == [last]
+
+
 @pytest.mark.parametrize("path", ["/v1/models/none:predict", "/v1/models/colours/versions/99:predict", "/v1/x"])
 def test_what_is_not_there_is_not_found(server, path):
     assert post(server + path, {"instances": []})[0] == 404
