@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_transfer.data.contents import Contents, Files
+from keras_transfer.support.errors import UserError
 from keras_transfer.support.terminal import listed
 
 SPLITS = ("train", "validation", "test")
@@ -28,6 +29,7 @@ SPLIT_NAMES = {
     "testing": "test",
     "holdout": "test",
 }
+SPLITS_FILE = "splits.csv"
 SEEN_EARLIER = "seen-earlier.csv"
 UNASSIGNED = -1
 CLASSIFICATION, MULTI_LABEL, REGRESSION = TASKS = ("classification", "multi-label", "regression")
@@ -158,14 +160,35 @@ def spread(count: int, most: int) -> np.ndarray:
     return np.linspace(0, count - 1, min(count, most)).round().astype("int64")
 
 
+def recorded_splits(records: Path) -> list[dict[str, str]]:
+    """Return the rows of a version's `splits.csv`.
+
+    Args:
+        records: Its folder.
+
+    Raises:
+        UserError: the version was copied without it.
+    """
+    try:
+        with (records / SPLITS_FILE).open(newline="", encoding="utf-8") as stream:
+            return list(csv.DictReader(stream))
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{records.parent} lacks {records.name}/{SPLITS_FILE}, which says what it was trained on. Copy the whole "
+            "version, or fit it again."
+        ) from error
+
+
 def training_digests(records: Path) -> set[bytes]:
     """Return the digests of the images that training or model selection saw, or that of the runs that a run came from.
 
     Args:
         records: Folder of a version's `splits.csv` and, where it came from other runs, `seen-earlier.csv`.
+
+    Raises:
+        UserError: there is no `splits.csv`.
     """
-    with (records / "splits.csv").open(newline="", encoding="utf-8") as stream:
-        seen = {bytes.fromhex(row["digest"]) for row in csv.DictReader(stream) if row["split"] != "test"}
+    seen = {bytes.fromhex(row["digest"]) for row in recorded_splits(records) if row["split"] != "test"}
     if (records / SEEN_EARLIER).is_file():
         with (records / SEEN_EARLIER).open(newline="", encoding="utf-8") as stream:
             seen |= {bytes.fromhex(row["digest"]) for row in csv.DictReader(stream)}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from keras_transfer.compute import device
-from keras_transfer.data.examples import write_seen_earlier
+from keras_transfer.data.examples import SPLITS_FILE, write_seen_earlier
 from keras_transfer.data.prepare import Prepared
 from keras_transfer.recipe.options import WEIGHTS
 from keras_transfer.recipe.recipe import Recipe
@@ -51,7 +51,7 @@ def write(
     examples = trained.setup.examples
     (folder / "recipe.json").write_text(_from_any_folder(trained.recipe).to_json(), "utf-8")
     (folder / "labels.txt").write_bytes(folders.labels_text(examples.classes).encode())
-    examples.write_csv(folder / "splits.csv")
+    examples.write_csv(folder / SPLITS_FILE)
     write_seen_earlier(folder, prepared.seen_earlier)
     with timer.time("export"), progress.optional("Writing model.keras"):
         trained.setup.network.classifier().save(folder / "model.keras")

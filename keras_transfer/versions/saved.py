@@ -138,11 +138,13 @@ class SavedClassifier:
             options: How the data is read: `columns`, `encoding`, `allow_outside` and `tfds_dir` of `Recipe`.
 
         Raises:
-            UserError: training saw all of them, an image cannot be read, or a class is unknown to the model.
+            UserError: training saw all of them, an image cannot be read, a class is unknown to the model, or the
+                version was copied without its records.
         """
         progress = progress or Progress(quiet=True)
         recipe = self.recipe or Recipe()
         source = recipe.data if data is None else text_of(data, "--data")
+        seen = training_digests(self.folder / "assets.extra")
         try:
             listed = sources.load_measured(source, recipe, self.task.name, **options)
         except UserError as error:
@@ -153,7 +155,6 @@ class SavedClassifier:
         examples = own_classes.translated(listed, self.task, self.classes)
         progress.say(examples.understood)
         examples, faults = inspector.with_digests(examples, progress)
-        seen = training_digests(self.folder / "assets.extra")
         indices = [index for index, digest in enumerate(examples.digests) if digest not in seen and index not in faults]
         if not indices:
             raise UserError(f"{source}: the model was trained on every image there. Give images that it has not seen.")

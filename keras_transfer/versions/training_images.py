@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from keras_transfer.data import sources
 from keras_transfer.data.decoding.decode import UNDECODABLE, Decoder
-from keras_transfer.data.examples import Examples, spread
+from keras_transfer.data.examples import Examples, recorded_splits, spread
 from keras_transfer.data.inspection import inspector
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UserError
@@ -31,15 +30,14 @@ class TrainingImages:
         missing: Why none of them is there, or None.
 
     Raises:
-        UserError: `data` cannot be read as labelled images.
+        UserError: `data` cannot be read as labelled images, or the version was copied without its records.
     """
 
     def __init__(self, version: Path, recipe: Recipe, size: int, data: str | Path | None = None) -> None:
         self._decoder = Decoder.of(recipe, size)
         self._source = recipe.data if data is None else text_of(data, "--data")
         self.missing: str | None = None
-        with (version / "assets.extra" / "splits.csv").open(newline="", encoding="utf-8") as stream:
-            records = list(csv.DictReader(stream))
+        records = recorded_splits(version / "assets.extra")
         try:
             self._examples = sources.load(self._source, recipe.replace(data=self._source, group_by=""))
         except UserError as error:

@@ -1,5 +1,9 @@
-import numpy as np
+import shutil
 
+import numpy as np
+import pytest
+
+import keras_transfer as kt
 from keras_transfer.versions.training_images import TrainingImages
 
 
@@ -12,3 +16,12 @@ def test_few_images_are_of_all_classes(version):
         assert len(labels) == count
         assert set(np.unique(labels)) == {"red", "green", "blue"}
     assert len(list(images.files("train", 10_000))) == len(all_of_them)
+
+
+def test_a_version_that_was_copied_without_its_records_says_so(version, tmp_path):
+    bare = tmp_path / "model" / "1"
+    shutil.copytree(version.folder, bare, ignore=shutil.ignore_patterns("splits.csv"))
+    saved = kt.load(bare.parent)
+    for use in (saved.training_images, saved.evaluate):
+        with pytest.raises(kt.UserError, match="1 lacks assets.extra/splits.csv, which says what it was trained on"):
+            use()
