@@ -67,7 +67,8 @@ def complete(recipe: Recipe, images: int) -> Recipe:
     solver = (SOLVERS[0] if recipe.solves_head else "adam") if recipe.head_solver == AUTO else recipe.head_solver
     values: dict[str, object] = {
         "head_solver": solver,
-        "patience": 3 if solver == "adam" and recipe.method == "frozen" else "none",
+        # Of no use to a solved head, unless it turns out too large to be solved and is trained by gradient.
+        "patience": 3 if recipe.method == "frozen" else "none",
         # Of a thawed network that trained once more, nobody knows how good it is.
         "refit": "head",
         "batch_size": 32,

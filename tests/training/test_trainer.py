@@ -220,6 +220,28 @@ def test_embeddings_too_large_for_memory_are_trained_on(photos, tiny_base, monke
     assert phase.history[-1]["loss"] < phase.history[0]["loss"]
 
 
+def test_a_head_that_is_too_large_to_solve_has_the_patience_of_one_that_was_to_be_trained(
+    photos, tiny_base, monkeypatch
+):
+    asked = trainer(photos, base=tiny_base, size=24, method="frozen", head_solver="adam")
+    monkeypatch.setattr(heads, "SOLVER_BYTES", 0)
+    one = trainer(photos, base=tiny_base, size=24, method="frozen")
+    run(one)
+    assert one.recipe.head_solver == "adam"
+    assert one.recipe.patience == asked.recipe.patience == 3
+
+
+def test_a_solved_head_heeds_how_much_classes_count(photos, tiny_base, monkeypatch):
+    answers = {}
+    for weights in ("none", "balanced"):
+        one = trainer(photos, base=tiny_base, size=24, class_weights=weights)
+        monkeypatch.setattr(one.setup.task, "class_weights", lambda targets: 0.01 + 10 * targets[:, 0])
+        heads.solve(one.feed("head"), one.setup.train, Solver("newton-cg", 0.001), "head")
+        answers[weights] = one.feed("head").logits(one.setup.train).argmax(1)
+    assert (answers["none"] == 0).mean() < 0.5
+    assert (answers["balanced"] == 0).all(), "the first class counts a thousand times as much"
+
+
 def test_a_loss_that_is_no_number_says_what_to_lower(photos, tiny_base):
     one = trainer(photos, base=tiny_base, size=24, head_epochs=1, thaw="none")
     one.setup.network.head.set_weights([np.full_like(value, np.nan) for value in one.setup.network.head.get_weights()])

@@ -23,5 +23,5 @@ def test_a_version_that_was_copied_without_its_records_says_so(version, tmp_path
     shutil.copytree(version.folder, bare, ignore=shutil.ignore_patterns("splits.csv"))
     saved = kt.load(bare.parent)
     for use in (saved.training_images, saved.evaluate):
-        with pytest.raises(kt.UserError, match="1 lacks assets.extra/splits.csv, which says what it was trained on"):
+        with pytest.raises(kt.UserError, match=r"1 lacks assets\.extra/splits\.csv, which says what it was trained on"):
             use()
