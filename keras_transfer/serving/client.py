@@ -181,8 +181,7 @@ def _rest(url: str, server: _Address, contents: Sequence[bytes], seconds: float)
         kind = _Refused if error.code == 400 else UserError
         raise kind(f"{url} answers {error.code}: {reason}") from error
     except (urllib.error.URLError, OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        raise UserError(f"{url} does not answer ({reason}). Is the server running?") from error
+        raise UserError(f"{url} does not answer ({getattr(error, 'reason', error)}). Is the server running?") from error
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{url} does not answer as TensorFlow Serving does.") from error
 
