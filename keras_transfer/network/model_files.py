@@ -10,6 +10,7 @@ import math
 import re
 import shutil
 import tempfile
+import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -184,13 +185,15 @@ def _without_keras2_options(kind: type[keras.Layer]) -> type[keras.Layer]:
 
 @contextmanager
 def _weights_of_at_most(limit: int, file: Path) -> Iterator[None]:
-    """Stop a model from being built with more values than its file can fill, before memory is asked for."""
+    """Stop a model from being built with more values than its file can fill, before memory is asked for. Models that
+    other threads build meanwhile do not count.
+    """
     plain: Callable[..., Any] = keras.layers.Layer.add_weight
-    total = 0
+    total, loading = 0, threading.get_ident()
 
     def counted(layer: keras.Layer, shape: Any = None, *args: Any, **kwargs: Any) -> Any:
         nonlocal total
-        total += math.prod(shape or ())
+        total += math.prod(shape or ()) * (threading.get_ident() == loading)
         if total > limit:
             raise ValueError("its configuration asks for more weights than it holds")
         return plain(layer, shape, *args, **kwargs)

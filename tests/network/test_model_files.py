@@ -1,6 +1,7 @@
 import json
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import keras
@@ -183,3 +184,16 @@ def test_a_whole_classifier_of_keras_2_gives_its_base(tmp_path):
     base = own_base.extractor(tmp_path / "old.h5", SIZE)
     np.testing.assert_allclose(base(pixels), inner(pixels / 255), atol=1e-5)
     assert type(base.get_layer("depthwise")) is layers.DepthwiseConv2D
+
+
+def test_a_model_that_another_thread_builds_meanwhile_counts_for_no_file(tmp_path, monkeypatch):
+    extractor().save(tmp_path / "mine.keras")
+    load = keras.models.load_model
+
+    def busy(*args, **options):
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(layers.Dense(3_000).build, (None, 1_000)).result()
+        return load(*args, **options)
+
+    monkeypatch.setattr(keras.models, "load_model", busy)
+    assert len(model_files.load_model(tmp_path / "mine.keras").layers) == 3
