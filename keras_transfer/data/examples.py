@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_transfer.data.contents import Contents, Files
 from keras_transfer.support.errors import UserError
+from keras_transfer.support.numerals import number_text
 from keras_transfer.support.terminal import listed
 
 SPLITS = ("train", "validation", "test")
@@ -57,7 +58,7 @@ def label_text(label: np.ndarray, classes: tuple[str, ...], task: str) -> str:
         return classes[int(label)]
     if task == MULTI_LABEL:
         return "|".join(classes[k] for k in np.flatnonzero(label))
-    return f"{label[0]:.9g}"
+    return number_text(label[0])
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ class Examples:
         source: What the user called them.
         root: Folder that the paths lie below.
         paths: Name of each image: its file, or what `contents` reads.
-        labels: int32 `[N]`, an index into `classes`; multi-label, float32 `[N, K]` of 0 and 1; regression, float32
-            `[N, 1]`.
+        labels: int32 `[N]`, an index into `classes`; multi-label, float32 `[N, K]` of 0 and 1; regression, float64
+            `[N, 1]`, as they were read.
         splits: int8 `[N]`, an index into `SPLITS`, or -1 before the split is drawn.
         classes: Names of the classes, sorted (as numbers, if all are whole numbers); regression, the target's name.
         task: One of `TASKS`.
@@ -128,7 +129,9 @@ class Examples:
         return replace(self, understood=understood)
 
     def targets(self) -> np.ndarray:
-        """Return the labels as a network learns them, float32 `[N, K]`: one-hot for classification."""
+        """Return the labels as a table, `[N, K]`, float32: one-hot for classification; the numbers of regression, which
+        a network learns standardised, float64.
+        """
         if self.task == CLASSIFICATION:
             return np.eye(len(self.classes), dtype="float32")[self.labels]
         return self.labels

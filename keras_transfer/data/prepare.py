@@ -26,6 +26,7 @@ from keras_transfer.data.inspection.findings import Finding
 from keras_transfer.data.inspection.inspector import Inspection
 from keras_transfer.data.leaks import leaked, without
 from keras_transfer.data.sources.purpose import Purpose
+from keras_transfer.data.targets import demand_learnable
 from keras_transfer.recipe.options import AUTO
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError, UserError
@@ -96,7 +97,7 @@ def listing(recipe: Recipe, progress: Progress) -> Examples:
     imported, and before an image is read.
 
     Raises:
-        UserError: the images cannot be listed, or are too few to be split.
+        UserError: the images cannot be listed, or are too few to be split, or their numbers cannot be learnt.
     """
     listed = sources.load(recipe.data, recipe)
     if recipe.class_weights != "none" and listed.task != CLASSIFICATION:
@@ -120,7 +121,7 @@ def listing(recipe: Recipe, progress: Progress) -> Examples:
     copied = copies.by_name(listed.paths)
     if copied is not None and _is_dealt(listed):
         progress.say(copies.describe(copied, listed.paths))
-    splits.assign(listed, recipe.shares, recipe.seed)
+    demand_learnable(splits.assign(listed, recipe.shares, recipe.seed))
     return listed
 
 
@@ -194,7 +195,7 @@ def usable(recipe: Recipe, listed: Examples, inspections: Sequence[Inspection]) 
 
     Raises:
         UserError: more than a tenth is left out, or, with `strict`, anything; or too little is left to split, or
-            nothing of a split that was given.
+            nothing of a split that was given, or numbers that cannot be learnt.
     """
     indices = _without_faults(recipe, listed, inspections)
     examples = listed.at(indices)
@@ -204,6 +205,7 @@ def usable(recipe: Recipe, listed: Examples, inspections: Sequence[Inspection]) 
     kept = without(examples, leaks)
     examples, indices = examples.at(kept), indices[kept]
     examples = _split(recipe, examples, [inspections[index] for index in indices])
+    demand_learnable(examples)
     return Prepared(recipe, listed, inspections, indices, examples, reasons)
 
 

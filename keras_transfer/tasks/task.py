@@ -54,7 +54,7 @@ class Task(ABC):
         return examples.targets()
 
     def as_targets(self, outputs: np.ndarray) -> np.ndarray:
-        """Return what is served, float32 `[N, K]`, as a network learns it."""
+        """Return what is served, float `[N, K]`, as a network learns it, float32."""
         return outputs
 
     @abstractmethod

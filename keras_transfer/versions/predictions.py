@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_transfer.support.files import output_file
+from keras_transfer.support.numerals import number_text
 from keras_transfer.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def tested_image(examples: Examples, index: int, outputs: Mapping[str, Any]) -> 
     name = examples.paths[index]
     path, label = examples.short(name), examples.label_text(index)
     if "value" in outputs:
-        return Tested(name, path, label, f"{float(outputs['value']):.9g}", None)
+        return Tested(name, path, label, number_text(outputs["value"]), None)
     several = not TASKS[examples.task].single_label
     probabilities = dict(zip(examples.classes, map(float, outputs["probabilities"]), strict=True))
     predicted, confidence = outputs["label"].decode(), float(outputs["confidence"])

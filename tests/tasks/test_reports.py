@@ -3,6 +3,7 @@ import pytest
 
 from keras_transfer.tasks.classification import Classification
 from keras_transfer.tasks.multi_label import MultiLabel
+from keras_transfer.tasks.regression import Regression
 
 
 def test_known_answers():
@@ -36,3 +37,13 @@ def test_one_label_that_images_have_or_not_is_scored_by_those_that_have_it():
     assert report["accuracy"] == report["exact_match"] == pytest.approx(9 / 12)
     expected = {"images": 8, "precision": 6 / 7, "recall": 6 / 8, "f1": 0.8}
     assert MultiLabel().per_class(outputs, truth, ["red"])["red"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("unit", [1e-22, 1.0, 1e20])
+def test_numbers_of_any_size_are_scored(unit):
+    """Their squares leave float32's range."""
+    outputs = np.array([[1.0], [2.0], [3.0]], "float32") * np.float32(unit)
+    report = Regression().report(outputs, unit * np.array([[1.0], [2.0], [4.0]]))
+    assert report["mean_absolute_error"] == pytest.approx(unit / 3, rel=1e-6)
+    assert report["root_mean_squared_error"] == pytest.approx(unit / 3**0.5, rel=1e-6)
+    assert report["r2"] == pytest.approx(1 - 1 / (14 / 3), rel=1e-6)

@@ -34,7 +34,7 @@ def test_what_is_served_is_learned_in_the_units_of_training():
 
 @pytest.mark.parametrize("unit", [1e-24, 1.0, 1e22])
 def test_numbers_of_any_size_are_standardised(unit):
-    values = (unit * np.random.default_rng(0).normal(3, 2, (40, 1))).astype("float32")
+    values = unit * np.random.default_rng(0).normal(3, 2, (40, 1))
     numbers = Examples("t", Path(), ["a"] * 40, values, np.zeros(40, "int8"), ("x",), task=REGRESSION)
     task = Regression.of(numbers)
     standardised = task.targets(numbers)

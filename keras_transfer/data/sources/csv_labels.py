@@ -275,7 +275,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _numbers(table: Table, column: str) -> np.ndarray:
-    values = np.empty((len(table.places), 1), "float32")
+    values = np.empty((len(table.places), 1), "float64")
     for index, cell in enumerate(table.columns[column]):
         values[index] = float(cell) if _is_number(cell) else np.nan
         if not np.isfinite(values[index, 0]):
