@@ -8,6 +8,7 @@ from PIL import Image
 
 import keras_transfer as kt
 from keras_transfer import commands
+from keras_transfer.support.numerals import number_text
 from keras_transfer.versions import folders, phases
 
 QUIET = kt.Progress(quiet=True)
@@ -91,7 +92,7 @@ def test_numbers(tmp_path, tiny_base, capsys):
     commands.main(["evaluate", str(result.folder), "--html", str(tmp_path / "page.html")])
     page, number = (tmp_path / "page.html").read_text("utf-8"), test["mean_absolute_error"]
     assert "<h2>Largest errors</h2>" in page
-    assert f"<td>mean absolute error</td><td class='n'>{number:.4g}</td>" in page
+    assert f"<td>mean absolute error</td><td class='n'>{number_text(number, 4)}</td>" in page
     assert "numbers (target), " in result.report.read_text("utf-8")
     (tmp_path / "one.csv").write_text("path,target\nnew.png,200000\n")
     Image.new("RGB", (32, 32), (90, 80, 80)).save(tmp_path / "new.png")

@@ -13,6 +13,7 @@ from keras_transfer.evaluation.cautions import cautions
 from keras_transfer.evaluation.headline import headline, short
 from keras_transfer.recipe import choices
 from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.numerals import float32_text, number_text
 from keras_transfer.support.paths import portable
 from keras_transfer.support.program import program
 from keras_transfer.versions import phases
@@ -95,7 +96,7 @@ def predictions(records: Sequence[dict[str, Any]], metrics: dict[str, Any], widt
     """What `predict` says."""
     if any("value" in record for record in records):
         rows: list[tuple[str, ...]] = [("path", "value")]
-        rows += [(record["path"], f"{record['value']:.6g}" if "value" in record else "-") for record in records]
+        rows += [(record["path"], float32_text(record["value"]) if "value" in record else "-") for record in records]
     else:
         rows = [("path", "label", "confidence")]
         for record in records:
@@ -161,13 +162,15 @@ def exported(report: Exported, width: int = NARROW) -> str:
         accuracy = f"; accuracy {report.accuracy:.3f}, the SavedModel's {report.model_accuracy:.3f}"
     compared = (
         f"Compared with the SavedModel on {report.images} test images: {same}"
-        f"largest difference {'' if report.agreement is None else 'of a probability '}{report.largest_difference:.2g}"
+        f"largest difference {'' if report.agreement is None else 'of a probability '}"
+        f"{number_text(report.largest_difference or 0.0, 2)}"
         f"{accuracy}."
     )
     if report.default_precision is not None:
         compared += (
             f" That is in float32: OpenVINO computes in {report.default_precision} on this machine unless "
-            f'INFERENCE_PRECISION_HINT is "f32"; largest difference then {report.default_difference:.2g}.'
+            'INFERENCE_PRECISION_HINT is "f32"; largest difference then '
+            f"{number_text(report.default_difference or 0.0, 2)}."
         )
     return f"{written}\n{wrapped(compared, width)}"
 
@@ -191,8 +194,8 @@ def _scores(report: dict[str, Any], classes: int) -> str:
     if "root_mean_squared_error" in report:
         r2 = f"R2 {report['r2']:.3f}".replace("nan", "undefined")  # Of a single image, or equal numbers.
         return (
-            f"Test mean absolute error {report['mean_absolute_error']:.4g}, root mean squared error "
-            f"{report['root_mean_squared_error']:.4g}, {r2} ({report['images']} images)."
+            f"Test mean absolute error {number_text(report['mean_absolute_error'], 4)}, root mean squared error "
+            f"{number_text(report['root_mean_squared_error'], 4)}, {r2} ({report['images']} images)."
         )
     if "exact_match" in report:
         low, high = report["exact_match_interval"]

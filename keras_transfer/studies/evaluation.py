@@ -14,6 +14,7 @@ from keras_transfer.evaluation import per_class
 from keras_transfer.evaluation.cautions import cautions
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.studies import page, plots
+from keras_transfer.support.numerals import number_text
 from keras_transfer.support.paths import demand_other_file, portable
 from keras_transfer.support.progress import Progress
 from keras_transfer.tasks import TASKS
@@ -99,7 +100,7 @@ def _number(report: dict[str, Any], name: str) -> str:
     """Return a metric as text; errors of numbers may be of any size."""
     if math.isnan(report[name]):
         return "-"
-    return f"{report[name]:.4g}" if "r2" in report and name != "r2" else f"{report[name]:.3f}"
+    return number_text(report[name], 4) if "r2" in report and name != "r2" else f"{report[name]:.3f}"
 
 
 def _interval(report: dict[str, Any], name: str) -> str:

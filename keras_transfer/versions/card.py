@@ -14,6 +14,7 @@ from keras_transfer.evaluation.cautions import cautions
 from keras_transfer.network.bases import AS_BUILT
 from keras_transfer.network.licences import licence
 from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.support.numerals import number_text
 from keras_transfer.support.paths import portable
 from keras_transfer.support.version import __version__
 from keras_transfer.tasks import recorded
@@ -133,7 +134,7 @@ def _rows(test: dict[str, Any]) -> list[str]:
         if isinstance(value, float):
             interval = test.get(f"{name}_interval")
             about = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
-            lines.append(f"| {name.replace('_', ' ')} | {value:.4g}{about} |")
+            lines.append(f"| {name.replace('_', ' ')} | {number_text(value, 4)}{about} |")
     return lines
 
 

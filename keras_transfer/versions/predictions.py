@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_transfer.support.files import output_file
-from keras_transfer.support.numerals import number_text
+from keras_transfer.support.numerals import float32_text, number_text
 from keras_transfer.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def write_predictions(predictions: Sequence[Prediction], classes: Sequence[str],
     if any(prediction.value is not None for prediction in predictions):
         writer.writerow(("path", "value", "error"))
         writer.writerows(
-            (prediction.path, _cell(prediction.value), prediction.error or "") for prediction in predictions
+            (row.path, "" if row.value is None else float32_text(row.value), row.error or "") for row in predictions
         )
         return
     writer.writerow(("path", "label", "confidence", *_class_columns(classes), "error"))

@@ -173,3 +173,14 @@ def test_r2_of_a_single_image_is_undefined():
     report = {"images": 1, "rejected": [], "excluded_as_seen": 0, "root_mean_squared_error": 1.0}
     report |= {"mean_absolute_error": 1.0, "r2": float("nan"), "per_class": {}}
     assert "R2 undefined (1 images)." in tables.evaluation(report, {}, "photos", {})
+
+
+def test_predicted_numbers_have_no_exponent():
+    values = [float(np.float32(value)) for value in (1375179.4, 1.7e9, 0.0002)]
+    text = tables.predictions([{"path": "a.jpg", "value": value} for value in values], {})
+    assert [line.split()[1] for line in text.splitlines()] == ["value", "1375179.4", "1700000000", "0.0002"]
+    test = {"mean_absolute_error": 123412.3, "root_mean_squared_error": 2e5, "r2": 0.5, "images": 20, "loss": 4e10}
+    report = test | {"rejected": [], "excluded_as_seen": 0}
+    assert "Mean absolute error 123400, root mean squared error 200000, R2 0.500" in tables.evaluation(
+        report, {}, "t", {}
+    )

@@ -1,6 +1,9 @@
+import io
+
+import numpy as np
 import pytest
 
-from keras_transfer.versions.predictions import sureness
+from keras_transfer.versions.predictions import Prediction, sureness, write_predictions
 
 
 @pytest.mark.parametrize(
@@ -15,3 +18,9 @@ from keras_transfer.versions.predictions import sureness
 )
 def test_how_sure_a_model_is_of_what_it_gets_wrong(label, several, expected):
     assert sureness(label, {"a": 0.95, "b": 0.1, "c": 0.3}, several) == pytest.approx(expected)
+
+
+def test_a_table_has_a_number_in_the_digits_of_float32():
+    stream = io.StringIO()
+    write_predictions([Prediction("a.jpg", value=float(np.float32(1406.36)))], ("price",), stream)
+    assert stream.getvalue() == "path,value,error\na.jpg,1406.36,\n"
