@@ -13,7 +13,8 @@ _MIN_STEPS = 100  # Of float32 in a standard deviation: rounding is then some th
 
 
 def demand_learnable(examples: Examples) -> None:
-    """Refuse numbers that float32, in which networks compute, cannot hold or cannot tell apart.
+    """Refuse numbers to train on that are all equal, and numbers that float32, in which networks compute, cannot hold
+    or cannot tell apart.
 
     Args:
         examples: With splits; of other tasks than regression, all can be learnt.
@@ -23,6 +24,13 @@ def demand_learnable(examples: Examples) -> None:
     """
     if examples.task != REGRESSION:
         return
+    train = examples.labels[examples.indices("train")]
+    if not np.ptp(train):
+        raise UserError(
+            f"{examples.source}: all {len(train)} numbers to train on in column {examples.classes[0]!r} are "
+            f"{number_text(train[0, 0])}, so there is nothing to learn. Name another column, as --columns "
+            "label=NAME, or add images with other numbers."
+        )
     low, high = float(examples.labels.min()), float(examples.labels.max())
     largest = max(-low, high)
     column = f"{examples.source}: the numbers in column {examples.classes[0]!r}"
@@ -31,7 +39,7 @@ def demand_learnable(examples: Examples) -> None:
         raise UserError(f"{column} {reach}, beyond float32, in which networks compute. Give them in a larger unit.")
     # Below the smallest normal number, processors may take numbers for zero.
     step = max(float(np.spacing(np.float32(largest))), float(_FLOAT32.tiny))
-    if not 0 < float(examples.labels[examples.indices("train")].std()) < _MIN_STEPS * step:
+    if train.std() >= _MIN_STEPS * step:
         return
     if step == _FLOAT32.tiny:
         raise UserError(

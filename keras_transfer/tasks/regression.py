@@ -77,7 +77,7 @@ class Regression(Task):
     def mean_score(self, logits: np.ndarray, targets: np.ndarray) -> float:
         """Return the metric `score` of logits `[N, K]`."""
         if not np.ptp(targets):
-            return 0.0  # As Keras has it.
+            return float("nan")  # Undefined.
         return 1 - float(self.losses(logits, targets).mean()) / float(targets.var())
 
     def solve(
@@ -100,7 +100,7 @@ class Regression(Task):
         return {
             "mean_absolute_error": float(mean_absolute_error(labels, outputs)),
             "root_mean_squared_error": error**0.5,
-            "r2": float(r2_score(labels, outputs)) if len(labels) > 1 else float("nan"),
+            "r2": float(r2_score(labels, outputs)) if np.ptp(labels) else float("nan"),
             "loss": error,
             "images": len(labels),
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,10 +26,14 @@ def table(phases: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
                 str(phase["best_epoch"] or "none"),
                 f"{phase['trainable_parameters']:,}",
                 f"{phase['seconds']:.1f}",
-                *(f"{scores[name]:.3f}" if name in scores else "-" for name in (score, "loss")),
+                *(_score(scores, name) for name in (score, "loss")),
             )
         )
     return lines
+
+
+def _score(scores: dict[str, float], name: str) -> str:
+    return f"{scores[name]:.3f}" if name in scores and not math.isnan(scores[name]) else "-"
 
 
 def exported(phases: Sequence[dict[str, Any]]) -> list[str]:

@@ -34,6 +34,11 @@ def test_numbers_that_float32_cannot_tell_apart_are_refused(values, expected):
         demand_learnable(of(values))
 
 
+def test_numbers_to_train_on_that_are_all_equal_are_refused():
+    with pytest.raises(UserError, match=r"^t\.csv: all 4 numbers to train on in column 'price' are 2\.5, so"):
+        demand_learnable(of([2.5] * 4 + [1.0, 2.0], train=4))
+
+
 @pytest.mark.parametrize(
     "values", [1.7e9 + 60 * np.arange(1440.0), 1e20 * np.arange(9.0), 1e-30 * np.arange(9.0), [-3, 4.0]]
 )

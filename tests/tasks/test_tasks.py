@@ -128,7 +128,7 @@ def test_balanced_weights_make_every_class_weigh_the_same():
     assert weighed.logits(shifted)[:, 1].mean() > plain.logits(shifted)[:, 1].mean()
 
 
-def test_numbers_that_are_all_equal_are_learnt_and_scored(tmp_path):
+def test_numbers_that_are_all_equal_are_standardised_and_have_no_score(tmp_path):
     """They have no deviation to divide by, and no variance to explain."""
     numbers = np.array([[0.1], [0.1], [0.1], [0.4], [0.4]], "float32")
     splits = np.array([0, 0, 0, 1, 1], "int8")
@@ -137,7 +137,8 @@ def test_numbers_that_are_all_equal_are_learnt_and_scored(tmp_path):
     targets = task.targets(examples)
     np.testing.assert_allclose(targets.ravel(), [0, 0, 0, 0.3, 0.3], atol=1e-6)
     held = targets[3:]
-    assert task.evaluate(held + 1, held) == {"r2": 0.0, "loss": pytest.approx(1.0)}
+    assert task.evaluate(held + 1, held) == {"r2": pytest.approx(np.nan, nan_ok=True), "loss": pytest.approx(1.0)}
+    assert np.isnan(task.report(numbers[:2], numbers[:2])["r2"])
 
 
 def test_a_task_that_is_added_reports_by_itself(classifier, photos, monkeypatch):
