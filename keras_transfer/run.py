@@ -159,7 +159,8 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
     examples = prepared.examples
     recipe = rule.complete(recipe, len(examples.indices("train")))
     blocks: dict[str, Any] = {"automatic": choices.left_open(requested), "asked": choices.asked(requested)}
-    for line in choices.before_training(recipe, **blocks):
+    solver = TASKS[examples.task].solver(str(recipe.head_solver))
+    for line in choices.before_training(recipe, solver, **blocks):
         progress.say(line)
     states: list[TrainingState] = []
     if recipe.folds != "none":

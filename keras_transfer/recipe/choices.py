@@ -15,6 +15,7 @@ _UNDERSTOOD = ("base", "data", "weights", "size", "seed", "output")  # What othe
 _HEADS = {
     "newton-cg": "linear head (Newton-CG)",
     "lbfgs": "linear head (L-BFGS)",
+    "ridge": "ridge regression",
     "adam": "head trained by Adam",
 }
 _REFIT = "solved again with the validation images at the end"
@@ -56,17 +57,18 @@ def asked(requested: Recipe) -> dict[str, Any]:
     }
 
 
-def before_training(recipe: Recipe, automatic: Collection[str], asked: Mapping[str, Any]) -> list[str]:
+def before_training(recipe: Recipe, solver: str, automatic: Collection[str], asked: Mapping[str, Any]) -> list[str]:
     """Return what is chosen before anything is trained, and what is asked for.
 
     Args:
         recipe: With what depends on the number of images alone.
+        solver: What fits the head, as a `Task` names it.
         automatic: Names of the fields that were to be chosen.
         asked: Options that were given.
     """
     tunes = recipe.method == "two-phase" and recipe.fine_tunes
     unless = ", unless a fine-tuned network is kept" * tunes
-    texts = _head(recipe, automatic, f"{_REFIT}{unless}")
+    texts = _head(recipe, solver, automatic, f"{_REFIT}{unless}")
     lines = [f"Chosen automatically: {', '.join(texts)}."] if texts else []
     if tunes and "thaw" in automatic:
         lines.append("Whether the base is fine-tuned is decided once the head is fitted.")
@@ -88,7 +90,8 @@ def after_training(recipe: Recipe, metrics: Mapping[str, Any]) -> list[str]:
     if recipe.method != "two-phase" or (thawed == "none" and recipe.fine_tune_epochs == 0):
         names.remove("thaw")  # What is fine-tuned was asked for.
     chosen = [name for name in names if name in automatic]
-    texts = [*_head(recipe, automatic, _REFIT if refitted else ""), *_tuning(chosen, recipe, thawed)]
+    solver = metrics["phases"][0].get("solver", recipe.head_solver)
+    texts = [*_head(recipe, solver, automatic, _REFIT if refitted else ""), *_tuning(chosen, recipe, thawed)]
     lines = [f"Chosen automatically: {', '.join(texts)}."] if texts else []
     named = thawed != "none" and "thaw" not in automatic
     return [*lines, *_asked(metrics["asked"]), *[f"Fine-tuning: {_blocks(thawed)}."] * named]
@@ -102,13 +105,13 @@ def _asked(given: Mapping[str, Any]) -> list[str]:
     return [f"As asked: {', '.join(f'{name}={value!r}' for name, value in given.items())}."]
 
 
-def _head(recipe: Recipe, automatic: Collection[str], refit: str) -> list[str]:
+def _head(recipe: Recipe, solver: str, automatic: Collection[str], refit: str) -> list[str]:
     """Return how a head that has a phase of its own is fitted, and whether once more, if that was chosen; of a trained
     head, `--refit head` asks for nothing.
     """
     if recipe.method not in ("two-phase", "frozen"):
         return []
-    texts = [_HEADS[str(recipe.head_solver)]] if "head_solver" in automatic else []
+    texts = [_HEADS[solver]] if "head_solver" in automatic else []
     if refit and "refit" in automatic and recipe.solves_head:
         texts.append(refit if texts else f"head {refit}")
     return texts

@@ -72,14 +72,15 @@ def _training(metrics: dict[str, Any], history: Sequence[dict[str, Any]]) -> str
     """Return what each phase reached, which network is exported and why, and the curves."""
     records = metrics["phases"]
     heading, *rows = phases.table(records)
-    told = [metrics["reason"], *phases.exported(records), *phases.taught(metrics)]
+    told = [metrics["reason"], *phases.units(metrics), *phases.exported(records), *phases.taught(metrics)]
     kept = {phase["name"]: phase["best_epoch"] for phase in records}
+    classes = recorded(metrics).has_classes
     png = plots.curves(history, recorded(metrics).score, kept)
     curves = ""
     if png is not None:
         about = (
-            "Loss and score by epoch, before calibration; a ring marks the epoch that was kept. The training loss is "
-            "of augmented images and includes penalties and label smoothing"
+            f"Loss and score by epoch{', before calibration' * classes}; a ring marks the epoch that was kept. The "
+            f"training loss is of augmented images and includes penalties{' and label smoothing' * classes}"
             f"{', and it is by the answers of the teacher too' * ('teacher' in metrics)}."
         )
         curves = f"{page.plot(png, 900, about)}<p class='about'>{about}</p>"

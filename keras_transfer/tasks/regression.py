@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_transfer.data.examples import REGRESSION, Examples
+from keras_transfer.recipe.options import SOLVERS
 from keras_transfer.tasks import linear
 from keras_transfer.tasks.linear import Scaled, Solution
 from keras_transfer.tasks.task import Task
@@ -39,6 +40,11 @@ class Regression(Task):
         """Return the task for a data set whose splits are drawn."""
         train = examples.targets()[examples.indices("train")]
         return cls(float(train.mean()), float(train.std()) if np.ptp(train) else 1.0)
+
+    @classmethod
+    def solver(cls, method: str) -> str:
+        """Return ridge regression, whatever solves logistic ones."""
+        return "ridge" if method in SOLVERS else method
 
     def targets(self, examples: Examples) -> np.ndarray:
         """Return the numbers, standardised, float32 `[N, K]`."""
@@ -93,14 +99,14 @@ class Regression(Task):
         return linear.ridge(embeddings, targets, strength)
 
     def report(self, outputs: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-        """Return the metrics of predicted numbers, float `[N, 1]`, in their units; `loss` is the mean squared error."""
+        """Return the metrics of predicted numbers, float `[N, 1]`, in their units. The loss, which is of standardised
+        ones, is none of them.
+        """
         from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
-        error = float(mean_squared_error(labels, outputs))
         return {
             "mean_absolute_error": float(mean_absolute_error(labels, outputs)),
-            "root_mean_squared_error": error**0.5,
+            "root_mean_squared_error": float(mean_squared_error(labels, outputs)) ** 0.5,
             "r2": float(r2_score(labels, outputs)) if np.ptp(labels) else float("nan"),
-            "loss": error,
             "images": len(labels),
         }

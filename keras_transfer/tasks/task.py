@@ -49,6 +49,11 @@ class Task(ABC):
         """Return the task for a data set whose splits are drawn."""
         return cls()
 
+    @classmethod
+    def solver(cls, method: str) -> str:
+        """Return what `solve` solves a head by, where the recipe has this method; what is no solver stays."""
+        return method
+
     def targets(self, examples: Examples) -> np.ndarray:
         """Return what a network learns of labelled images, float32 `[N, K]`."""
         return examples.targets()

@@ -37,7 +37,7 @@ def solve(feed: Feed, indices: np.ndarray, solver: Solver, name: str) -> PhaseRe
     """
     begun, setup = time.monotonic(), feed.setup
     strength, temperature = solver.strength, 1.0
-    details: dict[str, object] = {"solver": solver.method, "strength": strength}
+    details: dict[str, object] = {"solver": setup.task.solver(solver.method), "strength": strength}
     if strength is None:
         choice = _choose(feed, solver.method)
         strength, (temperature, scores) = choice.strength, _held_out(setup, choice)

@@ -77,6 +77,15 @@ def exported(phases: Sequence[dict[str, Any]]) -> list[str]:
     return lines
 
 
+def units(metrics: dict[str, Any]) -> list[str]:
+    """Say what losses are in, where that is not plain, by the whole `metrics.json`."""
+    from keras_transfer.tasks import recorded  # Not for help: it imports NumPy.
+
+    if recorded(metrics).has_classes:
+        return []
+    return ["The losses are squared errors, in units of the variance of the numbers to train on."]
+
+
 def taught(metrics: dict[str, Any]) -> list[str]:
     """Say what the exported network has of its teacher, by the whole `metrics.json`; nothing where it had none."""
     if "teacher" not in metrics:

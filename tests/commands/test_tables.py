@@ -179,8 +179,15 @@ def test_predicted_numbers_have_no_exponent():
     values = [float(np.float32(value)) for value in (1375179.4, 1.7e9, 0.0002)]
     text = tables.predictions([{"path": "a.jpg", "value": value} for value in values], {})
     assert [line.split()[1] for line in text.splitlines()] == ["value", "1375179.4", "1700000000", "0.0002"]
-    test = {"mean_absolute_error": 123412.3, "root_mean_squared_error": 2e5, "r2": 0.5, "images": 20, "loss": 4e10}
+    test = {"mean_absolute_error": 123412.3, "root_mean_squared_error": 2e5, "r2": 0.5, "images": 20}
     report = test | {"rejected": [], "excluded_as_seen": 0}
     assert "Mean absolute error 123400, root mean squared error 200000, R2 0.500" in tables.evaluation(
         report, {}, "t", {}
     )
+
+
+def test_what_losses_of_numbers_are_in_is_said_below_their_table():
+    metrics = run_metrics(2)
+    metrics["phases"][0]["validation"] = {"r2": 0.9, "loss": 0.1}
+    assert "units of the variance" not in tables.run(metrics, Recipe(), "m/1", {})
+    assert "units of the variance" in tables.run(metrics | {"task": "regression"}, Recipe(), "m/1", {})

@@ -18,7 +18,7 @@ COMPLETE = Recipe(
 
 def before(requested, **complete):
     recipe = requested.replace(**({"head_solver": "newton-cg", "refit": "head"} | complete))
-    return choices.before_training(recipe, choices.left_open(requested), choices.asked(requested))
+    return choices.before_training(recipe, recipe.head_solver, choices.left_open(requested), choices.asked(requested))
 
 
 def test_what_is_chosen_and_asked_for_is_said_apart_before_training():
@@ -128,3 +128,15 @@ def test_where_it_was_asked_for_nothing_fine_tuned_is_no_choice(options):
     assert chosen.startswith("Chosen automatically: ")
     assert asked.startswith("As asked: ")
     assert "nothing fine-tuned" not in chosen
+
+
+def test_a_head_for_numbers_is_a_ridge_regression():
+    metrics = {
+        "automatic": ["head_solver"],
+        "asked": {},
+        "thawed": "none",
+        "phases": [{"name": "head", "solver": "ridge"}],
+    }
+    recipe = Recipe(method="frozen", head_solver="newton-cg")
+    assert choices.before_training(recipe, "ridge", ["head_solver"], {}) == ["Chosen automatically: ridge regression."]
+    assert choices.after_training(recipe, metrics) == ["Chosen automatically: ridge regression."]
