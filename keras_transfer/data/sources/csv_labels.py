@@ -279,8 +279,17 @@ def _numbers(table: Table, column: str) -> np.ndarray:
     for index, cell in enumerate(table.columns[column]):
         values[index] = float(cell) if _is_number(cell) else np.nan
         if not np.isfinite(values[index, 0]):
-            raise UserError(f"{table.place(index)}: {cell!r} in column {column!r} is no number.")
+            raise UserError(f"{table.place(index)}: {cell!r} in column {column!r} is no number. {_remedy(cell)}")
     return values
+
+
+def _remedy(cell: str) -> str:
+    """Return what to do about a cell that should be a number."""
+    if not cell:
+        return "Fill it in, or delete the row."
+    if re.fullmatch(r"[-+]?\d[\d.,'\s]*", cell):
+        return "Write it with a decimal point and nothing between thousands, as 1234.5."
+    return "Write one, as 1234.5, or delete the row."
 
 
 def _counted(classes: Sequence[str]) -> str:

@@ -35,8 +35,21 @@ def test_numbers_to_predict(tmp_path):
     examples = load(tmp_path / "t.csv", "file,target\na.jpg,1.5\nb.jpg,-2e3\n", task="regression")
     assert (examples.task, examples.classes) == ("regression", ("target",))
     np.testing.assert_array_equal(examples.labels, [[1.5], [-2000]])
-    with pytest.raises(UserError, match="row 3: 'many' in column 'target' is no number"):
-        load(tmp_path / "t.csv", "file,target\na.jpg,1.5\nb.jpg,many\n", task="regression")
+
+
+@pytest.mark.parametrize(
+    ("cell", "remedy"),
+    [
+        ("many", "Write one, as 1234.5, or delete the row"),
+        ("", "Fill it in, or delete the row"),
+        ("1406,36", "Write it with a decimal point and nothing between thousands, as 1234.5"),
+        ("1.406,36", "Write it with a decimal point"),
+        ("-1 406", "Write it with a decimal point"),
+    ],
+)
+def test_what_is_no_number_says_what_to_write(cell, remedy, tmp_path):
+    with pytest.raises(UserError, match=rf"row 3: '{cell}' in column 'target' is no number\. {remedy}"):
+        load(tmp_path / "t.csv", f"file;target\na.jpg;1.5\nb.jpg;{cell}\n", task="regression")
 
 
 def test_groups_of_a_column(tmp_path):
