@@ -235,14 +235,14 @@ def _describe(
     from keras_transfer.studies import report
     from keras_transfer.versions import card, predictions, warmup
 
-    max_pixels, training = trained.recipe.max_pixels, dict[str, int]()
+    max_pixels, training, mean = trained.recipe.max_pixels, dict[str, int](), None
     with progress.optional("Counting the training images of each class"):
-        training = folders.training_counts(extra.parent)
+        training, mean = folders.training_counts(extra.parent), folders.training_mean(extra.parent)
     if evaluated.tested:
         with progress.optional("Writing predictions.csv"):
             predictions.write_tested(evaluated.tested, extra / "predictions.csv")
         with progress.activity("Writing the report"), progress.optional("Writing report.html"):
-            report.write(extra / "report.html", name, metrics, trained.history, evaluated, max_pixels, training)
+            report.write(extra / "report.html", name, metrics, trained.history, evaluated, max_pixels, training, mean)
     with progress.optional("Writing warm-up requests"):
         warmup.write(extra / warmup.FILE, prepared.samples(), name, max_pixels)
     with progress.optional("Writing the model card"):

@@ -97,7 +97,13 @@ def test_numbers(tmp_path, tiny_base, capsys):
     commands.main(["evaluate", str(result.folder), "--html", str(tmp_path / "page.html")])
     page, number = (tmp_path / "page.html").read_text("utf-8"), test["mean_absolute_error"]
     assert "<h2>Largest errors</h2>" in page
-    assert f"<td>mean absolute error</td><td class='n'>{number_text(number, 4)}</td>" in page
+    mean = folders.training_mean(result.folder)
+    baseline = np.abs([float(row.split(",")[1]) - mean for row in predictions[1:]]).mean()
+    for text in (page, result.report.read_text("utf-8")):
+        score = f"<td>mean absolute error</td><td class='n'>{number_text(number, 4)}</td>"
+        assert f"{score}<td>always answering the training mean: {number_text(baseline, 4)}</td>" in text
+        assert re.search("<h2>Predicted and actual</h2>.*<img class='plot'", text)
+    assert f", off by {number_text(max(errors), 4)}: " in page
     assert "numbers (target), " in result.report.read_text("utf-8")
     (tmp_path / "one.csv").write_text("path,target\nnew.png,200000\n")
     Image.new("RGB", (32, 32), (90, 80, 80)).save(tmp_path / "new.png")

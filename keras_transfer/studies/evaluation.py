@@ -18,6 +18,7 @@ from keras_transfer.support.numerals import number_text
 from keras_transfer.support.paths import demand_other_file, portable
 from keras_transfer.support.progress import Progress
 from keras_transfer.tasks import TASKS
+from keras_transfer.tasks.regression import Regression
 from keras_transfer.versions import folders
 from keras_transfer.versions.predictions import Evaluated, Tested, write_tested
 
@@ -62,17 +63,23 @@ def evaluate(
         write_tested(evaluated.tested, csv)
     if html is not None:
         title = f"{classifier.folder.parent.name}/{classifier.folder.name} on {portable(evaluated.examples.source)}"
-        measured = scores(evaluated.report, folders.training_counts(classifier.folder))
+        training = folders.training_counts(classifier.folder), folders.training_mean(classifier.folder)
+        measured = scores(evaluated, *training)
         page.write(html, title, [measured, *details(evaluated, classifier.max_pixels, html.parent)])
     return evaluated.report
 
 
-def scores(report: dict[str, Any], training: Mapping[str, int]) -> str:
-    """Return the table of a report's metrics and where they mean little, as HTML; `training` counts the training images
-    of each class.
+def scores(evaluated: Evaluated, training: Mapping[str, int], mean: float | None) -> str:
+    """Return the table of the metrics and where they mean little, as HTML.
+
+    Args:
+        evaluated: What was measured.
+        training: Training images of each class.
+        mean: Of the training numbers; None where there are classes, or nobody knows.
     """
+    report, baseline = evaluated.report, _baseline(evaluated, mean)
     rows = [
-        (name.replace("_", " "), _number(report, name), _interval(report, name) or _MEANINGS.get(name, ""))
+        (name.replace("_", " "), _number(report, name), _interval(report, name) or (_MEANINGS | baseline).get(name, ""))
         for name, value in report.items()
         if isinstance(value, float) and (name != "top5_accuracy" or len(report["per_class"]) > _TOP)
     ]
@@ -84,8 +91,19 @@ def scores(report: dict[str, Any], training: Mapping[str, int]) -> str:
     return f"<p>{report['images']:,} images{seen}{faults}.</p>{table}{doubts}"
 
 
+def _baseline(evaluated: Evaluated, mean: float | None) -> dict[str, str]:
+    """Return by metric what always answering the mean of the training numbers would have."""
+    if mean is None:
+        return {}
+    labels = np.asarray([[float(image.label)] for image in evaluated.tested])
+    report = Regression().report(np.full_like(labels, mean), labels)
+    names = ("mean_absolute_error", "root_mean_squared_error")
+    return {name: f"always answering the training mean: {_number(report, name)}" for name in names}
+
+
 def details(evaluated: Evaluated, max_pixels: int, folder: Path | None) -> list[str]:
-    """Return what a page shows below the scores, as HTML: classes, confusions, calibration and mistakes.
+    """Return what a page shows below the scores, as HTML: classes, confusions, calibration, predicted numbers and
+    mistakes.
 
     Args:
         evaluated: What was measured.
@@ -93,7 +111,8 @@ def details(evaluated: Evaluated, max_pixels: int, folder: Path | None) -> list[
         folder: Of the page, from which pictures lead to their files; None makes no links.
     """
     records = evaluated.report["per_class"]
-    return [_classes(records), _matrix(records), _calibration(evaluated), _mistakes(evaluated, max_pixels, folder)]
+    plotted = _calibration(evaluated), _predicted(evaluated)
+    return [_classes(records), _matrix(records), *plotted, _mistakes(evaluated, max_pixels, folder)]
 
 
 def _number(report: dict[str, Any], name: str) -> str:
@@ -151,6 +170,21 @@ def _calibration(evaluated: Evaluated) -> str:
     return f"<h2>Calibration</h2><p class='about'>{about}</p>{page.plot(png, 400, about)}"
 
 
+def _predicted(evaluated: Evaluated) -> str:
+    """Return a plot of predicted numbers against actual ones, of a regression."""
+    if TASKS[evaluated.examples.task].has_classes or not evaluated.tested:
+        return ""
+    numbers = np.asarray([(float(image.label), float(image.predicted)) for image in evaluated.tested])
+    about = "Each dot is an image: its number as predicted, by its actual one. On the dotted line they are equal."
+    png = plots.predicted(numbers[:, 0], numbers[:, 1])
+    return f"<h2>Predicted and actual</h2><p class='about'>{about}</p>{page.plot(png, 400, about)}"
+
+
+def _error(image: Tested) -> float:
+    """Return how far a predicted number is from the actual one."""
+    return abs(float(image.predicted) - float(image.label))
+
+
 def _mistakes(evaluated: Evaluated, max_pixels: int, folder: Path | None) -> str:
     """Return the images that are named wrongly, the surest first, or whose number is most wrong."""
     from keras_transfer.data.decoding.decode import Decoder
@@ -161,7 +195,7 @@ def _mistakes(evaluated: Evaluated, max_pixels: int, folder: Path | None) -> str
         wrong.sort(key=lambda image: -image.sureness)
         heading = f"Mistakes ({len(wrong)})"
     else:
-        wrong = sorted(evaluated.tested, key=lambda image: -abs(float(image.predicted) - float(image.label)))
+        wrong = sorted(evaluated.tested, key=_error, reverse=True)
         heading = "Largest errors"
     if not wrong:
         return "<h2>Mistakes</h2><p>None.</p>"
@@ -175,5 +209,5 @@ def _mistakes(evaluated: Evaluated, max_pixels: int, folder: Path | None) -> str
 
 def _caption(image: Tested) -> str:
     if image.confidence is None:
-        return f"{image.label}, predicted {image.predicted}: {image.path}"
+        return f"{image.label}, predicted {image.predicted}, off by {number_text(_error(image), 4)}: {image.path}"
     return f"{image.label or 'none'}, taken for {image.predicted or 'none'} ({image.sureness:.2f}): {image.path}"

@@ -1,4 +1,4 @@
-"""Plots for pages: learning curves and calibration, each a PNG file's bytes."""
+"""Plots for pages: learning curves, calibration and predicted numbers, each a PNG file's bytes."""
 
 from __future__ import annotations
 
@@ -94,6 +94,18 @@ def calibration(confidences: np.ndarray, correct: np.ndarray) -> bytes | None:
         lowest = min(axes.get_xlim()[0], axes.get_ylim()[0])
         axes.plot([lowest, 1], [lowest, 1], ":", color="#888")
         axes.set(xlabel="confidence", ylabel="accuracy")
+        return _png(figure)
+
+
+def predicted(actual: np.ndarray, predicted: np.ndarray) -> bytes:
+    """Draw predicted numbers, float `[N]`, against actual ones, and the line on which they are equal, as a PNG file."""
+    with _figure(4, 3.6) as figure:
+        axes = figure.subplots()
+        ends = [min(actual.min(), predicted.min()), max(actual.max(), predicted.max())]
+        axes.plot(ends, ends, ":", color="#888")
+        axes.plot(actual, predicted, "o", color=_VALIDATION, markersize=4, alpha=0.6, markeredgewidth=0)
+        axes.set(xlabel="actual", ylabel="predicted")
+        axes.tick_params(labelsize=8)
         return _png(figure)
 
 

@@ -25,6 +25,7 @@ def write(
     evaluated: Evaluated,
     max_pixels: int,
     training: Mapping[str, int] | None = None,
+    mean: float | None = None,
 ) -> None:
     """Write the page.
 
@@ -36,6 +37,7 @@ def write(
         evaluated: What came of the test.
         max_pixels: Largest picture that is decoded, width times height.
         training: Training images of each class; None where there are no classes, or nobody knows.
+        mean: Of the training numbers; None where there are classes, or nobody knows.
 
     Raises:
         UserError: it cannot be written.
@@ -43,7 +45,7 @@ def write(
     test = [
         "<h2>Test</h2><p class='about'>Images that took no part in training or in any choice, through the exported "
         "graph.</p>",
-        evaluation.scores(evaluated.report, training or {}),
+        evaluation.scores(evaluated, training or {}, mean),
         *(f"<p>{line}</p>" for line in phases.folds(metrics)),
     ]
     # A version travels: links through folders above the working folder would tell their names, and lead nowhere.

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from keras_transfer.evaluation.headline import headline
@@ -187,15 +188,31 @@ def training_counts(version: Path) -> dict[str, int]:
     """Return the training images of each class, or label, of a version; nothing of one that has none."""
     from keras_transfer.tasks import TASKS  # Not for help: it imports NumPy.
 
-    extra = version / "assets.extra"
-    metrics = recorded(version)
+    metrics, labels = recorded(version), _training_labels(version)
     task = TASKS.get(metrics.get("task", ""))
-    if task is None or not task.has_classes or not (extra / "splits.csv").is_file():
+    if task is None or not task.has_classes or not labels:
         return {}
-    with (extra / "splits.csv").open(newline="", encoding="utf-8") as stream:
-        labels = [row["label"] for row in csv.DictReader(stream) if row["split"] == "train"]
     counts = Counter(name for label in labels for name in ([label] if task.single_label else label.split("|")))
     return {name: counts[name] for name in metrics["data"]["classes"]}
+
+
+def training_mean(version: Path) -> float | None:
+    """Return the mean of the training numbers of a version; None of one that has classes, or no record of them."""
+    from keras_transfer.tasks import TASKS  # Not for help: it imports NumPy.
+
+    task, labels = TASKS.get(recorded(version).get("task", "")), _training_labels(version)
+    if task is None or task.has_classes or not labels:
+        return None
+    return fmean(map(float, labels))
+
+
+def _training_labels(version: Path) -> list[str]:
+    """Return the labels of the training images, as `splits.csv` has them; none where there is no such file."""
+    file = version / "assets.extra" / "splits.csv"
+    if not file.is_file():
+        return []
+    with file.open(newline="", encoding="utf-8") as stream:
+        return [row["label"] for row in csv.DictReader(stream) if row["split"] == "train"]
 
 
 def _described(version: Path) -> Version:

@@ -45,6 +45,14 @@ def test_calibration_is_drawn_of_enough_images():
     assert good != bad
 
 
+def test_predicted_numbers_are_drawn_however_few_and_equal():
+    numbers = np.array([1.7e9, 1.7e9 + 500, 1.7e9 + 900])
+    good, bad = plots.predicted(numbers, numbers), plots.predicted(numbers, numbers[::-1])
+    assert good.startswith(b"\x89PNG")
+    assert good != bad
+    assert plots.predicted(numbers[:1], numbers[:1])
+
+
 def test_a_plot_is_as_white_as_its_page_whatever_style_the_user_has():
     plain = plots.curves(EPOCHS, "accuracy", {})
     with matplotlib.rc_context({"axes.facecolor": "black", "figure.facecolor": "black", "text.usetex": True}):
