@@ -47,5 +47,5 @@ def demand_learnable(examples: Examples) -> None:
         )
     raise UserError(
         f"{column} {reach}, too close together for float32, in which networks compute and which has steps of "
-        f"{step:.2g} there. Subtract a constant from all, such as {number_text(low)}."
+        f"{number_text(step, 3)} there. Subtract a constant from all, such as {number_text(low)}."
     )

@@ -22,7 +22,7 @@ def of(values, train=None):
     [
         (
             1.7e9 + np.arange(1100.0, 1600),
-            r"from 1700001100 to 1700001599, too close together .* steps of 1.3e\+02 there",
+            r"from 1700001100 to 1700001599, too close together .* steps of 128 there",
         ),
         (1e39 * np.arange(1.0, 9), "beyond float32, in which networks compute. Give them in a larger unit"),
         (1e-39 * np.arange(1.0, 9), "too small for float32, in which networks compute. Give them in a smaller unit"),
