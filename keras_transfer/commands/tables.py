@@ -20,7 +20,7 @@ from keras_transfer.versions import phases
 
 if TYPE_CHECKING:
     from keras_transfer.exports.convert import Exported
-    from keras_transfer.studies.recommend import Recommendation
+    from keras_transfer.studies.recommend import Candidate, Recommendation
 
 _RANDOM = "Random weights: these numbers show that everything works, not what transfer gains."
 
@@ -119,7 +119,7 @@ def recommendation(answer: Recommendation, options: Sequence[str] = (), width: i
     rows += [
         (
             candidate.base,
-            "recommended" if candidate.base == answer.recommended else "as good" if candidate.as_good else "",
+            _mark(candidate, answer),
             *(f"{candidate.scores[name]:.3f}" for name in (score, "loss")),
             str(candidate.size),
             "-" if candidate.gflops is None else f"{candidate.gflops:.1f}",
@@ -131,23 +131,34 @@ def recommendation(answer: Recommendation, options: Sequence[str] = (), width: i
     notes = [
         f"By heads on frozen features, cross-validated over {answer.images:,} images; those for the test took no part. "
         "Fine-tuning may change the order.",
-        f"Recommended: {answer.recommended}, {_why_recommended(answer)}.",
+        _recommended(answer),
     ]
-    command = f"  {program()} fit {shlex.join([answer.source, *options, '--base', answer.recommended])}"
-    return "\n".join(
-        [
-            *aligned(rows, width, (0, 7), expendable=1),
-            "",
-            *(wrapped(note, width) for note in notes),
-            "",
-            "Next:",
-            command,
-        ]
-    )
+    lines = [*aligned(rows, width, (0, 7), expendable=1), "", *(wrapped(note, width) for note in notes)]
+    if answer.recommended is not None:
+        fit = shlex.join([answer.source, *options, "--base", answer.recommended])
+        lines += ["", "Next:", f"  {program()} fit {fit}"]
+    return "\n".join(lines)
+
+
+def _mark(candidate: Candidate, answer: Recommendation) -> str:
+    if candidate.trained_on:
+        return f"trained on {candidate.trained_on}"
+    return "recommended" if candidate.base == answer.recommended else "as good" if candidate.as_good else ""
+
+
+def _recommended(answer: Recommendation) -> str:
+    seen = "some of these images, so that their scores are too good"
+    if answer.recommended is None:
+        return f"None is recommended: all were trained on {seen}. Compare them on other images."
+    others = any(candidate.trained_on for candidate in answer.candidates)
+    passed_over = f" Those marked as trained on images were trained on {seen}, and are passed over."
+    return f"Recommended: {answer.recommended}, {_why_recommended(answer)}.{passed_over * others}"
 
 
 def _why_recommended(answer: Recommendation) -> str:
     equals = [candidate for candidate in answer.candidates if candidate.as_good]
+    if len([candidate for candidate in answer.candidates if not candidate.trained_on]) == 1:
+        return "the only one that was not trained on these images"
     if len(equals) == 1:
         return "the one of the least loss, by more than chance"
     cheapest = "least costly" if all(candidate.gflops for candidate in equals) else "smallest"

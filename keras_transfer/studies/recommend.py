@@ -25,6 +25,7 @@ from keras_transfer.support.errors import UsageError, UserError
 from keras_transfer.support.paths import absolute
 from keras_transfer.support.progress import Progress
 from keras_transfer.training.judgement import worse
+from keras_transfer.versions import earlier
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Candidate:
         download_mb: Size of the weights, MB.
         scores: Score (`accuracy`, or `r2`) and `loss` on images that a head was not solved on.
         as_good: Whether no more than chance tells its loss from the least.
+        trained_on: How many of the images an earlier run fine-tuned it on: its scores are too good if there are any,
+            and it is compared with no other.
     """
 
     base: str
@@ -48,6 +51,7 @@ class Candidate:
     download_mb: int
     scores: dict[str, float]
     as_good: bool = False
+    trained_on: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,15 +61,15 @@ class Recommendation:
     Attributes:
         source: The labelled images.
         images: To train and validate on; those for the test took no part.
-        candidates: The one of the least loss first.
+        candidates: The one of the least loss first; behind them, those that were trained on some of the images.
         recommended: The least costly base of those that are as good as the best; the smallest, where the cost of one
-            is not known.
+            is not known; None where all were trained on some of the images.
     """
 
     source: str
     images: int
     candidates: list[Candidate]
-    recommended: str
+    recommended: str | None
 
     def __repr__(self) -> str:
         return f"<Recommendation {self.source}: {self.recommended}, of {len(self.candidates)} bases>"
@@ -128,6 +132,12 @@ def _measure(recipe: Recipe, listed: Examples, examples: Examples, progress: Pro
     from keras_transfer.training.feed import Feed
     from keras_transfer.training.setup import Setup
 
+    trained_on, count = earlier.fine_tuned_on(examples, earlier.runs(recipe, None, progress))
+    if trained_on:
+        progress.warn(
+            f"{recipe.base} was trained on {trained_on} of the {count} images that bases are compared on, so its "
+            "scores are too good: it is not recommended by them."
+        )
     recipe = rule.complete(transfer.with_pixels(recipe, listed, progress), len(examples.indices("train")))
     pretrained, task = transfer.load_base(recipe, progress), task_of(examples)
     if pretrained.caution:
@@ -143,24 +153,28 @@ def _measure(recipe: Recipe, listed: Examples, examples: Examples, progress: Pro
         feed.extract()
         losses, scores = head.cross_validated(feed, SOLVERS[0])
     gflops = spec.gflops * (built.size / spec.size) ** 2 or None
-    return Candidate(recipe.base, pretrained.weights, built.size, gflops, spec.download_mb, scores), losses
+    costs = (built.size, gflops, spec.download_mb)
+    return Candidate(recipe.base, pretrained.weights, *costs, scores, trained_on=trained_on), losses
 
 
 def ranked(source: str, measured: Sequence[tuple[Candidate, np.ndarray]]) -> Recommendation:
-    """Return the candidates by loss, and the one to take.
+    """Return the candidates by loss, and the one to take: none that was trained on these images, which would win by
+    what it remembers.
 
     Args:
         source: The labelled images.
         measured: Candidates, each with the loss of each image, float64 `[N]`, of the same images.
     """
-    least = min(measured, key=lambda pair: pair[0].scores["loss"])[1]
+    least = min(measured, key=lambda pair: (pair[0].trained_on > 0, pair[0].scores["loss"]))[1]
     # Not by what `worse` says: to it, a loss that is the same is no gain.
     candidates = [
-        replace(candidate, as_good=bool((losses - least).mean() <= worse(least, losses)[1]))
+        replace(
+            candidate, as_good=not candidate.trained_on and bool((losses - least).mean() <= worse(least, losses)[1])
+        )
         for candidate, losses in measured
     ]
-    candidates.sort(key=lambda candidate: candidate.scores["loss"])
+    candidates.sort(key=lambda candidate: (candidate.trained_on > 0, candidate.scores["loss"]))
     equals = [candidate for candidate in candidates if candidate.as_good]
     known = all(candidate.gflops for candidate in equals)
-    chosen = min(equals, key=lambda candidate: (known and candidate.gflops) or candidate.download_mb)
-    return Recommendation(source, len(least), candidates, chosen.base)
+    chosen = min(equals, key=lambda candidate: (known and candidate.gflops) or candidate.download_mb, default=None)
+    return Recommendation(source, len(least), candidates, chosen.base if chosen else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -126,14 +127,25 @@ def flattered(prepared: Prepared, run: EarlierRun, progress: Progress) -> None:
         run: Whose network this one goes on from.
         progress: Is warned.
     """
-    examples = prepared.examples
-    others = examples.splits != SPLITS.index("test")
-    known = sum(digest in run.seen for digest, other in zip(examples.digests, others, strict=True) if other)
-    if known and run.recipe.fine_tunes:
+    known, count = fine_tuned_on(prepared.examples, [run])
+    if known:
         progress.warn(
-            f"{run.name} was trained on {known} of the {int(others.sum())} images to train and to validate on, so "
-            "scores in validation and cross-validation are too good. Those of the test are not."
+            f"{run.name} was trained on {known} of the {count} images to train and to validate on, so scores in "
+            "validation and cross-validation are too good. Those of the test are not."
         )
+
+
+def fine_tuned_on(examples: Examples, runs: Sequence[EarlierRun]) -> tuple[int, int]:
+    """Return on how many of the images to train and to validate on runs fine-tuned a base, and how many there are.
+
+    Args:
+        examples: With splits and digests.
+        runs: Those that the base comes from.
+    """
+    seen = frozenset().union(*(run.seen for run in runs if run.recipe.fine_tunes))
+    others = examples.splits != SPLITS.index("test")
+    known = sum(digest in seen for digest, other in zip(examples.digests, others, strict=True) if other)
+    return known, int(others.sum())
 
 
 def _without(prepared: Prepared, taken: np.ndarray, why: str) -> Prepared:

@@ -2,6 +2,7 @@ import json
 import os
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,32 @@ def test_a_base_without_weights_does_not_cost_what_was_measured_of_the_others(
     assert told in warning, "what fit advises, --weights, is no option of this command"
     with pytest.raises(UserError, match="1 of 2 bases could be measured"):
         kt.recommend(photos, ["mobilenetv2", tiny_base], QUIET, size=32)
+
+
+def test_a_base_that_was_trained_on_these_images_is_not_recommended_by_scores_on_them(
+    photos, version, blind_base, capsys
+):
+    """It knows these images: 0.5 better than any other on them, and by nothing on others."""
+    own = str(version.folder / "assets.extra" / "model.keras")
+    code, out, err = run("recommend", photos, "--bases", f"{own},{blind_base}", capsys=capsys)
+    assert code == 0
+    out, err = (" ".join(text.split()) for text in (out, err))
+    assert f"{own} was trained on 36 of the 36 images that bases are compared on, so its scores are too good" in err
+    assert f"Recommended: {blind_base}, the only one that was not trained on these images." in out
+    assert "trained on 36" in out
+    code, out, _ = run("recommend", photos, "--bases", f"{own},{blind_base}", "--json", "--quiet", capsys=capsys)
+    assert {base["base"]: base["trained_on"] for base in json.loads(out)["bases"]} == {own: 36, blind_base: 0}
+
+
+def test_where_all_bases_were_trained_on_the_images_none_is_recommended():
+    losses = np.random.default_rng(0).uniform(0, 1, 40)
+    seen = [(replace(candidate(name, losses.mean(), 1.0), trained_on=3), losses) for name in ("a", "b")]
+    answer = ranked("photos", seen)
+    assert answer.recommended is None
+    assert not any(each.as_good for each in answer.candidates)
+    shown = tables.recommendation(answer, width=200)
+    assert "None is recommended: all were trained on some of these images" in shown
+    assert "Next:" not in shown
 
 
 def test_bases_that_are_the_same_are_as_good():
