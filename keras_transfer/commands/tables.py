@@ -169,8 +169,9 @@ def exported(report: Exported, width: int = NARROW) -> str:
     """What `export` says."""
     size = f", {report.format} {report.precision}, {report.bytes / 1e6:.1f} MB."
     written = with_path("Wrote ", str(report.file), width, size)
+    rule = wrapped(report.input, width)
     if not report.images:
-        return written
+        return f"{written}\n{rule}"
     answer = "class" if report.accuracy is not None else "labels"
     same = "" if report.agreement is None else f"the same {answer} on {report.agreement:.1%}, "
     accuracy = ""
@@ -188,7 +189,7 @@ def exported(report: Exported, width: int = NARROW) -> str:
             'INFERENCE_PRECISION_HINT is "f32"; largest difference then '
             f"{number_text(report.default_difference or 0.0, 2)}."
         )
-    return f"{written}\n{wrapped(compared, width)}"
+    return f"{written}\n{wrapped(compared, width)}\n{rule}"
 
 
 def _task_name(metrics: dict[str, Any]) -> str:

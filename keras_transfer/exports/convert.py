@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_transfer.exports import formats, keras, litert, onnx, openvino
-from keras_transfer.exports.network import Predict
+from keras_transfer.exports.network import Predict, input_rule
 from keras_transfer.support import files, logs, strict_json
 from keras_transfer.support.progress import Progress
 from keras_transfer.versions.saved import SavedClassifier
@@ -38,6 +38,8 @@ class Exported:
         default_precision: Arithmetic in which OpenVINO runs its file on this machine unless it is told; None where that
             is float32, in which it is compared otherwise, and for other formats.
         default_difference: As `largest_difference`, in that arithmetic.
+        input: How photos become the pixels that the file takes, in words.
+        preprocessing: The same as `InputRule.fields` has it.
     """
 
     file: str
@@ -51,6 +53,8 @@ class Exported:
     model_accuracy: float | None = None
     default_precision: str | None = None
     default_difference: float | None = None
+    input: str = ""
+    preprocessing: dict[str, Any] | None = None
 
 
 def export(
@@ -84,7 +88,9 @@ def export(
         size = sum(part.stat().st_size for part in written.parent.iterdir())
         absent = images.absent("test")
         compared = None if absent else _compare(classifier, images, predict, progress)
+        rule = input_rule(classifier)
         report = Exported(str(file), format, precision, size, *(compared or (0, None, None)))
+        report = replace(report, input=str(rule), preprocessing=rule.fields())
         if compared and format == "openvino":
             report = _with_default(report, classifier, images, written, progress)
         if absent:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.exports import litert_metadata
-from keras_transfer.exports.network import SAMPLES, Predict, functional
+from keras_transfer.exports.network import SAMPLES, Predict, functional, input_rule
 from keras_transfer.network.model_files import first_line
 from keras_transfer.support.errors import UserError
 from keras_transfer.versions.saved import SavedClassifier
@@ -27,7 +27,7 @@ def write(classifier: SavedClassifier, precision: str, images: TrainingImages, f
     if precision == "int8":
         converter.representative_dataset = lambda: ([pixels[None]] for _, pixels in images.pixels("train", SAMPLES))
     classes = classifier.classes if classifier.task.has_classes else ()
-    content = litert_metadata.described(converter.convert(), file.stem, classes)
+    content = litert_metadata.described(converter.convert(), file.stem, classes, str(input_rule(classifier)))
     file.write_bytes(content)
 
     interpreter = _interpreter(content)

@@ -23,19 +23,20 @@ _AXIS_LABELS, _RGB, _IMAGE, _NORMALIZATION = 2, 1, 2, 1  # Values of the schema'
 Slots = dict[int, tuple[str, int]]
 
 
-def described(model: bytes, name: str, classes: Sequence[str]) -> bytes:
+def described(model: bytes, name: str, classes: Sequence[str], input_rule: str) -> bytes:
     """Return a LiteRT model with metadata, and with its labels, one a line, as an associated file.
 
     Args:
         model: Takes one image, float32 pixels 0..255, and gives one tensor.
         name: Of the model.
         classes: Of the output's axis; empty where it is a number.
+        input_rule: How a photo becomes the image, in words: the input's description.
     """
     from tensorflow.lite.python import schema_py_generated as schema
 
     tree = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(model, 0))
     buffer, entry = schema.BufferT(), schema.MetadataT()
-    buffer.data = np.frombuffer(_metadata(name, bool(classes)), np.uint8)
+    buffer.data = np.frombuffer(_metadata(name, bool(classes), input_rule), np.uint8)
     tree.buffers.append(buffer)
     entry.name, entry.buffer = NAME, len(tree.buffers) - 1
     tree.metadata = [*(tree.metadata or []), entry]
@@ -48,14 +49,14 @@ def described(model: bytes, name: str, classes: Sequence[str]) -> bytes:
     return content.getvalue()
 
 
-def _metadata(name: str, labelled: bool) -> bytes:
+def _metadata(name: str, labelled: bool, input_rule: str) -> bytes:
     builder = Builder(1024)
     mean, deviation = _floats(builder, [0.0]), _floats(builder, [1.0])  # The network itself scales pixels.
     options = _table(builder, {0: ("offset", mean), 1: ("offset", deviation)})
     unit = _table(builder, {0: ("byte", _NORMALIZATION), 1: ("offset", options)})
     properties = _table(builder, {0: ("byte", _RGB)})
     content = _table(builder, {0: ("byte", _IMAGE), 1: ("offset", properties)})
-    input_entry: Slots = {0: ("offset", builder.CreateString("image"))}
+    input_entry: Slots = {0: ("offset", builder.CreateString("image")), 1: ("offset", builder.CreateString(input_rule))}
     input_entry |= {3: ("offset", content), 4: ("offset", _vector(builder, [unit]))}
     input_ = _table(builder, input_entry)
     output_entry: Slots = {0: ("offset", builder.CreateString("probability" if labelled else "value"))}

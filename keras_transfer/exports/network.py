@@ -7,11 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from keras_transfer.data.decoding.input_rule import InputRule
+from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.versions.saved import SavedClassifier
 
 SAMPLES = 64  # Images of the training split that int8 is calibrated on.
 
 Predict = Callable[[np.ndarray], np.ndarray]
+
+
+def input_rule(classifier: SavedClassifier) -> InputRule:
+    """Return how photos become the pixels that the network of a version takes."""
+    return InputRule.of(classifier.recipe or Recipe(), classifier.size)
 
 
 def functional(classifier: SavedClassifier) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_transfer.exports.network import SAMPLES, Predict, functional
+from keras_transfer.exports.network import SAMPLES, Predict, functional, input_rule
 from keras_transfer.versions.saved import SavedClassifier
 from keras_transfer.versions.training_images import TrainingImages
 
@@ -24,7 +24,7 @@ def write(classifier: SavedClassifier, precision: str, images: TrainingImages, f
         functional(classifier).export(str(file), format="onnx", verbose=False)
     if precision == "float16":
         _to_float16(file)
-    _write_labels(file, classifier)
+    _write_metadata(file, classifier)
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
 
     def predict(pixels: np.ndarray) -> np.ndarray:
@@ -62,10 +62,13 @@ def _to_float16(file: Path) -> None:
     onnx.save(convert_float_to_float16(onnx.load(str(file)), keep_io_types=True), str(file))
 
 
-def _write_labels(file: Path, classifier: SavedClassifier) -> None:
-    """Write the classes, in the order of the outputs, into the file's metadata: `labels`, a JSON list."""
+def _write_metadata(file: Path, classifier: SavedClassifier) -> None:
+    """Write into the file's metadata the classes, in the order of the outputs, `labels`, a JSON list; and how photos
+    become pixels, in words, `input`, and as a JSON object, `preprocessing`.
+    """
     import onnx
 
-    model = onnx.load(str(file))
-    onnx.helper.set_model_props(model, {"labels": json.dumps(classifier.classes)})
+    model, rule = onnx.load(str(file)), input_rule(classifier)
+    entries = {"input": str(rule), "preprocessing": json.dumps(rule.fields())}
+    onnx.helper.set_model_props(model, {"labels": json.dumps(classifier.classes), **entries})
     onnx.save(model, str(file))

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from keras_transfer.data.decoding.formats import WEBP_RELEASE
+from keras_transfer.data.decoding.input_rule import InputRule
 from keras_transfer.evaluation import per_class
 from keras_transfer.evaluation.cautions import cautions
 from keras_transfer.network.bases import AS_BUILT
@@ -79,6 +80,9 @@ def text(metrics: dict[str, Any], recipe: Recipe, name: str, training: Mapping[s
         "",
         f"`serving_default` takes the bytes of JPEG, PNG, GIF, BMP and WebP files of up to {recipe.max_pixels:,} "
         f"pixels; `images` takes pixels 0..255, `[N, {side}, {side}, 3]`; `features` gives the embedding.",
+        "",
+        f"{InputRule.of(recipe, side)} `serving_default` does so itself; whoever gives pixels, to `images` or to an "
+        "exported file, has to.",
         "",
         f"It loads in TensorFlow Serving {OLDEST_SERVING} or newer; WebP files need {WEBP_RELEASE} or newer.",
         "",

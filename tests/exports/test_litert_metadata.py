@@ -39,19 +39,20 @@ def test_the_converter_writes_no_such_metadata_by_itself(plain):
 
 
 def test_a_described_model_computes_the_same_and_names_its_labels(plain):
-    model = described(plain, "colours", ["red", "blue"])
+    model = described(plain, "colours", ["red", "blue"], "resized so")
     picture = np.random.default_rng(0).uniform(0, 255, (1, 8, 8, 3)).astype("float32")
     np.testing.assert_array_equal(answer(model, picture), answer(plain, picture))
     metadata = entries(model)[NAME]
     assert metadata[4:8] == b"M001"
     assert b"colours" in metadata
+    assert b"resized so" in metadata
     assert b"labels.txt" in metadata
     with zipfile.ZipFile(io.BytesIO(model)) as packed:
         assert packed.read("labels.txt").decode() == "red\nblue\n"
 
 
 def test_a_regression_has_no_labels(plain):
-    model = described(plain, "size", [])
+    model = described(plain, "size", [], "resized so")
     assert b"labels.txt" not in entries(model)[NAME]
     assert not zipfile.is_zipfile(io.BytesIO(model))
 
@@ -61,7 +62,7 @@ def test_mediapipe_classifies_with_it(plain):
     from mediapipe.tasks.python import BaseOptions, vision
 
     options = vision.ImageClassifierOptions(
-        base_options=BaseOptions(model_asset_buffer=described(plain, "colours", ["red", "blue"]))
+        base_options=BaseOptions(model_asset_buffer=described(plain, "colours", ["red", "blue"], "resized so"))
     )
     picture = np.zeros((8, 8, 3), "uint8")
     picture[..., 2] = 200

@@ -12,6 +12,8 @@ exported SavedModel:
    shrinks to half or less, or, where `enlarge` says so and neither side shrinks, by cubic interpolation, and rounded
    to uint8; `pad` then fills up with black.
 4. The EXIF orientation of a JPEG or a WebP is applied, so that the picture stands as a person sees it.
+
+`InputRule` says so to those who prepare pixels for an exported file. What this rule changes, it has to say.
 """
 
 from __future__ import annotations
@@ -26,8 +28,9 @@ import tensorflow as tf
 
 from keras_transfer.data.decoding import bmp, exif, gif, memory, webp
 from keras_transfer.data.decoding.formats import FORMATS, HEAD, image_format
+from keras_transfer.data.decoding.input_rule import ANTIALIAS_FROM, JPEG_SCALES, InputRule
 from keras_transfer.data.decoding.raw import CONTENT, apart, part, split_once
-from keras_transfer.recipe.options import AUTO, INTERPOLATIONS
+from keras_transfer.recipe.options import INTERPOLATIONS
 from keras_transfer.recipe.recipe import Recipe
 
 # Raise it with every change by which a file gives other pixels, or is refused or accepted where it was not: what was
@@ -61,8 +64,7 @@ class Decoder:
     @classmethod
     def of(cls, recipe: Recipe, size: int, format: str | None = None) -> Decoder:
         """Return the rule of a recipe; one that leaves open how pictures are enlarged has the first way."""
-        enlarge = INTERPOLATIONS[0] if recipe.enlarge == AUTO else recipe.enlarge
-        return cls(size, recipe.resize, recipe.max_pixels, format, enlarge)
+        return cls(size, recipe.resize, recipe.max_pixels, format, InputRule.of(recipe, size).enlarge)
 
     def __call__(self, content: tf.Tensor) -> tf.Tensor:
         """Return uint8 `[size, size, 3]` from the bytes (a scalar string) of a JPEG, PNG, GIF, BMP or, in TensorFlow
@@ -242,8 +244,8 @@ def _jpeg(content: tf.Tensor, times: tf.Tensor) -> tf.Tensor:
     def scaled(ratio: int) -> tf.Tensor:
         return tf.io.decode_jpeg(content, channels=3, ratio=ratio)
 
-    chosen = tf.reduce_sum(tf.cast(times >= tf.constant([2, 4, 8]), tf.int32))
-    return tf.switch_case(chosen, [lambda ratio=ratio: scaled(ratio) for ratio in (1, 2, 4, 8)])
+    chosen = tf.reduce_sum(tf.cast(times >= tf.constant(JPEG_SCALES), tf.int32))
+    return tf.switch_case(chosen, [lambda ratio=ratio: scaled(ratio) for ratio in (1, *JPEG_SCALES)])
 
 
 @apart(CONTENT)
@@ -265,10 +267,8 @@ def _png(content: tf.Tensor) -> tf.Tensor:
 
 
 def _resize(image: tf.Tensor, target: tf.Tensor, enlarge: str) -> tf.Tensor:
-    """Antialias where two or more pixels fall into one; below that it costs 4 ms a photo and changes little."""
-
     def at_most_shrunk() -> tf.Tensor:
-        plain = tf.reduce_max(tf.shape(image)[:2]) < 2 * tf.reduce_max(target)
+        plain = tf.reduce_max(tf.shape(image)[:2]) < ANTIALIAS_FROM * tf.reduce_max(target)
         return tf.cond(
             plain,
             lambda: tf.image.resize(image, target),
