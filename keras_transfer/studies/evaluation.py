@@ -210,4 +210,4 @@ def _mistakes(evaluated: Evaluated, max_pixels: int, folder: Path | None) -> str
 def _caption(image: Tested) -> str:
     if image.confidence is None:
         return f"{image.label}, predicted {image.predicted}, off by {number_text(_error(image), 4)}: {image.path}"
-    return f"{image.label or 'none'}, taken for {image.predicted or 'none'} ({image.sureness:.2f}): {image.path}"
+    return f"{image.label or 'none'}, taken for {image.predicted or 'none'} ({image.confidence:.2f}): {image.path}"

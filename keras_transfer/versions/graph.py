@@ -35,9 +35,10 @@ def save(network: Network, recipe: Recipe, examples: Examples, folder: Path) -> 
 
     `serving_default` takes `image_bytes`, string `[N]`; `images` takes `images`, float32 pixels 0..255 `[N, H, W,
     3]`; both give `probabilities` float32 `[N, K]`, `label` string `[N]` (several labels are separated by `|`) and
-    `confidence` float32 `[N]`; regression gives `value` float32 `[N]` instead. `features` takes `image_bytes` and
-    gives `embedding` float32 `[N, D]`. What takes bytes also gives `error`, string `[N]`: why a file of several could
-    not be decoded; its numbers are NaN then and its label is empty.
+    `confidence` float32 `[N]`, the largest probability; where an image may have several labels, that of the least sure
+    decision: the least, over the classes, of the larger of `p` and `1 - p`. Regression gives `value` float32 `[N]`
+    instead. `features` takes `image_bytes` and gives `embedding` float32 `[N, D]`. What takes bytes also gives `error`,
+    string `[N]`: why a file of several could not be decoded; its numbers are NaN then and its label is empty.
 
     Args:
         network: Trained, in the precision to serve.
@@ -98,16 +99,18 @@ def _named_outputs(task: type[Task], classes: Sequence[str]) -> Callable[[tf.Ten
     labels = tf.constant(classes, tf.string)
 
     def single_label(probabilities: tf.Tensor) -> Outputs:
-        return {"label": tf.gather(labels, tf.argmax(probabilities, axis=1))}
+        label = tf.gather(labels, tf.argmax(probabilities, axis=1))
+        return {"label": label, "confidence": tf.reduce_max(probabilities, axis=1)}
 
     def several_labels(probabilities: tf.Tensor) -> Outputs:
         chosen = tf.where(probabilities >= 0.5, labels + "|", "")
-        return {"label": tf.strings.regex_replace(tf.strings.reduce_join(chosen, axis=1), r"\|$", "")}
+        label = tf.strings.regex_replace(tf.strings.reduce_join(chosen, axis=1), r"\|$", "")
+        sure = tf.maximum(probabilities, 1 - probabilities)  # Of each label, that it is there or that it is not.
+        return {"label": label, "confidence": tf.reduce_min(sure, axis=1)}
 
     def classify(probabilities: tf.Tensor) -> Outputs:
-        label = single_label if task.single_label else several_labels
-        confidence = tf.reduce_max(probabilities, axis=1)
-        return {task.served: probabilities, "confidence": confidence, **label(probabilities)}
+        decide = single_label if task.single_label else several_labels
+        return {task.served: probabilities, **decide(probabilities)}
 
     def measure(values: tf.Tensor) -> Outputs:
         return {task.served: values[:, 0]}

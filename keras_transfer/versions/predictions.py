@@ -25,7 +25,8 @@ class Prediction:
     Attributes:
         path: Of the file; of an image in memory, its place in the list, as `[0]`.
         label: The most probable class; where an image may have several, those of 0.5 and more, separated by `|`.
-        confidence: The largest probability.
+        confidence: The largest probability; where an image may have several labels, that of the least sure decision:
+            the least, over the classes, of the larger of `p` and `1 - p`.
         probabilities: Of each class.
         value: The number that a regression predicts.
         error: Why the file could not be read; then there is nothing else.
@@ -52,7 +53,7 @@ class Tested:
         path: Relative to the folder of the images.
         label: As in `splits.csv`.
         predicted: Likewise.
-        confidence: The largest probability; None of a number.
+        confidence: As in `Prediction`; None of a number.
         sureness: How sure the model is of what it gets wrong, as `sureness` has it.
     """
 

@@ -4,9 +4,11 @@ import re
 
 import pytest
 
+from keras_transfer.studies import evaluation
 from keras_transfer.studies.evaluation import evaluate
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
+from keras_transfer.versions.predictions import Tested
 from tests.command_line import run
 from tests.conftest import COLOURS, draw, write_photos
 
@@ -88,3 +90,9 @@ def test_a_page_that_cannot_be_written_is_an_error(classifier, mislabelled, tmp_
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
         evaluate(classifier, str(mislabelled), tmp_path / "file" / "page.html", None, QUIET)
+
+
+def test_a_mistake_is_shown_with_the_confidence_of_the_prediction():
+    """How sure the model is of the label that is wrong sorts mistakes; it is no number that anything else gives."""
+    image = Tested("a.jpg", "a.jpg", "roses", "", 0.857, sureness=0.69)
+    assert evaluation._caption(image) == "roses, taken for none (0.86): a.jpg"

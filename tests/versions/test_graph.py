@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_transfer.data.decoding.decode import Decoder
 from keras_transfer.data.sources import load
+from keras_transfer.tasks.multi_label import MultiLabel
 from keras_transfer.versions import graph
 from tests.training.trainers import run, trainer
 
@@ -89,6 +90,13 @@ def test_only_operations_of_plain_tensorflow_are_in_the_graph(version):
     assert not [name for name in used if "Xla" in name]
     assert {"DecodeJpeg", "DecodePng", "DecodeGif", "DecodeImage"} <= used
     assert not {"DecodeWebP", "DecodeJxl"} & used, "TensorFlow has these from 2.21 on, and 2.18 is to load the graph"
+
+
+def test_of_several_labels_the_confidence_is_that_of_the_least_sure_decision():
+    decide = graph._named_outputs(MultiLabel, ("daisy", "roses"))
+    served = decide(tf.constant([[0.569, 0.815], [0.129, 0.02], [0.1, 0.6]]))
+    assert [label.decode() for label in served["label"].numpy()] == ["daisy|roses", "", "roses"]
+    np.testing.assert_allclose(served["confidence"], [0.569, 0.871, 0.6], atol=1e-6)
 
 
 @pytest.mark.parametrize("batch", [1, 3, 17])
