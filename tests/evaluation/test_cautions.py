@@ -1,7 +1,9 @@
 import numpy as np
+import pytest
 
 from keras_transfer.evaluation.cautions import cautions
 from keras_transfer.tasks.classification import Classification
+from keras_transfer.tasks.multi_label import MultiLabel
 from keras_transfer.tasks.regression import Regression
 
 
@@ -59,6 +61,38 @@ def test_images_of_one_class_have_no_largest():
 def test_numbers_no_better_than_their_mean():
     labels = np.arange(12, dtype="float32")[:, None]
     assert "their mean" in cautions(Regression().report(np.full_like(labels, 20), labels), {})[0]
+
+
+def several(outputs, labels):
+    task = MultiLabel()
+    return task.report(outputs, labels) | {"per_class": task.per_class(outputs, labels, ("x", "y", "z"))}
+
+
+def test_labels_given_no_better_than_always_the_same():
+    """x is on 90% of the images and y on 5%: who always gives x is right of most."""
+    generator = np.random.default_rng(2)
+    labels = np.tile([[1, 1, 0], *[[1, 0, 0]] * 17, *[[0, 0, 0]] * 2], (5, 1)).astype("float32")
+    noise = generator.uniform(0, 0.1, labels.shape) + np.array([0.85, 0, 0])
+    lines = cautions(several(noise, labels), {})
+    assert "Micro F1 0.923 is no better than always giving the same labels (0.923)." in lines
+    assert not [line for line in cautions(several(0.8 * labels + 0.1, labels), {}) if "no better" in line]
+
+
+def test_labels_in_an_order_by_chance():
+    generator = np.random.default_rng(0)
+    labels = (generator.random((12, 3)) < 0.3).astype("float32")
+    labels[0] = 1, 1, 1
+    orders = generator.random((400, 12, 3))
+    reports = [several(order, labels) for order in orders]
+    (chance,) = {line.split("(")[1] for report in reports for line in cautions(report, {}) if line.startswith("Mean")}
+    mean = np.mean([report["mean_average_precision"] for report in reports])
+    assert float(chance.rstrip(").")) == pytest.approx(mean, abs=0.01), "more than the share, on few images"
+    ranked = several(0.1 * labels + 0.1 * orders[0], labels)
+    assert "Mean" not in " ".join(cautions(ranked, {}))
+
+
+def test_labels_that_all_images_have_are_nothing_to_tell():
+    assert cautions(several(np.full((12, 3), 0.9), np.tile([1.0, 1.0, 0.0], (12, 1))), {}) == []
 
 
 def test_an_untested_version_has_no_cautions():
