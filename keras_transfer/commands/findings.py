@@ -31,6 +31,7 @@ def text(findings: Findings, width: int = NARROW) -> str:
             for name, count in findings.classes.items()
         ]
         lines += ["", *aligned(rows, width, (0,))]
+    lines += ["", findings.targets_text] * bool(findings.targets)
     if findings.rejected:
         lines += [
             "",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, SPLITS, UNASSIGNED, Examples
+from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, REGRESSION, SPLITS, UNASSIGNED, Examples
 from keras_transfer.data.inspection import duplicates
 from keras_transfer.data.inspection.inspector import Inspection
 from keras_transfer.recipe.recipe import Recipe
@@ -16,6 +16,7 @@ from keras_transfer.recipe.recipe import Recipe
 _FEW = 10  # Images of a class, below which no split of it tells much.
 _IMBALANCE = 5.0  # Largest class over smallest, from which on weights are advised.
 _LOST, _SHARE = 0.5, 0.25  # Share of a picture that is cropped away, and share of the pictures that lose as much.
+_MEASURED = 0.1  # Share of the targets' deviation by which two of one thing may differ: it was measured twice.
 _FULL_BITS = 15  # Of 16; a set of pictures whose values need fewer was not scaled.
 
 UNREADABLE = "unreadable"
@@ -164,12 +165,17 @@ def _of_group(examples: Examples, indices: list[int], kind: str, how: str) -> li
 
 
 def _conflict(examples: Examples, indices: list[int], how: str) -> list[Finding]:
-    """Return the finding on a group of equal pictures whose labels differ."""
-    labels = list(dict.fromkeys(examples.label_text(index) for index in indices))  # In the order of the pictures.
-    if len(labels) < 2 or examples.task not in (CLASSIFICATION, MULTI_LABEL):
-        return []
-    detail = f"labelled {', '.join(map(repr, labels))} ({how}): one is wrong"
-    return [Finding("label-conflict", [examples.paths[index] for index in indices], detail)]
+    """Return the finding on a group of equal pictures whose labels differ; numbers, by more than measuring makes."""
+    if examples.task == REGRESSION:
+        values = examples.labels[indices, 0]
+        ends = [examples.label_text(indices[end]) for end in (values.argmin(), values.argmax())]
+        differ = np.ptp(values) > _MEASURED * examples.labels.std()
+        said = f"with the targets {' and '.join(ends)}"
+    else:
+        labels = list(dict.fromkeys(examples.label_text(index) for index in indices))  # In the order of the pictures.
+        differ, said = len(labels) > 1, f"labelled {', '.join(map(repr, labels))}"
+    paths = [examples.paths[index] for index in indices]
+    return [Finding("label-conflict", paths, f"{said} ({how}): one is wrong")] if differ else []
 
 
 def _balance(examples: Examples, recipe: Recipe) -> list[Finding]:

@@ -82,7 +82,7 @@ def _summary(findings: Findings) -> str:
     return (
         f"<p>{findings.files:,} images listed, {len(findings.rejected):,} cannot be used.{labels}</p>{listed}"
         f"<p>Short sides of {low:.0f} to {high:.0f} px, half of them above {middle:.0f}; advised: "
-        f"<code>--size {findings.advised_size}</code>.</p>"
+        f"<code>--size {findings.advised_size}</code>.</p>" + f"<p>{findings.targets_text}</p>" * bool(findings.targets)
     )
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from keras_transfer.data import prepare
-from keras_transfer.data.examples import SPLITS, Examples
+from keras_transfer.data.examples import REGRESSION, SPLITS, Examples
 from keras_transfer.data.inspection.findings import UNREADABLE, Finding, class_counts, findings, in_order
 from keras_transfer.data.inspection.inspector import Inspection
 from keras_transfer.recipe import rule
@@ -43,6 +43,7 @@ class Findings:
         labels_checkable: Whether each image has one of several classes, which a network can check.
         understood: What the source was taken for, for the user.
         converted: Copies that were written of images that cannot be used; None if they were not asked for.
+        targets: Least, median and largest number of the usable images, of a regression; otherwise empty.
     """
 
     source: str
@@ -58,6 +59,7 @@ class Findings:
     labels_checkable: bool = True
     understood: str = ""
     converted: Converted | None = None
+    targets: list[float] = field(default_factory=list)
 
     def __repr__(self) -> str:
         # Not all fields: where a call ends a notebook's cell, hundreds of findings would fill pages.
@@ -76,6 +78,14 @@ class Findings:
         return f"Labels were not checked: {why}."
 
     @property
+    def targets_text(self) -> str:
+        """What to say of the numbers of a regression; empty where images have classes."""
+        if not self.targets:
+            return ""
+        low, middle, high = (f"{value:g}" for value in self.targets)
+        return f"Targets of {low} to {high}, median {middle}."
+
+    @property
     def kinds(self) -> Counter[str]:
         """How many findings there are of each kind."""
         return Counter(finding.kind for finding in self.warnings)
@@ -88,6 +98,7 @@ class Findings:
             "files": self.files,
             "classes": self.classes,
             "splits": self.splits,
+            "targets": self.targets,
             "rejected": [{"path": path, "reason": reason} for path, reason in self.rejected],
             "warnings": [asdict(finding) for finding in self.warnings],
             "sizes": self.sizes,
@@ -142,6 +153,7 @@ def collect(
         suspects is not None,
         checkable(examples),
         examples.understood,
+        targets=_three(usable.labels) if examples.task == REGRESSION and len(usable) else [],
     )
 
 
@@ -155,4 +167,4 @@ def _refusal(recipe: Recipe, examples: Examples, inspections: Sequence[Inspectio
 
 
 def _three(values: np.ndarray) -> list[float]:
-    return [round(float(value), 3) for value in (values.min(), np.median(values), values.max())]
+    return [float(f"{value:.6g}") for value in (values.min(), np.median(values), values.max())]

@@ -71,6 +71,18 @@ def test_a_turned_copy_may_have_another_label_and_an_upright_one_not():
     assert findings_of(equal)["label-conflict"].detail.startswith("labelled 'a', 'b' (perceptual hashes")
 
 
+def test_copies_with_other_numbers_are_conflicts_unless_measuring_makes_as_much():
+    """Equal files are told by their digests, alike ones by their hashes: both numbers stand there."""
+    looks = np.random.default_rng(0).integers(0, 256, (4, 32), "uint8")
+    seen = [Inspection(b"", None, hash=looks[n].tobytes(), height=40, width=40, contrast=40.0) for n in (0, 0, 1, 2, 3)]
+    targets = np.array([[10], [90], [20], [50], [70]], "float32")
+    conflict = findings_of(seen, ("age",), targets, "regression")["label-conflict"]
+    assert conflict.paths == ["0.png", "1.png"]
+    assert conflict.detail.startswith("with the targets 10 and 90 (perceptual hashes")
+    targets[1] = 10.5
+    assert "label-conflict" not in findings_of(seen, ("age",), targets, "regression")
+
+
 def test_pictures_with_little_to_compare_are_like_no_other():
     look = {"hash": bytes(32), "contrast": 40.0}
     whole = Inspection(b"a", None, height=40, width=40, **look)

@@ -52,6 +52,21 @@ def png_of(file):
     return stream.getvalue()
 
 
+def test_numbers_are_told_by_least_median_and_largest_and_copies_of_other_numbers(photos, tmp_path, capsys):
+    files = sorted(photos.rglob("*.png"))[:9]
+    rows = [f"{file},{number / 4}" for number, file in enumerate(files)]
+    shutil.copy(files[0], tmp_path / "copy.png")
+    (tmp_path / "t.csv").write_text("\n".join(["path,target", *rows, "copy.png,2"]) + "\n")
+    given = ("check", tmp_path / "t.csv", "--task", "regression", "--allow-outside", "--quiet")
+    code, out, err = run(*given, "--fail-on", "label-conflict", "--html", tmp_path / "c.html", capsys=capsys)
+    assert (code, err) == (1, f"Error: {tmp_path}/t.csv: 1 label-conflict (--fail-on).\n")
+    assert "Targets of 0 to 2, median 1.125.\n" in out
+    assert "copy.png: with the targets 0 and 2 (equal byte for byte): one is wrong" in " ".join(out.split())
+    assert "Targets of 0 to 2, median 1.125." in (tmp_path / "c.html").read_text()
+    _, out, _ = run(*given, "--json", capsys=capsys)
+    assert json.loads(out)["targets"] == [0, 1.125, 2]
+
+
 def test_everything_seeded_is_found(seeded):
     report = check(Recipe(data=str(seeded)), progress=QUIET)
     assert report.files == 36 + 13
