@@ -63,12 +63,14 @@ def _to_float16(file: Path) -> None:
 
 
 def _write_metadata(file: Path, classifier: SavedClassifier) -> None:
-    """Write into the file's metadata the classes, in the order of the outputs, `labels`, a JSON list; and how photos
-    become pixels, in words, `input`, and as a JSON object, `preprocessing`.
+    """Write into the file's metadata the classes, if there are any, in the order of the outputs, `labels`, a JSON list;
+    and how photos become pixels, in words, `input`, and as a JSON object, `preprocessing`.
     """
     import onnx
 
     model, rule = onnx.load(str(file)), input_rule(classifier)
     entries = {"input": str(rule), "preprocessing": json.dumps(rule.fields())}
-    onnx.helper.set_model_props(model, {"labels": json.dumps(classifier.classes), **entries})
+    if classifier.task.has_classes:
+        entries["labels"] = json.dumps(classifier.classes)
+    onnx.helper.set_model_props(model, entries)
     onnx.save(model, str(file))

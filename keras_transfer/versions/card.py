@@ -45,7 +45,7 @@ def text(metrics: dict[str, Any], recipe: Recipe, name: str, training: Mapping[s
     lines = [
         f"# {_escaped(name)}",
         "",
-        f"A model for {metrics['task']} of images, transferred from `{metrics['base']}` "
+        f"A model for {_task_name(task)} of images, transferred from `{metrics['base']}` "
         f"(weights: {_escaped(portable(metrics['weights']))}) by keras_transfer {__version__} on "
         f"{time.strftime('%Y-%m-%d')}. `environment.json` lists the other packages.",
         *(line for told in phases.taught(metrics) for line in ("", _escaped(told))),
@@ -92,6 +92,10 @@ def text(metrics: dict[str, Any], recipe: Recipe, name: str, training: Mapping[s
         "",
     ]
     return "\n".join(lines)
+
+
+def _task_name(task: type[Task]) -> str:
+    return task.name + " classification" * (task.has_classes and not task.single_label)
 
 
 def _learned(task: type[Task], classes: list[str]) -> str:

@@ -17,6 +17,7 @@ from keras_transfer.commands import layout, tables
 from keras_transfer.exports import convert, formats, litert
 from keras_transfer.support.progress import Progress
 from keras_transfer.tasks.multi_label import MultiLabel
+from keras_transfer.tasks.regression import Regression
 
 QUIET = Progress(quiet=True)
 
@@ -94,6 +95,15 @@ def test_each_format_predicts_as_the_saved_model(version, loaded, format, precis
         with zipfile.ZipFile(report.file) as packed:
             assert packed.read("labels.txt").decode().split() == ["blue", "green", "red"]
         assert rule.encode() in Path(report.file).read_bytes()
+
+
+def test_an_onnx_file_of_numbers_has_no_labels(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    empty = onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], []))
+    onnx.save(empty, tmp_path / "m.onnx")
+    model = SimpleNamespace(task=Regression(), classes=("target",), recipe=None, size=24)
+    convert.onnx._write_metadata(tmp_path / "m.onnx", model)
+    assert {entry.key for entry in onnx.load(tmp_path / "m.onnx").metadata_props} == {"input", "preprocessing"}
 
 
 def test_dense_layers_of_a_keras_file_are_quantised(version, copied):

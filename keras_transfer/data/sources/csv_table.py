@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_transfer.data.contents import FileContents, Files
-from keras_transfer.data.examples import REGRESSION, SPLIT_NAMES, SPLITS, UNASSIGNED, Examples
+from keras_transfer.data.examples import MULTI_LABEL, REGRESSION, SPLIT_NAMES, SPLITS, UNASSIGNED, Examples
 from keras_transfer.data.sources import csv_labels, csv_paths, csv_text
 from keras_transfer.data.sources.csv_labels import Labels, yes_or_no
 from keras_transfer.data.sources.csv_text import Table
@@ -124,7 +124,7 @@ def _examples(
     labels = csv_labels.labels(table, recipe.task, roles, taken, purpose)
     files = list(map(os.path.normpath, paths))
     if labels.task != REGRESSION:  # What is measured may be measured several times.
-        _demand_one_label(table, files, labels)
+        _demand_one_label(table, table.columns[path], files, labels)
     groups = _groups(table, recipe.group_by) if group_by else None
     messages = _messages(table, path, split_columns, labels, group_by)
     repeated = len(files) - len(set(files))
@@ -148,7 +148,7 @@ def _path_column(table: Table, recipe: Recipe) -> str:
     return column
 
 
-def _demand_one_label(table: Table, files: Sequence[str], labels: Labels) -> None:
+def _demand_one_label(table: Table, names: Sequence[str], files: Sequence[str], labels: Labels) -> None:
     """Refuse an image that has another label in another row, as tables of boxes or of annotators have it, or another of
     its labels.
     """
@@ -156,10 +156,12 @@ def _demand_one_label(table: Table, files: Sequence[str], labels: Labels) -> Non
     for index, file in enumerate(files):
         earlier = first.setdefault(file, index)
         if np.any(labels.values[index] != labels.values[earlier]):
+            advice = "Give it one row; several labels stand in a column 'labels', with | between them."
+            if labels.task == MULTI_LABEL:
+                advice = f"Each image has one row{', its labels separated by |' * (len(labels.columns) == 1)}."
             raise UserError(
-                f"{table.place(index)}: {os.path.basename(file)} is {labels.text(index)!r} here and "
-                f"{labels.text(earlier)!r} in row {table.places[earlier][1]}. Give it one row; several labels stand in "
-                "a column 'labels', with | between them."
+                f"{table.place(index)}: {names[index]} is {labels.text(index)!r} here and {labels.text(earlier)!r} in "
+                f"row {table.places[earlier][1]}. {advice}"
             )
 
 

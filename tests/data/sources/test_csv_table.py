@@ -274,11 +274,16 @@ def test_a_models_own_table_is_measured_in_its_groups_if_it_still_has_them(tmp_p
 def test_an_image_with_two_labels_is_refused_with_both_rows(tmp_path):
     with pytest.raises(UserError, match=r"t\.csv, row 4: a\.jpg is 'dog' here and 'cat' in row 2"):
         load(tmp_path / "t.csv", "filename,class,xmin\na.jpg,cat,1\nb.jpg,dog,5\na.jpg,dog,3\n")
-    with pytest.raises(UserError, match=r"row 4: a\.jpg is 'dog' here and 'cat' in row 2"):
+    with pytest.raises(
+        UserError, match=r"row 4: \./a\.jpg is 'dog' here and 'cat' in row 2\. Give it one row; several"
+    ):
         load(tmp_path / "t.csv", "path,label\na.jpg,cat\nb.jpg,dog\n./a.jpg,dog\n")
     assert len(load(tmp_path / "t.csv", "filename,class,xmin\na.jpg,cat,1\nb.jpg,dog,5\na.jpg,cat,3\n")) == 3
-    with pytest.raises(UserError, match=r"row 4: a\.jpg is 'big' here and 'big\|red' in row 2\. Give it one row"):
-        load(tmp_path / "t.csv", "path,labels\na.jpg,red|big\nb.jpg,big\na.jpg,big\n")
+    advice = r"Each image has one row, its labels separated by \|\.$"
+    with pytest.raises(UserError, match=rf"row 4: img/a\.jpg is 'big' here and 'big\|red' in row 2\. {advice}"):
+        load(tmp_path / "t.csv", "path,labels\nimg/a.jpg,red|big\nb.jpg,big\nimg/a.jpg,big\n")
+    with pytest.raises(UserError, match=r"in row 2\. Each image has one row\.$"):
+        load(tmp_path / "t.csv", "path,red,big\na.jpg,1,1\nb.jpg,0,1\na.jpg,0,1\n")
     measured = "path,target\na.jpg,1.5\nb.jpg,2\na.jpg,1.7\n"  # Twice.
     assert len(load(tmp_path / "t.csv", measured, task="regression")) == 3
 
