@@ -76,7 +76,7 @@ def check(
     click.echo(strict_json.text(findings.record()) if as_json else findings_text(findings, layout.width()))
     for file in filter(None, (html, csv)) if not as_json else ():
         click.echo(layout.with_path("Wrote ", file, layout.width(), "."))
-    if "suspicious-label" in kinds and findings.unchecked:
+    if "suspicious-label" in kinds and not findings.labels_checked:
         raise UserError(f"{data}: {findings.unchecked} (--fail-on)")
     counts = [f"{findings.kinds[kind]} {kind}" for kind in kinds if findings.kinds[kind]]
     if counts:

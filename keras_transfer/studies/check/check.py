@@ -7,6 +7,7 @@ from pathlib import Path
 
 from keras_transfer.data import sources
 from keras_transfer.data.inspection import inspector
+from keras_transfer.data.inspection.findings import Finding
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.studies.check import convert, page, report, suggestions
@@ -66,12 +67,13 @@ def check(
     usable = any(inspection.fault is None for inspection in inspections)
     if not usable and copies_folder is None:
         raise UserError(f"{recipe.data}: no image can be used. {examples.paths[0]} {inspections[0].fault}.")
-    suspects = None
+    suspects: list[Finding] | None = None
+    few: list[str] = []
     if labels and usable:
         from keras_transfer.studies.check.labels import suspects as suspects_of
 
-        suspects = suspects_of(examples, inspections, *recipe_and_base, progress)
-    findings = report.collect(recipe, examples, inspections, suspects)
+        suspects, few = suspects_of(examples, inspections, *recipe_and_base, progress)
+    findings = report.collect(recipe, examples, inspections, suspects, few)
     groups = grouped(findings.warnings)
     if table_file is not None:
         suggestions.write(groups, examples, table_file)

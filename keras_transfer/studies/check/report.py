@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ from keras_transfer.support.errors import UserError
 from keras_transfer.tasks import TASKS
 
 _HEADINGS = {UNREADABLE: "Cannot be used", "few": "Small classes", "cmyk": "CMYK", "alpha": "Transparency"}
+# Different images of a class, below which its labels are not checked: docs/measurements.md.
+FEWEST = 10
+_MAX_NAMES = 3  # Of classes, in a line of text.
 _NATIVE, _LEAST = 224, 32  # Input sides of most bases, px: their own, and the least.
 
 
@@ -44,6 +47,7 @@ class Findings:
         understood: What the source was taken for, for the user.
         converted: Copies that were written of images that cannot be used; None if they were not asked for.
         targets: Least, median and largest number of the usable images, of a regression; otherwise empty.
+        labels_few: Classes of too few images, whose labels were not checked, though those of others may have been.
     """
 
     source: str
@@ -59,7 +63,8 @@ class Findings:
     labels_checkable: bool = True
     understood: str = ""
     converted: Converted | None = None
-    targets: list[float] = field(default_factory=list)
+    targets: Sequence[float] = ()
+    labels_few: Sequence[str] = ()
 
     def __repr__(self) -> str:
         # Not all fields: where a call ends a notebook's cell, hundreds of findings would fill pages.
@@ -69,20 +74,27 @@ class Findings:
 
     @property
     def unchecked(self) -> str:
-        """What to say where suspicious labels were not looked for."""
-        if self.labels_checked:
-            return ""
-        why = "--base names a network to check them with"
+        """What to say where suspicious labels were not looked for, or not in all classes."""
+        whose, why = "", "--base names a network to check them with"
         if not self.labels_checkable:
             why = "that takes images of which each has one of several classes"
-        return f"Labels were not checked: {why}."
+        elif self.labels_few:
+            why = f"fewer than {FEWEST} different images of a class teach too little to tell which labels are wrong"
+            if not self.labels_checked:
+                why += "; two classes must have as many"
+            else:
+                more = f" and {len(self.labels_few) - _MAX_NAMES:,} more" * (len(self.labels_few) > _MAX_NAMES)
+                whose = f" of {', '.join(map(repr, self.labels_few[:_MAX_NAMES]))}{more}"
+        elif self.labels_checked:
+            return ""
+        return f"Labels{whose} were not checked: {why}."
 
     @property
     def targets_text(self) -> str:
         """What to say of the numbers of a regression; empty where images have classes."""
         if not self.targets:
             return ""
-        low, middle, high = (f"{value:g}" for value in self.targets)
+        low, middle, high = map(number_text, self.targets)
         return f"Targets of {low} to {high}, median {middle}."
 
     @property
@@ -104,6 +116,7 @@ class Findings:
             "sizes": self.sizes,
             "advised_size": self.advised_size,
             "labels_checked": self.labels_checked,
+            "labels_few": list(self.labels_few),
             "converted": asdict(self.converted) if self.converted else None,
         }
 
@@ -119,7 +132,11 @@ def checkable(examples: Examples) -> bool:
 
 
 def collect(
-    recipe: Recipe, examples: Examples, inspections: Sequence[Inspection], suspects: Sequence[Finding] | None
+    recipe: Recipe,
+    examples: Examples,
+    inspections: Sequence[Inspection],
+    suspects: Sequence[Finding] | None,
+    few: Sequence[str] = (),
 ) -> Findings:
     """Return the findings of a data set.
 
@@ -128,6 +145,7 @@ def collect(
         examples: As listed, with digests.
         inspections: Of each of them.
         suspects: Suspicious labels; None if they were not looked for.
+        few: Classes of too few images for that.
     """
     indices = np.flatnonzero([inspection.fault is None for inspection in inspections])
     usable, kept = examples.at(indices), [inspections[index] for index in indices.tolist()]
@@ -154,6 +172,7 @@ def collect(
         checkable(examples),
         examples.understood,
         targets=_three(usable.labels) if examples.task == REGRESSION and len(usable) else [],
+        labels_few=few,
     )
 
 
