@@ -110,7 +110,7 @@ def out_of_fold(embeddings: np.ndarray, labels: np.ndarray, classes: int, groups
     roots = (np.sign(embeddings) * np.sqrt(np.abs(embeddings))).astype("float32")
     scores = np.zeros((len(labels), classes))
     for repeat in range(_REPEATS):
-        folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed + repeat)
+        folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=(seed + repeat) % 2**32)
         for train, held in folds.split(roots, labels, groups):
             scores[held] += discriminants(roots[train], labels[train], classes, roots[held]) / _REPEATS
     return scores / (_TEMPERATURE + _TEMPERATURE_FEW * roots.shape[1] / len(roots))
