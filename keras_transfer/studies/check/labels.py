@@ -182,5 +182,5 @@ def suspicious(probabilities: np.ndarray, doubts: np.ndarray, labels: np.ndarray
 
 
 def _shown(probability: float) -> str:
-    """Return a probability as it is told."""
-    return f"{probability:.3f}"
+    """Return a probability as it is told: none is 0."""
+    return "<0.001" if probability < 0.0005 else f"{probability:.3f}"
