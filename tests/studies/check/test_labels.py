@@ -1,5 +1,12 @@
+from pathlib import Path
+
 import numpy as np
 
+from keras_transfer.data.examples import Examples
+from keras_transfer.data.inspection.inspector import Inspection
+from keras_transfer.recipe.recipe import Recipe
+from keras_transfer.studies import features
+from keras_transfer.studies.check import labels as labels_module
 from keras_transfer.studies.check.labels import discriminants, doubt, out_of_fold, suspicious
 
 
@@ -60,3 +67,85 @@ def test_the_least_likely_label_comes_first():
     scores[250] *= 1.5
     probabilities, doubts = doubt(scores, labels)
     assert suspicious(probabilities, doubts, labels) == [250, 7]
+
+
+def test_a_far_mistake_among_few_images_is_a_wrong_label():
+    labels = np.arange(40) % 2
+    scores = np.where(labels[:, None] == [0, 1], 8.0, 0.0)
+    scores[5] = scores[5, ::-1]
+    probabilities, doubts = doubt(scores, labels)
+    assert suspicious(probabilities, doubts, labels) == [5]
+
+
+def cloud(counts, apart, seed, width=256):
+    """Vectors of classes that overlap, most of their variance in a few directions, as embeddings have it."""
+    generator = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(len(counts)), counts)
+    spread = 1 / np.sqrt(1 + np.arange(width) / 4)
+    centres = apart * spread * generator.standard_normal((len(counts), width))
+    return (centres[labels] + spread * generator.standard_normal((len(labels), width)) + 3).astype("float32"), labels
+
+
+def test_of_few_images_not_every_mistake_is_a_wrong_label():
+    called = 0
+    for seed in range(8):
+        vectors, labels = cloud((10, 10), 0.15, seed, 1280)
+        scores = out_of_fold(vectors, labels, 2, np.arange(20), seed)
+        called += len(suspicious(*doubt(scores, labels), labels))
+    assert called <= 2  # Of 160; without a prior on the temperature, 16.
+
+
+def test_labels_of_a_small_class_are_not_wrong_for_want_of_examples():
+    called = 0
+    for seed in range(6):
+        vectors, labels = cloud((100, 100, 10), 0.2, seed)
+        scores = out_of_fold(vectors, labels, 3, np.arange(len(labels)), seed)
+        called += len(suspicious(*doubt(scores, labels), labels))
+    assert called <= 12  # Of 60; without regard to the error of a mean of few vectors, 27.
+
+
+def test_the_largest_seed_draws_folds():
+    vectors, labels = blobs()
+    scores = out_of_fold(vectors, labels, 4, np.arange(len(labels)), seed=2**32 - 1)
+    assert (scores.argmax(1) == labels).all()
+
+
+def suspects(monkeypatch, counts, changed=None, alike=0):
+    """What `suspects` returns of made vectors of classes of so many images: the paths and details of the images, and
+    the classes of too few. The last images, as many as are `alike`, have one hash.
+    """
+    vectors, labels = cloud(counts, 2.0, 0)
+    given = labels.copy()
+    if changed is not None:
+        given[changed[0]] = changed[1]
+    hashes = np.random.default_rng(1).integers(0, 256, (len(labels), 32)).astype("uint8")
+    hashes[len(labels) - alike :] = hashes[-1]
+    inspections = [
+        Inspection(f"{number:016d}".encode(), None, row.tobytes(), 64, 64, contrast=50.0)
+        for number, row in enumerate(hashes)
+    ]
+    paths, names = [str(number) for number in range(len(labels))], tuple("abcdefgh"[: len(counts)])
+    examples = Examples("photos", Path(), paths, given, np.full(len(labels), -1, "int8"), names)
+
+    def compute(recipe, pretrained, used, progress):
+        return vectors[[int(path) for path in used.paths]]
+
+    monkeypatch.setattr(features, "compute", compute)
+    found, few = labels_module.suspects(examples, inspections, Recipe(), None, None)
+    return None if found is None else [(*one.paths, one.detail) for one in found], few
+
+
+def test_a_class_of_few_images_is_left_out_and_named(monkeypatch):
+    assert suspects(monkeypatch, (14, 3, 14, 0, 1)) == ([], ["b", "e"])
+    changed = suspects(monkeypatch, (40, 3, 40), changed=(5, 2))
+    assert changed == ([("5", "labelled 'c' (probability <0.001), looks like 'a' (1.000)")], ["b"])
+
+
+def test_without_two_classes_of_enough_images_no_label_is_checked(monkeypatch):
+    assert suspects(monkeypatch, (3, 3)) == (None, ["a", "b"])
+    assert suspects(monkeypatch, (40, 9)) == (None, ["b"])
+    assert suspects(monkeypatch, (40, 10)) == ([], [])
+
+
+def test_many_copies_of_one_image_are_few_images(monkeypatch):
+    assert suspects(monkeypatch, (20, 20, 14), alike=8) == ([], ["c"])
