@@ -19,6 +19,7 @@ from keras_transfer.recipe.options import AUTO
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.studies.check.convert import Converted
 from keras_transfer.support.errors import UserError
+from keras_transfer.support.numerals import number_text
 from keras_transfer.tasks import TASKS
 
 _HEADINGS = {UNREADABLE: "Cannot be used", "few": "Small classes", "cmyk": "CMYK", "alpha": "Transparency"}
@@ -110,7 +111,7 @@ class Findings:
             "files": self.files,
             "classes": self.classes,
             "splits": self.splits,
-            "targets": self.targets,
+            "targets": list(self.targets),
             "rejected": [{"path": path, "reason": reason} for path, reason in self.rejected],
             "warnings": [asdict(finding) for finding in self.warnings],
             "sizes": self.sizes,
@@ -171,7 +172,7 @@ def collect(
         suspects is not None,
         checkable(examples),
         examples.understood,
-        targets=_three(usable.labels) if examples.task == REGRESSION and len(usable) else [],
+        targets=_three(usable.labels, None) if examples.task == REGRESSION and len(usable) else (),
         labels_few=few,
     )
 
@@ -185,5 +186,7 @@ def _refusal(recipe: Recipe, examples: Examples, inspections: Sequence[Inspectio
     return []
 
 
-def _three(values: np.ndarray) -> list[float]:
-    return [float(f"{value:.6g}") for value in (values.min(), np.median(values), values.max())]
+def _three(values: np.ndarray, digits: int | None = 3) -> list[float]:
+    """Return the least, the median and the largest value, rounded to so many decimals."""
+    three = [float(value) for value in (values.min(), np.median(values), values.max())]
+    return three if digits is None else [round(value, digits) for value in three]
