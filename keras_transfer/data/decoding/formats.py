@@ -74,5 +74,10 @@ def fault(head: bytes) -> str | None:
     return next((what for start, what in _NO_IMAGES if text.startswith(start)), UNKNOWN)
 
 
+def lacks_scan(content: bytes) -> bool:
+    """Return whether a file is a JPEG that ends before its pixels begin."""
+    return image_format(content[:HEAD]) == "JPEG" and b"\xff\xda" not in content
+
+
 def _named(head: bytes, formats: tuple[tuple[bytes, int, str], ...]) -> str | None:
     return next((name for magic, at, name in formats if head.startswith(magic, at)), None)

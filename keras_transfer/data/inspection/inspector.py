@@ -152,12 +152,14 @@ def with_digests(examples: Examples, progress: Progress) -> tuple[Examples, dict
 
 
 def read(contents: Contents, name: str) -> tuple[bytes, str | None]:
-    """Return the bytes of an image, and why it cannot be used, as far as its first bytes tell; `b""` if unreadable."""
+    """Return the bytes of an image, and why it cannot be used, as far as its first bytes tell, and that a JPEG has a
+    scan, for libjpeg tells standard error of one that has none; `b""` if unreadable.
+    """
     try:
         content = contents.read(name)
     except OSError as error:
         return b"", f"cannot be read ({error.strerror or error})"
-    return content, formats.fault(content[: formats.HEAD])
+    return content, formats.DAMAGED if formats.lacks_scan(content) else formats.fault(content[: formats.HEAD])
 
 
 def digest(content: bytes) -> bytes:
