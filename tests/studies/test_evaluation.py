@@ -8,7 +8,7 @@ from keras_transfer.studies import evaluation
 from keras_transfer.studies.evaluation import evaluate
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
-from keras_transfer.versions.predictions import Tested
+from keras_transfer.versions import predictions
 from tests.command_line import run
 from tests.conftest import COLOURS, draw, write_photos
 
@@ -94,5 +94,5 @@ def test_a_page_that_cannot_be_written_is_an_error(classifier, mislabelled, tmp_
 
 def test_a_mistake_is_shown_with_the_confidence_of_the_prediction():
     """How sure the model is of the label that is wrong sorts mistakes; it is no number that anything else gives."""
-    image = Tested("a.jpg", "a.jpg", "roses", "", 0.857, sureness=0.69)
+    image = predictions.Tested("a.jpg", "a.jpg", "roses", "", 0.857, sureness=0.69)
     assert evaluation._caption(image) == "roses, taken for none (0.86): a.jpg"
