@@ -43,7 +43,7 @@ def run(metrics: dict[str, Any], recipe: Recipe, folder: str, training: Mapping[
         *(wrapped(line, width, "  ") for line in settings),
         "",
         *aligned(phases.table(metrics["phases"])),
-        *(wrapped(line, width) for line in _training(metrics)),
+        *(wrapped(line, width) for line in phases.told(metrics)),
         "",
         *(wrapped(line, width) for line in [*results, *_warnings(metrics), *_cautions(test, training)]),
         *_classes(test, width),
@@ -56,11 +56,6 @@ def run(metrics: dict[str, Any], recipe: Recipe, folder: str, training: Mapping[
         *_next(folder),
     ]
     return "\n".join(lines)
-
-
-def _training(metrics: dict[str, Any]) -> list[str]:
-    """What there is to say below the table of phases."""
-    return [*phases.units(metrics), *phases.exported(metrics["phases"]), *phases.taught(metrics)]
 
 
 def _next(folder: str) -> list[str]:

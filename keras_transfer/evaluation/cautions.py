@@ -72,8 +72,8 @@ def _no_better_labels(report: dict[str, Any]) -> list[str]:
             f"({by_chance:.3f})."
         )
     # The labels that most images have, as many of them as are best.
-    found = accumulate(sorted(counts, reverse=True))
-    constant = max(2 * right / (given * images + sum(counts)) for given, right in enumerate(found, 1))
+    rights = accumulate(sorted(counts, reverse=True))
+    constant = max(2 * right / (given * images + sum(counts)) for given, right in enumerate(rights, 1))
     if report["micro_f1"] <= constant + _ROUNDING:
         lines.append(
             f"Micro F1 {report['micro_f1']:.3f} is no better than always giving the same labels ({constant:.3f})."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,12 @@ Predict = Callable[[np.ndarray], np.ndarray]
 def input_rule(classifier: SavedClassifier) -> InputRule:
     """Return how photos become the pixels that the network of a version takes."""
     return InputRule.of(classifier.recipe or Recipe(), classifier.size)
+
+
+def input_metadata(classifier: SavedClassifier) -> dict[str, str]:
+    """Return it as files hold it in their metadata: in words, `input`, and as a JSON object, `preprocessing`."""
+    rule = input_rule(classifier)
+    return {"input": str(rule), "preprocessing": json.dumps(rule.fields())}
 
 
 def functional(classifier: SavedClassifier) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_transfer.exports.network import SAMPLES, Predict, functional, input_rule
+from keras_transfer.exports.network import SAMPLES, Predict, functional, input_metadata
 from keras_transfer.versions.saved import SavedClassifier
 from keras_transfer.versions.training_images import TrainingImages
 
@@ -64,12 +64,11 @@ def _to_float16(file: Path) -> None:
 
 def _write_metadata(file: Path, classifier: SavedClassifier) -> None:
     """Write into the file's metadata the classes, if there are any, in the order of the outputs, `labels`, a JSON list;
-    and how photos become pixels, in words, `input`, and as a JSON object, `preprocessing`.
+    and how photos become pixels.
     """
     import onnx
 
-    model, rule = onnx.load(str(file)), input_rule(classifier)
-    entries = {"input": str(rule), "preprocessing": json.dumps(rule.fields())}
+    model, entries = onnx.load(str(file)), input_metadata(classifier)
     if classifier.task.has_classes:
         entries["labels"] = json.dumps(classifier.classes)
     onnx.helper.set_model_props(model, entries)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_transfer.exports import onnx
-from keras_transfer.exports.network import Predict, functional, input_rule
+from keras_transfer.exports.network import Predict, functional, input_metadata
 from keras_transfer.versions.saved import SavedClassifier
 from keras_transfer.versions.training_images import TrainingImages
 
@@ -35,9 +34,8 @@ def write(classifier: SavedClassifier, precision: str, images: TrainingImages, f
             functional(classifier).export(str(source), verbose=False)
         # Weights may lie in the file that they were read from until they are saved.
         read = openvino.Core().read_model(str(source))
-        rule = input_rule(classifier)
-        read.set_rt_info(str(rule), ["model_info", "input"])
-        read.set_rt_info(json.dumps(rule.fields()), ["model_info", "preprocessing"])
+        for name, text in input_metadata(classifier).items():
+            read.set_rt_info(text, ["model_info", name])
         try:
             openvino.save_model(read, str(file), compress_to_fp16=precision == "float16")
         except RuntimeError:

@@ -193,9 +193,10 @@ def _weights_of_at_most(limit: int, file: Path) -> Iterator[None]:
 
     def counted(layer: keras.Layer, shape: Any = None, *args: Any, **kwargs: Any) -> Any:
         nonlocal total
-        total += math.prod(shape or ()) * (threading.get_ident() == loading)
-        if total > limit:
-            raise ValueError("its configuration asks for more weights than it holds")
+        if threading.get_ident() == loading:
+            total += math.prod(shape or ())
+            if total > limit:
+                raise ValueError("its configuration asks for more weights than it holds")
         return plain(layer, shape, *args, **kwargs)
 
     keras.layers.Layer.add_weight = counted

@@ -11,6 +11,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from keras_transfer.support.logs import import_tensorflow
 # Of a request, besides what `limits` says of pixels; the embedded server takes 32 MiB of JSON.
 _MAX_FILES, _MAX_BYTES = 32, 20_000_000
 
-_Ask = Callable[[str, "_Address", Sequence[bytes], float], list[dict[str, Any]]]
+_Ask = Callable[[Sequence[bytes]], list[dict[str, Any]]]
 
 
 def request(url: str, files: Sequence[str | Path], seconds: float = 60.0) -> list[dict[str, Any]]:
@@ -39,12 +40,12 @@ def request(url: str, files: Sequence[str | Path], seconds: float = 60.0) -> lis
             answer.
     """
     server = _address(url)
-    ask = _grpc if server.scheme == "grpc" else _rest
+    ask = partial(_grpc if server.scheme == "grpc" else _rest, url, server, seconds=seconds)
     predictions: list[dict[str, Any]] = []
     count = 0
     for contents in _together(map(_read, files)):
         readable = [content for content in contents if isinstance(content, bytes)]
-        answers = map(_answer, _asked(ask, url, server, readable, seconds) if readable else ())
+        answers = map(_answer, _asked(ask, readable) if readable else ())
         predictions += [next(answers) if isinstance(content, bytes) else {"error": content} for content in contents]
         count += len(readable)
     if files and not count:
@@ -60,22 +61,22 @@ class _TooLarge(UserError):
     """The server takes no request of that size, for the reason given alone."""
 
 
-def _asked(ask: _Ask, url: str, server: _Address, contents: Sequence[bytes], seconds: float) -> list[dict[str, Any]]:
+def _asked(ask: _Ask, contents: Sequence[bytes]) -> list[dict[str, Any]]:
     """Return what a server answers to files, in smaller requests where one is too large; each of them that is too large
     itself or cannot be decoded has an `error`.
     """
     try:
-        return ask(url, server, contents, seconds)
+        return ask(contents)
     except _TooLarge as error:
         if len(contents) == 1:
             return [{"error": f"is too large to be sent ({error})"}]
-        halves = contents[: len(contents) // 2], contents[len(contents) // 2 :]
-        return [value for half in halves for value in _asked(ask, url, server, half, seconds)]
+        middle = len(contents) // 2
+        return [*_asked(ask, contents[:middle]), *_asked(ask, contents[middle:])]
     except _Refused:
         if len(contents) > 1:
             raise
         # A request of one file that cannot be decoded fails as a whole; of several, that file has an error of its own.
-        return ask(url, server, [*contents, b""], seconds)[:1]
+        return ask([*contents, b""])[:1]
 
 
 def _together(contents: Iterable[bytes | str]) -> Iterator[list[bytes | str]]:

@@ -74,7 +74,7 @@ def _training(metrics: dict[str, Any], history: Sequence[dict[str, Any]]) -> str
     """Return what each phase reached, which network is exported and why, and the curves."""
     records = metrics["phases"]
     heading, *rows = phases.table(records)
-    told = [metrics["reason"], *phases.units(metrics), *phases.exported(records), *phases.taught(metrics)]
+    told = [metrics["reason"], *phases.told(metrics)]
     kept = {phase["name"]: phase["best_epoch"] for phase in records}
     classes = recorded(metrics).has_classes
     png = plots.curves(history, recorded(metrics).score, kept)

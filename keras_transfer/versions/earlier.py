@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_transfer.data.examples import SPLITS, Examples, training_digests
+from keras_transfer.data.examples import SPLITS, SPLITS_FILE, Examples, training_digests
 from keras_transfer.data.prepare import Prepared
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UserError
@@ -67,7 +67,7 @@ def _records(network: str) -> Path | None:
     file = Path(network).expanduser().absolute()
     exported = file.parent.name == "exports" and file.suffix == ".keras"
     folder = file.parent.parent if exported else file.parent
-    return folder if (exported or file.name == _NETWORK) and (folder / "splits.csv").is_file() else None
+    return folder if (exported or file.name == _NETWORK) and (folder / SPLITS_FILE).is_file() else None
 
 
 def _networks(recipe: Recipe) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -188,9 +187,12 @@ def training_counts(version: Path) -> dict[str, int]:
     """Return the training images of each class, or label, of a version; nothing of one that has none."""
     from keras_transfer.tasks import TASKS  # Not for help: it imports NumPy.
 
-    metrics, labels = recorded(version), _training_labels(version)
+    metrics = recorded(version)
     task = TASKS.get(metrics.get("task", ""))
-    if task is None or not task.has_classes or not labels:
+    if task is None or not task.has_classes:
+        return {}
+    labels = _training_labels(version)
+    if not labels:
         return {}
     counts = Counter(name for label in labels for name in ([label] if task.single_label else label.split("|")))
     return {name: counts[name] for name in metrics["data"]["classes"]}
@@ -200,19 +202,21 @@ def training_mean(version: Path) -> float | None:
     """Return the mean of the training numbers of a version; None of one that has classes, or no record of them."""
     from keras_transfer.tasks import TASKS  # Not for help: it imports NumPy.
 
-    task, labels = TASKS.get(recorded(version).get("task", "")), _training_labels(version)
-    if task is None or task.has_classes or not labels:
+    task = TASKS.get(recorded(version).get("task", ""))
+    if task is None or task.has_classes:
         return None
-    return fmean(map(float, labels))
+    labels = _training_labels(version)
+    return fmean(map(float, labels)) if labels else None
 
 
 def _training_labels(version: Path) -> list[str]:
     """Return the labels of the training images, as `splits.csv` has them; none where there is no such file."""
-    file = version / "assets.extra" / "splits.csv"
-    if not file.is_file():
+    from keras_transfer.data.examples import SPLITS_FILE, recorded_splits  # Not for help: it imports NumPy.
+
+    records = version / "assets.extra"
+    if not (records / SPLITS_FILE).is_file():
         return []
-    with file.open(newline="", encoding="utf-8") as stream:
-        return [row["label"] for row in csv.DictReader(stream) if row["split"] == "train"]
+    return [row["label"] for row in recorded_splits(records) if row["split"] == "train"]
 
 
 def _described(version: Path) -> Version:

@@ -77,7 +77,12 @@ def exported(phases: Sequence[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def units(metrics: dict[str, Any]) -> list[str]:
+def told(metrics: dict[str, Any]) -> list[str]:
+    """Return what there is to say below the table of phases, by the whole `metrics.json`."""
+    return [*_units(metrics), *exported(metrics["phases"]), *taught(metrics)]
+
+
+def _units(metrics: dict[str, Any]) -> list[str]:
     """Say what losses are in, where that is not plain, by the whole `metrics.json`."""
     from keras_transfer.tasks import recorded  # Not for help: it imports NumPy.
 

@@ -62,25 +62,26 @@ def suspects(
     usable = examples.at(indices)
     groups = duplicates.components(len(usable), near_links([inspections[index] for index in indices.tolist()]))
     counts = different(usable.labels, groups, len(usable.classes))
-    if (counts >= FEWEST).sum() < 2:
-        return None, [usable.classes[number] for number in np.flatnonzero(counts < FEWEST)]
-    few = [usable.classes[number] for number in np.flatnonzero((counts > 0) & (counts < FEWEST))]
-    # A class of few images is not learned well enough to be found in others' images either.
-    kept = np.flatnonzero((counts >= FEWEST)[usable.labels])
+    enough = counts >= FEWEST
+    if enough.sum() < 2:
+        return None, [usable.classes[number] for number in np.flatnonzero(~enough)]
+    few = [usable.classes[number] for number in np.flatnonzero((counts > 0) & ~enough)]
+    # A class of few images is not learned well enough to be seen in others' images either.
+    kept = np.flatnonzero(enough[usable.labels])
     usable, groups = usable.at(kept), groups[kept]
     numbers, labels = np.unique(usable.labels, return_inverse=True)
     embeddings = features.compute(recipe, pretrained, usable, progress)
     scores = out_of_fold(embeddings, labels, len(numbers), groups, recipe.seed)
     probabilities, doubts = doubt(scores, labels)
-    found = []
+    findings = []
     for index in suspicious(probabilities, doubts, labels):
         best, given = int(probabilities[index].argmax()), int(labels[index])
         detail = (
             f"labelled {usable.classes[numbers[given]]!r} (probability {_shown(probabilities[index, given])}), looks "
             f"like {usable.classes[numbers[best]]!r} ({_shown(probabilities[index, best])})"
         )
-        found.append(Finding("suspicious-label", [usable.paths[index]], detail))
-    return found, few
+        findings.append(Finding("suspicious-label", [usable.paths[index]], detail))
+    return findings, few
 
 
 def different(labels: np.ndarray, groups: np.ndarray, classes: int) -> np.ndarray:

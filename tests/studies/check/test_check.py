@@ -200,30 +200,6 @@ def test_findings_of_the_kinds_that_are_named_fail_the_command(seeded, photos, c
     assert "\nNothing is wrong with them.\n" in capsys.readouterr().out
 
 
-def test_of_classes_too_small_to_be_checked_all_else_is_told(tmp_path, tiny_base, capsys):
-    data = write_photos(tmp_path / "data", each=3)
-    shutil.copy(data / "red" / "00.jpg", data / "red" / "twin.jpg")
-    arguments = ["check", str(data), "--base", tiny_base]
-    commands.main([*arguments, "--html", str(tmp_path / "page.html")])
-    told, page = " ".join(capsys.readouterr().out.split()), (tmp_path / "page.html").read_text("utf-8")
-    assert "Duplicate (1)" in told
-    for text in (told, page):
-        assert "Labels were not checked: fewer than 10 different images of a class teach too little" in text
-    with pytest.raises(SystemExit):
-        commands.main([*arguments, "--fail-on", "suspicious-label"])
-    assert "Labels were not checked" in capsys.readouterr().err
-
-
-def test_of_one_small_class_the_others_are_checked(tmp_path, tiny_base, capsys):
-    data = write_photos(tmp_path / "data", each=12)
-    for file in sorted((data / "green").iterdir())[4:]:
-        file.unlink()
-    arguments = ["check", str(data), "--base", tiny_base, "--json"]
-    commands.main([*arguments, "--fail-on", "suspicious-label"])
-    report = json.loads(capsys.readouterr().out)
-    assert (report["labels_checked"], report["labels_few"]) == (True, ["green"])
-
-
 def test_labels_that_no_network_can_check_fail_the_command_that_asks_for_it(photos, tmp_path, capsys):
     rows = [f"{file},{'a;b' if number % 2 else 'b'}" for number, file in enumerate(sorted(photos.glob("*/*")))]
     (tmp_path / "t.csv").write_text("\n".join(["path,labels", *rows]))

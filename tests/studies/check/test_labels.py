@@ -1,13 +1,18 @@
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from keras_transfer import commands
 from keras_transfer.data.examples import Examples
 from keras_transfer.data.inspection.inspector import Inspection
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.studies import features
 from keras_transfer.studies.check import labels as labels_module
 from keras_transfer.studies.check.labels import discriminants, doubt, out_of_fold, suspicious
+from tests.conftest import write_photos
 
 
 def blobs(images=200, width=12, classes=4):
@@ -131,8 +136,8 @@ def suspects(monkeypatch, counts, changed=None, alike=0):
         return vectors[[int(path) for path in used.paths]]
 
     monkeypatch.setattr(features, "compute", compute)
-    found, few = labels_module.suspects(examples, inspections, Recipe(), None, None)
-    return None if found is None else [(*one.paths, one.detail) for one in found], few
+    findings, few = labels_module.suspects(examples, inspections, Recipe(), None, None)
+    return None if findings is None else [(*one.paths, one.detail) for one in findings], few
 
 
 def test_a_class_of_few_images_is_left_out_and_named(monkeypatch):
@@ -149,3 +154,27 @@ def test_without_two_classes_of_enough_images_no_label_is_checked(monkeypatch):
 
 def test_many_copies_of_one_image_are_few_images(monkeypatch):
     assert suspects(monkeypatch, (20, 20, 14), alike=8) == ([], ["c"])
+
+
+def test_of_classes_too_small_to_be_checked_all_else_is_told(tmp_path, tiny_base, capsys):
+    data = write_photos(tmp_path / "data", each=3)
+    shutil.copy(data / "red" / "00.jpg", data / "red" / "twin.jpg")
+    arguments = ["check", str(data), "--base", tiny_base]
+    commands.main([*arguments, "--html", str(tmp_path / "page.html")])
+    told, page = " ".join(capsys.readouterr().out.split()), (tmp_path / "page.html").read_text("utf-8")
+    assert "Duplicate (1)" in told
+    for text in (told, page):
+        assert "Labels were not checked: fewer than 10 different images of a class teach too little" in text
+    with pytest.raises(SystemExit):
+        commands.main([*arguments, "--fail-on", "suspicious-label"])
+    assert "Labels were not checked" in capsys.readouterr().err
+
+
+def test_of_one_small_class_the_others_are_checked(tmp_path, tiny_base, capsys):
+    data = write_photos(tmp_path / "data", each=12)
+    for file in sorted((data / "green").iterdir())[4:]:
+        file.unlink()
+    arguments = ["check", str(data), "--base", tiny_base, "--json"]
+    commands.main([*arguments, "--fail-on", "suspicious-label"])
+    report = json.loads(capsys.readouterr().out)
+    assert (report["labels_checked"], report["labels_few"]) == (True, ["green"])
