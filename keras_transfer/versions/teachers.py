@@ -89,7 +89,7 @@ def record(teacher: Teacher, trained: Trainer, tested: list[Tested]) -> dict[str
         trained: What learned from it.
         tested: What that, as it is served, predicts of the test images.
     """
-    from keras_transfer.training.techniques.distillation import Distillation
+    from keras_transfer.training.techniques import distillation
 
     setup = trained.setup
     kept = [phase for phase, result in zip(trained.phases, trained.results, strict=False) if result.best_epoch]
@@ -97,13 +97,15 @@ def record(teacher: Teacher, trained: Trainer, tested: list[Tested]) -> dict[str
         "version": teacher.name,
         "base": teacher.base,
         "weights": teacher.weights,
-        "learned_from": any(isinstance(technique, Distillation) for phase in kept for technique in phase.techniques),
+        "learned_from": any(
+            isinstance(technique, distillation.Distillation) for phase in kept for technique in phase.techniques
+        ),
     }
     if not tested or not setup.task.has_classes:
         return about
     examples, single = setup.examples, setup.task.single_label
     position = {examples.paths[index]: index for index in examples.indices("test")}
-    (answers,) = teacher.answers(setup, np.asarray([position[image.name] for image in tested]), [None])
+    (answers,) = distillation.answers(teacher, setup, np.asarray([position[image.name] for image in tested]), [None])
     labels = answers.argmax(1) if single else answers >= 0.5
     texts = [label_text(label, examples.classes, examples.task) for label in labels]
     agreed = sum(text == image.predicted for text, image in zip(texts, tested, strict=True))

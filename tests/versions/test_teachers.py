@@ -13,7 +13,7 @@ from keras_transfer.data.examples import MULTI_LABEL, Examples, training_digests
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.progress import Progress
 from keras_transfer.tasks.multi_label import MultiLabel
-from keras_transfer.training.teacher import Teacher
+from keras_transfer.training.techniques import distillation
 from keras_transfer.versions import card, predictions, teachers
 from tests.conftest import write_photos
 from tests.training.trainers import trainer
@@ -117,26 +117,21 @@ def test_a_version_that_cannot_teach_is_refused_in_one_line(version, tmp_path, f
 @pytest.mark.once  # Keras of 3.8 cannot load its network.
 def test_a_version_of_an_earlier_release_can_teach(released, photos, tiny_base):
     setup = trainer(photos, base=tiny_base, size=24, teacher=str(released)).setup
-    (answers,) = setup.teacher.answers(setup, setup.train, [None])
+    (answers,) = distillation.answers(setup.teacher, setup, setup.train, [None])
     assert (answers.argmax(1) == setup.examples.labels[setup.train]).mean() > 0.9
 
 
-class Known(Teacher):
-    """Says what it is told to say."""
-
-    def answers(self, setup, indices, views):
-        return [np.asarray([[0.9, 0.6, 0.1], [0.2, 0.1, 0.3], [0.9, 0.4, 0.6]], "float32")[indices]]
-
-
-def test_of_several_labels_both_predict_the_same_where_all_are(teacher):
+def test_of_several_labels_both_predict_the_same_where_all_are(teacher, monkeypatch):
+    says = np.asarray([[0.9, 0.6, 0.1], [0.2, 0.1, 0.3], [0.9, 0.4, 0.6]], "float32")
+    monkeypatch.setattr(distillation, "answers", lambda teacher, setup, indices, views: [says[indices]])
     paths, splits = ["a.jpg", "b.jpg", "c.jpg"], np.full(3, 2, "int8")
     examples = Examples("", Path(), paths, np.zeros((3, 3), "float32"), splits, ("x", "y", "z"), MULTI_LABEL)
     trained = SimpleNamespace(setup=SimpleNamespace(examples=examples, task=MultiLabel()), phases=[], results=[])
     told = {"c.jpg": "x", "a.jpg": "x|y", "b.jpg": ""}
     tested = [predictions.Tested(name, name, "", predicted, 0.9) for name, predicted in told.items()]
-    record = teachers.record(Known(**vars(teacher)), trained, tested)
+    record = teachers.record(teacher, trained, tested)
     assert (record["agreement"], record["learned_from"]) == (2 / 3, False)
-    assert "agreement" not in teachers.record(Known(**vars(teacher)), trained, [])
+    assert "agreement" not in teachers.record(teacher, trained, [])
 
 
 def test_who_teaches_is_said_and_that_its_weights_were_random(teacher, capsys):

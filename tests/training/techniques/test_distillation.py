@@ -10,6 +10,7 @@ from keras_transfer.support.progress import Stopwatch
 from keras_transfer.training import methods
 from keras_transfer.training.phase import GradientDescent, Phase
 from keras_transfer.training.state import TrainingState, folder_of
+from keras_transfer.training.techniques import distillation
 from keras_transfer.training.techniques.distillation import SHARE, Distillation
 from keras_transfer.training.trainer import Trainer
 from tests.training.test_state import Batches, interrupt, left
@@ -35,7 +36,7 @@ def with_examples(one, examples):
 def test_a_teacher_says_of_an_image_what_it_serves_in_the_order_of_the_students_classes(student, classifier):
     setup = student.setup
     indices = setup.examples.indices("validation")
-    (answers,) = setup.teacher.answers(setup, indices, [None])
+    (answers,) = distillation.answers(setup.teacher, setup, indices, [None])
     predictions = classifier.predict([setup.examples.paths[index] for index in indices])
     served = [[prediction.probabilities[name] for name in setup.examples.classes] for prediction in predictions]
     np.testing.assert_allclose(answers, served, atol=1e-3)
@@ -46,7 +47,7 @@ def test_a_teacher_sees_the_views_that_are_trained_on_at_its_own_size(student, c
     setup = student.setup
     indices, views = setup.train[:4], [None, View(1, setup.recipe.seed, True), View(2, setup.recipe.seed, True)]
     decoder = Decoder(classifier.size, setup.recipe.resize, setup.recipe.max_pixels)
-    answers = setup.teacher.answers(setup, indices, views)
+    answers = distillation.answers(setup.teacher, setup, indices, views)
     for view, answered in zip(views, answers, strict=True):
         pictures = [decoder.pixels(Path(setup.examples.paths[index]).read_bytes()) for index in indices]
         if view is not None:
@@ -63,7 +64,7 @@ def test_each_view_is_trained_towards_its_own_answers(student):
     feed = student.feed("middle_conv", 2)
     indices = setup.train
     soft = feed.soft_targets(indices, [Distillation()])
-    answers = setup.teacher.answers(setup, indices, [None, View(1, setup.recipe.seed, setup.flips)])
+    answers = distillation.answers(setup.teacher, setup, indices, [None, View(1, setup.recipe.seed, setup.flips)])
     labels = setup.targets_of(indices)
     for view, table in enumerate(soft):
         np.testing.assert_allclose(table, (1 - SHARE) * labels + SHARE * answers[view], atol=1e-6)
@@ -97,7 +98,7 @@ def test_a_student_follows_its_teacher_where_labels_are_wrong(student):
 def test_of_views_drawn_anew_the_answer_on_the_image_itself_is_learned(student):
     feed = student.feed("all", "fresh")
     (soft,) = feed.soft_targets(student.setup.train, [Distillation()])
-    (answers,) = student.setup.teacher.answers(student.setup, student.setup.train, [None])
+    (answers,) = distillation.answers(student.setup.teacher, student.setup, student.setup.train, [None])
     labels = student.setup.targets_of(student.setup.train)
     np.testing.assert_allclose(soft, (1 - SHARE) * labels + SHARE * answers, atol=1e-6)
 
