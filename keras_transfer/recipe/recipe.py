@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import json
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -79,58 +81,6 @@ class Recipe:
     A field left at `"auto"` is filled in by `keras_transfer.recipe.rule` from the number of
     training images and classes. Values may be given as the command line gives them (`"70/15/15"`,
     `"256,128"`, `"3"`); they are stored parsed.
-
-    Attributes:
-        base: Base to transfer: a name from `bases`, or a .keras or .h5 model.
-        data: Folder or .zip of class folders, CSV, .npz or TFRecord files, tfds:NAME, or 'digits'.
-        task: What labels are.
-        columns: Columns of a CSV file, as path=id,label=breed.
-        encoding: Of a CSV file's text, as cp1252. [default: UTF-8]
-        group_by: CSV column whose equal cells stay in one split.
-        group_duplicates: Keep near duplicates, and cropped or turned copies, in one split.
-        strict: Stop at a file that cannot be decoded, instead of leaving it out.
-        max_pixels: Largest picture that is decoded, width times height.
-        allow_outside: Let a CSV name files outside of its folder.
-        tfds_dir: Folder of data sets that tensorflow-datasets has prepared.
-        weights: 'imagenet', 'random', a weights file, or an earlier run.
-        output: Where versions go. [default: saved_models/DATA-BASE]
-        keep: Versions of the model to keep; older ones go.
-        size: Side of the input image in pixels.
-        resize: How a photo becomes a square.
-        enlarge: Interpolation of pictures smaller than the input.
-        split: Train/validation/test shares; of two, validation is cut from the first.
-        folds: Also cross-validate in so many folds.
-        class_weights: Weigh rare classes more in training.
-        seed: Seed of splits, weights, order and augmentation.
-        method: What to train: a head and then the top blocks, the head alone, all at once, all at once from random
-            weights.
-        pooling: From feature map to vector.
-        dense: Hidden Dense layers of the head, as 256,128.
-        dropout: Dropout before each Dense layer of the head.
-        l2: L2 penalty on the head's kernels (trained heads).
-        head_solver: Solve a linear head, or train it.
-        head_epochs: Epochs of the head; a number means adam.
-        head_lr: Learning rate of the head.
-        thaw: What is fine-tuned (unfrozen): N top blocks, a block's name, 'all' or 'none'.
-        fine_tune_epochs: Epochs of fine-tuning.
-        fine_tune_lr: Peak learning rate of fine-tuning.
-        weight_decay: Weight decay of AdamW in fine-tuning.
-        l2_sp: Penalty on the distance from the base's source weights.
-        label_smoothing: Label smoothing in fine-tuning.
-        ema: Average the weights over training steps with this momentum, as 0.99, or 'none'.
-        teacher: A larger model of the same classes to learn from too, as saved_models/big.
-        patience: Epochs without gain before stopping, or 'none'.
-        refit: Train once more on training and validation images: the solved head, whatever is exported, or
-            nothing.
-        augment: Augmentation of training images.
-        views: Augmented views stored of each image, or 'fresh'.
-        batch_size: Images per training step.
-        engine: What runs the frozen part.
-        precision: Arithmetic of training.
-        xla: Compile with XLA; auto: only long training, on an NVIDIA GPU.
-        minutes: When fine-tuning ends, in minutes from the start; export and test come after.
-        cache_limit: Disk for stored activations, in GB.
-        checkpoint_every: With --resume, keep the state after so many steps, or minutes as 5m, and after each epoch.
 
     Raises:
         UsageError: naming the option, the value received, and the nearest right one.
@@ -292,3 +242,13 @@ class Recipe:
     def replace(self, **changes: Any) -> Recipe:
         """Return a copy with some fields changed, validated anew."""
         return dataclasses.replace(self, **changes)
+
+
+def _with_attributes(docstring: str) -> str:
+    """Return the docstring of `Recipe` with its options, each told as the command line's help tells it."""
+    options = [f"{field.name}: {field.metadata['help']}" for field in dataclasses.fields(Recipe)]
+    lines = [textwrap.fill(line, 116, initial_indent=" " * 4, subsequent_indent=" " * 8) for line in options]
+    return inspect.cleandoc(docstring).replace("\nRaises:", "\n".join(["\nAttributes:", *lines, "", "Raises:"]))
+
+
+Recipe.__doc__ = _with_attributes(Recipe.__doc__ or "")
