@@ -24,7 +24,7 @@ from keras_transfer.support.paths import text_of
 from keras_transfer.support.progress import Progress
 from keras_transfer.versions import folders, in_memory, own_classes
 from keras_transfer.versions.loaded_graph import LoadedGraph, Outputs
-from keras_transfer.versions.predictions import Evaluated, Prediction, Tested, sureness, tested_image
+from keras_transfer.versions.predictions import Evaluated, Prediction, Tested, tested_image
 from keras_transfer.versions.training_images import TrainingImages
 
 _BATCH = 16
@@ -176,27 +176,6 @@ class SavedClassifier:
     def training_images(self, data: str | Path | None = None) -> TrainingImages:
         """Return the images that the model was made from; `data` names where they are now, if they have moved."""
         return TrainingImages(self.folder, self.recipe or Recipe(), self.size, data)
-
-    def mistakes(self, max_images: int = 12, data: str | Path | None = None) -> list[tuple[bytes, str, Prediction]]:
-        """Return bytes, true label and prediction of the test images that the model gets wrong, the surest first.
-
-        Args:
-            max_images: How many at most.
-            data: Where the images of the run are now, as `fit` takes it; None for where they were.
-
-        Raises:
-            UserError: the images of the run are gone, or the model predicts numbers.
-        """
-        if not self.task.has_classes:
-            raise UserError("A predicted number is not simply right or wrong: compare `predict` with the true numbers.")
-        wrong = []
-        for name, label, content in self.training_images(data).files("test"):
-            prediction = self._prediction(name, self._run_files([(content, None)])[0])
-            if prediction.label != label:
-                wrong.append((content, label, prediction))
-        several = not self.task.single_label
-        wrong.sort(key=lambda mistake: -sureness(mistake[1], mistake[2].probabilities or {}, several))
-        return wrong[:max_images]
 
     def measure(self, examples: Examples, progress: Progress) -> Evaluated:
         """Measure the model on labelled images, from their bytes; those that cannot be read or decoded are listed in
