@@ -22,8 +22,8 @@ def text(findings: Findings, width: int = NARROW) -> str:
     """What `check` says."""
     splits = list(findings.splits)
     counts = f"{findings.source}: {findings.files:,} images, {len(findings.rejected):,} cannot be used"
-    lines = [wrapped(counts, width, names=[findings.source])]
-    lines += [wrapped(findings.understood, width, names=[findings.source])] * bool(findings.understood)
+    lines = [wrapped(counts, width)]
+    lines += [wrapped(findings.understood, width)] * bool(findings.understood)
     if findings.classes:
         rows = [("class", "images", *splits)]
         rows += [
@@ -33,11 +33,8 @@ def text(findings: Findings, width: int = NARROW) -> str:
         lines += ["", *aligned(rows, width, (0,))]
     lines += ["", findings.targets_text] * bool(findings.targets)
     if findings.rejected:
-        lines += [
-            "",
-            "Cannot be used:",
-            *_first(findings, [(f"{_short(findings, path)} {why}", [path]) for path, why in findings.rejected], width),
-        ]
+        rejected = [f"{_short(findings, path)} {why}" for path, why in findings.rejected]
+        lines += ["", "Cannot be used:", *_first(rejected, width)]
     lines += _by_kind(findings, width)
     if not findings.warnings:
         lines += ["", "Nothing is wrong with them."]
@@ -64,7 +61,7 @@ def _by_kind(findings: Findings, width: int) -> list[str]:
         # Those that tell of more than the gravest finding come first, for few are shown.
         own = sorted((group for group in groups if group.finding.kind == kind), key=lambda group: not _more(group))
         lines += ["", wrapped(f"{heading(kind)} ({count:,}): {KINDS[kind]}", width, "  ")]
-        lines += _first(findings, [(_group(findings, group), _paths(group)) for group in own], width)
+        lines += _first([_group(findings, group) for group in own], width)
         if rest := count - len(own):
             words = f"{' more' * bool(own)} {'is' if rest == 1 else 'are'} above, under a graver finding"
             lines.append(f"  {rest:,}{words}")
@@ -74,8 +71,8 @@ def _by_kind(findings: Findings, width: int) -> list[str]:
 def _converted(findings: Findings, copies: Converted, width: int) -> list[str]:
     count = f"Wrote {len(copies.written)} converted {'copy' if len(copies.written) == 1 else 'copies'}"
     written = with_path(f"{count} in ", copies.folder, width, ".") if copies.written else f"{count}."
-    refused = [(f"{name} cannot be converted ({why})", [name]) for name, why in copies.refused]
-    return ["", written, *_first(findings, refused, width)]
+    refused = [f"{name} cannot be converted ({why})" for name, why in copies.refused]
+    return ["", written, *_first(refused, width)]
 
 
 def _short(findings: Findings, path: str) -> str:
@@ -96,11 +93,6 @@ def _more(group: Group) -> list[Finding]:
     return [finding for finding in group.lesser if finding.kind not in (group.finding.kind, *DUPLICATES)]
 
 
-def _paths(group: Group) -> list[str]:
-    """Return the paths that the line on a group names."""
-    return [path for finding in (group.finding, *_more(group)[:_MAX_PATHS]) for path in finding.paths[:_MAX_PATHS]]
-
-
 def _group(findings: Findings, group: Group) -> str:
     """Return the gravest finding of a group, with what others say of its pictures, or of some of them."""
     names, more = _names(findings, group.finding.paths), _more(group)
@@ -112,12 +104,7 @@ def _group(findings: Findings, group: Group) -> str:
     return "; ".join(texts)
 
 
-def _first(findings: Findings, lines: Sequence[tuple[str, Sequence[str]]], width: int) -> list[str]:
-    """Return the first lines, each given with the paths that it names; a line on all images names rejected ones."""
-    first = []
-    for line, paths in lines[:_MAX_FINDINGS]:
-        named = paths or [path for path, _ in findings.rejected[:_MAX_PATHS]]
-        names = [findings.source, *named, *(_short(findings, path) for path in named)]
-        first.append(wrapped(f"  {line}", width, "    ", names))
+def _first(lines: Sequence[str], width: int) -> list[str]:
+    first = [wrapped(f"  {line}", width, "    ") for line in lines[:_MAX_FINDINGS]]
     rest = len(lines) - _MAX_FINDINGS
     return first + [f"  and {rest} more (--json and --csv list all)"] * (rest > 0)

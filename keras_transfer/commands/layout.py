@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from keras_transfer.support.terminal import broken, printable
 
@@ -24,16 +24,15 @@ def width() -> int:
     return UNLIMITED
 
 
-def wrapped(text: str, width: int, indent: str = "", names: Iterable[str] = ()) -> str:
+def wrapped(text: str, width: int, indent: str = "") -> str:
     """Return text in lines of at most `width` columns, as `broken` breaks them; lines after the first are indented.
 
     Args:
         text: Of one line.
         width: Of a line.
         indent: Of the lines after the first.
-        names: Of files in the text, which are not broken.
     """
-    return broken(text, min(width, _PROSE), names, indent)
+    return broken(text, min(width, _PROSE), indent)
 
 
 def with_path(before: str, path: str, width: int, after: str = "") -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import textwrap
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TextIO
 
 # What embeds or overrides a direction of writing: https://www.unicode.org/reports/tr9/.
@@ -15,7 +14,6 @@ _TURNS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 _NARROWEST = 60  # Columns below which lines are not broken.
 _QUOTED = re.compile(r"(?<!\w)(?:'[^']+'|\"[^\"]+\"|`[^`]+`)(?!\w)")
 _UNBROKEN_BLANK = "\ufdd0"  # While lines are broken; no text has it: https://www.unicode.org/faq/private_use.html.
-_MAX_NAME_WORDS = 12
 
 
 def message(text: str, stream: TextIO) -> str:
@@ -27,20 +25,16 @@ def message(text: str, stream: TextIO) -> str:
     return "\n".join(broken(line, width) for line in lines)
 
 
-def broken(text: str, width: int, names: Iterable[str] = (), indent: str = "") -> str:
-    """Return a line as printable lines of at most `width` columns, broken at blanks, but neither within quotes nor
-    within the name of a file, so that these can be copied: what is too long begins a line and is left whole.
+def broken(text: str, width: int, indent: str = "") -> str:
+    """Return a line as printable lines of at most `width` columns, broken at blanks, but not within quotes, so that
+    these can be copied: what is too long begins a line and is left whole.
 
     Args:
         text: Without line breaks.
         width: Columns.
-        names: Of files; those of files that are there are known.
         indent: Of all lines but the first.
     """
-    text = printable(text)
-    unbroken = {*map(printable, names), *_QUOTED.findall(text), *_names_of_files(text)}
-    for name in sorted(unbroken, key=len, reverse=True):  # A name may be part of a longer one.
-        text = text.replace(name, name.replace(" ", _UNBROKEN_BLANK))
+    text = _QUOTED.sub(lambda quoted: quoted[0].replace(" ", _UNBROKEN_BLANK), printable(text))
     start = text[: len(text) - len(text.lstrip())]
     lines = textwrap.fill(
         text.lstrip(),
@@ -51,17 +45,6 @@ def broken(text: str, width: int, names: Iterable[str] = (), indent: str = "") -
         break_on_hyphens=False,
     )
     return lines.replace(_UNBROKEN_BLANK, " ")
-
-
-def _names_of_files(text: str) -> list[str]:
-    """Return the names with blanks in a text that are those of files or folders."""
-    words, names = text.split(" "), []
-    for start in range(len(words)):
-        for end in range(start + 2, min(start + _MAX_NAME_WORDS, len(words)) + 1):
-            name = " ".join(words[start:end]).lstrip("(").rstrip(".,:;)")
-            if os.path.lexists(name):
-                names.append(name)
-    return names
 
 
 def printable(text: str) -> str:

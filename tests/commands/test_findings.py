@@ -10,10 +10,10 @@ from keras_transfer.studies.check.report import Findings
 
 
 @pytest.mark.parametrize("width", [60, 80, 200, layout.UNLIMITED])
-def test_check_breaks_no_path(width):
-    source = "photos of a long summer by the sea, in the far north"
-    names = [f"{source}/grey seal/picture number {number} (copy of the first).jpg" for number in range(3)]
-    fourth = f"{source}/grey seal/the last picture (copy of all the others).jpg"
+def test_check_breaks_no_path_without_blanks(width):
+    source = "photos-of-a-long-summer-by-the-sea,in-the-far-north"
+    names = [f"{source}/grey-seal/picture-number-{number}(copy-of-the-first).jpg" for number in range(3)]
+    fourth = f"{source}/grey-seal/the-last-picture(copy-of-all-the-others).jpg"
     refused = f"{source}: 1 of 3 images cannot be used, more than a tenth: {names[2]} cannot be decoded. Replace it."
     findings = Findings(
         source, Path(source), 3, {"grey seal": 2}, {}, [(names[2], "cannot be decoded (damaged or truncated)")],
