@@ -129,8 +129,8 @@ def request(model_url: str, images: tuple[str, ...], as_json: bool, debug: bool)
 
 @cli.command(example="export saved_models/photos --format litert --precision int8")
 @click.argument("model")
-@click.option("--format", "format", required=True, metavar="|".join(formats.PRECISIONS), help="Format to write.")
-@click.option("--precision", default="float32", metavar="|".join(formats.ALL_PRECISIONS), help="[default: float32]")
+@click.option("--format", "format", required=True, metavar="|".join(formats.SUFFIX), help="Format to write.")
+@click.option("--precision", default="float32", metavar="|".join(formats.PRECISIONS), help="[default: float32]")
 @click.option("-o", "--output", metavar="FILE", help="[default: assets.extra/exports of the version]")
 @click.option("--data", help="Where the images of the run are now, if they have moved.")
 @json_option

@@ -26,7 +26,7 @@ class Exported:
 
     Attributes:
         file: Where.
-        format: One of `formats.PRECISIONS`.
+        format: One of `formats.SUFFIX`.
         precision: Of its weights and, with int8, of its arithmetic.
         bytes: Its size.
         images: How many images it was compared on.
@@ -64,8 +64,8 @@ def export(
 
     Args:
         model: As `SavedClassifier` takes it.
-        format: One of `formats.PRECISIONS`.
-        precision: One of `formats.PRECISIONS[format]`.
+        format: One of `formats.SUFFIX`.
+        precision: One of `formats.PRECISIONS`.
         output: The file; None puts it into `assets.extra/exports` of the version.
         progress: Shows the steps.
         data: Where the images of the run are now, as `fit` takes it; None for where they were.

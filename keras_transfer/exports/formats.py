@@ -8,13 +8,7 @@ from pathlib import Path
 from keras_transfer.support.errors import UsageError, nearest
 from keras_transfer.support.paths import demand_file
 
-ALL_PRECISIONS = ("float32", "float16", "int8")
-PRECISIONS = {
-    "litert": ALL_PRECISIONS,
-    "onnx": ALL_PRECISIONS,
-    "openvino": ALL_PRECISIONS,
-    "keras": ALL_PRECISIONS,  # Of int8, Keras knows dense layers only.
-}
+PRECISIONS = ("float32", "float16", "int8")  # Of each format; of int8, Keras knows dense layers only.
 SUFFIX = {"litert": ".tflite", "onnx": ".onnx", "openvino": ".xml", "keras": ".keras"}
 
 # Packages that are needed besides the program's own.
@@ -25,17 +19,14 @@ def demand(format: str, precision: str, output: Path | None) -> None:
     """Check format, precision, packages and file name.
 
     Raises:
-        UsageError: there is no such format, it has no such precision, or needs a package that is not there; or the
+        UsageError: there is no such format or precision, or the format needs a package that is not there; or the
             file's name does not end as it should, or it cannot be written.
     """
-    if format not in PRECISIONS:
-        raise UsageError(
-            f"--format must be one of {', '.join(PRECISIONS)}. Received: {format!r}.{nearest(format, SUFFIX)}"
-        )
-    allowed = PRECISIONS[format]
-    if precision not in allowed:
-        hint = nearest(precision, allowed)
-        raise UsageError(f"--format {format} has the precisions {', '.join(allowed)}. Received: {precision!r}.{hint}")
+    if format not in SUFFIX:
+        raise UsageError(f"--format must be one of {', '.join(SUFFIX)}. Received: {format!r}.{nearest(format, SUFFIX)}")
+    if precision not in PRECISIONS:
+        listed, hint = ", ".join(PRECISIONS), nearest(precision, PRECISIONS)
+        raise UsageError(f"--format {format} has the precisions {listed}. Received: {precision!r}.{hint}")
     packages = _PACKAGES.get(format, ())
     if (format, precision) == ("openvino", "int8"):
         packages += _PACKAGES["onnx"]
