@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from keras_transfer.network.registered import register_base
     from keras_transfer.recipe.recipe import Recipe
     from keras_transfer.run import Result
-    from keras_transfer.studies.check.report import Findings
+    from keras_transfer.studies.check.findings import Findings
     from keras_transfer.studies.recommend import Recommendation
     from keras_transfer.support.errors import UsageError, UserError
     from keras_transfer.support.progress import Progress
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "Base": "network.bases",
-    "Findings": "studies.check.report",
+    "Findings": "studies.check.findings",
     "Prediction": "versions.predictions",
     "Progress": "support.progress",
     "Recipe": "recipe.recipe",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from keras_transfer.exports.convert import Exported
-    from keras_transfer.studies.check.report import Findings
+    from keras_transfer.studies.check.findings import Findings
     from keras_transfer.studies.recommend import Recommendation
     from keras_transfer.versions.folders import Version
     from keras_transfer.versions.saved import SavedClassifier

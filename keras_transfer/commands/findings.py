@@ -11,8 +11,8 @@ from keras_transfer.commands.layout import NARROW, aligned, with_path, wrapped
 if TYPE_CHECKING:
     from keras_transfer.data.inspection.findings import Finding
     from keras_transfer.studies.check.convert import Converted
+    from keras_transfer.studies.check.findings import Findings
     from keras_transfer.studies.check.groups import Group
-    from keras_transfer.studies.check.report import Findings
 
 _MAX_FINDINGS = 8  # Of a kind, in the terminal.
 _MAX_PATHS = 3  # Of a finding.
@@ -51,8 +51,8 @@ def text(findings: Findings, width: int = NARROW) -> str:
 def _by_kind(findings: Findings, width: int) -> list[str]:
     """Return the findings on images that can be used, each group of images once, under its gravest finding."""
     from keras_transfer.data.inspection.findings import KINDS, UNREADABLE
+    from keras_transfer.studies.check.findings import heading
     from keras_transfer.studies.check.groups import grouped
-    from keras_transfer.studies.check.report import heading
 
     groups, lines = grouped(findings.warnings), []
     for kind, count in findings.kinds.items():

@@ -16,7 +16,7 @@ from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.logs import import_tensorflow
 from keras_transfer.support.terminal import message
-from keras_transfer.versions.folders import recorded
+from keras_transfer.versions.folders import metrics_of
 
 if TYPE_CHECKING:
     from keras_transfer.support.progress import Progress
@@ -147,5 +147,5 @@ def exit_with_errors(records: Sequence[Mapping[str, Any]]) -> None:
 
 def data_name(version: Path) -> str:
     """Return the last part of the name of what a version was fitted on."""
-    source = recorded(version).get("data", {}).get("source", "?")
+    source = metrics_of(version).get("data", {}).get("source", "?")
     return source if "://" in source else Path(source).name or source

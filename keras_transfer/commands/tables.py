@@ -188,9 +188,9 @@ def exported(report: Exported, width: int = NARROW) -> str:
 
 
 def _task_name(metrics: dict[str, Any]) -> str:
-    from keras_transfer.tasks import recorded  # Not for help: it imports NumPy.
+    from keras_transfer.tasks import task_in  # Not for help: it imports NumPy.
 
-    task, classes = recorded(metrics), metrics["data"]["classes"]
+    task, classes = task_in(metrics), metrics["data"]["classes"]
     if not task.has_classes:
         return f"{task.name} of {classes[0]!r}"
     return f"{len(classes)} classes{', several an image' * (not task.single_label)}"

@@ -39,7 +39,7 @@ _KEEP_VALUES = (
 _HEAD_OPENINGS = ("GlobalAveragePooling2D", "GlobalMaxPooling2D", "Flatten", "Mean", "Max", "Reshape")
 
 
-def extractor(file: Path, size: int) -> keras.Model:
+def from_file(file: Path, size: int) -> keras.Model:
     """Load a model and return what makes its feature map, in float32.
 
     Args:

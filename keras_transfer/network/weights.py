@@ -150,7 +150,7 @@ def _download_failure(error: Exception) -> str | None:
 
 def _from_file(file: Path, size: int, weights: str) -> PretrainedBase:
     with names_from_the_start():
-        network = own_base.extractor(file, size)
+        network = own_base.from_file(file, size)
         if weights == "random":
             network = _drawn_anew(network)
     return _described(

@@ -12,7 +12,7 @@ from typing import Any
 from keras_transfer.studies import evaluation, page, plots
 from keras_transfer.support.paths import portable
 from keras_transfer.support.version import __version__
-from keras_transfer.tasks import TASKS, recorded
+from keras_transfer.tasks import TASKS, task_in
 from keras_transfer.versions import card, phases
 from keras_transfer.versions.predictions import Evaluated
 
@@ -76,8 +76,8 @@ def _training(metrics: dict[str, Any], history: Sequence[dict[str, Any]]) -> str
     heading, *rows = phases.table(records)
     told = [metrics["reason"], *phases.told(metrics)]
     kept = {phase["name"]: phase["best_epoch"] for phase in records}
-    classes = recorded(metrics).has_classes
-    png = plots.curves(history, recorded(metrics).score, kept)
+    classes = task_in(metrics).has_classes
+    png = plots.curves(history, task_in(metrics).score, kept)
     curves = ""
     if png is not None:
         about = (

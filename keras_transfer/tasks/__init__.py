@@ -23,6 +23,6 @@ def task_of(examples: Examples) -> Task:
     return TASKS[examples.task].of(examples)
 
 
-def recorded(metrics: Mapping[str, Any]) -> type[Task]:
+def task_in(metrics: Mapping[str, Any]) -> type[Task]:
     """Return the task that a version's `metrics.json` names; those of release 0.1.0 name none, and classify."""
     return TASKS[metrics.get("task", CLASSIFICATION)]

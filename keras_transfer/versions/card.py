@@ -18,7 +18,7 @@ from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.numerals import number_text
 from keras_transfer.support.paths import portable
 from keras_transfer.support.version import __version__
-from keras_transfer.tasks import recorded
+from keras_transfer.tasks import task_in
 from keras_transfer.tasks.task import Task
 from keras_transfer.versions import phases
 
@@ -38,7 +38,7 @@ def text(metrics: dict[str, Any], recipe: Recipe, name: str, training: Mapping[s
         name: Of the model.
         training: Training images of each class; None where there are no classes, or nobody knows.
     """
-    data, task = metrics["data"], recorded(metrics)
+    data, task = metrics["data"], task_in(metrics)
     classes = ", ".join(map(_escaped, data["classes"][:_SHOWN])) + (", ..." if len(data["classes"]) > _SHOWN else "")
     random, side = metrics["weights"] == "random", metrics["size"]
     address = f"http://localhost:8501/v1/models/{quote(name, safe='')}"

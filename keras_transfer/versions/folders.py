@@ -172,7 +172,7 @@ def _models(folder: Path) -> list[Path]:
     return [child for child in files.children(folder) if _versions(child)]
 
 
-def recorded(version: Path) -> dict[str, Any]:
+def metrics_of(version: Path) -> dict[str, Any]:
     """Return the `metrics.json` of a version, empty where it has none that can be read: others wrote it, or it is
     damaged.
     """
@@ -187,7 +187,7 @@ def training_counts(version: Path) -> dict[str, int]:
     """Return the training images of each class, or label, of a version; nothing of one that has none."""
     from keras_transfer.tasks import TASKS  # Not for help: it imports NumPy.
 
-    metrics = recorded(version)
+    metrics = metrics_of(version)
     task = TASKS.get(metrics.get("task", ""))
     if task is None or not task.has_classes:
         return {}
@@ -202,7 +202,7 @@ def training_mean(version: Path) -> float | None:
     """Return the mean of the training numbers of a version; None of one that has classes, or no record of them."""
     from keras_transfer.tasks import TASKS  # Not for help: it imports NumPy.
 
-    task = TASKS.get(recorded(version).get("task", ""))
+    task = TASKS.get(metrics_of(version).get("task", ""))
     if task is None or task.has_classes:
         return None
     labels = _training_labels(version)
@@ -220,7 +220,7 @@ def _training_labels(version: Path) -> list[str]:
 
 
 def _described(version: Path) -> Version:
-    metrics = recorded(version)
+    metrics = metrics_of(version)
     test = metrics.get("test", {})
     name = headline(test)
     score = (name, float(test[name])) if test.get(name) is not None else ("", float("nan"))

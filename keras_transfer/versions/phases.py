@@ -84,9 +84,9 @@ def told(metrics: dict[str, Any]) -> list[str]:
 
 def _units(metrics: dict[str, Any]) -> list[str]:
     """Say what losses are in, where that is not plain, by the whole `metrics.json`."""
-    from keras_transfer.tasks import recorded  # Not for help: it imports NumPy.
+    from keras_transfer.tasks import task_in  # Not for help: it imports NumPy.
 
-    if recorded(metrics).has_classes:
+    if task_in(metrics).has_classes:
         return []
     return ["The losses are squared errors, in units of the variance of the numbers to train on."]
 

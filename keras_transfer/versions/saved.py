@@ -72,7 +72,7 @@ class SavedClassifier:
         complete = (extra / "metrics.json").is_file()
         self.metrics: dict[str, Any] = json.loads((extra / "metrics.json").read_text("utf-8")) if complete else {}
         demand_schema(self.metrics, folders.SCHEMA, "its metrics.json")
-        self.task = tasks.recorded(self.metrics)()
+        self.task = tasks.task_in(self.metrics)()
         self.recipe = Recipe.from_json(extra / "recipe.json") if complete else None
         listed = folders.labels_in((self.folder / "assets" / "labels.txt").read_bytes().decode())
         recorded = self.metrics.get("data", {}).get("classes", listed)

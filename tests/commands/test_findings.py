@@ -6,7 +6,7 @@ from keras_transfer.commands import layout
 from keras_transfer.commands.findings import text
 from keras_transfer.data.inspection.findings import Finding
 from keras_transfer.studies.check.convert import Converted
-from keras_transfer.studies.check.report import Findings
+from keras_transfer.studies.check.findings import Findings
 
 
 @pytest.mark.parametrize("width", [60, 80, 200, layout.UNLIMITED])

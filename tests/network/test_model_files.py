@@ -70,7 +70,7 @@ def long(text):
 def test_a_configuration_that_asks_for_too_much_is_refused_at_once(change, words, suffix, tmp_path):
     file, begun = changed(tmp_path, change, suffix), time.monotonic()
     with pytest.raises(UserError, match=words) as caught:
-        own_base.extractor(file, SIZE)
+        own_base.from_file(file, SIZE)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300 + len(str(file))
     assert time.monotonic() - begun < 10
@@ -87,7 +87,7 @@ def test_program_code_in_a_file_is_refused(tmp_path):
     for name in ("mine.keras", "mine.h5"):
         network.save(tmp_path / name)
         with pytest.raises(UserError, match="Lambda"):
-            own_base.extractor(tmp_path / name, SIZE)
+            own_base.from_file(tmp_path / name, SIZE)
 
 
 def test_weights_of_a_keras_file_that_lie_elsewhere_are_refused(tmp_path):
@@ -105,7 +105,7 @@ def test_weights_of_a_keras_file_that_lie_elsewhere_are_refused(tmp_path):
     with pytest.raises(
         UserError, match=r"mine\.keras is refused: 'layers/conv2d/vars/0' in it is a link to '/etc/passwd"
     ):
-        own_base.extractor(tmp_path / "mine.keras", SIZE)
+        own_base.from_file(tmp_path / "mine.keras", SIZE)
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
@@ -121,7 +121,7 @@ def test_the_side_of_the_images_is_read_without_building_the_model(suffix, tmp_p
 def test_weights_alone_are_no_base(tmp_path):
     extractor().save_weights(tmp_path / "mine.weights.h5")
     with pytest.raises(UserError, match="holds weights without a network"):
-        own_base.extractor(tmp_path / "mine.weights.h5", SIZE)
+        own_base.from_file(tmp_path / "mine.weights.h5", SIZE)
 
 
 def as_keras2(text):
@@ -167,7 +167,7 @@ def test_a_keras_file_of_keras_2_that_cannot_be_loaded_says_what_to_do(tmp_path)
     with pytest.raises(
         UserError, match=r"mine\.keras was written by Keras 2\.15\.0, .* save it as \.h5, and give that"
     ):
-        own_base.extractor(file, SIZE)
+        own_base.from_file(file, SIZE)
 
 
 def test_a_whole_classifier_of_keras_2_gives_its_base(tmp_path):
@@ -181,7 +181,7 @@ def test_a_whole_classifier_of_keras_2_gives_its_base(tmp_path):
     with h5py.File(tmp_path / "old.h5", "r+") as stream:
         stream.attrs["model_config"] = as_keras2(stream.attrs["model_config"])
     pixels = np.random.default_rng(0).uniform(0, 255, (2, SIZE, SIZE, 3)).astype("float32")
-    base = own_base.extractor(tmp_path / "old.h5", SIZE)
+    base = own_base.from_file(tmp_path / "old.h5", SIZE)
     np.testing.assert_allclose(base(pixels), inner(pixels / 255), atol=1e-5)
     assert type(base.get_layer("depthwise")) is layers.DepthwiseConv2D
 

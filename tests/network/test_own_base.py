@@ -145,7 +145,7 @@ def test_a_classifier_gives_its_base(head, suffix, tmp_path):
         "operation": lambda x: layers.LayerNormalization()(keras.ops.mean(x, axis=(1, 2))),
     }[head](network.output)
     whole = keras.Model(network.input, layers.Dense(5)(layers.Dropout(0.2)(x)))
-    base = own_base.extractor(saved(whole, tmp_path, suffix), SIZE)
+    base = own_base.from_file(saved(whole, tmp_path, suffix), SIZE)
     np.testing.assert_allclose(base(pixels()), network(pixels(), training=False), atol=1e-5)
 
 
@@ -154,7 +154,7 @@ def test_a_gate_within_the_base_is_not_taken_for_its_end(tmp_path):
     x = inner()(inputs)
     x = layers.Multiply()([x, layers.Dense(8, "sigmoid")(layers.GlobalAveragePooling2D(keepdims=True)(x))])
     whole = keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
-    base = own_base.extractor(saved(whole, tmp_path), SIZE)
+    base = own_base.from_file(saved(whole, tmp_path), SIZE)
     np.testing.assert_allclose(base(pixels()), keras.Model(inputs, x)(pixels()), rtol=1e-5)
 
 
@@ -162,7 +162,7 @@ def test_several_outputs_are_refused_by_name(tmp_path):
     network = inner()
     both = keras.Model(network.input, [network.get_layer("conv0").output, network.output])
     with pytest.raises(UserError, match=r"has 2 outputs \(conv0 24x24x4, re_lu\w* 24x24x8\)"):
-        own_base.extractor(saved(both, tmp_path), SIZE)
+        own_base.from_file(saved(both, tmp_path), SIZE)
 
 
 def test_a_model_without_a_feature_map_is_refused(tmp_path):
@@ -170,9 +170,9 @@ def test_a_model_without_a_feature_map_is_refused(tmp_path):
     rows = layers.Reshape((SIZE, SIZE * 3))(inputs)
     network = keras.Model(inputs, layers.LSTM(4)(rows))
     with pytest.raises(UserError, match="must give a feature map"):
-        own_base.extractor(saved(network, tmp_path), SIZE)
+        own_base.from_file(saved(network, tmp_path), SIZE)
     with pytest.raises(UserError, match=r"must take images \[N, H, W, 3\]. It takes anyx7"):
-        own_base.extractor(saved(keras.Sequential([keras.Input((7,)), layers.Dense(2)]), tmp_path), SIZE)
+        own_base.from_file(saved(keras.Sequential([keras.Input((7,)), layers.Dense(2)]), tmp_path), SIZE)
 
 
 def test_a_base_that_scales_no_pixels_is_cautioned_of(tmp_path):
@@ -188,7 +188,7 @@ def test_a_base_that_scales_no_pixels_is_cautioned_of(tmp_path):
 
 def test_a_fixed_size_gives_way_where_the_graph_allows_it(tmp_path):
     network = nested()
-    base = own_base.extractor(saved(network, tmp_path), 40)
+    base = own_base.from_file(saved(network, tmp_path), 40)
     assert base.output_shape == (None, 40, 40, 8)
     same = inner(40)
     same.set_weights(network.get_weights())
@@ -207,9 +207,9 @@ def test_a_size_that_the_graph_does_not_allow_is_refused(fixed, tmp_path):
         x = layers.Reshape((3, 3, 6))(layers.Dense(54)(layers.Flatten()(x)))
     network = keras.Model(inputs, layers.Conv2D(4, 1)(x))
     file = saved(network, tmp_path)
-    assert own_base.extractor(file, SIZE).output_shape == (None, 3, 3, 4)
+    assert own_base.from_file(file, SIZE).output_shape == (None, 3, 3, 4)
     with pytest.raises(UsageError, match=r"--size: .* takes images of 24 px. Received: 48"):
-        own_base.extractor(file, 2 * SIZE)
+        own_base.from_file(file, 2 * SIZE)
 
 
 def test_a_base_of_the_users_own_can_be_drawn_anew(tmp_path):

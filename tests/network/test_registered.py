@@ -227,7 +227,7 @@ def test_blocks_that_the_model_does_not_have_are_refused(blocks, message):
 def test_a_transformer_in_a_file_is_not_taken_for_its_patches(tmp_path):
     tokens(SIZE).save(tmp_path / "vit.keras")
     with pytest.raises(kt.UserError, match="must give a feature map"):
-        own_base.extractor(tmp_path / "vit.keras", SIZE)
+        own_base.from_file(tmp_path / "vit.keras", SIZE)
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from keras_transfer.data.inspection import inspector
 from keras_transfer.data.inspection.findings import Finding
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.recipe.recipe import Recipe
-from keras_transfer.studies.check import convert, page, report, suggestions
+from keras_transfer.studies.check import convert, page, suggestions
+from keras_transfer.studies.check.findings import Findings, checkable, collect
 from keras_transfer.studies.check.groups import grouped
-from keras_transfer.studies.check.report import Findings
 from keras_transfer.studies.page import THUMBNAIL
 from keras_transfer.support import forks, logs
 from keras_transfer.support.errors import UserError
@@ -58,7 +58,7 @@ def check(
         logs.import_tensorflow()
     from keras_transfer.data.decoding.decode import Decoder
 
-    labels = labels and report.checkable(examples)
+    labels = labels and checkable(examples)
     if labels:
         from keras_transfer.studies import features
 
@@ -73,7 +73,7 @@ def check(
         from keras_transfer.studies.check.labels import suspects as suspects_of
 
         suspects, few = suspects_of(examples, inspections, *recipe_and_base, progress)
-    findings = report.collect(recipe, examples, inspections, suspects, few)
+    findings = collect(recipe, examples, inspections, suspects, few)
     groups = grouped(findings.warnings)
     if table_file is not None:
         suggestions.write(groups, examples, table_file)

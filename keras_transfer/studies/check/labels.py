@@ -20,7 +20,7 @@ from keras_transfer.data.inspection.inspector import Inspection
 from keras_transfer.network.weights import PretrainedBase
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.studies import features
-from keras_transfer.studies.check.report import FEWEST
+from keras_transfer.studies.check.findings import FEWEST
 from keras_transfer.support.progress import Progress
 
 # Measured on labels that were changed on purpose: docs/measurements.md.

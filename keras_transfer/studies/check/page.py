@@ -14,8 +14,8 @@ from keras_transfer.data.examples import Examples
 from keras_transfer.data.inspection.findings import KINDS, UNREADABLE
 from keras_transfer.studies import page
 from keras_transfer.studies.check import montage
+from keras_transfer.studies.check.findings import Findings, heading
 from keras_transfer.studies.check.groups import Group
-from keras_transfer.studies.check.report import Findings, heading
 
 if TYPE_CHECKING:
     from keras_transfer.data.decoding.decode import Decoder

@@ -10,8 +10,8 @@ from pathlib import Path
 from keras_transfer.data.decoding import formats
 from keras_transfer.data.examples import Examples
 from keras_transfer.data.inspection.findings import UNREADABLE, Finding
+from keras_transfer.studies.check.findings import heading
 from keras_transfer.studies.check.groups import Group
-from keras_transfer.studies.check.report import heading
 from keras_transfer.support.files import output_file
 
 KEEP, DELETE, CONVERT, RENAME = "keep", "delete", "convert", "rename"
