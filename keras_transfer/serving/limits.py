@@ -2,15 +2,43 @@
 
 from __future__ import annotations
 
-import re
-import struct
+import io
+from collections.abc import Callable
+
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.Image import DecompressionBombError
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
 from keras_transfer.data.decoding.formats import HEAD, image_format
 from keras_transfer.serving.rest import BadRequest, Request
 
 MAX_PIXELS = 200_000_000  # Of all files of a request together, width times height.
-_MARKER = re.compile(rb"\xff+([^\x00\xff])")
-_MAX_SEGMENTS = 1000  # Of a JPEG file before its size; scanners and cameras write a few dozen.
+_TOO_MANY = 2**32  # Pixels, more than any of these formats that is decoded has.
+_MAX_READS = 5000  # Of a header, one to four a segment; scanners and cameras write a few dozen segments.
+# Not `Image.open`, which warns of large pictures and refuses larger ones, both by settings of the whole process.
+_READERS: dict[str, Callable[[io.BytesIO], ImageFile]] = {
+    "JPEG": JpegImageFile, "PNG": PngImageFile, "GIF": GifImageFile, "BMP": BmpImageFile, "WebP": WebPImageFile,
+}  # fmt: skip
+
+
+class _LongHeader(Exception):
+    """A header of so many segments that to read it takes long."""
+
+
+class _Header(io.BytesIO):
+    """A file of which only so many parts are read."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.reads += 1
+        if self.reads > _MAX_READS:
+            raise _LongHeader
+        return super().read(size)
 
 
 def pixels(call: Request) -> int:
@@ -34,50 +62,14 @@ def check_pixels(announced: int, max_pixels: int) -> None:
 
 
 def announced_pixels(content: bytes) -> int:
-    """Return width times height, as the header of an image file has it; 0 where it has none, and nothing decodes."""
-    name = image_format(content[:HEAD])
-    try:
-        if name == "JPEG":
-            return _jpeg_pixels(content)
-        if name == "PNG":
-            width, height = struct.unpack_from(">II", content, 16)
-        elif name == "GIF":
-            width, height = struct.unpack_from("<HH", content, 6)
-        elif name == "BMP":
-            small = struct.unpack_from("<I", content, 14) == (12,)
-            width, height = struct.unpack_from("<HH" if small else "<ii", content, 18)
-        elif name == "WebP":
-            return _webp_pixels(content)
-        else:
-            return 0
-    except struct.error:
+    """Return width times height, as the header of an image file has it; 0 where it has none that Pillow reads."""
+    reader = _READERS.get(image_format(content[:HEAD]) or "")
+    if reader is None:
         return 0
-    return abs(width * height)
-
-
-def _webp_pixels(content: bytes) -> int:
-    """Return the pixels of the picture or canvas: https://developers.google.com/speed/webp/docs/riff_container."""
-    if content[12:16] == b"VP8X":
-        low_width, high_width, low_height, high_height = struct.unpack_from("<HBHB", content, 24)
-        return int((high_width << 16 | low_width) + 1) * int((high_height << 16 | low_height) + 1)
-    if content[12:16] == b"VP8L":
-        (bits,) = struct.unpack_from("<I", content, 21)
-        return int(((bits & 0x3FFF) + 1) * ((bits >> 14 & 0x3FFF) + 1))
-    width, height = struct.unpack_from("<HH", content, 26)
-    return int((width & 0x3FFF) * (height & 0x3FFF))
-
-
-def _jpeg_pixels(content: bytes) -> int:
-    """Return the pixels of the first frame: https://www.w3.org/Graphics/JPEG/itu-t81.pdf, B.1.1.3."""
-    at = 2
-    for _ in range(_MAX_SEGMENTS):
-        match = _MARKER.search(content, at)
-        if match is None:
-            return 0
-        marker, at = content[match.end() - 1], match.end()
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack_from(">HH", content, at + 3)
-            return int(width * height)
-        if not (marker == 0x01 or 0xD0 <= marker <= 0xD8):  # Those stand alone.
-            at += struct.unpack_from(">H", content, at)[0]
-    return 0xFFFF * 0xFFFF
+    try:
+        with reader(_Header(content)) as image:
+            return image.width * image.height
+    except (DecompressionBombError, _LongHeader):
+        return _TOO_MANY
+    except Exception:  # Pillow meets anything here; the graph has a limit of its own.
+        return 0

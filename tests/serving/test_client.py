@@ -1,10 +1,11 @@
+import io
 import json
-import struct
 import threading
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from PIL import Image
 
 import keras_transfer as kt
 from keras_transfer.serving import client, limits
@@ -119,8 +120,9 @@ def test_grpc(classifier, photos, tmp_path):
     [(10, 0, [32, 8]), (3000, 0, [22, 18]), (10, 8_000_000, [2, 2, 1])],
 )
 def test_a_request_has_no_more_than_the_embedded_server_takes(tmp_path, monkeypatch, side, filling, counts):
-    header = b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", side, side)
-    (tmp_path / "a.png").write_bytes(header + bytes(filling))
+    stream = io.BytesIO()
+    Image.new("1", (side, side)).save(stream, "PNG")
+    (tmp_path / "a.png").write_bytes(stream.getvalue() + bytes(filling))
     sent = []
 
     def answer(url, server, contents, seconds):

@@ -1,5 +1,6 @@
 import io
 import random
+import warnings
 
 import pytest
 from PIL import Image
@@ -45,6 +46,20 @@ def test_the_pixels_of_a_file_are_read_from_its_header(content):
 
 def test_what_is_no_image_has_no_pixels():
     assert limits.announced_pixels(b"") == limits.announced_pixels(b"hello") == 0
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP"])
+def test_the_limit_of_pillow_neither_refuses_nor_warns(kind, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert limits.announced_pixels(written(kind)) == 61 * 37
+
+
+def test_a_header_that_takes_long_to_read_is_of_too_many_pixels():
+    content = written("JPEG")
+    with pytest.raises(BadRequest):
+        limits.check_pixels(limits.announced_pixels(content[:2] + b"\xff\xfe\x00\x02" * 10_000 + content[2:]), 1)
 
 
 def test_many_files_are_refused_and_one_that_is_allowed_alone_is_not():
