@@ -70,36 +70,26 @@ class Extractor:
         values = sum(int(np.prod(output.shape[1:])) for output in self.frozen.outputs)
         return values * (4 if self.plan.precision == "float32" else 2)
 
-    def extract(self, examples: Examples, digests: Sequence[bytes]) -> ActivationSet:
-        """Return the activations of images, computed where they are not stored.
+    def extract(
+        self, examples: Examples, digests: Sequence[bytes], views: Sequence[View | None] = (None,)
+    ) -> list[ActivationSet]:
+        """Return the activations of images, a set for each view; those that are not stored are computed.
 
         Args:
             examples: Which.
             digests: Of each one's bytes.
+            views: Change each picture, all in one pass; None, the picture itself, comes before all others.
 
         Raises:
             UserError: an image was changed or deleted since it was listed.
             NotStored: the activations cannot be written.
         """
-        stored, missing = self._to_compute(digests, None)
-        self._pass("Features", examples, digests, [(stored, missing, None)])
-        return stored
-
-    def extract_views(self, examples: Examples, digests: Sequence[bytes], views: Sequence[View]) -> list[ActivationSet]:
-        """Return the activations of several views of images, all that are not stored computed in one pass.
-
-        Args:
-            examples: Which.
-            digests: Of each one's bytes.
-            views: Change each picture.
-
-        Raises:
-            UserError: an image was changed or deleted since it was listed.
-            NotStored: the activations cannot be written.
-        """
-        parts = [(*self._to_compute(digests, view), view) for view in views]
-        self._pass("Augmented views", examples, digests, parts)
-        return [stored for stored, _, _ in parts]
+        plain = [view for view in views if view is None]
+        augmented = [view for view in views if view is not None]
+        return [
+            *self._pass("Features", examples, digests, plain),
+            *self._pass("Augmented views", examples, digests, augmented),
+        ]
 
     def _to_compute(self, digests: Sequence[bytes], view: View | None) -> tuple[ActivationSet, list[int]]:
         """Return the set of a view, and the positions of the images that it lacks."""
@@ -139,21 +129,19 @@ class Extractor:
         return missing
 
     def _pass(
-        self,
-        name: str,
-        examples: Examples,
-        digests: Sequence[bytes],
-        parts: Sequence[tuple[ActivationSet, list[int], View | None]],
-    ) -> None:
-        """Compute what sets lack of views of images, and store it set by set."""
-        parts = [part for part in parts if part[1]]
+        self, name: str, examples: Examples, digests: Sequence[bytes], views: Sequence[View | None]
+    ) -> list[ActivationSet]:
+        """Return the sets of views of images, all of them augmented or none, with what they lacked."""
+        found = [(*self._to_compute(digests, view), view) for view in views]
+        sets = [stored for stored, _, _ in found]
+        parts = [part for part in found if part[1]]
         if not parts:
-            return
+            return sets
         indices = [index for _, missing, _ in parts for index in missing]
         names, wanted = [examples.paths[index] for index in indices], [digests[index] for index in indices]
-        views = [view for _, missing, view in parts for _ in missing if view is not None]
+        changes = [view for _, missing, view in parts for _ in missing if view is not None]
         size = engine.batch_size(self.plan, self.decoder.size)
-        batches = verified.images(examples.contents, names, wanted, self.decoder, size, views)
+        batches = verified.images(examples.contents, names, wanted, self.decoder, size, changes)
         store.make_room(self.bytes_per_image * len(indices), self.cache_limit)
         try:
             with self.progress.task(name + self.whose, len(indices)) as advance:
@@ -166,6 +154,7 @@ class Extractor:
                 f"Activations cannot be written to {self._set(None).folder.parent} ({error.strerror or error}). Make "
                 "room there, or name another folder by the environment variable KERAS_TRANSFER_CACHE."
             ) from error
+        return sets
 
     def _outputs(self, batches: Iterator[np.ndarray]) -> Iterator[list[np.ndarray]]:
         if self._engine is None:

@@ -99,4 +99,5 @@ def compute(recipe: Recipe, pretrained: PretrainedBase, examples: Examples, prog
         frozen = cut(network, None).frozen
     base, architecture = pretrained.spec.name, pretrained.key
     extractor = features.extractor(frozen, "none", network, base, architecture, recipe, plan, examples.format, progress)
-    return features.embeddings(extractor.extract(examples, examples.digests), examples.digests)
+    (stored,) = extractor.extract(examples, examples.digests)
+    return features.embeddings(stored, examples.digests)

@@ -104,12 +104,12 @@ class Feed:
         setup, begun = self.setup, time.monotonic()
         # Of folds, the test images too: others train on them, and after this fold's training the base is another.
         indices = setup.seen if setup.recipe.folds == "none" else np.arange(len(setup.examples))
-        sets = [self.plain.extract(setup.examples.at(indices), setup.digests_of(indices))]
+        sets = self.plain.extract(setup.examples.at(indices), setup.digests_of(indices))
         views, indices = self._augmented_views(), self._augmented
-        for together in [views] if views and seconds is None else [[view] for view in views]:
+        for together in [views] if seconds is None else [[view] for view in views]:
             if seconds is not None and time.monotonic() - begun >= seconds:
                 break
-            sets += self.extractor.extract_views(setup.examples.at(indices), setup.digests_of(indices), together)
+            sets += self.extractor.extract(setup.examples.at(indices), setup.digests_of(indices), together)
         return sets
 
     @property
@@ -183,7 +183,7 @@ class Feed:
         order = pipeline.Sequential(len(indices), engine.batch_size(self.setup.plan, self.setup.network.size))
         if self.stored:
             activations = self.plain.extract(self.setup.examples.at(indices), self.setup.digests_of(indices))
-            batches = self._stored_batches([activations], indices, [[]], order)
+            batches = self._stored_batches(activations, indices, [[]], order)
         else:
             batches = pipeline.decoded(self.setup.examples.at(indices), [], self.extractor.decoder, order)
         with failures.reported(self._in_float32):

@@ -100,7 +100,7 @@ def test_an_image_more_is_one_more_to_compute_of_each_view(tmp_path, tiny_base, 
     for _ in range(2):
         one = trainer(data, base=tiny_base, size=24)
         extractor = Feed(one.setup, None).extractor
-        (stored,) = extractor.extract_views(one.setup.examples, one.setup.examples.digests, [view])
+        (stored,) = extractor.extract(one.setup.examples, one.setup.examples.digests, [view])
         computed.append((extractor.computed, stored.read(list(one.setup.examples.digests)[:7], [0])[0]))
         draw((9, 9, 9), 5).save(data / "red" / "more.png")
     (first, before), (more, after) = computed
@@ -118,7 +118,8 @@ def test_what_a_trained_base_computes_is_not_stored_as_that_of_the_pretrained(ph
     fresh = trainer(photos, base=tiny_base, size=24)
     examples, digests = fresh.setup.examples.at(test), fresh.setup.digests_of(test)
     feed = Feed(fresh.setup, fresh.setup.pretrained.spec.thawed("middle_conv"))
-    actual = features.embeddings(feed.extractor.extract(examples, digests), digests)
+    (stored,) = feed.extractor.extract(examples, digests)
+    actual = features.embeddings(stored, digests)
     np.testing.assert_allclose(actual, feed.cut.frozen(decoded(examples, feed))[-1], atol=1e-4)
 
 
@@ -253,21 +254,21 @@ def test_views_that_are_computed_in_one_pass_are_those_of_one_each(photos, tiny_
     def embeddings(sets):
         return [features.embeddings(stored, digests) for stored in sets]
 
-    singles = [extractor().extract_views(setup.examples, digests, [view])[0] for view in views]
+    singles = [extractor().extract(setup.examples, digests, [view])[0] for view in views]
     expected = embeddings(singles)
     for stored in singles[1:]:
         shutil.rmtree(stored.folder)
-    extractor().extract_views(setup.examples.at(np.arange(5)), digests[:5], [views[1]])
+    extractor().extract(setup.examples.at(np.arange(5)), digests[:5], [views[1]])
     whole = extractor()
-    for actual, right in zip(embeddings(whole.extract_views(setup.examples, digests, views)), expected, strict=True):
+    for actual, right in zip(embeddings(whole.extract(setup.examples, digests, views)), expected, strict=True):
         np.testing.assert_array_equal(actual, right)
     assert whole.computed == 2 * len(digests) - 5
-    for stored in whole.extract_views(setup.examples, digests, views):
+    for stored in whole.extract(setup.examples, digests, views):
         shutil.rmtree(stored.folder)
     monkeypatch.setattr(engine, "BATCH", 4)
     monkeypatch.setattr(verified, "images", limited(verified.images, 2 * len(digests) // 4 + 6))
     with pytest.raises(RuntimeError):
-        extractor().extract_views(setup.examples, digests, views)
+        extractor().extract(setup.examples, digests, views)
     assert [extractor().count_missing(digests, view) for view in views] == [0, 0, len(digests)]
 
 

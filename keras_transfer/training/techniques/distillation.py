@@ -91,9 +91,7 @@ def answers(teacher: Teacher, setup: Setup, indices: np.ndarray, views: Sequence
     embedding = keras.Input(network.head.input_shape[1:])
     answering = keras.Model(embedding, network.output(network.head(embedding)))
     answering.jit_compile = False  # On a GPU, Keras's default compiles for longer than this answers.
-    augmented = [view for view in views if view is not None]
-    sets = [extractor.extract(examples, digests)] if None in views else []
-    sets += extractor.extract_views(examples, digests, augmented)
+    sets = extractor.extract(examples, digests, views)
     outputs = [answering.predict(features.embeddings(stored, digests), batch_size=_BATCH, verbose=0) for stored in sets]
     return [setup.task.as_targets(output[:, order]) for output in outputs]
 
