@@ -7,10 +7,12 @@ import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 import numpy as np
 
 from keras_transfer.data.examples import CLASSIFICATION, MULTI_LABEL, REGRESSION, composed, label_text, sorted_classes
+from keras_transfer.data.sources.csv_columns import LABEL, Candidates, candidates, demand_flags, yes_or_no
 from keras_transfer.data.sources.csv_text import Table
 from keras_transfer.data.sources.labels import indicators, numbered
 from keras_transfer.data.sources.purpose import Purpose
@@ -19,10 +21,6 @@ from keras_transfer.recipe.options import AUTO
 from keras_transfer.support.errors import UserError
 from keras_transfer.support.terminal import listed
 
-LABEL = ("label", "class", "category", "target", "value")
-SEVERAL = ("labels", "tags")
-_FLAGS = {"false": 0, "true": 1}
-_YES_AND_NO = {"no": 0, "yes": 1, "n": 0, "y": 1, "f": 0, "t": 1}
 _BRACKETS = {"[": "]", "{": "}", "(": ")"}
 _QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
 _SEPARATORS = re.compile(r"\s*[,;|/+&\uff0c\u3001]\s*")
@@ -66,39 +64,61 @@ def labels(table: Table, task: str, roles: dict[str, str], taken: Collection[str
         UserError: there are none, or naming the row and column that is not understood.
     """
     table = replace(table, columns={name: list(map(composed, cells)) for name, cells in table.columns.items()})
-    several = roles.get("labels") or (None if "label" in roles else table.first_of(SEVERAL))
-    single = roles.get("label") or table.first_of(LABEL)
-    if several in SEVERAL[1:] and single and "labels" not in roles:
-        several = None
-    column = several or single
-    named = bool({"label", "labels"} & set(roles))
-    free = [name for name in table.columns if name not in taken]
-    flags = [] if named else [name for name in free if all(flag(cell) is not None for cell in table.columns[name])]
-    if column is None and len(flags) < 2:
-        flags = [name for name in free if all(yes_or_no(cell) is not None for cell in table.columns[name])]
+    columns = candidates(table, roles, taken)
     if task == REGRESSION:
-        if single is None:
-            raise UserError(f"{table.source}: there is no column 'label' or 'target' with the numbers to predict.")
-        target = table.spelling(single)
-        return Labels(_numbers(table, single), (target,), REGRESSION, (single,), f"{target!r} the number to predict")
-    if column in flags and len(flags) > 1:
-        if task == MULTI_LABEL:
-            return _from_flags(table, free, flags, task)
-        if task == AUTO:
-            rest = ", ".join(repr(name) for name in flags if name != column)
-            raise UserError(
-                f"{table.source}: column {column!r} of 0 and 1 is either the label, or one class of several beside "
-                f"{rest}. Say which: --task classification, or --task multi-label."
-            )
-    if several and task != CLASSIFICATION:
-        return _several(table, several, task)
-    if column and task != MULTI_LABEL:
-        return _single(table, column, task, purpose)
-    if len(flags) > 1:
-        return _from_flags(table, free, flags, task)
+        return _to_predict(table, columns.single)
     if task == MULTI_LABEL:
-        raise UserError(f"{table.source}: several labels an image need a column 'labels', or columns of 0 and 1.")
-    _demand_flags(table, free)
+        return _multi_label(table, columns)
+    if task == CLASSIFICATION:
+        return _one_class(table, columns, purpose)
+    return _understood(table, columns, purpose)
+
+
+def _to_predict(table: Table, column: str | None) -> Labels:
+    if column is None:
+        raise UserError(f"{table.source}: there is no column 'label' or 'target' with the numbers to predict.")
+    target = table.spelling(column)
+    return Labels(_numbers(table, column), (target,), REGRESSION, (column,), f"{target!r} the number to predict")
+
+
+def _multi_label(table: Table, columns: Candidates) -> Labels:
+    if columns.unclear:
+        return _from_flags(table, columns, MULTI_LABEL)
+    if columns.several:
+        return _several(table, columns.several, MULTI_LABEL)
+    if len(columns.flags) > 1:
+        return _from_flags(table, columns, MULTI_LABEL)
+    raise UserError(f"{table.source}: several labels an image need a column 'labels', or columns of 0 and 1.")
+
+
+def _one_class(table: Table, columns: Candidates, purpose: Purpose) -> Labels:
+    if columns.named:
+        return _single(table, columns.named, CLASSIFICATION, purpose)
+    if len(columns.flags) > 1:
+        return _from_flags(table, columns, CLASSIFICATION)
+    _refuse(table, columns)
+
+
+def _understood(table: Table, columns: Candidates, purpose: Purpose) -> Labels:
+    """Return the labels of a table of which nobody said what they are."""
+    if columns.unclear:
+        rest = ", ".join(repr(name) for name in columns.flags if name != columns.named)
+        raise UserError(
+            f"{table.source}: column {columns.named!r} of 0 and 1 is either the label, or one class of several beside "
+            f"{rest}. Say which: --task classification, or --task multi-label."
+        )
+    if columns.several:
+        return _several(table, columns.several, AUTO)
+    if columns.single:
+        return _single(table, columns.single, AUTO, purpose)
+    if len(columns.flags) > 1:
+        return _from_flags(table, columns, AUTO)
+    _refuse(table, columns)
+
+
+def _refuse(table: Table, columns: Candidates) -> NoReturn:
+    """Say of a table without labels which cell is odd, or which column is missing."""
+    demand_flags(table, columns.free)
     raise UserError(
         f"{table.source}: there is no column 'label'. It has {', '.join(map(repr, table.columns))}. "
         f"Name it, as --columns label=breed, or head it {', '.join(LABEL)}; several labels: labels."
@@ -208,39 +228,24 @@ def _combination(classes: Collection[str]) -> str | None:
     return None
 
 
-def _from_flags(table: Table, free: Sequence[str], flags: Sequence[str], task: str) -> Labels:
-    _demand_flags(table, free)
+def _from_flags(table: Table, columns: Candidates, task: str) -> Labels:
+    flags = tuple(columns.flags)
+    demand_flags(table, columns.free)
     if task == AUTO:
         _demand_no_split(table, flags)
     matrix = np.asarray([[yes_or_no(cell) for cell in table.columns[name]] for name in flags], "float32").T
     ones = matrix.sum(axis=1)
-    classes, columns = tuple(composed(table.spelling(name)) for name in flags), tuple(flags)
+    classes = tuple(composed(table.spelling(name)) for name in flags)
     if task == CLASSIFICATION and (ones != 1).any():
         index = int(np.flatnonzero(ones != 1)[0])
-        raise UserError(
-            f"{table.place(index)}: {int(ones[index])} of the columns {listed(list(flags))} are 1, not one."
-        )
+        raise UserError(f"{table.place(index)}: {int(ones[index])} of the columns {listed(flags)} are 1, not one.")
     if task != MULTI_LABEL and (ones == 1).all():
         order = [classes.index(name) for name in sorted_classes(classes)]
         classes = sorted_classes(classes)
         values = matrix[:, order].argmax(axis=1).astype("int32")
         meaning = f"the columns of 0 and 1 one class each, of which every row has one ({_counted(classes)})"
-        return Labels(values, classes, CLASSIFICATION, columns, meaning)
-    return Labels(matrix, classes, MULTI_LABEL, columns, f"the columns of 0 and 1 one label each ({_counted(classes)})")
-
-
-def _demand_flags(table: Table, free: Sequence[str]) -> None:
-    """Refuse a column that is of 0 and 1 but for some cells."""
-    for name in free:
-        cells = table.columns[name]
-        odd = [index for index, cell in enumerate(cells) if flag(cell) is None]
-        flags = len(cells) - len(odd)
-        if odd and flags and (2 * flags >= len(cells) or not any(cells[index] for index in odd)):
-            place, cell = table.place(odd[0]), cells[odd[0]]
-            raise UserError(
-                f"{place}: {cell!r} in column {name!r} is neither 0 nor 1, as its other cells are. "
-                "Mend it, or remove the column; a column of labels is named by --columns label=NAME."
-            )
+        return Labels(values, classes, CLASSIFICATION, flags, meaning)
+    return Labels(matrix, classes, MULTI_LABEL, flags, f"the columns of 0 and 1 one label each ({_counted(classes)})")
 
 
 def _demand_no_split(table: Table, flags: Sequence[str]) -> None:
@@ -252,19 +257,6 @@ def _demand_no_split(table: Table, flags: Sequence[str]) -> None:
             "or is_test, or it is a class. Rename it, or say that it is a class: --task multi-label, or "
             "--task classification where each row has one."
         )
-
-
-def flag(cell: str) -> int | None:
-    """Return 0 or 1 for a cell that says so (`0.0`, `True`), None for others."""
-    if re.fullmatch(r"[01](\.0*)?", cell):
-        return int(cell[0])
-    return _FLAGS.get(cell.lower())
-
-
-def yes_or_no(cell: str) -> int | None:
-    """Return the same also for a cell of `yes`, `no`, or their first letters."""
-    value = flag(cell)
-    return _YES_AND_NO.get(cell.lower()) if value is None else value
 
 
 def _is_number(cell: str) -> bool:

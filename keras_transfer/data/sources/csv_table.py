@@ -12,8 +12,9 @@ import numpy as np
 
 from keras_transfer.data.contents import FileContents, Files
 from keras_transfer.data.examples import MULTI_LABEL, REGRESSION, SPLIT_NAMES, SPLITS, UNASSIGNED, Examples
-from keras_transfer.data.sources import csv_labels, csv_paths, csv_text
-from keras_transfer.data.sources.csv_labels import Labels, yes_or_no
+from keras_transfer.data.sources import csv_columns, csv_labels, csv_paths, csv_text
+from keras_transfer.data.sources.csv_columns import yes_or_no
+from keras_transfer.data.sources.csv_labels import Labels
 from keras_transfer.data.sources.csv_text import Table
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.recipe.recipe import Recipe
@@ -98,7 +99,7 @@ def load_parts(
 
 def _read(file: Path, source: str, recipe: Recipe, contents: FileContents) -> Table:
     words = {*SPLIT_NAMES, *_UNASSIGNED}
-    headings = {*_PATH, *csv_labels.LABEL, *csv_labels.SEVERAL, *recipe.column_roles.values()}
+    headings = {*_PATH, *csv_columns.LABEL, *csv_columns.SEVERAL, *recipe.column_roles.values()}
     try:
         content = contents.read(str(file))
     except OSError as error:
@@ -143,7 +144,7 @@ def _path_column(table: Table, recipe: Recipe) -> str:
         raise UserError(
             f"{table.source}: there is no column 'path'. It has {', '.join(map(repr, table.columns))}. "
             f"Name the columns, as --columns path=id,label=breed, or head them {', '.join(_PATH)}; "
-            f"{', '.join(csv_labels.LABEL)}."
+            f"{', '.join(csv_columns.LABEL)}."
         )
     return column
 
