@@ -117,11 +117,11 @@ def _deal_once(
         counts = np.zeros((int(mixed.sum()), len(totals)))
         np.add.at(counts, (positions, stratum_of[inside]), 1)
         part_of[mixed], filled = _deal_mixed(counts, wanted, generator)
-    first = np.full(len(mixed), len(groups))
-    np.minimum.at(first, groups, np.arange(len(groups)))
+    stratum_of_group = np.empty(len(mixed), int)
+    stratum_of_group[groups] = stratum_of  # Of several strata, any; those groups are dealt out.
     sizes = np.bincount(groups)
     for stratum in range(len(totals)):
-        members = np.flatnonzero((stratum_of[first] == stratum) & ~mixed)
+        members = np.flatnonzero((stratum_of_group == stratum) & ~mixed)
         if len(members):
             part_of[members] = _deal_groups(sizes[members], wanted[:, stratum], filled[:, stratum], generator)
     return part_of
