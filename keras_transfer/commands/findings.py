@@ -23,7 +23,8 @@ def text(findings: Findings, width: int = NARROW) -> str:
     splits = list(findings.splits)
     counts = f"{findings.source}: {findings.files:,} images, {len(findings.rejected):,} cannot be used"
     lines = [wrapped(counts, width)]
-    lines += [wrapped(findings.understood, width)] * bool(findings.understood)
+    if findings.understood:
+        lines.append(wrapped(findings.understood, width))
     if findings.classes:
         rows = [("class", "images", *splits)]
         rows += [
@@ -31,7 +32,8 @@ def text(findings: Findings, width: int = NARROW) -> str:
             for name, count in findings.classes.items()
         ]
         lines += ["", *aligned(rows, width, (0,))]
-    lines += ["", findings.targets_text] * bool(findings.targets)
+    if findings.targets:
+        lines += ["", findings.targets_text]
     if findings.rejected:
         rejected = [f"{_short(findings, path)} {why}" for path, why in findings.rejected]
         lines += ["", "Cannot be used:", *_first(rejected, width)]
@@ -63,8 +65,8 @@ def _by_kind(findings: Findings, width: int) -> list[str]:
         lines += ["", wrapped(f"{heading(kind)} ({count:,}): {KINDS[kind]}", width, "  ")]
         lines += _first([_group(findings, group) for group in own], width)
         if rest := count - len(own):
-            words = f"{' more' * bool(own)} {'is' if rest == 1 else 'are'} above, under a graver finding"
-            lines.append(f"  {rest:,}{words}")
+            more = f"{rest:,} more" if own else f"{rest:,}"
+            lines.append(f"  {more} {'is' if rest == 1 else 'are'} above, under a graver finding")
     return lines
 
 
@@ -100,11 +102,13 @@ def _group(findings: Findings, group: Group) -> str:
     for finding in more[:_MAX_PATHS]:
         same = set(finding.paths) == set(group.finding.paths)
         texts.append(finding.detail if same else f"{_names(findings, finding.paths)}: {finding.detail}")
-    texts += [f"and {len(more) - _MAX_PATHS} more findings"] * (len(more) > _MAX_PATHS)
+    if len(more) > _MAX_PATHS:
+        texts.append(f"and {len(more) - _MAX_PATHS} more findings")
     return "; ".join(texts)
 
 
 def _first(lines: Sequence[str], width: int) -> list[str]:
     first = [wrapped(f"  {line}", width, "    ") for line in lines[:_MAX_FINDINGS]]
-    rest = len(lines) - _MAX_FINDINGS
-    return first + [f"  and {rest} more (--json and --csv list all)"] * (rest > 0)
+    if len(lines) > _MAX_FINDINGS:
+        first.append(f"  and {len(lines) - _MAX_FINDINGS} more (--json and --csv list all)")
+    return first

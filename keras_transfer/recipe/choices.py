@@ -67,8 +67,8 @@ def before_training(recipe: Recipe, solver: str, automatic: Collection[str], ask
         asked: Options that were given.
     """
     tunes = recipe.method == "two-phase" and recipe.fine_tunes
-    unless = ", unless a fine-tuned network is kept" * tunes
-    texts = _head(recipe, solver, automatic, f"{_REFIT}{unless}")
+    refit = f"{_REFIT}, unless a fine-tuned network is kept" if tunes else _REFIT
+    texts = _head(recipe, solver, automatic, refit)
     lines = [f"Chosen automatically: {', '.join(texts)}."] if texts else []
     if tunes and "thaw" in automatic:
         lines.append("Whether the base is fine-tuned is decided once the head is fitted.")
@@ -93,8 +93,10 @@ def after_training(recipe: Recipe, metrics: Mapping[str, Any]) -> list[str]:
     solver = metrics["phases"][0].get("solver", recipe.head_solver)
     texts = [*_head(recipe, solver, automatic, _REFIT if refitted else ""), *_tuning(chosen, recipe, thawed)]
     lines = [f"Chosen automatically: {', '.join(texts)}."] if texts else []
-    named = thawed != "none" and "thaw" not in automatic
-    return [*lines, *_asked(metrics["asked"]), *[f"Fine-tuning: {_blocks(thawed)}."] * named]
+    lines += _asked(metrics["asked"])
+    if thawed != "none" and "thaw" not in automatic:
+        lines.append(f"Fine-tuning: {_blocks(thawed)}.")
+    return lines
 
 
 def _asked(given: Mapping[str, Any]) -> list[str]:
@@ -119,16 +121,22 @@ def _head(recipe: Recipe, solver: str, automatic: Collection[str], refit: str) -
 
 def _tuning(names: Sequence[str], recipe: Recipe, thawed: str) -> list[str]:
     """Return what a run chose of fine-tuning, or of training all at once."""
-    values = {name: getattr(recipe, name) for name in names}
+    texts = []
     tuning = [name for name in names if name in _FINE_TUNING]
-    if thawed == "none":
-        texts = ["nothing fine-tuned"] * len(tuning)
-    else:
-        words = [_FINE_TUNING[name].format(_blocks(thawed) if name == "thaw" else values[name]) for name in tuning]
+    if thawed != "none" and tuning:
+        values = {**{name: getattr(recipe, name) for name in tuning}, "thaw": _blocks(thawed)}
         verb = "fine-tuned" if recipe.method == "two-phase" else "trained"
-        texts = [" ".join([f"{verb}:" if "thaw" in names else verb, *words])] if words else []
-    rest = [_REST[name].format(values[name]) for name in names if name in _REST and values[name] != 0]
-    return texts + ["1 view" if text == "1 views" else text for text in rest]
+        words = [_FINE_TUNING[name].format(values[name]) for name in tuning]
+        texts.append(" ".join([f"{verb}:" if "thaw" in names else verb, *words]))
+    elif tuning:
+        texts.append("nothing fine-tuned")
+    for name in names:
+        value = getattr(recipe, name)
+        if name == "views" and value == 1:
+            texts.append("1 view")
+        elif name in _REST and value != 0:
+            texts.append(_REST[name].format(value))
+    return texts
 
 
 def _blocks(thawed: str) -> str:

@@ -49,7 +49,7 @@ def text(metrics: dict[str, Any], recipe: Recipe, name: str, training: Mapping[s
         f"(weights: {_escaped(portable(metrics['weights']))}) by keras_transfer {__version__} on "
         f"{time.strftime('%Y-%m-%d')}. `environment.json` lists the other packages.",
         *(line for told in phases.taught(metrics) for line in ("", _escaped(told))),
-        *(["", f"**{RANDOM}**"] * random),
+        *(["", f"**{RANDOM}**"] if random else []),
         "",
         "## Data",
         "",
@@ -65,7 +65,7 @@ def text(metrics: dict[str, Any], recipe: Recipe, name: str, training: Mapping[s
         *(line for told in cautions(metrics["test"], training or {}) for line in ("", _escaped(told))),
         *_classes(metrics["test"]),
         "",
-        f"On {metrics['machine']}.{_INTERVALS * task.has_classes}",
+        f"On {metrics['machine']}.{_INTERVALS if task.has_classes else ''}",
         "",
         "## Use",
         "",
@@ -95,14 +95,14 @@ def text(metrics: dict[str, Any], recipe: Recipe, name: str, training: Mapping[s
 
 
 def _task_name(task: type[Task]) -> str:
-    return task.name + " classification" * (task.has_classes and not task.single_label)
+    return f"{task.name} classification" if task.has_classes and not task.single_label else task.name
 
 
 def _learned(task: type[Task], classes: list[str]) -> str:
     if not task.has_classes:
         return "a number"
     counted = f"{len(classes)} class{'es' * (len(classes) != 1)}"
-    return counted + ", none, one or several an image" * (not task.single_label)
+    return counted if task.single_label else f"{counted}, none, one or several an image"
 
 
 def _answers(task: type[Task]) -> str:
