@@ -13,7 +13,7 @@ from keras_transfer.data.examples import SPLITS, Examples
 from keras_transfer.data.inspection import sizes
 from keras_transfer.network import network as networks
 from keras_transfer.network import weights
-from keras_transfer.network.bases import RegisteredBase
+from keras_transfer.network.bases import Base, RegisteredBase
 from keras_transfer.network.weights import PretrainedBase
 from keras_transfer.recipe import rule
 from keras_transfer.recipe.options import AUTO, INTERPOLATIONS
@@ -86,20 +86,37 @@ def with_pixels(recipe: Recipe, listed: Examples, progress: Progress) -> Recipe:
         native, least = (spec.size, spec.size) if spec else (weights.native_size(recipe.base), 1)
         recipe = recipe.replace(size=rule.input_size(recipe, native, least))
         return recipe.replace(enlarge=rule.interpolation(recipe, "", None, 0))
+    usual = rule.input_size(recipe, spec.size, spec.least_size)
     side = sizes.median_short_side(listed) if AUTO in (recipe.size, recipe.enlarge) else None
     sized = recipe.replace(size=rule.input_size(recipe, spec.size, spec.least_size, side, spec.name))
     complete = sized.replace(enlarge=rule.interpolation(sized, spec.name, side, _a_class(recipe, listed)))
-    smaller = complete.size != rule.input_size(recipe, spec.size, spec.least_size)
+    smaller = complete.size != usual
     cubic = complete.enlarge != INTERPOLATIONS[0] and recipe.enlarge == AUTO
-    if smaller or cubic:
-        how = " by cubic interpolation" * cubic
-        instead = f", not to the {spec.size} px of {spec.name}, at which they are told apart worse" * smaller
-        otherwise = [f"--size {spec.size}"] * smaller + [f"--enlarge {INTERPOLATIONS[0]}"] * cubic
-        progress.say(
-            f"Pictures of about {side:.0f} px are enlarged to {complete.size} px{how}{instead}; "
-            f"{' and '.join(otherwise)} would do otherwise."
-        )
+    if side is None or not (smaller or cubic):
+        return complete
+    progress.say(_enlarged(complete, spec, side, smaller, cubic))
     return complete
+
+
+def _enlarged(recipe: Recipe, spec: Base, side: float, smaller: bool, cubic: bool) -> str:
+    """Return what to say of small pictures, and how to have it otherwise.
+
+    Args:
+        recipe: With its size.
+        spec: Of its base.
+        side: Short side of the median picture, px.
+        smaller: The size is smaller than the base's own.
+        cubic: Pictures are enlarged by cubic interpolation.
+    """
+    what, otherwise = f"Pictures of about {side:.0f} px are enlarged to {recipe.size} px", []
+    if cubic:
+        what += " by cubic interpolation"
+    if smaller:
+        what += f", not to the {spec.size} px of {spec.name}, at which they are told apart worse"
+        otherwise.append(f"--size {spec.size}")
+    if cubic:
+        otherwise.append(f"--enlarge {INTERPOLATIONS[0]}")
+    return f"{what}; {' and '.join(otherwise)} would do otherwise."
 
 
 def _a_class(recipe: Recipe, listed: Examples) -> float:
