@@ -16,7 +16,7 @@ class Feeds:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self._made: dict[tuple[str, int | str], Feed] = {}
+        self._made: dict[tuple[str, int | str], Feed] = {}  # By what is trained, and the views as they turned out.
 
     def at(self, trains: str, views: int | str, stores_embedding: bool, seconds: float | None) -> Feed:
         """Return the images on both sides of the cut below what a phase trains, stored where they can be.
@@ -33,19 +33,22 @@ class Feeds:
             ]
             if ready:
                 return ready[-1]
-        if (trains, views) not in self._made:
-            block = None if trains == HEAD else self._setup.pretrained.spec.thawed(trains)
-            extracted = [feed for (below, _), feed in self._made.items() if below == trains and feed.sets]
-            plain = next((feed.plain for feed in extracted if feed.stores_embedding or not stores_embedding), None)
-            self._made[trains, views] = Feed(self._setup, block, views, stores_embedding, plain)
-        feed = self._made[trains, views]
+        if (trains, views) in self._made:
+            return self._made[trains, views]
+        feed = self._new(trains, views, stores_embedding)
         wanted = feed.views
         feed.extract(seconds)
         if feed.stored and feed.views < wanted:
             self._setup.progress.say(f"There is time for {feed.views} of {wanted} views of each image.")
-        # As it is asked for from now on.
-        del self._made[trains, views]
+        # On fewer views than were asked for, there may be one already.
         return self._made.setdefault((trains, feed.drawn), feed)
+
+    def _new(self, trains: str, views: int | str, stores_embedding: bool) -> Feed:
+        """Return a feed that has extracted nothing, and takes what another below the same block has of plain images."""
+        block = None if trains == HEAD else self._setup.pretrained.spec.thawed(trains)
+        extracted = [feed for (below, _), feed in self._made.items() if below == trains and feed.sets]
+        plain = next((feed.plain for feed in extracted if feed.stores_embedding or not stores_embedding), None)
+        return Feed(self._setup, block, views, stores_embedding, plain)
 
     @property
     def computed(self) -> int:
