@@ -45,8 +45,8 @@ def file_bytes(image: Any, name: str) -> bytes | None:
     """Return an image as the bytes of a file; None for a path, which is read where it is needed.
 
     Args:
-        image: Encoded bytes are taken as they are, an open binary file is read, a picture and an array are written
-            as PNG, without loss.
+        image: Encoded bytes are taken as they are, an open binary file is read, and so is the file of a JPEG that PIL
+            opened and has not decoded; other pictures and arrays are written as PNG, without loss.
         name: Of the image, for messages.
 
     Raises:
@@ -62,7 +62,7 @@ def file_bytes(image: Any, name: str) -> bytes | None:
         if isinstance(content, bytes):
             return content
     elif _is_picture(image):
-        return _png(_with_png_mode(_upright(image), image.format, name))
+        return _jpeg_file(image) or _png(_with_png_mode(_upright(image), image.format, name))
     elif hasattr(image, "__array__"):
         from PIL import Image
 
@@ -100,6 +100,20 @@ def _pixels(array: np.ndarray, name: str) -> np.ndarray:
 
 def _is_picture(image: Any) -> bool:
     return hasattr(image, "convert") and hasattr(image, "getexif")
+
+
+def _jpeg_file(picture: Any) -> bytes:
+    """Return the file of a JPEG as `Image.open` gives it, which may be decoded at a smaller scale than PIL would; no
+    bytes where the pixels, or how they are to be decoded, are the caller's already.
+    """
+    file = getattr(picture, "fp", None)
+    if file is None or picture.format not in ("JPEG", "MPO") or not picture.tile or picture.decoderconfig:
+        return b""
+    position = file.tell()
+    file.seek(0)
+    content = bytes(file.read())
+    file.seek(position)
+    return content
 
 
 def _upright(picture: Any) -> Any:

@@ -104,7 +104,8 @@ class SavedClassifier:
 
         Args:
             images: Paths, bytes of image files, PIL images, arrays `[H, W, 3]` of pixels 0..255 (integers or floats),
-                or a list of these; or one of them, which gives a list of one prediction.
+                or a list of these; or one of them, which gives a list of one prediction. How a JPEG is decoded is part
+                of the model: a path or the file's bytes give the most faithful answer.
             progress: Is told about each batch.
 
         Raises:

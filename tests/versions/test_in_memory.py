@@ -6,6 +6,7 @@ from PIL import Image
 
 import keras_transfer as kt
 from keras_transfer.versions import in_memory
+from tests.conftest import draw
 
 
 def test_sixteen_bits_are_those_of_the_file_in_whatever_mode_the_picture_is(tmp_path):
@@ -28,3 +29,18 @@ def test_sixteen_bits_are_those_of_the_file_in_whatever_mode_the_picture_is(tmp_
 def test_what_is_transparent_stays_so_in_modes_that_png_has_not(mode):
     picture = Image.new("LA" if mode == "La" else "RGBA", (2, 2)).convert(mode)
     assert Image.open(io.BytesIO(in_memory.file_bytes(picture, "[0]"))).convert("RGBA").getpixel((0, 0))[3] == 0
+
+
+def test_a_jpeg_that_is_open_is_decoded_as_its_file_is(classifier, tmp_path):
+    file = tmp_path / "a.jpg"
+    draw((120, 60, 60), 1, (24 * 9, 24 * 8)).save(file)
+    with Image.open(file) as picture:
+        picture.fp.seek(7)
+        (by_file,), (opened,) = classifier.predict(file), classifier.predict(picture)
+        assert opened.probabilities == by_file.probabilities
+        assert picture.fp.tell() == 7
+        picture.load()
+        assert in_memory.file_bytes(picture, "[0]").startswith(b"\x89PNG")
+    grey = Image.open(file)
+    grey.draft("L", None)
+    assert Image.open(io.BytesIO(in_memory.file_bytes(grey, "[0]"))).mode == "L"
