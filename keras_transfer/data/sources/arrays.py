@@ -11,18 +11,17 @@ from typing import Any
 import numpy as np
 
 from keras_transfer.data.contents import Arrays
-from keras_transfer.data.examples import SPLITS, UNASSIGNED, Examples
+from keras_transfer.data.examples import SPLIT_NAMES, SPLITS, UNASSIGNED, Examples
 from keras_transfer.data.sources import labels
 from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.support.errors import UserError
 
 # Names, in lower case, of images and labels in the files that keras.datasets and MedMNIST give away, and plain ones.
-_UNSPLIT = (("x", "y"), ("images", "labels"))
-_SPLIT = {
-    "train": (("x_train", "y_train"), ("train_images", "train_labels")),
-    "validation": (("x_val", "y_val"), ("val_images", "val_labels")),
-    "test": (("x_test", "y_test"), ("test_images", "test_labels")),
-}
+_PAIRS = {("x", "y"): UNASSIGNED, ("images", "labels"): UNASSIGNED}
+for _word, _split in SPLIT_NAMES.items():
+    _PAIRS |= dict.fromkeys(
+        ((f"x_{_word}", f"y_{_word}"), (f"{_word}_images", f"{_word}_labels")), SPLITS.index(_split)
+    )
 _NAMES = ("classes", "class_names")
 _MAX_LABEL = 2**53  # Whole numbers up to it are exact as floats.
 
@@ -31,11 +30,11 @@ def load(file: Path, source: str, purpose: Purpose = Purpose.TRAIN) -> Examples:
     """List the rows of an `.npz` file: pixels `[N, H, W, 3]`, `[N, H, W, 1]` or `[N, H, W]`, uint8 or float (0..1,
     or 0..255), and labels `[N]`, numbers or names, or `[N, K]`, one-hot or several an image.
 
-    Names of arrays: `x, y`, `images, labels`, or by split `x_train, y_train, x_test, ...`; `classes` may name the
-    numbers.
+    Names of arrays: `x, y`, `images, labels`, or by split `x_train, y_train, x_test, ...`, with the words of
+    `SPLIT_NAMES`; `classes` may name the numbers.
 
     Raises:
-        UserError: no such arrays, or of other shapes.
+        UserError: no such arrays, or of other shapes; or another array is named as one of a split.
     """
     try:
         archive = np.load(file, allow_pickle=False)
@@ -55,18 +54,20 @@ def load(file: Path, source: str, purpose: Purpose = Purpose.TRAIN) -> Examples:
 def _listed(archive: Mapping[str, np.ndarray], source: str, purpose: Purpose) -> Examples:
     """List the rows of the arrays that are needed; others are not even loaded."""
     held = {name.lower(): name for name in archive}
-    pairs = [(pair, UNASSIGNED) for pair in _UNSPLIT if set(pair) <= set(held)][:1]
-    for position, name in enumerate(SPLITS):
-        pairs += [(pair, position) for pair in _SPLIT[name] if set(pair) <= set(held)][:1]
-    if not pairs or (len(pairs) > 1 and pairs[0][1] == UNASSIGNED):
+    read: dict[int, tuple[str, str]] = {}
+    for pair, split in _PAIRS.items():
+        if set(pair) <= set(held):
+            read.setdefault(split, pair)
+    if not read or (len(read) > 1 and UNASSIGNED in read):
         raise UserError(
             f"{source} needs arrays x and y, or x_train, y_train, x_test, y_test. It has {', '.join(archive)}. "
             "np.savez('data.npz', x=images, y=labels) names them."
         )
+    _demand_no_other_split(held, read, source)
     names: list[str] = []
     cells: list[labels.Cell] = []
     pixels, splits = {}, []
-    for pair, split in pairs:
+    for split, pair in read.items():
         images, targets = (held[name] for name in pair)
         pixels[images] = _pixels(archive[images], f"{source}: {images}")
         count = len(pixels[images])
@@ -79,11 +80,36 @@ def _listed(archive: Mapping[str, np.ndarray], source: str, purpose: Purpose) ->
     class_names = next((_texts(archive[held[name]]) for name in _NAMES if name in held), None)
     meaning = labels.interpret(cells, class_names, names, source)
     purpose.demand_classes(meaning.classes, source)
-    messages = [f"{', '.join(held[name] for pair, _ in pairs for name in pair)} are read.", meaning.described(source)]
+    messages = [
+        f"{', '.join(held[name] for pair in read.values() for name in pair)} are read.",
+        meaning.described(source),
+    ]
     return Examples(
         source, Path(), names, meaning.values, np.asarray(splits, "int8"), meaning.classes, meaning.task,
         Arrays(pixels), understood=" ".join(messages),
     )  # fmt: skip
+
+
+def _demand_no_other_split(held: Mapping[str, str], read: Mapping[int, tuple[str, str]], source: str) -> None:
+    """Refuse an array that is not read though its name says that it is of a split: another would be cut in its place.
+
+    Args:
+        held: Names in the file, by lower case.
+        read: The pair that is read, by split.
+    """
+    taken = {name for pair in read.values() for name in pair}
+    for name in held:
+        if name in taken or not (name.startswith(("x_", "y_")) or name.endswith(("_images", "_labels"))):
+            continue
+        pair = next((pair for pair in _PAIRS if name in pair), None)
+        if pair is None:
+            raise UserError(
+                f"{source}: {held[name]} is of no split that is known (x_train, x_val, x_test, train_images, ...). "
+                "Rename it, or leave it out."
+            )
+        missing = next((other for other in pair if other not in held), None)
+        why = f"has no {missing}" if missing else f"is of the same split as {held[read[_PAIRS[pair]][0]]}"
+        raise UserError(f"{source}: {held[name]} {why}. Leave {held[name]} out{', or add that' * bool(missing)}.")
 
 
 def _cells(array: np.ndarray, count: int, name: str) -> list[labels.Cell]:

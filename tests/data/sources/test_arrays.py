@@ -35,6 +35,38 @@ def test_the_layouts_of_keras_datasets_and_medmnist(tmp_path):
         np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(content))), grey[0])
 
 
+@pytest.mark.parametrize("names", [("x_validation", "y_validation"), ("valid_images", "valid_labels")])
+def test_a_split_may_be_called_by_any_word_that_folders_may(tmp_path, names):
+    images, labels = names
+    np.savez(
+        tmp_path / "d.npz", x_train=PIXELS, y_train=np.arange(6) % 2,
+        **{images: PIXELS[:3], labels: np.arange(3) % 2},
+    )  # fmt: skip
+    assert np.bincount(sources.load(str(tmp_path / "d.npz")).splits).tolist() == [6, 3]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("X_test", r"d\.npz: X_test has no y_test\. Leave X_test out, or add that\."),
+        ("test_labels", r"d\.npz: test_labels has no test_images\."),
+        ("x_foo", r"d\.npz: x_foo is of no split that is known \(x_train, x_val, x_test, train_images, \.\.\.\)"),
+        ("extra_images", "extra_images is of no split that is known"),
+    ],
+)
+def test_an_array_of_a_split_that_is_not_read_is_refused(tmp_path, name, words):
+    np.savez(tmp_path / "d.npz", x_train=PIXELS, y_train=np.arange(6) % 2, **{name: PIXELS})
+    with pytest.raises(UserError, match=words):
+        sources.load(str(tmp_path / "d.npz"))
+
+
+def test_a_split_that_is_given_twice_is_refused(tmp_path):
+    pixels = dict.fromkeys(("x_train", "train_images"), PIXELS)
+    np.savez(tmp_path / "d.npz", **pixels, y_train=np.arange(6) % 2, train_labels=np.arange(6) % 2)
+    with pytest.raises(UserError, match=r"train_images is of the same split as x_train\. Leave train_images out\.$"):
+        sources.load(str(tmp_path / "d.npz"))
+
+
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
