@@ -81,14 +81,14 @@ def project(spec: Spec) -> dict[str, Any]:
             output=f"{folder}/model",
             **options,
         )
-        found = kt.fit(recipe, kt.Progress(quiet=True)).metrics
+        found = kt.fit(recipe, progress=kt.Progress(quiet=True)).metrics
         program = time.monotonic() - BEGUN
         parts = found["seconds"]
         names = ("data", "build", "features", "head", "fine-tune", "refit")
         again = parts
         if not spec.get("once"):
             other = recipe.replace(fine_tune_lr=2e-4, fine_tune_epochs=1)
-            again = kt.fit(other, kt.Progress(quiet=True)).metrics["seconds"]
+            again = kt.fit(other, progress=kt.Progress(quiet=True)).metrics["seconds"]
     return {
         "seconds": sum(parts.get(name, 0.0) for name in names),
         "program": program,

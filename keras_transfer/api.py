@@ -14,7 +14,7 @@ from keras_transfer.run import Result
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.logs import import_tensorflow
 from keras_transfer.support.paths import page_and_table, text_of
-from keras_transfer.support.progress import Progress
+from keras_transfer.support.progress import Progress, chosen
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 def fit(
     recipe: Recipe | str | Path | None = None,
+    *,
     progress: Progress | None = None,
     resume: bool = False,
     **options: Any,
@@ -38,7 +39,7 @@ def fit(
         kt.fit(kt.Recipe(data="photos/", base="resnet50"))
 
     Args:
-        recipe: What to do; or the data alone, as `Recipe.data`.
+        recipe: What to do; or the data alone, as `Recipe.data`; None for the built-in digits.
         progress: What to tell meanwhile; by default, a terminal.
         resume: Keep the state after each epoch, and go on where an interrupted run of the same recipe left off.
         options: Fields of `Recipe`; of a recipe that is given, those to change.
@@ -46,12 +47,13 @@ def fit(
     Raises:
         UserError: with one line that says what is wrong, where, and what to do. Nothing is left behind then.
     """
-    return run.fit(_recipe(recipe, options), progress, resume)
+    return run.fit(_recipe(recipe, options), chosen(progress), resume)
 
 
 def evaluate(
     model: str | Path,
     data: str | Path | None = None,
+    *,
     progress: Progress | None = None,
     html: str | Path | None = None,
     csv: str | Path | None = None,
@@ -76,14 +78,16 @@ def evaluate(
     from keras_transfer.studies import evaluation
 
     page, table = page_and_table(html, csv)
+    progress = chosen(progress, quiet=True)
     source = None if data is None else text_of(data, "--data")
     if source is not None:
         sources.demand(source, options)
-    return evaluation.evaluate(load(model), source, page, table, progress or Progress(quiet=True), **options)
+    return evaluation.evaluate(load(model), source, page, table, progress, **options)
 
 
 def check(
     recipe: Recipe | str | Path,
+    *,
     labels: bool | None = None,
     html: str | Path | None = None,
     progress: Progress | None = None,
@@ -111,12 +115,13 @@ def check(
     from keras_transfer.studies.check.check import check as look
 
     labels = "base" in options if labels is None else labels
-    return look(_recipe(recipe, options), labels, html, progress, convert_to, csv)
+    return look(_recipe(_given(recipe), options), labels, html, chosen(progress), convert_to, csv)
 
 
 def recommend(
     recipe: Recipe | str | Path,
-    bases: str | Path | Sequence[str | Path] = (),
+    bases: str | Path | Sequence[str | Path] | None = None,
+    *,
     progress: Progress | None = None,
     **options: Any,
 ) -> Recommendation:
@@ -126,7 +131,7 @@ def recommend(
 
     Args:
         recipe: Gives data, split, seed, size, resizing, pooling, precision and engine; or the data alone.
-        bases: Names or files, or one of them; none for those that `bases` says to begin with.
+        bases: Names or files, or one of them; None for those that `bases` says to begin with.
         progress: What to tell meanwhile; by default, a terminal.
         options: Fields of `Recipe`; of a recipe that is given, those to change.
 
@@ -135,15 +140,17 @@ def recommend(
     """
     from keras_transfer.studies.recommend import recommend as compare
 
-    names = [text_of(base, "--bases") for base in ([bases] if isinstance(bases, (str, os.PathLike)) else bases)]
+    given = () if bases is None else [bases] if isinstance(bases, (str, os.PathLike)) else bases
+    names = [text_of(base, "--bases") for base in given]
     if names:
         options = {**options, "base": names[0]}  # The size must suit a base that is compared, not the default one.
-    return compare(_recipe(recipe, options), names, progress or Progress())
+    return compare(_recipe(_given(recipe), options), names, chosen(progress))
 
 
 def export(
     model: str | Path,
     format: str,
+    *,
     precision: str = "float32",
     output: str | Path | None = None,
     data: str | Path | None = None,
@@ -162,21 +169,22 @@ def export(
     Raises:
         UsageError: there is no such model, format or precision, or a package is missing.
     """
+    progress = chosen(progress)
     import_tensorflow()
     from keras_transfer.exports.convert import export as write
 
     file = None if output is None else Path(text_of(output, "--output")).expanduser()
-    return write(text_of(model, "model"), format, precision, file, progress or Progress(), data)
+    return write(text_of(model, "model"), format, precision, file, progress, data)
 
 
 def features(
-    recipe: Recipe | str | Path | None = None, progress: Progress | None = None, **options: Any
+    recipe: Recipe | str | Path | None = None, *, progress: Progress | None = None, **options: Any
 ) -> dict[str, np.ndarray]:
     """Return the feature vectors of labelled images, for a classifier of one's own.
 
     Args:
         recipe: Gives data, split, seed, base, weights, size, pooling, resizing, precision and engine; or the data
-            alone.
+            alone; None for the built-in digits.
         progress: What to tell meanwhile; by default, a terminal.
         options: Fields of `Recipe`; of a recipe that is given, those to change.
 
@@ -190,7 +198,7 @@ def features(
     """
     from keras_transfer.studies.features import arrays
 
-    return arrays(_recipe(recipe, options), progress or Progress())
+    return arrays(_recipe(recipe, options), chosen(progress))
 
 
 def models(folder: str | Path = "saved_models") -> list[Version]:
@@ -233,6 +241,11 @@ def load_recipe(source: str | Path) -> Recipe:
     from keras_transfer.versions import folders
 
     return folders.load_recipe(source)
+
+
+def _given(recipe: Recipe | str | Path) -> Recipe | str:
+    """Refuse None, which `_recipe` takes for the built-in digits."""
+    return recipe if isinstance(recipe, Recipe) else text_of(recipe, "--data")
 
 
 def _recipe(recipe: Recipe | str | Path | None, options: dict[str, Any]) -> Recipe:

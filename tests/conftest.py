@@ -120,7 +120,7 @@ def version(photos, tiny_base, tmp_path_factory):
     recipe = kt.Recipe(
         base=tiny_base, data=str(photos), output=str(folder), thaw="middle_conv", fine_tune_epochs=2, views=1
     )
-    return kt.fit(recipe, kt.Progress(quiet=True))
+    return kt.fit(recipe, progress=kt.Progress(quiet=True))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,5 @@
 import csv
+import functools
 import os
 import subprocess
 import sys
@@ -68,10 +69,12 @@ AS_FILE = " Write arrays to a file, np.savez('photos.npz', x=images, y=labels), 
         (lambda: kt.fit("/none", base=None), "--base", "NoneType"),
         (lambda: kt.fit(ARRAYS), "--data", f"tuple.{AS_FILE}"),
         (lambda: kt.fit(data=ARRAYS), "--data", f"tuple.{AS_FILE}"),
-        (lambda: kt.fit(*ARRAYS), "--data", f"ndarray.{AS_FILE}"),
+        (lambda: kt.fit(ARRAYS[0]), "--data", f"ndarray.{AS_FILE}"),
         (lambda: kt.fit({"x": ARRAYS[0]}), "--data", f"dict.{AS_FILE}"),
         (lambda: kt.fit("a", data=ARRAYS), "--data", f"tuple.{AS_FILE}"),
         (lambda: kt.check(ARRAYS), "--data", f"tuple.{AS_FILE}"),
+        (lambda: kt.check(None), "--data", "NoneType"),
+        (lambda: kt.recommend(None), "--data", "NoneType"),
         (lambda: kt.check("/none", html=1), "--html", "int"),
         (lambda: kt.check("/none", convert_to=1), "--convert", "int"),
         (lambda: kt.evaluate("/none", ARRAYS), "--data", f"tuple.{AS_FILE}"),
@@ -88,6 +91,22 @@ def test_what_is_no_path_is_refused_by_its_argument_and_type(work, argument, kin
         work()
     expected = f"{argument} must be a path or a name. Received: a value of type {kind}"
     assert str(told.value) == expected + "." * (not kind.endswith("."))
+
+
+@pytest.mark.parametrize("progress", ["mobilenetv2", True, False])
+def test_a_progress_that_is_none_is_refused_before_anything_is_read(progress):
+    for work in (kt.fit, kt.check, kt.recommend, kt.features, kt.evaluate, functools.partial(kt.export, format="onnx")):
+        with pytest.raises(kt.UsageError) as told:
+            work("/none", progress=progress)
+        assert str(told.value).endswith(f"None or a Progress, as kt.Progress(quiet=True). Received: {progress!r}.")
+
+
+def test_options_are_given_by_name_and_no_bases_are_those_to_begin_with():
+    for work in (kt.fit, kt.check, kt.features):
+        with pytest.raises(TypeError, match="positional"):
+            work("photos", "mobilenetv2")
+    with pytest.raises(kt.UsageError, match="there is no '/none'"):
+        kt.recommend("/none", None)
 
 
 def test_check_takes_data_and_options():
@@ -139,7 +158,7 @@ def test_a_result_is_found_from_another_folder_too(version, tmp_path, monkeypatc
 
 
 def test_features_come_with_labels(photos, tiny_base):
-    arrays = kt.features(photos, kt.Progress(quiet=True), base=tiny_base)
+    arrays = kt.features(photos, progress=kt.Progress(quiet=True), base=tiny_base)
     assert arrays["features"].shape == (42, 16)
     assert set(arrays["labels"]) == set(arrays["classes"]) == {"blue", "green", "red"}
     assert arrays["features"].dtype == np.float32

@@ -50,7 +50,7 @@ def test_the_records_say_what_was_done(version):
 def test_the_same_seed_gives_the_same_model_and_the_next_version(photos, tiny_base, tmp_path):
     folder = str(tmp_path / "m")
     recipe = kt.Recipe(base=tiny_base, data=str(photos), output=folder, fine_tune_epochs=1, views=2, seed=3)
-    one, other = kt.fit(recipe, QUIET), kt.fit(recipe, QUIET)
+    one, other = kt.fit(recipe, progress=QUIET), kt.fit(recipe, progress=QUIET)
     assert [result.folder.name for result in (one, other)] == ["1", "2"]
     assert one.metrics["test"] == other.metrics["test"]
     assert one.metrics["phases"][1]["validation"] == other.metrics["phases"][1]["validation"]
@@ -64,7 +64,7 @@ def test_a_policy_of_the_callers_own_is_left_alone(photos, tiny_base, tmp_path):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        result = kt.fit(recipe.replace(dense="8", head_epochs=1, views=1), QUIET, resume=True)
+        result = kt.fit(recipe.replace(dense="8", head_epochs=1, views=1), progress=QUIET, resume=True)
         assert keras.config.dtype_policy().name == "mixed_float16"
     finally:
         keras.config.set_dtype_policy(before)
@@ -78,7 +78,7 @@ def test_a_policy_of_the_callers_own_is_left_alone(photos, tiny_base, tmp_path):
 @pytest.mark.once
 def test_random_weights_are_named(photos, tmp_path):
     recipe = kt.Recipe(base="mobilenet", weights="random", data=str(photos), size=32, output=str(tmp_path), thaw="none")
-    assert kt.fit(recipe.replace(views=1), QUIET).metrics["weights"] == "random"
+    assert kt.fit(recipe.replace(views=1), progress=QUIET).metrics["weights"] == "random"
 
 
 @pytest.mark.parametrize("fault", ["junk", "cut off", "few", "weights"])
@@ -95,7 +95,7 @@ def test_work_that_fails_leaves_nothing_behind(tiny_base, tmp_path, fault):
     options["strict"] = fault in ("junk", "cut off")
     recipe = kt.Recipe(**{"base": tiny_base, "data": str(data), "output": str(tmp_path / "out" / "m")} | options)
     with pytest.raises(kt.UserError) as caught:
-        kt.fit(recipe, QUIET)
+        kt.fit(recipe, progress=QUIET)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "out").exists()
 
@@ -107,7 +107,7 @@ def no_image_is_read(*_, **__):
 def test_weights_that_do_not_fit_are_refused_before_images_are_read(photos, tiny_base, tmp_path, monkeypatch):
     monkeypatch.setattr(inspector, "inspect", no_image_is_read)
     with pytest.raises(kt.UserError, match="does not fit mobilenet"):
-        kt.fit(str(photos), QUIET, base="mobilenet", size=32, weights=tiny_base, output=str(tmp_path))
+        kt.fit(str(photos), progress=QUIET, base="mobilenet", size=32, weights=tiny_base, output=str(tmp_path))
 
 
 def test_without_a_network_only_the_sample_goes_on(monkeypatch, photos, tmp_path, capsys):
@@ -129,7 +129,7 @@ def test_without_a_network_only_the_sample_goes_on(monkeypatch, photos, tmp_path
             with pytest.raises(kt.UserError, match="mobilenet_1_0_224_tf_no_top"):
                 command(own, progress=QUIET)
     sample = own.replace(data="digits", thaw="none", views=1, output=str(tmp_path / "sample"))
-    result = kt.fit(sample, QUIET)
+    result = kt.fit(sample, progress=QUIET)
     assert result.metrics["weights"] == "random"
     assert "RANDOM WEIGHTS" in capsys.readouterr().err
 
@@ -149,7 +149,7 @@ def test_real_weights_beat_chance_and_random_weights_on_real_photos(shared_data,
             base="mobilenet", weights=given, data=str(shared_data / "flowers"), size=128, thaw="none", views=1,
             output=str(tmp_path / "m"),
         )  # fmt: skip
-        accuracies.append(kt.fit(recipe, QUIET).metrics["test"]["accuracy"])
+        accuracies.append(kt.fit(recipe, progress=QUIET).metrics["test"]["accuracy"])
     assert accuracies[0] > 0.75
     assert accuracies[0] > accuracies[1] + 0.2
 
@@ -165,7 +165,7 @@ def test_a_png_that_only_tensorflow_opens_does_not_cost_the_run(tiny_base, tmp_p
             text = png_chunk(b"tEXt", b"Software\0scanner")[:-4] + b"\0\0\0\1"
             file.write_bytes(content[:33] + text + content[33:])
     recipe = kt.Recipe(base=tiny_base, data=str(tmp_path / "data"), output=str(tmp_path / "m"), thaw="none", views=1)
-    result = kt.fit(recipe, QUIET)
+    result = kt.fit(recipe, progress=QUIET)
     assert (result.folder / "assets.extra" / "tf_serving_warmup_requests").stat().st_size > 1000
     assert "failed" not in capsys.readouterr().err
 
@@ -191,7 +191,7 @@ def test_what_fails_after_training_does_not_cost_the_network(tiny_base, tmp_path
     monkeypatch.setattr(card, "text", fail)
     monkeypatch.setattr(folders, "prune", fail)
     recipe = kt.Recipe(base=tiny_base, data=str(data), output=str(tmp_path / "m"), thaw="none", views=1, keep=1)
-    result = kt.fit(recipe, QUIET)
+    result = kt.fit(recipe, progress=QUIET)
     warnings = capsys.readouterr().err
     assert "The test failed" in warnings
     assert "Writing warm-up requests failed (none of the training images can be read any more)" in warnings
@@ -223,11 +223,11 @@ def test_ctrl_c_in_fine_tuning_says_how_to_go_on_and_one_goes_on(photos, tiny_ba
     options = {"output": str(tmp_path / "m"), "thaw": "1", "fine_tune_epochs": 3, "views": 2, "dense": "8"}
     options |= {"head_epochs": 1, "fine_tune_lr": 1e-4}
     with pytest.raises(stopping.Stopped, match=r"^Stopped; go on with the same command and --resume\.$") as stopped:
-        kt.fit(str(photos), Stopping(), base=tiny_base, **options)
+        kt.fit(str(photos), progress=Stopping(), base=tiny_base, **options)
     assert stopped.value.exit_code == 130
     assert not (tmp_path / "m").exists()
     goes_on = Stopping()
-    result = kt.fit(str(photos), goes_on, resume=True, base=tiny_base, **options)
+    result = kt.fit(str(photos), progress=goes_on, resume=True, base=tiny_base, **options)
     assert any(line.startswith("fine-tune: goes on after epoch 1 of 3") for line in goes_on.lines)
     assert result.metrics["phases"][1]["epochs"] == 3
     assert not list((cache_folder() / "states").iterdir())
@@ -235,17 +235,17 @@ def test_ctrl_c_in_fine_tuning_says_how_to_go_on_and_one_goes_on(photos, tiny_ba
 
 def test_folds_that_ended_are_not_trained_again(photos, tiny_base, tmp_path, fresh_cache):
     options = {"method": "frozen", "dense": "8", "head_epochs": 2, "folds": 3, "views": 1}
-    whole = kt.fit(str(photos), QUIET, base=tiny_base, output=str(tmp_path / "whole"), **options)
+    whole = kt.fit(str(photos), progress=QUIET, base=tiny_base, output=str(tmp_path / "whole"), **options)
     options["output"] = str(tmp_path / "m")
     with pytest.raises(stopping.Stopped, match=r"^Stopped; go on with the same command and --resume\.$"):
-        kt.fit(str(photos), Stopping("Fold 3 of 3"), resume=True, base=tiny_base, **options)
+        kt.fit(str(photos), progress=Stopping("Fold 3 of 3"), resume=True, base=tiny_base, **options)
     goes_on = Stopping()
-    result = kt.fit(str(photos), goes_on, resume=True, base=tiny_base, **options)
+    result = kt.fit(str(photos), progress=goes_on, resume=True, base=tiny_base, **options)
     assert goes_on.lines.count("head: had ended before the run was interrupted.") == 2
     assert result.metrics["folds"] == whole.metrics["folds"]
     assert not list((cache_folder() / "states").iterdir())
     with pytest.raises(stopping.Stopped, match=r"^Stopped; the same command begins with the folds anew\.$"):
-        kt.fit(str(photos), Stopping("Fold 3 of 3"), base=tiny_base, **options)
+        kt.fit(str(photos), progress=Stopping("Fold 3 of 3"), base=tiny_base, **options)
 
 
 def test_ctrl_c_after_training_loses_no_training(photos, tiny_base, tmp_path, fresh_cache, monkeypatch):
@@ -253,10 +253,10 @@ def test_ctrl_c_after_training_loses_no_training(photos, tiny_base, tmp_path, fr
     with monkeypatch.context() as patch:
         patch.setattr(run, "_write", lambda *arguments: os.kill(os.getpid(), signal.SIGTERM))
         with pytest.raises(stopping.Stopped, match="go on with the same command and --resume") as stopped:
-            kt.fit(str(photos), QUIET, base=tiny_base, **options)
+            kt.fit(str(photos), progress=QUIET, base=tiny_base, **options)
     assert stopped.value.exit_code == 143
     goes_on = Stopping()
-    kt.fit(str(photos), goes_on, resume=True, base=tiny_base, **options)
+    kt.fit(str(photos), progress=goes_on, resume=True, base=tiny_base, **options)
     assert "head: had ended before the run was interrupted." in goes_on.lines
 
 
@@ -269,13 +269,13 @@ def test_a_version_that_cannot_be_written_loses_no_training(photos, tiny_base, t
     with monkeypatch.context() as patch:
         patch.setattr(tf.saved_model, "save", full)
         with pytest.raises(kt.UserError) as told:
-            kt.fit(str(photos), QUIET, base=tiny_base, **options)
+            kt.fit(str(photos), progress=QUIET, base=tiny_base, **options)
     assert str(told.value) == (
         f"--output: {tmp_path / 'm'} cannot be written to (No space left on device). What was trained is kept: go on "
         "with the same command and --resume."
     )
     goes_on = Stopping()
-    kt.fit(str(photos), goes_on, resume=True, base=tiny_base, **options)
+    kt.fit(str(photos), progress=goes_on, resume=True, base=tiny_base, **options)
     assert "head: had ended before the run was interrupted." in goes_on.lines
 
 
@@ -283,10 +283,10 @@ def test_a_version_that_cannot_be_written_loses_no_training(photos, tiny_base, t
 def test_the_working_folder_gives_a_model_its_name(photos, tiny_base, tmp_path, monkeypatch):
     (tmp_path / "colours").mkdir()
     monkeypatch.chdir(tmp_path / "colours")
-    result = kt.fit(str(photos), QUIET, base=tiny_base, output=".", method="frozen", views=1)
+    result = kt.fit(str(photos), progress=QUIET, base=tiny_base, output=".", method="frozen", views=1)
     assert (result.folder / "assets.extra" / "README.md").read_text().startswith("# colours\n")
 
 
 def test_minutes_and_resume_exclude_each_other(tiny_base):
     with pytest.raises(UsageError, match="--minutes counts from the start of a command"):
-        kt.fit(kt.Recipe(base=tiny_base, minutes=5), QUIET, resume=True)
+        kt.fit(kt.Recipe(base=tiny_base, minutes=5), progress=QUIET, resume=True)

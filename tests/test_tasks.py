@@ -38,7 +38,7 @@ def fitted(data, tiny_base, tmp_path, **options):
         views=1,
         **options,
     )
-    return kt.fit(recipe, QUIET)
+    return kt.fit(recipe, progress=QUIET)
 
 
 def test_several_labels_an_image(tmp_path, tiny_base, capsys):

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from keras_transfer.support import notebook
+from keras_transfer.support.errors import UsageError
 from keras_transfer.support.program import worded
 from keras_transfer.support.terminal import broken, message
 
@@ -179,3 +180,16 @@ class Stopwatch:
     def total(self) -> float:
         """Return the seconds since the watch was made."""
         return self._clock() - self._begun
+
+
+def chosen(progress: Progress | None, quiet: bool = False) -> Progress:
+    """Return what a caller gave to be told, by default a new `Progress`.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if progress is None:
+        return Progress(quiet)
+    if not isinstance(progress, Progress):
+        raise UsageError(f"progress must be None or a Progress, as kt.Progress(quiet=True). Received: {progress!r}.")
+    return progress

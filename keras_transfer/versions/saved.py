@@ -21,7 +21,7 @@ from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import forks
 from keras_transfer.support.errors import UserError, demand_schema
 from keras_transfer.support.paths import text_of
-from keras_transfer.support.progress import Progress
+from keras_transfer.support.progress import Progress, chosen
 from keras_transfer.versions import folders, in_memory, own_classes
 from keras_transfer.versions.loaded_graph import LoadedGraph, Outputs
 from keras_transfer.versions.predictions import Evaluated, Prediction, Tested, tested_image
@@ -117,7 +117,7 @@ class SavedClassifier:
             if not in_memory.is_image(image):
                 raise TypeError(f"[{position}] is of type {type(image).__name__}; predict takes {in_memory.ACCEPTED}.")
         predictions: list[Prediction] = []
-        with (progress or Progress(quiet=True)).task("Predicting", len(images)) as advance:
+        with chosen(progress, quiet=True).task("Predicting", len(images)) as advance:
             for start in range(0, len(images), _BATCH):
                 batch = images[start : start + _BATCH]
                 predictions += self._predict_batch(batch, start)
@@ -142,7 +142,7 @@ class SavedClassifier:
             UserError: training saw all of them, an image cannot be read, a class is unknown to the model, or the
                 version was copied without its records.
         """
-        progress = progress or Progress(quiet=True)
+        progress = chosen(progress, quiet=True)
         recipe = self.recipe or Recipe()
         source = recipe.data if data is None else text_of(data, "--data")
         seen = training_digests(self.folder / "assets.extra")

@@ -238,7 +238,7 @@ def fitted(photos, tmp_path_factory):
     progress.say = progress.warn = lines.append
     with forgetting():
         register()
-        return kt.fit(photos, progress, output=str(tmp_path_factory.mktemp("models") / "m"), **OPTIONS), lines
+        return kt.fit(photos, progress=progress, output=str(tmp_path_factory.mktemp("models") / "m"), **OPTIONS), lines
 
 
 def register():
@@ -270,7 +270,7 @@ def test_a_registered_base_is_fitted(fitted):
 
 def test_a_second_run_finds_the_activations_of_the_first(fitted, photos, tmp_path):
     register()
-    again = kt.fit(photos, QUIET, output=str(tmp_path / "m"), **OPTIONS)
+    again = kt.fit(photos, progress=QUIET, output=str(tmp_path / "m"), **OPTIONS)
     assert again.metrics["engine"] == "cache"
 
 
@@ -281,7 +281,7 @@ def test_a_version_is_used_where_its_base_is_not_registered(fitted, tmp_path):
     with pytest.raises(kt.UserError, match=r"model.keras cannot be loaded .*does not know its 'Scaled': first run the"):
         kt.export(version.folder, "keras", output=tmp_path / "exported.keras", progress=QUIET)
     with pytest.raises(kt.UsageError, match=r"there is no base 'mine'.* must first be registered, .*register_base"):
-        kt.fit(kt.load_recipe(version.folder), QUIET)
+        kt.fit(kt.load_recipe(version.folder), progress=QUIET)
     scale_class()
     assert kt.export(version.folder, "keras", output=tmp_path / "exported.keras", progress=QUIET).agreement == 1
 
@@ -296,5 +296,5 @@ def test_an_earlier_run_is_trained_on_once_its_base_is_registered(fitted, photos
     trained = Network.load(file).base(pixels())
     np.testing.assert_allclose(loaded, trained, atol=1e-5)
     assert np.abs(load(seed=1).base(pixels()) - trained).max() > 1e-3
-    features = kt.features(photos, QUIET, base="mine", weights=str(fitted[0].folder))
+    features = kt.features(photos, progress=QUIET, base="mine", weights=str(fitted[0].folder))
     assert str(features["weights"]).endswith("model.keras")

@@ -46,7 +46,7 @@ def test_an_image_of_an_earlier_split_too_is_in_none(tiny_base, tmp_path, capsys
     write_photos(data / "train", 10)
     write_photos(data / "test", 3, seed=5)
     shutil.copy(data / "train" / "red" / "00.jpg", data / "test" / "red" / "again.jpg")
-    features = kt.features(str(data), kt.Progress(), base=tiny_base)
+    features = kt.features(str(data), progress=kt.Progress(), base=tiny_base)
     assert "1 image is in no split, for it is in an earlier one too: " in capsys.readouterr().err
     examples = prepared(data).examples
     splits = {str(path): str(split) for path, split in zip(features["paths"], features["splits"], strict=True)}
@@ -66,12 +66,12 @@ def test_images_too_few_to_be_split_have_features_too(photos, tiny_base, tmp_pat
     file = next((photos / "red").iterdir())
     (tmp_path / "one" / "red").mkdir(parents=True)
     (tmp_path / "one" / "red" / file.name).symlink_to(file)
-    assert list(kt.features(str(tmp_path / "one"), kt.Progress(), base=tiny_base)["splits"]) == [""]
+    assert list(kt.features(str(tmp_path / "one"), progress=kt.Progress(), base=tiny_base)["splits"]) == [""]
     assert "No split is drawn: " in capsys.readouterr().err
     (tmp_path / "two" / "test" / "red").mkdir(parents=True)
     for file in sorted((photos / "red").iterdir())[:2]:
         (tmp_path / "two" / "test" / "red" / file.name).symlink_to(file)
-    features = kt.features(str(tmp_path / "two"), kt.Progress(quiet=True), base=tiny_base)
+    features = kt.features(str(tmp_path / "two"), progress=kt.Progress(quiet=True), base=tiny_base)
     assert features["features"].shape == (2, 16)
     assert list(features["labels"]) == ["red", "red"]
     assert list(features["splits"]) == ["test", "test"]

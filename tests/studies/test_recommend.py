@@ -37,11 +37,11 @@ def candidate(base, loss, gflops, megabytes=10):
 def test_bases_are_ranked_on_what_a_run_would_train_on_and_the_better_one_is_recommended(
     photos, tiny_base, blind_base, tmp_path, capsys
 ):
-    answer = kt.recommend(photos, [blind_base, tiny_base], QUIET)
+    answer = kt.recommend(photos, [blind_base, tiny_base], progress=QUIET)
     assert answer.recommended == tiny_base
     assert [each.base for each in answer.candidates] == [tiny_base, blind_base]
     assert [each.as_good for each in answer.candidates] == [True, False]
-    fitted = kt.fit(photos, QUIET, base=tiny_base, thaw="none", views=1, output=str(tmp_path / "m"))
+    fitted = kt.fit(photos, progress=QUIET, base=tiny_base, thaw="none", views=1, output=str(tmp_path / "m"))
     assert answer.images == fitted.metrics["data"]["train"] + fitted.metrics["data"]["validation"]
     assert answer.candidates[0].scores == fitted.metrics["phases"][0]["cross_validation"]
     assert fitted.metrics["engine"] == "cache", "the activations are there already"
@@ -89,13 +89,13 @@ def test_a_base_without_weights_does_not_cost_what_was_measured_of_the_others(
         raise weights.ImageNetUnavailable("ImageNet weights of mobilenetv2 are not on this machine")
 
     monkeypatch.setattr(weights, "_imagenet", unavailable)
-    answer = kt.recommend(photos, [blind_base, "mobilenetv2", tiny_base], QUIET, size=32)
+    answer = kt.recommend(photos, [blind_base, "mobilenetv2", tiny_base], progress=QUIET, size=32)
     assert [each.base for each in answer.candidates] == [tiny_base, blind_base]
     warning = " ".join(capsys.readouterr().err.split())
     told = "mobilenetv2 is left out. ImageNet weights of mobilenetv2 are not on this machine."
     assert told in warning, "what fit advises, --weights, is no option of this command"
     with pytest.raises(UserError, match="1 of 2 bases could be measured"):
-        kt.recommend(photos, ["mobilenetv2", tiny_base], QUIET, size=32)
+        kt.recommend(photos, ["mobilenetv2", tiny_base], progress=QUIET, size=32)
 
 
 def test_a_base_that_was_trained_on_these_images_is_not_recommended_by_scores_on_them(
@@ -192,4 +192,4 @@ def test_a_base_of_unknown_cost_that_is_worse_does_not_change_why_another_is_rec
 def test_a_file_that_is_named_twice_is_one_base(photos, tiny_base):
     folder, name = os.path.split(tiny_base)
     with pytest.raises(kt.UsageError, match="is the only base given"):
-        kt.recommend(photos, [Path(tiny_base), f"{folder}/./{name}"], QUIET)
+        kt.recommend(photos, [Path(tiny_base), f"{folder}/./{name}"], progress=QUIET)

@@ -47,7 +47,7 @@ def test_a_page_that_fails_costs_no_version(photos, tiny_base, tmp_path, monkeyp
         raise RuntimeError("no fonts")
 
     monkeypatch.setattr(report.plots, "curves", fail)
-    result = kt.fit(photos, kt.Progress(), base=tiny_base, thaw="none", views=1, output=str(tmp_path / "m"))
+    result = kt.fit(photos, progress=kt.Progress(), base=tiny_base, thaw="none", views=1, output=str(tmp_path / "m"))
     assert "Writing report.html failed (no fonts): the version appears without it." in capsys.readouterr().err
     assert not result.report.exists()
     assert result._repr_html_() is None

@@ -128,7 +128,7 @@ def test_where_nothing_is_left_to_test_on_or_folds_would_test_that_is_refused(pr
 def test_a_run_that_goes_on_from_a_version_tests_on_none_of_its_training_images(photos, version, tmp_path, capsys):
     extra = version.folder / "assets.extra"
     recipe = kt.Recipe(base=str(extra / "model.keras"), data=str(photos), seed=5, method="frozen", views=1)
-    result = kt.fit(recipe.replace(output=str(tmp_path / "next")), QUIET)
+    result = kt.fit(recipe.replace(output=str(tmp_path / "next")), progress=QUIET)
     seen = training_digests(extra)
     own = result.folder / "assets.extra" / "splits.csv"
     tested = set(map(bytes.fromhex, (line.split(",")[3] for line in own.read_text().splitlines() if ",test," in line)))
@@ -156,7 +156,7 @@ def test_what_the_runs_saw_that_are_gone_stays_known(version, photos, tmp_path):
     copy = tmp_path / "first" / "1" / "assets.extra"
     shutil.copytree(extra, copy)
     recipe = kt.Recipe(base=str(copy / "model.keras"), data=str(others), method="frozen", views=1)
-    result = kt.fit(recipe.replace(output=str(tmp_path / "second")), QUIET)
+    result = kt.fit(recipe.replace(output=str(tmp_path / "second")), progress=QUIET)
     shutil.rmtree(tmp_path / "first")
     model = kt.load(result.folder)
     report = model.evaluate(str(photos))

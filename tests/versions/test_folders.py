@@ -126,7 +126,7 @@ def test_records_hold_absolute_paths(photos, tiny_base, tmp_path, monkeypatch, f
 
     monkeypatch.chdir(photos.parent)
     recipe = kt.Recipe(base=tiny_base, data=photos.name, output=str(tmp_path / "m"), thaw="none", views=1)
-    folder = kt.fit(recipe, kt.Progress(quiet=True)).folder
+    folder = kt.fit(recipe, progress=kt.Progress(quiet=True)).folder
     monkeypatch.chdir(tmp_path)
     model = kt.load(folder)
     assert model.recipe.data == model.metrics["data"]["source"] == str(photos)

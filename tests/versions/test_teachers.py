@@ -29,7 +29,7 @@ def student(photos, tiny_base, version, tmp_path_factory):
             base=tiny_base, data=str(photos), output=str(tmp_path_factory.mktemp("models") / "student"),
             method="frozen", dense="8", head_epochs=3, views=1, teacher=str(version.folder.parent),
         ),
-        QUIET,
+        progress=QUIET,
     )  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def test_the_card_says_where_nothing_of_a_teacher_is_kept(student):
 
 def test_test_images_that_a_teacher_knows_are_trained_on(photos, tiny_base, version, student, tmp_path):
     recipe = student.recipe.replace(seed=5, output=str(tmp_path / "m"))
-    result = kt.fit(recipe, QUIET)
+    result = kt.fit(recipe, progress=QUIET)
     known, own = (training_digests(folder / "assets.extra") for folder in (version.folder, result.folder))
     assert known < own
     assert 0 < result.metrics["test"]["images"] < 6
