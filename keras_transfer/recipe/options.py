@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -31,34 +32,46 @@ def parse(field: _Field, value: Any) -> Any:
     Raises:
         UsageError: naming the option, the value received, and the nearest right one.
     """
-    return _PARSERS[field.metadata.get("kind", "choice" if "choices" in field.metadata else "name")](field, value)
+    return _PARSERS[field.metadata.get("kind", "choice")](field, value)
 
 
 def _parse_choice(field: _Field, value: Any) -> Any:
     choices = field.metadata["choices"]
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         listed = ", ".join(map(repr, choices))
         raise UsageError(f"{option_name(field)} must be one of {listed}. Received: {value!r}.{nearest(value, choices)}")
     return value
 
 
-def _parse_name(field: _Field, value: Any) -> str:
-    if not str(value).strip():
-        raise UsageError(f"{option_name(field)} must not be empty.")
-    return str(value)
-
-
 def _parse_path(field: _Field, value: Any) -> str:
-    return _parse_name(field, text_of(value, option_name(field)))
+    return _not_empty(field, text_of(value, option_name(field)))
+
+
+def _parse_block(field: _Field, value: Any) -> str:
+    counts = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return _not_empty(field, str(value) if counts else _parse_text(field, value))
+
+
+def _not_empty(field: _Field, text: str) -> str:
+    if not text.strip():
+        raise UsageError(f"{option_name(field)} must not be empty.")
+    return text
+
+
+def _parse_folder(field: _Field, value: Any) -> str:
+    return text_of(value, option_name(field))
 
 
 def _parse_text(field: _Field, value: Any) -> str:
+    if not isinstance(value, str):
+        raise UsageError(f"{option_name(field)} must be text. Received: {value!r}.")
     return str(value)
 
 
 def _parse_columns(field: _Field, value: Any) -> str:
-    column_roles(str(value))
-    return str(value)
+    text = _parse_text(field, value)
+    column_roles(text)
+    return text
 
 
 def _parse_flag(field: _Field, value: Any) -> bool:
@@ -75,7 +88,7 @@ def _parse_number(field: _Field, value: Any) -> int | float | str:
     rules = field.metadata
     words = [AUTO] if field.default == AUTO else []
     words += [rules["also"]] if "also" in rules else []
-    if value in words:
+    if isinstance(value, str) and value in words:
         return value
     integer = rules["kind"] == "int"
     noun = "a whole number" if integer else "a number"
@@ -86,13 +99,25 @@ def _parse_number(field: _Field, value: Any) -> int | float | str:
         noun += f" of at least {low}"
     also = "".join(f" or {word!r}" for word in words)
     try:
-        number = int(str(value)) if integer else float(value)
+        number = int(str(value)) if integer else _float(value)
         ok = math.isfinite(number) and (low is None or number >= low) and (high is None or number <= high)
     except (TypeError, ValueError):
         ok = False
     if not ok:
         raise UsageError(f"{option_name(field)} must be {noun}{also}. Received: {value!r}.{nearest(value, words)}")
     return number
+
+
+def _float(value: Any) -> float:
+    """Return a number, or the text of one, as `float` does, which takes True for 1 too.
+
+    Raises:
+        TypeError: it is of another type.
+        ValueError: the text is of no number.
+    """
+    if isinstance(value, bool) or not isinstance(value, (str, numbers.Real)):
+        raise TypeError(value)
+    return float(value)
 
 
 def _parse_interval(field: _Field, value: Any) -> int | str:
@@ -115,8 +140,9 @@ def _parse_widths(field: _Field, value: Any) -> tuple[int, ...]:
 
 _PARSERS: dict[str, Callable[[_Field, Any], Any]] = {
     "choice": _parse_choice,
-    "name": _parse_name,
+    "block": _parse_block,
     "path": _parse_path,
+    "folder": _parse_folder,
     "text": _parse_text,
     "columns": _parse_columns,
     "flag": _parse_flag,
@@ -131,7 +157,7 @@ _PARSERS: dict[str, Callable[[_Field, Any], Any]] = {
 def split_shares(value: Any) -> tuple[float, ...]:
     """Return the two or three shares of `--split`, in percent."""
     try:
-        shares = [float(part) for part in (value.split("/") if isinstance(value, str) else value)]
+        shares = [_float(part) for part in (value.split("/") if isinstance(value, str) else value)]
     except (TypeError, ValueError):
         shares = []
     total = sum(shares)

@@ -100,7 +100,7 @@ class Recipe:
     strict: bool = _data(False, "Stop at a file that cannot be decoded, instead of leaving it out.", kind="flag")
     max_pixels: int = _data(100_000_000, "Largest picture that is decoded, width times height.", kind="int", low=1)
     allow_outside: bool = _data(False, "Let a CSV name files outside of its folder.", kind="flag")
-    tfds_dir: str = _data("", "Folder of data sets that tensorflow-datasets has prepared.", kind="text")
+    tfds_dir: str = _data("", "Folder of data sets that tensorflow-datasets has prepared.", kind="folder")
     weights: str = _network("imagenet", "'imagenet', 'random', a weights file, or an earlier run.", kind="path")
     output: str = _output(AUTO, "Where versions go. [default: saved_models/DATA-BASE]", short=("-o",), kind="path")
     keep: int | str = _output("all", "Versions of the model to keep; older ones go.", kind="int", low=1, also="all")
@@ -125,7 +125,9 @@ class Recipe:
     head_solver: str = _head(AUTO, "Solve a linear head, or train it.", **_words(AUTO, *SOLVERS, "adam"))
     head_epochs: int | str = _head(AUTO, "Epochs of the head; a number means adam.", kind="int", low=1)
     head_lr: float | str = _head(AUTO, "Learning rate of the head.", kind="float", low=1e-8)
-    thaw: str = _fine_tuning(AUTO, "What is fine-tuned (unfrozen): N top blocks, a block's name, 'all' or 'none'.")
+    thaw: str = _fine_tuning(
+        AUTO, "What is fine-tuned (unfrozen): N top blocks, a block's name, 'all' or 'none'.", kind="block"
+    )
     fine_tune_epochs: int | str = _fine_tuning(AUTO, "Epochs of fine-tuning.", kind="int", low=0)
     fine_tune_lr: float | str = _fine_tuning(AUTO, "Peak learning rate of fine-tuning.", kind="float", low=1e-8)
     weight_decay: float = _fine_tuning(0.0, "Weight decay of AdamW in fine-tuning.", kind="float", low=0, high=1)

@@ -2,7 +2,9 @@ import dataclasses
 import inspect
 import json
 import pydoc
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from keras_transfer.recipe.recipe import Recipe
@@ -124,6 +126,40 @@ def test_an_unknown_key_is_named_with_the_nearest_known_one():
 def test_a_wrong_value_is_named_with_what_would_be_right(changes, words):
     with pytest.raises(UsageError, match=words):
         Recipe(**changes)
+
+
+@pytest.mark.parametrize("option", ["minutes", "ema", "l2", "dropout", "cache_limit", "label_smoothing", "head_lr"])
+@pytest.mark.parametrize("value", [True, False])
+def test_true_and_false_are_no_numbers(option, value):
+    name = option.replace("_", "-")
+    with pytest.raises(UsageError, match=rf"^--{name} must be a number .*\. Received: {value}\."):
+        Recipe(**{option: value})
+    with pytest.raises(UsageError, match="--split must be positive shares"):
+        Recipe(split=(98, True, True))
+
+
+@pytest.mark.parametrize("option", ["thaw", "encoding", "group_by", "columns"])
+@pytest.mark.parametrize("value", [None, True, ["a"], 2.5])
+def test_what_is_no_text_is_refused(option, value):
+    name = option.replace("_", "-")
+    with pytest.raises(UsageError) as told:
+        Recipe(**{option: value})
+    assert told.value.args[0] == f"--{name} must be text. Received: {value!r}."
+
+
+def test_blocks_may_be_counted_and_a_folder_be_a_path():
+    assert (Recipe(thaw=3).thaw, Recipe(thaw=np.int64(0)).thaw) == ("3", "0")
+    assert Recipe(tfds_dir=Path("sets")).tfds_dir == "sets"
+    with pytest.raises(UsageError, match="--group-by must be text"):
+        Recipe(group_by=3)
+    with pytest.raises(UsageError, match="--tfds-dir must be a path"):
+        Recipe(tfds_dir=None)
+
+
+@pytest.mark.parametrize("option", ["size", "pooling"])
+def test_an_array_is_no_value(option):
+    with pytest.raises(UsageError, match=f"--{option} must be"):
+        Recipe(**{option: np.zeros(2)})
 
 
 def test_a_recipe_of_an_early_release_enlarges_as_that_did():
