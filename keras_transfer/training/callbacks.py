@@ -36,6 +36,11 @@ class Epochs(keras.callbacks.Callback):
         self._validation_loss, self._patience = validation_loss, patience if validation_loss is not None else None
 
     @property
+    def chooses(self) -> bool:
+        """Whether the best epoch is kept, not the last."""
+        return self._patience is not None
+
+    @property
     def best(self) -> int:
         """Number of the epoch of the least validation loss, from 1."""
         losses = self._losses()
@@ -46,7 +51,7 @@ class Epochs(keras.callbacks.Callback):
         """Number of the epoch whose weights are kept, from 1: the best, or the last whose loss is a number."""
         if self._validation_loss is None:
             return len(self.logs)
-        if self._patience is not None:
+        if self.chooses:
             return self.best
         return 1 + max((epoch for epoch, loss in enumerate(self._losses()) if np.isfinite(loss)), default=0)
 

@@ -89,6 +89,8 @@ def train(
     within: WithinTime | None = None
     done = len(epochs.logs) * batches.count + _images(batches, begun.step if begun else 0)
     with progress.task("Head" if phase.trains == HEAD else "Fine-tuning", last * batches.count - done) as advance:
+        if batches.validation is not None and not epochs.chooses and last > 1:
+            progress.say(f"{phase.name}: its weights are those of the last epoch (--patience takes those of the best).")
         callbacks = [
             epochs,
             keras.callbacks.LambdaCallback(
@@ -166,7 +168,7 @@ def _line(name: str, epochs: Epochs, last: int, model: keras.Model, task: Task) 
     if task.validation_loss in logs:
         loss += f" val {logs[task.validation_loss]:.3f}"
         score += f" val {logs[f'val_{task.score}']:.3f}"
-        rate += f" best {epochs.best}"
+        rate += f" best {epochs.best}" if epochs.chooses else ""
     # Short, for a terminal of 80 columns.
     return "  ".join([f"{name} {epoch:>{len(str(last))}}/{last}", loss, score, rate])
 

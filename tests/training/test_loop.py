@@ -39,18 +39,22 @@ def test_the_training_step_is_traced_once():
     assert counting.traced == 1
 
 
-def test_each_epoch_is_told_in_one_line(capsys):
+@pytest.mark.parametrize(("patience", "best"), [(None, ""), (2, r" best \d")])
+def test_each_epoch_is_told_in_one_line_and_which_is_kept(patience, best, capsys):
     inputs = keras.Input((4,))
     model = keras.Model(inputs, keras.layers.Dense(3)(inputs))
     targets = np.eye(3, dtype="float32")[np.arange(12) % 3]
     data = tf.data.Dataset.from_tensor_slices((np.ones((12, 4), "float32"), targets)).batch(4)
-    phase = Phase("fine-tune", "all", GradientDescent(2, 1e-3))
+    phase = Phase("fine-tune", "all", GradientDescent(2, 1e-3, patience=patience))
     train(phase, model, Batches(data.repeat(), 12, 3, data), Classification(), False, Progress())
-    first, second, *_ = capsys.readouterr().err.splitlines()
+    lines = capsys.readouterr().err.splitlines()
+    last_is_kept = "fine-tune: its weights are those of the last epoch (--patience takes those of the best)."
+    assert (last_is_kept in lines) is (patience is None)
+    first, second = (line for line in lines if line.startswith("fine-tune "))
     number = r"\d\.\d{3}"
     scores = f"loss {number} val {number}  accuracy {number} val {number}"
-    assert re.fullmatch(rf"fine-tune 1/2  {scores}  lr \de-\d best 1", first)
-    assert re.fullmatch(rf"fine-tune 2/2  {scores}  lr 0 best \d", second)
+    assert re.fullmatch(rf"fine-tune 1/2  {scores}  lr \de-\d{best}", first)
+    assert re.fullmatch(rf"fine-tune 2/2  {scores}  lr 0{best}", second)
     assert len(first.replace("1/2", "10/20").replace("best 1", "best 10")) <= 80
 
 
