@@ -57,6 +57,9 @@ def test_several_labels_an_image(tmp_path, tiny_base, capsys):
     for prediction in predictions:
         sure = [name for name, share in prediction.probabilities.items() if share >= 0.5]
         assert prediction.label == "|".join(sure)
+    served = model.run("images", np.full((1, model.size, model.size, 3), 500.0))
+    assert served["label"].tolist() == [b""]
+    assert np.isnan(served["probabilities"]).all()
     again = model.evaluate(data)
     assert again["macro_f1"] == pytest.approx(result.metrics["test"]["macro_f1"])
     commands.main(["evaluate", str(result.folder), "--quiet", "--html", str(tmp_path / "page.html")])
@@ -85,6 +88,9 @@ def test_numbers(tmp_path, tiny_base, capsys):
     assert result.metrics["phases"][0]["solver"] == "ridge"
     assert "in units of the variance of the numbers to train on" in result.report.read_text("utf-8")
     assert not re.search("Newton|smoothing|calibrat", result.report.read_text("utf-8"))
+    model = kt.load(result.folder)
+    no_pixels = np.full((1, model.size, model.size, 3), 500.0)
+    np.testing.assert_array_equal(model.run("images", no_pixels)["value"], [np.nan])
     predictions = (result.folder / "assets.extra" / "predictions.csv").read_text().splitlines()
     errors = [abs(float(row.split(",")[1]) - float(row.split(",")[2])) for row in predictions[1:]]
     assert sum(errors) / len(errors) == pytest.approx(test["mean_absolute_error"], rel=1e-5)

@@ -38,7 +38,8 @@ def save(network: Network, recipe: Recipe, examples: Examples, folder: Path) -> 
     `confidence` float32 `[N]`, the largest probability; where an image may have several labels, that of the least sure
     decision: the least, over the classes, of the larger of `p` and `1 - p`. Regression gives `value` float32 `[N]`
     instead. `features` takes `image_bytes` and gives `embedding` float32 `[N, D]`. What takes bytes also gives `error`,
-    string `[N]`: why a file of several could not be decoded; its numbers are NaN then and its label is empty.
+    string `[N]`: why a file of several could not be decoded; its numbers are NaN then and its label is empty. So are
+    those of `images` that are not finite or not within 0..255.
 
     Args:
         network: Trained, in the precision to serve.
@@ -64,15 +65,17 @@ def save(network: Network, recipe: Recipe, examples: Examples, folder: Path) -> 
 
     def images(images: tf.Tensor) -> Outputs:
         # TensorFlow holds callers in the same process to dtypes alone, and convolves pictures of any size.
-        return named_outputs(tower(tf.ensure_shape(images, (None, size, size, 3)))[1])
+        images = tf.ensure_shape(images, (None, size, size, 3))
+        are_pixels = tf.reduce_all((images >= 0) & (images <= 255), axis=[1, 2, 3])  # NaN is neither.
+        return named_outputs(_nan_unless(are_pixels, tower(images)[1]))
 
     def serve(image_bytes: tf.Tensor) -> Outputs:
         decoded, error = decode_all(image_bytes)
-        return _with_errors(images(decoded), error)
+        return named_outputs(_nan_unless(tf.equal(error, ""), tower(decoded)[1])) | {"error": error}
 
     def features(image_bytes: tf.Tensor) -> Outputs:
         decoded, error = decode_all(image_bytes)
-        return _with_errors({"embedding": tower(decoded)[0]}, error)
+        return {"embedding": _nan_unless(tf.equal(error, ""), tower(decoded)[0]), "error": error}
 
     bytes_in = tf.TensorSpec((None,), tf.string, name="image_bytes")
     module = tf.Module()
@@ -95,18 +98,22 @@ def save(network: Network, recipe: Recipe, examples: Examples, folder: Path) -> 
 
 
 def _named_outputs(task: type[Task], classes: Sequence[str]) -> Callable[[tf.Tensor], Outputs]:
-    """Return what turns the network's output, float32 `[N, K]`, into named outputs."""
-    labels = tf.constant(classes, tf.string)
+    """Return what turns the network's output, float32 `[N, K]`, into named outputs: of NaN, NaN and an empty label."""
+    labels = tf.constant([*classes, ""], tf.string)  # The last is that of none.
 
     def single_label(probabilities: tf.Tensor) -> Outputs:
-        label = tf.gather(labels, tf.argmax(probabilities, axis=1))
-        return {"label": label, "confidence": tf.reduce_max(probabilities, axis=1)}
+        largest = tf.argmax(probabilities, axis=1, output_type=tf.int32)
+        # Gathered, for a maximum need not be NaN of NaN.
+        confidence = tf.gather(probabilities, largest, batch_dims=1)
+        # OpenVINO gathers strings, but does not choose between them.
+        label = tf.gather(labels, tf.where(tf.math.is_nan(confidence), len(classes), largest))
+        return {"label": label, "confidence": confidence}
 
     def several_labels(probabilities: tf.Tensor) -> Outputs:
-        chosen = tf.where(probabilities >= 0.5, labels + "|", "")
+        chosen = tf.where(probabilities >= 0.5, labels[:-1] + "|", "")
         label = tf.strings.regex_replace(tf.strings.reduce_join(chosen, axis=1), r"\|$", "")
         sure = tf.maximum(probabilities, 1 - probabilities)  # Of each label, that it is there or that it is not.
-        return {"label": label, "confidence": tf.reduce_min(sure, axis=1)}
+        return {"label": label, "confidence": tf.gather(sure, tf.argmin(sure, axis=1), batch_dims=1)}
 
     def classify(probabilities: tf.Tensor) -> Outputs:
         decide = single_label if task.single_label else several_labels
@@ -162,12 +169,6 @@ def _reasons(contents: tf.Tensor) -> tf.Tensor:
     return tf.where(tf.equal(tf.strings.length(contents), 0), "is empty", reason)
 
 
-def _with_errors(outputs: Outputs, error: tf.Tensor) -> Outputs:
-    """Return the outputs with `error`, and NaN and empty labels where there is one."""
-    failed = tf.strings.length(error) > 0
-
-    def masked(values: tf.Tensor) -> tf.Tensor:
-        empty = tf.constant("" if values.dtype == tf.string else float("nan"), values.dtype)
-        return tf.where(tf.reshape(failed, [-1] + [1] * (values.shape.rank - 1)), empty, values)
-
-    return {name: masked(values) for name, values in outputs.items()} | {"error": error}
+def _nan_unless(valid: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    """Return numbers `[N, D]`, those of an image as NaN unless bool `[N]` says that it is valid."""
+    return tf.where(valid[:, None], values, float("nan"))

@@ -67,6 +67,18 @@ def test_the_signatures_are_as_documented(version, photos):
         graph.signatures["images"](images=tf.zeros((1, 30, 24, 3)))
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -5, 500, 255.1])
+def test_what_is_no_pixels_gets_no_answer_and_its_neighbours_theirs(classifier, wrong):
+    pixels = np.linspace(0, 255, 2 * 24 * 24 * 3, dtype="float32").reshape(2, 24, 24, 3)
+    expected = classifier.run("images", pixels)
+    pixels[0, 3, 4, 1] = wrong
+    served = classifier.run("images", pixels)
+    assert np.isnan(served["probabilities"][0]).all()
+    assert np.isnan(served["confidence"][0])
+    assert served["label"].tolist() == [b"", expected["label"][1]]
+    np.testing.assert_allclose(served["probabilities"][1], expected["probabilities"][1], atol=1e-6)
+
+
 def test_a_version_is_whole(version):
     names = {str(path.relative_to(version.folder)) for path in version.folder.rglob("*") if path.is_file()}
     assert {"saved_model.pb", "fingerprint.pb", "assets/labels.txt", "variables/variables.index"} <= names
