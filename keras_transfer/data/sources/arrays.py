@@ -98,18 +98,24 @@ def _demand_no_other_split(held: Mapping[str, str], read: Mapping[int, tuple[str
         read: The pair that is read, by split.
     """
     taken = {name for pair in read.values() for name in pair}
-    for name in held:
-        if name in taken or not (name.startswith(("x_", "y_")) or name.endswith(("_images", "_labels"))):
-            continue
+    for name in (name for name in held if name not in taken):
         pair = next((pair for pair in _PAIRS if name in pair), None)
-        if pair is None:
+        if pair is not None:
+            missing = next((other for other in pair if other not in held), None)
+            why = f"has no {missing}" if missing else f"is of the same split as {held[read[_PAIRS[pair]][0]]}"
+            raise UserError(f"{source}: {held[name]} {why}. Leave {held[name]} out{', or add that' * bool(missing)}.")
+        if _labels_of(name) in held:
             raise UserError(
                 f"{source}: {held[name]} is of no split that is known (x_train, x_val, x_test, train_images, ...). "
                 "Rename it, or leave it out."
             )
-        missing = next((other for other in pair if other not in held), None)
-        why = f"has no {missing}" if missing else f"is of the same split as {held[read[_PAIRS[pair]][0]]}"
-        raise UserError(f"{source}: {held[name]} {why}. Leave {held[name]} out{', or add that' * bool(missing)}.")
+
+
+def _labels_of(name: str) -> str:
+    """Return what the labels of images would be called; nothing where an array is not called as images are."""
+    if name.startswith("x_"):
+        return f"y_{name[2:]}"
+    return f"{name.removesuffix('_images')}_labels" if name.endswith("_images") else ""
 
 
 def _cells(array: np.ndarray, count: int, name: str) -> list[labels.Cell]:
