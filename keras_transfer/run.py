@@ -33,7 +33,7 @@ from keras_transfer.tasks import TASKS
 from keras_transfer.versions import earlier, folders, teachers
 
 if TYPE_CHECKING:
-    from keras_transfer.training.state import TrainingState
+    from keras_transfer.training.state import Record, TrainingState
     from keras_transfer.training.trainer import Trainer
     from keras_transfer.versions.predictions import Evaluated
     from keras_transfer.versions.saved import SavedClassifier
@@ -163,11 +163,12 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
     for line in choices.before_training(recipe, solver, **blocks):
         progress.say(line)
     states: list[TrainingState] = []
+    work: Record | None = None
     if recipe.folds != "none":
         again = stopping.RESUMABLE if resume else "Stopped; the same command begins with the folds anew."
         with timer.time("folds"), stopping.raised(again):
-            blocks["folds"], states = folds.measure(recipe, examples, progress, resume)
-    trained = transfer.train(recipe, pretrained, examples, progress, timer, resume, teacher)
+            blocks["folds"], states, work = folds.measure(recipe, examples, progress, resume)
+    trained = transfer.train(recipe, pretrained, examples, progress, timer, resume, teacher, work)
     with trained.kept_when_stopped():
         result = _write(folder, prepared, trained, timer, progress, blocks)
     if recipe.keep != "all":

@@ -23,7 +23,7 @@ from keras_transfer.training.judgement import still_falling, worse
 from keras_transfer.training.loop import Batches
 from keras_transfer.training.phase import BEST_UNLESS_WORSE, HEAD, LAST, GradientDescent, Phase, PhaseResult, Solver
 from keras_transfer.training.setup import Setup
-from keras_transfer.training.state import TrainingState, assign, values
+from keras_transfer.training.state import Record, TrainingState, assign, values
 
 _SHARE_OF_VIEWS = 1 / 3  # Of the time there is, after which no further view is stored.
 
@@ -35,6 +35,7 @@ class Trainer:
         setup: The network and the images.
         timer: Is told the seconds of each part.
         state: What is kept of training, and what an interrupted run left; None keeps nothing.
+        earlier_work: As `work` of what the same run trained before, as folds.
 
     Attributes:
         recipe: Complete but for what the method still has to choose.
@@ -44,7 +45,9 @@ class Trainer:
         initial_weights: Of base and head before any phase, where a refit may begin with them.
     """
 
-    def __init__(self, setup: Setup, timer: Stopwatch, state: TrainingState | None = None) -> None:
+    def __init__(
+        self, setup: Setup, timer: Stopwatch, state: TrainingState | None = None, earlier_work: Record | None = None
+    ) -> None:
         self.setup, self.recipe, self.timer, self.state = setup, setup.recipe, timer, state
         self.reason = ""
         self.phases: list[Phase] = []
@@ -55,7 +58,7 @@ class Trainer:
         self._trained: set[int] = set()  # Numbers of the variables that phases have changed.
         self._ending = ExitStack()  # Between the last step of a part and its end, of which a signal waits.
         self._ended_parts = 0  # Of training: its phases, and those of the refit.
-        self._earlier_work: dict[str, Any] = {"computed": 0, "engine": ""}  # Before an interruption.
+        self._earlier_work: Record = earlier_work or {"computed": 0, "engine": ""}
 
     def choose(self, recipe: Recipe) -> Recipe:
         """Go on with a recipe in which more is chosen, and return it."""
@@ -156,7 +159,7 @@ class Trainer:
                 if self.state:
                     numbers = sorted(self._trained)
                     network = dict(zip(numbers, values([self._variables[number] for number in numbers]), strict=True))
-                    self.state.end(self._ended_parts, {"result": asdict(result), "work": self._work()}, network)
+                    self.state.end(self._ended_parts, {"result": asdict(result), "work": self.work()}, network)
         self._ended_parts += 1
         return result
 
@@ -172,9 +175,10 @@ class Trainer:
         begun = state.begun(part)
         if begun is not None:
             self._earlier_work = begun[0]
-        return Checkpoint(begun and begun[1], state.always, state.due, lambda now: state.save(part, now, self._work()))
+        return Checkpoint(begun and begun[1], state.always, state.due, lambda now: state.save(part, now, self.work()))
 
-    def _work(self) -> dict[str, Any]:
+    def work(self) -> Record:
+        """Return what ran the frozen part and for how many images, also before an interruption and for folds."""
         return {"computed": self.computed, "engine": self.engine}
 
     @property

@@ -23,7 +23,7 @@ from keras_transfer.support.progress import Progress, Stopwatch
 from keras_transfer.tasks import task_of
 from keras_transfer.training import methods
 from keras_transfer.training.setup import Setup
-from keras_transfer.training.state import TrainingState, folder_of
+from keras_transfer.training.state import Record, TrainingState, folder_of
 from keras_transfer.training.teacher import Teacher
 from keras_transfer.training.trainer import Trainer
 
@@ -36,6 +36,7 @@ def train(
     timer: Stopwatch,
     resume: bool | None = None,
     teacher: Teacher | None = None,
+    earlier_work: Record | None = None,
 ) -> Trainer:
     """Build the network of a recipe and run its method's phases.
 
@@ -48,6 +49,7 @@ def train(
         resume: Keep the state of training, and go on from what an interrupted run left (True); keep it only when Ctrl-C
             or SIGTERM stops training, and not where minutes are counted (False); or never (None).
         teacher: Of the recipe.
+        earlier_work: As in `Trainer`.
 
     Returns:
         What trained; its network, in float32, is ready to be served.
@@ -65,7 +67,7 @@ def train(
                 # Not the temporary one, of which nothing is left after a stop.
                 folder = folder_of(setup, cache_folder())
                 state = TrainingState(folder, recipe.checkpoint_every, progress, always=resume)
-        trainer = Trainer(setup, timer, state)
+        trainer = Trainer(setup, timer, state, earlier_work)
         with trainer.kept_when_stopped():
             methods.run(trainer)
     return trainer
