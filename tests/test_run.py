@@ -227,7 +227,7 @@ def test_ctrl_c_in_fine_tuning_says_how_to_go_on_and_one_goes_on(photos, tiny_ba
     assert stopped.value.exit_code == 130
     assert not (tmp_path / "m").exists()
     goes_on = Stopping()
-    result = kt.fit(str(photos), progress=goes_on, resume=True, base=tiny_base, **options)
+    result = kt.fit(f"{photos}/.", progress=goes_on, resume=True, base=tiny_base, **options)
     assert any(line.startswith("fine-tune: goes on after epoch 1 of 3") for line in goes_on.lines)
     assert result.metrics["phases"][1]["epochs"] == 3
     assert not list((cache_folder() / "states").iterdir())
@@ -237,11 +237,14 @@ def test_folds_that_ended_are_not_trained_again(photos, tiny_base, tmp_path, fre
     options = {"method": "frozen", "dense": "8", "head_epochs": 2, "folds": 3, "views": 1}
     whole = kt.fit(str(photos), progress=QUIET, base=tiny_base, output=str(tmp_path / "whole"), **options)
     options["output"] = str(tmp_path / "m")
+    anew = Stopping("Fold 3 of 3")
     with pytest.raises(stopping.Stopped, match=r"^Stopped; go on with the same command and --resume\.$"):
-        kt.fit(str(photos), progress=Stopping("Fold 3 of 3"), resume=True, base=tiny_base, **options)
+        kt.fit(str(photos), progress=anew, resume=True, base=tiny_base, **options)
+    assert sum(line.startswith("Nothing to go on from: ") for line in anew.lines) == 1
     goes_on = Stopping()
     result = kt.fit(str(photos), progress=goes_on, resume=True, base=tiny_base, **options)
     assert goes_on.lines.count("head: had ended before the run was interrupted.") == 2
+    assert not any(line.startswith("Nothing to go on from: ") for line in goes_on.lines)
     assert result.metrics["folds"] == whole.metrics["folds"]
     assert not list((cache_folder() / "states").iterdir())
     with pytest.raises(stopping.Stopped, match=r"^Stopped; the same command begins with the folds anew\.$"):

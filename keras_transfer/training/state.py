@@ -36,7 +36,8 @@ Record = dict[str, Any]  # JSON values.
 Logs = dict[str, float]  # Losses and metrics of an epoch, as Keras names them.
 
 _STATES = 2  # Kept of a part that has begun: the older one serves where the newer one is damaged.
-_SAME_RESULTS = ("output", "keep", "checkpoint_every")  # Fields of the recipe that change no result.
+# Fields of the recipe that change no result, and the data, of which digests, labels and splits tell.
+_SAME_RESULTS = ("data", "output", "keep", "checkpoint_every")
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class TrainingState:
 
     Attributes:
         kept: Whether there is a state of this run.
+        resumes: Whether an interrupted run left files to go on from.
     """
 
     def __init__(self, folder: Path, every: int | str, progress: Progress, always: bool = True) -> None:
@@ -87,6 +89,7 @@ class TrainingState:
                 self._lock = files.locked_folder(folder)
             except OSError as error:
                 self._warn(error)
+        self.resumes = always and any(folder.glob("*.npz"))
         self._ended: list[tuple[str, Record, dict[str, np.ndarray]]] = []  # Parts that have no file yet.
 
     def ended(self, part: int) -> tuple[Record, dict[int, np.ndarray]] | None:

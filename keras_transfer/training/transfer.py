@@ -27,6 +27,11 @@ from keras_transfer.training.state import Record, TrainingState, folder_of
 from keras_transfer.training.teacher import Teacher
 from keras_transfer.training.trainer import Trainer
 
+_ANEW = (
+    "Nothing to go on from: no interrupted run has these options, images, labels and releases. Training begins from "
+    "the start."
+)
+
 
 def train(
     recipe: Recipe,
@@ -67,6 +72,8 @@ def train(
                 # Not the temporary one, of which nothing is left after a stop.
                 folder = folder_of(setup, cache_folder())
                 state = TrainingState(folder, recipe.checkpoint_every, progress, always=resume)
+        if state and state.always and not state.resumes and earlier_work is None:
+            progress.say(_ANEW)
         trainer = Trainer(setup, timer, state, earlier_work)
         with trainer.kept_when_stopped():
             methods.run(trainer)

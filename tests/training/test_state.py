@@ -239,7 +239,7 @@ def test_a_state_belongs_to_what_its_results_depend_on(photos, tiny_base, deep_b
 
     setup = trainer(photos, base=tiny_base, size=24).setup
     examples, recipe = setup.examples, setup.recipe
-    same = recipe.replace(output="elsewhere", keep=1, checkpoint_every=7)
+    same = recipe.replace(data="./elsewhere", output="elsewhere", keep=1, checkpoint_every=7)
     assert folder(setup, recipe=same) == folder(setup)
     labels, splits = examples.labels.copy(), examples.splits.copy()
     labels[0], splits[0] = 1 - labels[0], (splits[0] + 1) % 3
