@@ -115,7 +115,7 @@ def fit(recipe: Recipe, progress: Progress | None = None, resume: bool = False) 
 
     Raises:
         UserError: with one line that says what is wrong, where, and what to do. Nothing is left behind then.
-        Stopped: Ctrl-C or SIGTERM ended it; nothing is left behind but what `resume` goes on from.
+        Stopped: Ctrl-C, SIGTERM or SIGHUP ended it; nothing is left behind but what `resume` goes on from.
     """
     if resume and recipe.minutes != "none":
         raise UsageError("--minutes counts from the start of a command, --resume goes on with another: leave one out.")

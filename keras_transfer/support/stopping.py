@@ -1,14 +1,15 @@
-"""Ctrl-C and SIGTERM: where they end the work, and what is said then."""
+"""Ctrl-C, SIGTERM and SIGHUP: where they end the work, and what is said then."""
 
 from __future__ import annotations
 
 import os
 import signal
+import stat
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -21,7 +22,8 @@ RESUMABLE = f"Stopped; {GO_ON}"
 INTERRUPTED = "Interrupted; nothing was written."
 
 _WAITING = b"\nStopping after this step; Ctrl-C again stops at once.\n"
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # The terminal was closed; not on Windows.
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, *([_HANGUP] if _HANGUP else []))
 _CLEAN_UP_SECONDS = 2.0
 _SHOW_CURSOR = "\n\x1b[?25h"  # Which a bar may have hidden: https://invisible-island.net/xterm/ctlseqs/ctlseqs.html.
 
@@ -30,7 +32,7 @@ class Stopped(KeyboardInterrupt):
     """A signal has ended the work.
 
     Attributes:
-        exit_code: Of the process: 130 for Ctrl-C, 143 for SIGTERM.
+        exit_code: Of the process: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
     """
 
     def __init__(self, message: str, exit_code: int) -> None:
@@ -44,7 +46,8 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def raised(message: str, signals: Sequence[signal.Signals] = _SIGNALS) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM raise `Stopped` with a message in the block, where they can: in the main thread.
+    """Let Ctrl-C, SIGTERM and SIGHUP, unless `nohup` has it ignored, raise `Stopped` with a message in the block, where
+    they can: in the main thread.
 
     They raise it in the midst of C code too, which may fail in its own way then: such an error is no answer.
     """
@@ -54,10 +57,12 @@ def raised(message: str, signals: Sequence[signal.Signals] = _SIGNALS) -> Iterat
         nonlocal last, stopped
         # While the block ends and cleans up after a signal, the next one must not keep it from that.
         if time.monotonic() - last >= _CLEAN_UP_SECONDS:
+            _leave_closed_terminal()
             last, stopped = time.monotonic(), Stopped(message, 128 + number)
             raise stopped
 
-    with _handled(dict.fromkeys(signals, stop)):
+    ignored = [_HANGUP] if _HANGUP and signal.getsignal(_HANGUP) == signal.SIG_IGN else []
+    with _handled({number: stop for number in signals if number not in ignored}):
         try:
             yield
         except Exception as error:
@@ -88,7 +93,8 @@ class Request:
     def wait(self, number: int, frame: FrameType | None) -> None:
         """Take a signal; the second one ends the work at once."""
         again, self._number = self.requested, number
-        if again:
+        _leave_closed_terminal()
+        if again and number != _HANGUP:  # Which shell and kernel both send.
             self.end_if_requested()
         elif sys.stderr.isatty():
             # Not through the stream, in the midst of whose writing the signal may have come.
@@ -128,7 +134,8 @@ def at_once() -> Iterator[None]:
         try:
             before[signal.Signals(number)](number, frame)
         except Stopped as stopped:
-            os.write(terminal, f"{_SHOW_CURSOR * os.isatty(terminal)}{stopped}\n".encode())
+            with suppress(OSError):  # It may be closed.
+                os.write(terminal, f"{_SHOW_CURSOR * os.isatty(terminal)}{stopped}\n".encode())
             os._exit(stopped.exit_code)
 
     try:
@@ -136,6 +143,16 @@ def at_once() -> Iterator[None]:
             yield
     finally:
         os.close(terminal)
+
+
+def _leave_closed_terminal() -> None:
+    """Send output to nowhere if its terminal was closed: to write there fails, and would keep the work from its end."""
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode) and not os.isatty(descriptor):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, descriptor)
+                os.close(nowhere)
 
 
 @contextmanager

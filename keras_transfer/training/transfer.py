@@ -51,8 +51,8 @@ def train(
         examples: With splits and digests.
         progress: Is told of everything.
         timer: Is told the seconds of each part.
-        resume: Keep the state of training, and go on from what an interrupted run left (True); keep it only when Ctrl-C
-            or SIGTERM stops training, and not where minutes are counted (False); or never (None).
+        resume: Keep the state of training, and go on from what an interrupted run left (True); keep it only when a
+            signal stops training, and not where minutes are counted (False); or never (None).
         teacher: Of the recipe.
         earlier_work: As in `Trainer`.
 

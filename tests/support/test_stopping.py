@@ -1,6 +1,8 @@
 import os
 import signal
+import subprocess
 import sys
+import time
 from contextlib import nullcontext, suppress
 
 import pytest
@@ -13,7 +15,7 @@ def send(number):
     os.kill(os.getpid(), number)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -29,6 +31,49 @@ def test_a_signal_ends_fit_with_one_line_and_its_exit_code(monkeypatch, capsys, 
     assert ended.value.code == code
     assert capsys.readouterr().err == f"{said}\n"
     assert signal.getsignal(number) == before
+
+
+def test_a_closed_terminal_does_not_end_what_nohup_started():
+    before, done = signal.signal(signal.SIGHUP, signal.SIG_IGN), []
+    try:
+        with stopping.raised("Stopped."), stopping.deferred():
+            send(signal.SIGHUP)
+            done.append("goes on")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert done == ["goes on"]
+
+
+WORK = """
+import time
+from keras_transfer.support import stopping
+from keras_transfer.support.progress import Progress
+
+ended = False
+try:
+    with stopping.raised("Stopped."), stopping.deferred() as request, Progress().activity("Work"):
+        while not request.requested:
+            time.sleep(0.01)
+        time.sleep(0.5)
+        Progress().say("Still at work.")
+        ended = True
+        request.end_if_requested()
+except stopping.Stopped as stopped:
+    raise SystemExit(stopped.exit_code if ended else 1)
+"""
+
+
+def test_a_closed_terminal_ends_the_work_where_it_may_end():
+    reading, writing = os.openpty()
+    command = [sys.executable, "-c", WORK]
+    process = subprocess.Popen(command, stdin=writing, stdout=writing, stderr=writing, start_new_session=True)
+    os.close(writing)
+    assert b"Work" in os.read(reading, 200)
+    os.close(reading)
+    for _ in range(2):  # As shell and kernel do.
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.1)
+    assert process.wait(60) == 129
 
 
 def test_a_deferred_signal_waits_for_a_place_to_end_and_a_second_one_does_not():
