@@ -173,7 +173,7 @@ def _fit(recipe: Recipe, progress: Progress, resume: bool) -> Result:
         result = _write(folder, prepared, trained, timer, progress, blocks)
     if recipe.keep != "all":
         with progress.optional("Deleting older versions", "they stay"):
-            folders.prune(folder, int(recipe.keep))
+            folders.prune(folder, int(recipe.keep), earlier.versions(recipe))
     for state in [*states, *filter(None, [trained.state])]:
         state.discard()
     return result

@@ -103,7 +103,13 @@ class Recipe:
     tfds_dir: str = _data("", "Folder of data sets that tensorflow-datasets has prepared.", kind="folder")
     weights: str = _network("imagenet", "'imagenet', 'random', a weights file, or an earlier run.", kind="path")
     output: str = _output(AUTO, "Where versions go. [default: saved_models/DATA-BASE]", short=("-o",), kind="path")
-    keep: int | str = _output("all", "Versions of the model to keep; older ones go.", kind="int", low=1, also="all")
+    keep: int | str = _output(
+        "all",
+        "Versions of the model to keep; older ones go, but for what the new one came from.",
+        kind="int",
+        low=1,
+        also="all",
+    )
     size: int | str = _network(AUTO, "Side of the input image in pixels.", kind="int", low=16)
     resize: str = _network("crop", "How a photo becomes a square.", **_words("crop", "squash", "pad"))
     enlarge: str = _network(AUTO, "Interpolation of pictures smaller than the input.", **_words(AUTO, *INTERPOLATIONS))

@@ -62,6 +62,11 @@ def runs(recipe: Recipe, teacher: Teacher | None, progress: Progress) -> list[Ea
     return earlier
 
 
+def versions(recipe: Recipe) -> list[Path]:
+    """Return the folders of the versions that a recipe, resolved, takes its weights, base or teacher from."""
+    return [records.parent for file in _networks(recipe) if (records := _records(file)) is not None]
+
+
 def _records(network: str) -> Path | None:
     """Return the folder of the records of the version that a network's file lies in, exported or not, if in any."""
     file = Path(network).expanduser().absolute()

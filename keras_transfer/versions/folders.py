@@ -230,15 +230,15 @@ def _described(version: Path) -> Version:
     return Version(str(version.parent), int(version.name), base, weights, score, size, modified)
 
 
-def prune(folder: Path, keep: int) -> list[Path]:
-    """Delete all but the newest `keep` versions of a model, and return those deleted.
+def prune(folder: Path, keep: int, needed: Iterable[Path] = ()) -> list[Path]:
+    """Delete all but the newest `keep` versions of a model, and those that are needed, and return those deleted.
 
     A version vanishes by one rename, so that a server never finds half of one. Folders that are no whole versions
     are left alone.
     """
-    deleted = []
+    deleted, stay = [], {version.resolve() for version in needed}
     for version in sorted(_versions(folder), key=lambda version: int(version.name))[: -max(keep, 1)]:
         with suppress(FileNotFoundError):  # Another run prunes the same model.
-            if files.delete_folder(version):
+            if version.resolve() not in stay and files.delete_folder(version):
                 deleted.append(version)
     return deleted

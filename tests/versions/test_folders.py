@@ -8,7 +8,7 @@ import pytest
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import leftovers
 from keras_transfer.support.errors import Interruption, UsageError
-from keras_transfer.versions import card, folders
+from keras_transfer.versions import card, earlier, folders
 
 
 def fill(folder):
@@ -84,6 +84,18 @@ def test_old_versions_go_and_what_is_no_version_stays(version, tmp_path):
     assert [path.name for path in folders.prune(tmp_path, 2)] == ["1", "2"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["10", "7", "9"]
     assert folders.prune(tmp_path, 5) == []
+
+
+@pytest.mark.parametrize("option", ["weights", "base", "teacher"])
+def test_what_a_version_came_from_does_not_go(version, tmp_path, monkeypatch, option):
+    for number in (1, 2, 3):
+        shutil.copytree(version.folder, tmp_path / "m" / str(number))
+    (tmp_path / "link").symlink_to(tmp_path / "m")
+    monkeypatch.chdir(tmp_path)
+    source = "link/1" if option == "teacher" else "link/1/assets.extra/model.keras"
+    needed = earlier.versions(Recipe(**{option: source}))
+    assert [path.name for path in folders.prune(Path("m"), 1, needed)] == ["2"]
+    assert sorted(path.name for path in Path("m").iterdir()) == ["1", "3"]
 
 
 def test_the_card_says_what_was_measured(version):
