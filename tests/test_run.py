@@ -266,15 +266,15 @@ def test_ctrl_c_after_training_loses_no_training(photos, tiny_base, tmp_path, fr
 def test_a_version_that_cannot_be_written_loses_no_training(photos, tiny_base, tmp_path, fresh_cache, monkeypatch):
     options = {"output": str(tmp_path / "m"), "method": "frozen", "dense": "8", "head_epochs": 2}
 
-    def full(*arguments, **options):
-        raise tf.errors.ResourceExhaustedError(None, None, "part.tempstate; No space left on device [Op:Save]")
+    def limited(*arguments, **options):
+        raise tf.errors.ResourceExhaustedError(None, None, "{{function_node Save}} part; File too large [Op:SaveV2]")
 
     with monkeypatch.context() as patch:
-        patch.setattr(tf.saved_model, "save", full)
+        patch.setattr(tf.saved_model, "save", limited)
         with pytest.raises(kt.UserError) as told:
             kt.fit(str(photos), progress=QUIET, base=tiny_base, **options)
     assert str(told.value) == (
-        f"--output: {tmp_path / 'm'} cannot be written to (No space left on device). What was trained is kept: go on "
+        f"--output: {tmp_path / 'm'} cannot be written to (File too large). What was trained is kept: go on "
         "with the same command and --resume."
     )
     goes_on = Stopping()

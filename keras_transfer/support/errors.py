@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -33,6 +35,22 @@ class UsageError(UserError):
 
 class Interruption(UserError):
     """The work failed by what lies outside of it, as a disk: what was done until then may be kept, and gone on with."""
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+_FAILED_WRITES = (*FULL, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES)
+
+
+def failed_write(error: Exception) -> OSError | None:
+    """Return an error in writing in the operating system's words, also where TensorFlow or HDF5 have wrapped these in
+    names of operations and of temporary files; None for other errors, and for those that are told already.
+    """
+    if isinstance(error, UserError):
+        return None
+    for code in _FAILED_WRITES:
+        if getattr(error, "errno", None) == code or os.strerror(code) in str(error):
+            return OSError(code, os.strerror(code))
+    return None
 
 
 def demand_schema(records: dict[str, Any], newest: int, file: str) -> None:

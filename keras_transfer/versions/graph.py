@@ -6,8 +6,6 @@ among several files it gets an `error` of its own. A request of one file fails a
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from keras_transfer.network import folding
 from keras_transfer.network.network import Network
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support import logs
+from keras_transfer.support.errors import failed_write
 from keras_transfer.tasks import TASKS
 from keras_transfer.tasks.task import Task
 from keras_transfer.versions import folders
@@ -48,7 +47,7 @@ def save(network: Network, recipe: Recipe, examples: Examples, folder: Path) -> 
         folder: Exists and is empty.
 
     Raises:
-        OSError: the disk is full.
+        OSError: the folder cannot be written to.
     """
     size = network.size
     network = folding.folded(network)  # Half as much to trace, write, load and compute.
@@ -89,10 +88,10 @@ def save(network: Network, recipe: Recipe, examples: Examples, folder: Path) -> 
         try:
             tf.saved_model.save(module, str(folder), signatures=traced)
         except tf.errors.OpError as error:
-            full = os.strerror(errno.ENOSPC)
-            if full not in error.message:
+            failed = failed_write(error)
+            if failed is None:
                 raise
-            raise OSError(errno.ENOSPC, full) from error  # Without the names of operations and of temporary files.
+            raise failed from error
     (folder / "assets").mkdir(exist_ok=True)
     (folder / "assets" / "labels.txt").write_bytes(folders.labels_text(examples.classes).encode())
 
