@@ -37,7 +37,7 @@ class Interruption(UserError):
     """The work failed by what lies outside of it, as a disk: what was done until then may be kept, and gone on with."""
 
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT)  # Errors of a disk on which nothing more can be written.
 _FAILED_WRITES = (*FULL, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES)
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from keras_transfer.support import notebook
-from keras_transfer.support.errors import UsageError
+from keras_transfer.support.errors import FULL, UsageError, failed_write
 from keras_transfer.support.program import worded
 from keras_transfer.support.terminal import broken, message
 
@@ -121,10 +121,16 @@ class Progress:
         Args:
             what: It makes, at the beginning of a sentence.
             without: What happens instead.
+
+        Raises:
+            OSError: the disk is full, or a quota used up: what is to appear without it cannot be written either.
         """
         try:
             yield
         except Exception as error:  # Whatever it is: it must not cost hours of training.
+            failed = failed_write(error)
+            if failed is not None and failed.errno in FULL:
+                raise failed from error
             reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
             self.warn(f"{what} failed ({reason}): {without}.")
 

@@ -1,4 +1,6 @@
+import errno
 import io
+import os
 import sys
 import time
 
@@ -89,3 +91,14 @@ def test_quiet_is_quiet_but_for_warnings(written_to):
     assert log.getvalue() == ""
     shown.warn("this changes what the results mean")
     assert log.getvalue() == "Warning: this changes what the results mean\n"
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_nothing_is_optional_on_a_full_disk(written_to, code):
+    log = written_to(io.StringIO())
+    with pytest.raises(OSError, match=os.strerror(code)), Progress().optional("Writing model.keras"):
+        raise RuntimeError(f"Unable to write (errno = {code}, error message = '{os.strerror(code)}')")
+    assert log.getvalue() == ""
+    with Progress().optional("Writing model.keras"):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+    assert log.getvalue().endswith("Permission denied): the version appears without it.\n")
