@@ -155,6 +155,11 @@ def _shards(folder: Path) -> list[Path]:
     return [path for path in files.children(folder) if path.name.startswith("shard-")]
 
 
+def size_text(count: int) -> str:
+    """Return so many bytes in GB, or in MB where there are few."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
+
+
 def shortage(needed: int, limit: float) -> str | None:
     """Return why there is no room for `needed` bytes under `limit` GB, even once other shards are deleted; or None."""
     root = _writable_root()
@@ -163,7 +168,7 @@ def shortage(needed: int, limit: float) -> str | None:
     root.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(root).free
     deleted = max(0, files.folder_size(root) + needed - limit * 1e9)
-    return f"{root} has {free / 1e9:.1f} GB free" if needed * 1.05 > free + deleted else None
+    return f"{root} has {size_text(free)} free" if needed * 1.05 > free + deleted else None
 
 
 def make_room(needed: int, limit: float) -> None:

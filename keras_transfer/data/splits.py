@@ -76,10 +76,11 @@ def _deal_strata(
     together = np.arange(len(examples)) if examples.groups is None else examples.groups
     groups = np.unique(together[pool], return_inverse=True)[1]
     holders, held = np.unique(np.stack([groups, stratum_of]), axis=1)
-    for number, count in enumerate(np.bincount(held)):
-        if count < len(shares):
-            images = int((stratum_of == number).sum())
-            raise UserError(_too_few(examples, names[number], images, int(count), len(shares)))
+    counts = np.bincount(held)
+    smallest = int(counts.argmin())
+    if counts[smallest] < len(shares):
+        images = int((stratum_of == smallest).sum())
+        raise UserError(_too_few(examples, names[smallest], images, int(counts[smallest]), len(shares)))
     mixed = np.bincount(holders) > 1
     for _ in range(_TRIES if mixed.any() else 1):
         parts = _deal_once(groups, stratum_of, mixed, shares, generator)[groups]
@@ -212,10 +213,12 @@ def strata(examples: Examples, bins: int | None = None) -> np.ndarray:
 def _too_few(examples: Examples, stratum: int, images: int, groups: int, parts: int) -> str:
     what = f"class {examples.classes[stratum]!r}" if examples.task == CLASSIFICATION else "it"
     grouped = f" in {groups} group{'s' * (groups != 1)} of equal or related images" if groups < images else ""
-    return (
-        f"{examples.source}: {what} has {images} image{'s' * (images != 1)}{grouped}, too few for {parts} splits. "
-        "Add images to it, or remove it."
-    )
+    wanted, remedy = f"{parts} splits", "Add images to it, or remove it."
+    if parts > len(SPLITS):
+        wanted = f"--folds {parts}"
+        if groups >= len(SPLITS):  # As many as the fewest folds.
+            remedy = f"Give --folds {groups}{' or fewer' * (groups > len(SPLITS))}."
+    return f"{examples.source}: {what} has {images} image{'s' * (images != 1)}{grouped}, too few for {wanted}. {remedy}"
 
 
 def _counts(total: int, shares: list[float]) -> list[int]:

@@ -235,7 +235,7 @@ class Feed:
         reason = store.shortage(needed, setup.recipe.cache_limit) if missing else None
         if reason is not None:
             raise NotStored(
-                f"Storing the activations at {self.boundary} would take {needed / 1e9:.1f} GB, but {reason}."
+                f"Storing the activations at {self.boundary} would take {store.size_text(needed)}, but {reason}."
             )
 
     def _stored_batches(

@@ -1,8 +1,10 @@
 import os
+import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import ml_dtypes
 import numpy as np
@@ -80,9 +82,12 @@ def test_the_least_recently_used_goes_first_and_open_sets_stay_readable():
     assert old.read(digests(1), [1])[0][0] == 0
 
 
-def test_no_room_says_why():
+def test_no_room_says_why(monkeypatch):
     assert "--cache-limit is 1 GB" in store.shortage(2_000_000_000, 1)
     assert "free" in store.shortage(10**17, 10**9)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2_300_000))
+    assert store.shortage(5_000_000, 1).endswith(" has 2.3 MB free")
+    assert [store.size_text(size) for size in (40_000_000, 100_000_000)] == ["40.0 MB", "0.1 GB"]
 
 
 def test_contents_and_clear():

@@ -74,6 +74,19 @@ def test_a_class_too_small_to_split_is_named():
         splits.assign(examples([10, 2]), (70, 15, 15), 0)
 
 
+@pytest.mark.parametrize(
+    ("counts", "told"),
+    [
+        ([40, 10, 8], r"class 'c' has 8 images, too few for --folds 12\. Give --folds 8 or fewer\.$"),
+        ([12, 3], r"class 'b' has 3 images, too few for --folds 12\. Give --folds 3\.$"),
+        ([12, 2], r"class 'b' has 2 images, too few for --folds 12\. Add images to it, or remove it\.$"),
+    ],
+)
+def test_too_many_folds_are_told_with_how_many_there_can_be(counts, told):
+    with pytest.raises(UserError, match=told):
+        next(splits.folds(examples(counts), 12, 0))
+
+
 def test_the_record_tells_what_training_saw(tmp_path):
     split = splits.assign(examples([4, 4]), (50, 25, 25), 0)
     digests = [bytes([row] * 16) for row in range(8)]
