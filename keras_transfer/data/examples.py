@@ -82,6 +82,7 @@ class Examples:
         format: Of all images that can be used, as `image_format` names it; None if there are several, or they were not
             read yet.
         understood: What the source was taken for, in a line or two for the user.
+        tabular: Whether a table names the images, and not their folders or records.
     """
 
     source: str
@@ -97,6 +98,7 @@ class Examples:
     sizes: np.ndarray | None = None
     format: str | None = None
     understood: str = ""
+    tabular: bool = False
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -149,7 +149,7 @@ class SavedClassifier:
         try:
             listed = sources.load_measured(source, recipe, self.task.name, **options)
         except UserError as error:
-            if data is not None:
+            if data is not None or any(options.values()):
                 raise
             why = error.args[0].removeprefix("--data: ")
             raise UserError(f"What the model was fitted on is not where it was: {why} --data names images.") from error

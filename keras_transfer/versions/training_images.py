@@ -39,7 +39,7 @@ class TrainingImages:
         self.missing: str | None = None
         records = recorded_splits(version / "assets.extra")
         try:
-            self._examples = sources.load(self._source, recipe.replace(data=self._source, group_by=""))
+            self._examples = sources.load(self._source, recipe.replace(data=self._source, group_by=""), given=())
         except UserError as error:
             if data is not None:
                 raise

@@ -18,6 +18,17 @@ def test_few_images_are_of_all_classes(version):
     assert len(list(images.files("train", 10_000))) == len(all_of_them)
 
 
+def test_images_that_are_in_folders_now_may_have_been_in_a_table(version, photos):
+    recipe = version.recipe.replace(data="table.csv", columns="label=colour", allow_outside=True, group_by="series")
+    assert not TrainingImages(version.folder, recipe, 24, photos).missing
+
+
+def test_an_option_that_does_nothing_is_refused_as_what_it_is(classifier):
+    with pytest.raises(kt.UsageError) as told:
+        classifier.evaluate(columns="label=colour")
+    assert told.value.args[0].startswith("--columns needs a CSV file; ")
+
+
 def test_a_version_that_was_copied_without_its_records_says_so(version, tmp_path):
     bare = tmp_path / "model" / "1"
     shutil.copytree(version.folder, bare, ignore=shutil.ignore_patterns("splits.csv"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError, UserError, nearest_options
 from keras_transfer.support.paths import absolute
 
-_READING = ("columns", "encoding", "allow_outside", "tfds_dir")  # Options that say how data is read.
+_OF_TABLES = ("columns", "encoding", "allow_outside")
+_READING = (*_OF_TABLES, "tfds_dir")  # Options that say how data is read.
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,12 @@ _NEEDS = {
 }
 
 
-def load(source: str, recipe: Recipe | None = None, purpose: Purpose = Purpose.TRAIN) -> Examples:
+def load(
+    source: str,
+    recipe: Recipe | None = None,
+    purpose: Purpose = Purpose.TRAIN,
+    given: Collection[str] = (*_READING, "group_by"),
+) -> Examples:
     """List the labelled images of a source, unsplit unless the source itself is split.
 
     Args:
@@ -99,9 +105,10 @@ def load(source: str, recipe: Recipe | None = None, purpose: Purpose = Purpose.T
             glob, or `tfds:NAME[:CONFIG]`; an `.npz` file; or `digits`. `SOURCES` names what lists each.
         recipe: Gives the task, the columns of a table, the one to group by, and where data may lie.
         purpose: What the images are listed for.
+        given: Fields of the recipe that are meant for this source; others may be for one that it was made for.
 
     Raises:
-        UsageError: there is no such source.
+        UsageError: there is no such source, or it has no use for an option that is given.
         UserError: it holds no classes, one class to train on, or a class without images; or a class has a name that a
             list of names, one a line, cannot hold.
     """
@@ -115,9 +122,20 @@ def load(source: str, recipe: Recipe | None = None, purpose: Purpose = Purpose.T
         examples = replace(examples, labels=several, task=MULTI_LABEL)
     if recipe.task not in (AUTO, examples.task):
         raise UsageError(f"{source} is for {examples.task}. For {recipe.task}, it needs {_NEEDS[recipe.task]}.")
-    if recipe.group_by and examples.groups is None and purpose is not Purpose.MEASURE:
-        raise UsageError(f"--group-by needs a CSV file with that column; {source} is none.")
+    _demand_useful({name for name in given if getattr(recipe, name)}, examples)
     return examples
+
+
+def _demand_useful(options: Collection[str], examples: Examples) -> None:
+    """Refuse options that do nothing on a source; `options` are those that have a value."""
+    source = examples.source
+    if "group_by" in options and examples.groups is None:
+        raise UsageError(f"--group-by needs a CSV file with that column; {source} is none.")
+    for name in _OF_TABLES:
+        if name in options and not examples.tabular:
+            raise UsageError(f"--{name.replace('_', '-')} needs a CSV file; {source} is none.")
+    if "tfds_dir" in options and not source.startswith("tfds:"):
+        raise UsageError(f"--tfds-dir needs a data set tfds:NAME; {source} is none.")
 
 
 def demand(source: str, options: Iterable[str] = ()) -> None:
@@ -146,15 +164,15 @@ def load_measured(source: str, recipe: Recipe, task: str, **options: Any) -> Exa
             the usual headings. `allow_outside` and `tfds_dir`; None: as in the recipe.
 
     Raises:
-        UsageError: as in `load`, or there is no such option.
+        UsageError: as in `load`, where it is given by `options`, or there is no such option.
         UserError: as in `load`.
     """
     changes: dict[str, Any] = {"data": source, "task": task}
     if recipe.data not in (source, absolute(source)):
         changes |= {"columns": "", "encoding": "", "group_by": ""}
     _demand_options(options)
-    changes |= {name: value for name, value in options.items() if value is not None}
-    return load(source, recipe.replace(**changes), Purpose.MEASURE)
+    given = {name: value for name, value in options.items() if value is not None}
+    return load(source, recipe.replace(**changes | given), Purpose.MEASURE, given)
 
 
 def _demand_options(names: Iterable[str]) -> None:

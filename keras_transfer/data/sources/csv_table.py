@@ -134,7 +134,7 @@ def _examples(
         messages.append(f"{rows} an image again: it counts as often as it is named.")
     return Examples(
         source, folder, paths, labels.values, splits, labels.classes, labels.task, contents, groups,
-        understood=" ".join(filter(None, (*messages, read_as))),
+        understood=" ".join(filter(None, (*messages, read_as))), tabular=True,
     )  # fmt: skip
 
 

@@ -1,9 +1,11 @@
 import os
+import shutil
 
 import numpy as np
 import pytest
 
 from keras_transfer.data import sources
+from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError, UserError
 from tests.conftest import draw
@@ -39,6 +41,46 @@ def test_labels_that_do_not_fit_the_task_are_refused_in_its_words(photos, tmp_pa
     np.savez(tmp_path / "a.npz", x=pixels, y=several)
     with pytest.raises(UsageError, match=r"is for multi-label\. For classification, it needs one label an image"):
         sources.load_measured(str(tmp_path / "a.npz"), Recipe(), "classification")
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ({"columns": "label=breed"}, "--columns needs a CSV file; SOURCE is none."),
+        ({"encoding": "cp1252"}, "--encoding needs a CSV file; SOURCE is none."),
+        ({"allow_outside": True}, "--allow-outside needs a CSV file; SOURCE is none."),
+        ({"tfds_dir": "sets"}, "--tfds-dir needs a data set tfds:NAME; SOURCE is none."),
+        ({"group_by": "patient"}, "--group-by needs a CSV file with that column; SOURCE is none."),
+    ],
+)
+def test_an_option_that_does_nothing_on_a_source_is_refused(photos, tmp_path, option, words):
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 4, 4, 3), "uint8"), y=np.arange(2))
+    archive = shutil.make_archive(str(tmp_path / "photos"), "zip", photos)
+    for source in (str(photos), archive, str(tmp_path / "a.npz"), "digits"):
+        for purpose in Purpose:
+            with pytest.raises(UsageError) as told:
+                sources.load(source, Recipe(data=source, **option), purpose)
+            assert told.value.args[0] == words.replace("SOURCE", source)
+
+
+def test_options_of_tables_are_for_those_in_folders_and_archives_too(tmp_path):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for number, name in enumerate(("a", "b")):
+        draw((200, 40, 40), number).save(folder / f"{name}.png")
+    (folder / "metadata.csv").write_text("file_name,art\na.png,Gr\u00fcn\nb.png,rot\n", "cp1252")
+    options = {"columns": "label=art", "encoding": "cp1252", "allow_outside": True}
+    for source in (str(folder), str(folder / "metadata.csv"), shutil.make_archive(str(folder), "zip", folder)):
+        assert sources.load(source, Recipe(data=source, **options)).classes == ("Gr\u00fcn", "rot")
+
+
+def test_what_a_model_was_fitted_with_may_do_nothing_where_it_is_measured(photos):
+    recipe = Recipe(data="table.csv", columns="label=breed", allow_outside=True, group_by="patient")
+    for fitted in (recipe, recipe.replace(data=str(photos))):
+        unsaid = dict.fromkeys(("columns", "encoding", "allow_outside", "tfds_dir"))
+        assert len(sources.load_measured(str(photos), fitted, "classification", **unsaid)) == 42
+        with pytest.raises(UsageError, match="--allow-outside needs a CSV file"):
+            sources.load_measured(str(photos), fitted, "classification", allow_outside=True)
 
 
 def test_a_model_of_several_labels_is_measured_where_each_image_has_one(photos):
