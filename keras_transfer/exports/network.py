@@ -29,7 +29,10 @@ def input_metadata(classifier: SavedClassifier) -> dict[str, str]:
 
 
 def functional(classifier: SavedClassifier) -> Any:
-    """Return the Keras model of a version, built."""
+    """Return the Keras model of a version, built, whose output is named as the SavedModel names it."""
+    import keras
+
     model = classifier.network().classifier()
+    model = keras.Model(model.input, {classifier.task.served: model.output})
     model(np.zeros((1, *model.input_shape[1:]), "float32"))  # Keras exports only what has been called.
     return model

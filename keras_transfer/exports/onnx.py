@@ -24,7 +24,7 @@ def write(classifier: SavedClassifier, precision: str, images: TrainingImages, f
         functional(classifier).export(str(file), format="onnx", verbose=False)
     if precision == "float16":
         _to_float16(file)
-    _write_metadata(file, classifier)
+    _describe(file, classifier)
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
 
     def predict(pixels: np.ndarray) -> np.ndarray:
@@ -62,9 +62,9 @@ def _to_float16(file: Path) -> None:
     onnx.save(convert_float_to_float16(onnx.load(str(file)), keep_io_types=True), str(file))
 
 
-def _write_metadata(file: Path, classifier: SavedClassifier) -> None:
-    """Write into the file's metadata the classes, if there are any, in the order of the outputs, `labels`, a JSON list;
-    and how photos become pixels.
+def _describe(file: Path, classifier: SavedClassifier) -> None:
+    """Name the first axis of input and output `batch`, and write into the file's metadata the classes, if there are
+    any, in the order of the outputs, `labels`, a JSON list; and how photos become pixels.
     """
     import onnx
 
@@ -72,4 +72,6 @@ def _write_metadata(file: Path, classifier: SavedClassifier) -> None:
     if classifier.task.has_classes:
         entries["labels"] = json.dumps(classifier.classes)
     onnx.helper.set_model_props(model, entries)
+    for tensor in (*model.graph.input, *model.graph.output):
+        tensor.type.tensor_type.shape.dim[0].dim_param = "batch"
     onnx.save(model, str(file))

@@ -79,6 +79,9 @@ def test_each_format_predicts_as_the_saved_model(version, loaded, format, precis
         import onnxruntime
 
         session = onnxruntime.InferenceSession(report.file, providers=["CPUExecutionProvider"])
+        (input_,), (output,) = session.get_inputs(), session.get_outputs()
+        assert (input_.name, input_.shape) == ("images", ["batch", 24, 24, 3])
+        assert (output.name, output.shape) == ("probabilities", ["batch", 3])
         metadata = session.get_modelmeta().custom_metadata_map
         assert json.loads(metadata["labels"]) == ["blue", "green", "red"]
         assert json.loads(metadata["preprocessing"]) == kept["preprocessing"]
@@ -87,6 +90,7 @@ def test_each_format_predicts_as_the_saved_model(version, loaded, format, precis
         import openvino
 
         read = openvino.Core().read_model(report.file)
+        assert (read.input().any_name, read.output().any_name) == ("images", "probabilities")
         assert rule in read.get_rt_info(["model_info", "input"]).astype(str)
         assert json.loads(read.get_rt_info(["model_info", "preprocessing"]).astype(str)) == kept["preprocessing"]
         assert report.default_precision in (None, "bfloat16", "float16")
@@ -94,7 +98,11 @@ def test_each_format_predicts_as_the_saved_model(version, loaded, format, precis
     if format == "litert":
         with zipfile.ZipFile(report.file) as packed:
             assert packed.read("labels.txt").decode().split() == ["blue", "green", "red"]
-        assert rule.encode() in Path(report.file).read_bytes()
+        content = Path(report.file).read_bytes()
+        assert rule.encode() in content
+        with convert.logs.without_notes():
+            signature = litert._interpreter(content).get_signature_list()["serving_default"]
+        assert signature == {"inputs": ["images"], "outputs": ["probabilities"]}
 
 
 def test_an_onnx_file_of_numbers_has_no_labels(tmp_path):
@@ -102,7 +110,7 @@ def test_an_onnx_file_of_numbers_has_no_labels(tmp_path):
     empty = onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], []))
     onnx.save(empty, tmp_path / "m.onnx")
     model = SimpleNamespace(task=Regression(), classes=("target",), recipe=None, size=24)
-    convert.onnx._write_metadata(tmp_path / "m.onnx", model)
+    convert.onnx._describe(tmp_path / "m.onnx", model)
     assert {entry.key for entry in onnx.load(tmp_path / "m.onnx").metadata_props} == {"input", "preprocessing"}
 
 
