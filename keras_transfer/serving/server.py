@@ -86,6 +86,13 @@ def application(
     async def not_posted(request: HttpRequest) -> Response:
         raise HTTPException(405, headers={"Allow": "POST"})
 
+    async def not_predicted(request: HttpRequest) -> Response:
+        why = missing(request)
+        if why:
+            return _json(rest.error(why), 404)
+        # 400, as TensorFlow Serving answers where a signature is of another method.
+        return _json(rest.error("The model has no signature to classify or regress. Send the request to :predict"), 400)
+
     async def state(request: HttpRequest) -> Response:
         why = missing(request)
         if why:
@@ -123,6 +130,7 @@ def application(
         routes += [
             Route(f"{path}:predict", predict, methods=["POST"]),
             Route(f"{path}:predict", not_posted),  # Or ":predict" would be taken for part of the name below.
+            *(Route(f"{path}:{call}", not_predicted, methods=["POST"]) for call in ("classify", "regress")),
             Route(f"{path}/metadata", metadata),
             Route(path, state),
         ]

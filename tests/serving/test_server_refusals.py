@@ -117,6 +117,15 @@ def test_a_request_of_another_method_says_which_is_meant(url, method, path, allo
     assert json.loads(answer.read()) == {"error": f"Malformed request: {method} {path}; send it by {hint}"}
 
 
+@pytest.mark.parametrize("call", ["classify", "regress"])
+def test_a_call_of_a_signature_that_no_model_has_says_which_is_meant(url, call):
+    body = {"examples": [{"image": {"b64": ""}}]}
+    for path in ("colours", "colours/versions/1"):
+        status, answer = post(f"{url}/v1/models/{path}:{call}", body)
+        assert (status, answer["error"].partition(". ")[2]) == (400, "Send the request to :predict")
+    assert post(f"{url}/v1/models/others:{call}", body)[0] == 404
+
+
 def test_a_request_of_many_instances_or_pixels_is_refused_at_once(url, photos):
     begun = time.monotonic()
     status, answer = post(url + PREDICT, {"instances": [encoded(b"")] * 10_000})
