@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_transfer.data.decoding import formats
 from keras_transfer.data.decoding.decode import Decoder
 from keras_transfer.data.sources import load
 from keras_transfer.tasks.multi_label import MultiLabel
@@ -77,6 +78,12 @@ def test_what_is_no_pixels_gets_no_answer_and_its_neighbours_theirs(classifier, 
     assert np.isnan(served["confidence"][0])
     assert served["label"].tolist() == [b"", expected["label"][1]]
     np.testing.assert_allclose(served["probabilities"][1], expected["probabilities"][1], atol=1e-6)
+
+
+def test_a_file_alone_of_no_image_format_is_refused_in_the_words_of_everywhere(version):
+    serve = tf.saved_model.load(str(version.folder)).signatures["serving_default"]
+    with pytest.raises(tf.errors.InvalidArgumentError, match=formats.UNKNOWN):
+        serve(image_bytes=tf.constant([b"no image"]))
 
 
 def test_a_version_is_whole(version):

@@ -27,7 +27,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.data.decoding import bmp, exif, gif, memory, webp
-from keras_transfer.data.decoding.formats import FORMATS, HEAD, image_format
+from keras_transfer.data.decoding.formats import FORMATS, HEAD, UNKNOWN, image_format
 from keras_transfer.data.decoding.input_rule import ANTIALIAS_FROM, JPEG_SCALES, InputRule
 from keras_transfer.data.decoding.raw import CONTENT, apart, part, split_once
 from keras_transfer.recipe.options import INTERPOLATIONS
@@ -202,7 +202,7 @@ def _with_kind(content: tf.Tensor, format: str | None) -> tuple[tf.Tensor, tf.Te
     """
     if format is None:
         kind = kind_of(content)
-        readable = tf.debugging.Assert(kind < len(FORMATS), ["no image of a kind that can be read"])
+        readable = tf.debugging.Assert(kind < len(FORMATS), [UNKNOWN])
     else:
         kind = [name for _, _, name in FORMATS].index(format)
         magic, at, _ = FORMATS[kind]
