@@ -73,8 +73,12 @@ def _by_kind(findings: Findings, width: int) -> list[str]:
 def _converted(findings: Findings, copies: Converted, width: int) -> list[str]:
     count = f"Wrote {len(copies.written)} converted {'copy' if len(copies.written) == 1 else 'copies'}"
     written = with_path(f"{count} in ", copies.folder, width, ".") if copies.written else f"{count}."
-    refused = [f"{name} cannot be converted ({why})" for name, why in copies.refused]
-    return ["", written, *_first(refused, width)]
+    lines = ["", written]
+    if copies.table:
+        lines.append(wrapped(f"{copies.table} there is your table, as it names the copies.", width))
+    elif copies.table is not None:
+        lines.append(wrapped("Change the paths of these images in your table to those of the copies.", width))
+    return lines + _first([f"{name} cannot be converted ({why})" for name, why in copies.refused], width)
 
 
 def _short(findings: Findings, path: str) -> str:

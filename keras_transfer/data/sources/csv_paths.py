@@ -77,6 +77,13 @@ def portable(cell: str) -> str:
     return cell if "/" in cell else cell.replace("\\", "/")
 
 
+def renamed(cell: str, name: str) -> str:
+    """Return a cell as it names a file of another name in the same folder; without an extension if it had none."""
+    last = re.split(r"[/\\]", cell)[-1]
+    stem, _ = os.path.splitext(name)
+    return cell if last == stem and "." not in last else cell.removesuffix(last) + name
+
+
 def _quoted(cell: str) -> str:
     """Return a cell for a message; `repr` would double the backslashes of Windows."""
     return f"'{cell}'" if cell.isprintable() else repr(cell)

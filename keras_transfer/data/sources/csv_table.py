@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,14 +97,43 @@ def load_parts(
     return examples.explained(f"Labels are in {names}. {examples.understood}")
 
 
+def with_names(file: Path, recipe: Recipe, names: Mapping[str, str]) -> bytes | None:
+    """Return the table as it names other files, all else as it is; None where replacing text changes other cells too.
+
+    Args:
+        file: The table, as `load` takes it.
+        recipe: As in `load`.
+        names: Path of a file, as the examples have it, to its new name in the same folder.
+    """
+    contents = Files()
+    table = _read(file, str(file), recipe, contents)
+    column = _path_column(table, recipe)
+    paths, _ = csv_paths.resolve(table, column, str(file.parent), recipe.allow_outside, contents)
+    old = table.columns[column]
+    new = [
+        csv_paths.renamed(cell, names[path]) if path in names else cell for cell, path in zip(old, paths, strict=True)
+    ]
+    cells = {before: after for before, after in zip(old, new, strict=True) if before != after}
+    content = contents.read(str(file))
+    if not cells:
+        return content
+    content = csv_text.with_cells(content, recipe.encoding, cells)
+    columns = csv_text.read(content, str(file), recipe.encoding, *_known(recipe)).columns
+    return content if columns == {**table.columns, column: new} else None
+
+
 def _read(file: Path, source: str, recipe: Recipe, contents: FileContents) -> Table:
-    words = {*SPLIT_NAMES, *_UNASSIGNED}
-    headings = {*_PATH, *csv_columns.LABEL, *csv_columns.SEVERAL, *recipe.column_roles.values()}
     try:
         content = contents.read(str(file))
     except OSError as error:
         raise UserError(f"{source} cannot be read ({error.strerror or error}).") from error
-    return csv_text.read(content, source, recipe.encoding, headings, words)
+    return csv_text.read(content, source, recipe.encoding, *_known(recipe))
+
+
+def _known(recipe: Recipe) -> tuple[set[str], set[str]]:
+    """Return the headings, and the words for splits, by which a table is read."""
+    headings = {*_PATH, *csv_columns.LABEL, *csv_columns.SEVERAL, *recipe.column_roles.values()}
+    return headings, {*SPLIT_NAMES, *_UNASSIGNED}
 
 
 def _examples(

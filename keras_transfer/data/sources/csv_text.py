@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -101,6 +102,23 @@ def read(
     }
     places = [(source, number) for number, _ in rows]
     return Table(source, columns, places, has_headings, dict(zip(names, written, strict=True)))
+
+
+def with_cells(content: bytes, encoding: str, cells: Mapping[str, str]) -> bytes:
+    """Return a CSV file in which what stands between delimiters, quotes and ends of rows is replaced, and nothing else.
+
+    Args:
+        content: Of a file that `read` takes.
+        encoding: As `read` takes it.
+        cells: What stands there, and what to write instead.
+    """
+    marked = content.startswith(codecs.BOM_UTF8) or not encoding
+    used = "utf-16" if content[:2] in _UTF16_MARKS else "utf-8" if marked else encoding
+    longest_first = sorted(cells, key=len, reverse=True)
+    ends = re.escape(_DELIMITERS) + '\r\n"\ufeff'
+    pattern = rf"(?:(?<=[{ends}])|^)( *)({'|'.join(map(re.escape, longest_first))})(?= *(?:[{ends}]|$))"
+    text = re.sub(pattern, lambda match: match[1] + cells[match[2]], content.decode(used))
+    return text.encode(used)
 
 
 def _decoded(content: bytes, source: str, encoding: str) -> str:

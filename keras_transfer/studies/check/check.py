@@ -84,7 +84,7 @@ def check(
     if copies_folder is None:
         return findings
     try:
-        copies = convert.convert(examples, findings.rejected, copies_folder, recipe.max_pixels, progress)
+        copies = convert.convert(examples, findings.rejected, copies_folder, recipe, progress)
     except OSError as error:
         raise UserError(f"--convert: {convert_to} cannot be written ({error.strerror}).") from error
     return replace(findings, converted=copies)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from keras_transfer.data.examples import Examples
+from keras_transfer.data.sources import csv_table
+from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError
 from keras_transfer.support.files import whole_folder
 from keras_transfer.support.paths import demand_writable
@@ -26,11 +28,14 @@ class Converted:
         folder: Holds the copies, named and placed as the images are.
         written: Names of the images that were copied.
         refused: Name and reason of each image that Pillow does not decode either.
+        table: Name in the folder of a copy of the table that lists the images, which names the copies; empty where the
+            table has to be changed by hand, None where there is none.
     """
 
     folder: str
     written: list[str]
     refused: list[tuple[str, str]]
+    table: str | None = None
 
 
 def demand_new(folder: Path) -> None:
@@ -41,7 +46,7 @@ def demand_new(folder: Path) -> None:
 
 
 def convert(
-    examples: Examples, rejected: Sequence[tuple[str, str]], folder: Path, max_pixels: int, progress: Progress
+    examples: Examples, rejected: Sequence[tuple[str, str]], folder: Path, recipe: Recipe, progress: Progress
 ) -> Converted:
     """Write upright copies of those rejected images that Pillow decodes: the folder appears whole or not at all.
 
@@ -49,18 +54,18 @@ def convert(
         examples: Whose images.
         rejected: Names and reasons of the images that cannot be used.
         folder: Is made; the copies stand in it as the images do below the examples' root.
-        max_pixels: Largest picture that is converted, width times height.
+        recipe: Gives the source, how its table is read, and the largest picture that is converted.
         progress: Is told about each image.
     """
     from PIL import UnidentifiedImageError
 
-    written: list[str] = []
+    written: dict[str, Path] = {}
     refused: list[tuple[str, str]] = []
     taken: set[Path] = {Path(examples.short(path)) for path in examples.paths}
     with whole_folder(folder) as staging, progress.task("Converting", len(rejected)) as advance:
         for name, reason in rejected:
             try:
-                content, suffix = _encoded(examples.contents.read(name), max_pixels)
+                content, suffix = _encoded(examples.contents.read(name), recipe.max_pixels)
             except UnidentifiedImageError:
                 refused.append((name, reason))
             except Exception as error:  # Pillow meets anything here.
@@ -69,9 +74,24 @@ def convert(
                 target = _free(_below(examples.short(name)), suffix, taken)
                 (staging / target).parent.mkdir(parents=True, exist_ok=True)
                 (staging / target).write_bytes(content)
-                written.append(name)
+                written[name] = target
             advance(1)
-    return Converted(str(folder), written, refused)
+        table = _with_table(examples, written, staging, recipe) if written else None
+    return Converted(str(folder), list(written), refused, table)
+
+
+def _with_table(examples: Examples, copies: Mapping[str, Path], folder: Path, recipe: Recipe) -> str | None:
+    """Write the table that lists the images as it names the copies, and return its name, as `Converted` has it."""
+    file = Path(recipe.data).expanduser()
+    if file.suffix.lower() not in (".csv", ".tsv") or not file.is_file():
+        return None
+    if any(Path(examples.short(name)).parent != target.parent for name, target in copies.items()):
+        return ""  # They lie outside of the table's folder.
+    content = csv_table.with_names(file, recipe, {name: target.name for name, target in copies.items()})
+    if content is None:
+        return ""
+    (folder / file.name).write_bytes(content)
+    return file.name
 
 
 def _encoded(content: bytes, max_pixels: int) -> tuple[bytes, str]:

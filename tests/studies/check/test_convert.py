@@ -1,7 +1,10 @@
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from keras_transfer.commands.findings import text as text_of
 from keras_transfer.data import sources
 from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.studies.check.check import check
@@ -49,3 +52,33 @@ def test_a_set_of_which_nothing_can_be_used_is_converted(tmp_path):
         draw((210, 50, 40), 1).save(tmp_path / "data" / name / "0.tif")
     findings = check(Recipe(data=str(tmp_path / "data")), progress=QUIET, convert_to=tmp_path / "copies")
     assert len(findings.converted.written) == 2
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_a_table_comes_with_the_copies_and_names_them(tmp_path, encoding):
+    data, copies = tmp_path / "data", tmp_path / "copies"
+    (data / "a b").mkdir(parents=True)
+    draw((210, 50, 40), 1).save(data / "a b" / "1.tif")
+    draw((40, 50, 210), 2).save(data / "11.tif")
+    draw((40, 50, 210), 3).save(data / "11.png")
+    text = 'Label; path;note\r\nr\xf6t; "a b/1.tif";"1.tif; too"\r\nblau; 11.tif ;x 11.tif\r\nblau;11.png;""\r\n'
+    (data / "table.csv").write_bytes(text.encode(encoding))
+    options = {"data": str(data / "table.csv"), "encoding": "cp1252" if encoding == "cp1252" else ""}
+    findings = check(Recipe(**options), progress=QUIET, convert_to=copies)
+    expected = text.replace("a b/1.tif", "a b/1.png").replace("blau; 11.tif", "blau; 11.tif.png")
+    assert (copies / "table.csv").read_bytes() == expected.encode(encoding)
+    assert findings.converted.table == "table.csv"
+    assert "table.csv there is your table, as it names the copies." in text_of(findings)
+    shutil.copytree(copies, data, dirs_exist_ok=True)
+    assert not check(Recipe(**options), progress=QUIET).rejected
+
+
+def test_a_table_that_would_change_elsewhere_too_is_left_to_the_reader(tmp_path):
+    draw((210, 50, 40), 1).save(tmp_path / "1.tif")
+    draw((40, 50, 210), 2).save(tmp_path / "2.png")
+    (tmp_path / "table.csv").write_text("path,label,note\n1.tif,a,1.tif\n2.png,b,\n")
+    folder = tmp_path.parent / f"{tmp_path.name}-copies"
+    findings = check(Recipe(data=str(tmp_path / "table.csv")), progress=QUIET, convert_to=folder)
+    assert findings.converted.table == ""
+    assert [file.name for file in folder.iterdir()] == ["1.png"]
+    assert "Change the paths of these images in your table" in text_of(findings)
