@@ -48,15 +48,17 @@ def solve(feed: Feed, indices: np.ndarray, solver: Solver, name: str) -> PhaseRe
     head = embeddings.head(solution.divided(temperature))
     setup.network.head.get_layer("logits").set_weights([head.kernel, head.bias])
     iterations = max(solution.iterations, 1)
-    scores = {}
+    scores, row = {}, {"phase": name, "iterations": iterations}
     if not np.isin(setup.validation, indices).any():
-        held = feed.embeddings(setup.validation, 0)
-        scores = setup.task.evaluate(head.logits(held), setup.targets_of(setup.validation))
+        logits, held = head.logits(feed.embeddings(setup.validation, 0)), setup.targets_of(setup.validation)
+        scores = setup.task.evaluate(logits, held)
+        row |= {f"val_{key}": value for key, value in scores.items()}
+        # As the epochs of other phases have it.
+        row["val_loss"] = float(np.average(setup.task.losses(logits, held), weights=setup.weights_of(held)))
     seconds = time.monotonic() - begun
     rate = len(targets) / max(seconds, 1e-9)
-    history = [{"phase": name, "iterations": iterations, **{f"val_{key}": value for key, value in scores.items()}}]
     count = head.kernel.size + head.bias.size
-    return PhaseResult(name, iterations, iterations, seconds, count, rate, scores, history, details)
+    return PhaseResult(name, iterations, iterations, seconds, count, rate, scores, [row], details)
 
 
 def cross_validated(feed: Feed, method: str) -> tuple[np.ndarray, dict[str, float]]:

@@ -232,14 +232,15 @@ class Trainer:
         if np.isfinite(result.validation["loss"]):
             temperature_after, after = self._calibrated(feed)
             losses = counts * task.losses(before, targets), counts * task.losses(after, targets)
+            weighted = [{} if weights is None else {"weighted_loss": float(each.mean())} for each in losses]
             drop, chance = worse(*losses, phase.keep == BEST_UNLESS_WORSE)
             reached = task.evaluate(after, targets)
             if not drop:
                 temperature, scores = temperature_after, reached
             details = {
                 **details,
-                "before": scores_before,
-                "reached": {"epoch": result.best_epoch, **reached},
+                "before": scores_before | weighted[0],
+                "reached": {"epoch": result.best_epoch, **reached, **weighted[1]},
                 "chance": chance,
                 "still_falling": still_falling(result.history),
             }

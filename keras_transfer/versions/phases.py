@@ -120,18 +120,19 @@ def _judged(tuned: dict[str, Any]) -> list[str]:
     """Say why the network of before is kept, or a fine-tuned one of a greater validation loss."""
     before, after = tuned["before"], tuned["reached"]
     score = headline(before)
-    # The table has the head's loss as it was before its probabilities were calibrated.
-    losses = f"calibrated: {before['loss']:.4f} before, {after['loss']:.4f} after"
+    # Not those of the table where classes are weighed; and that has the head's from before it was calibrated.
+    key, how = ("weighted_loss", "class-weighted, calibrated") if "weighted_loss" in before else ("loss", "calibrated")
+    losses = f"{how}: {before[key]:.4f} before, {after[key]:.4f} after"
     change = f"{losses}; {short(score)} {before[score]:.3f}, {after[score]:.3f}"
     if not tuned["best_epoch"]:
         more = ""
-        if after["loss"] > _FAR_WORSE * before["loss"]:
+        if after[key] > _FAR_WORSE * before[key]:
             more = " Lower --fine-tune-lr."
         elif tuned.get("still_falling"):
             option = "--minutes" if "planned_epochs" in tuned else "--fine-tune-epochs"
             more = f" It was still falling: {option} with a larger number may reach further."
         return [f"Fine-tuning did not improve the validation loss ({change}), so the head is kept.{more}"]
-    if after["loss"] > before["loss"]:
+    if after[key] > before[key]:
         return [
             f"The validation loss rose ({change}) by no more than chance makes of so few images "
             f"({tuned['chance']:.4f}), so the fine-tuned network is kept."

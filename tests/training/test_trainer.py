@@ -113,8 +113,8 @@ def test_the_network_that_is_kept_is_calibrated_whichever_it_is(photos, tiny_bas
 
 
 def test_fine_tuning_is_judged_by_how_much_classes_count(photos, tiny_base, monkeypatch):
-    judged = []
-    monkeypatch.setattr(module, "worse", lambda before, after, allowed: judged.append(before) or (False, 0.1))
+    judged, recorded = [], []
+    monkeypatch.setattr(module, "worse", lambda *losses: judged.append(losses[:2]) or (False, 0.1))
     counts = np.arange(6, dtype="float32")
     for weights in ("none", "balanced"):
         one = trainer(photos, base=tiny_base, size=24, fine_tune_epochs=1, class_weights=weights)
@@ -123,8 +123,10 @@ def test_fine_tuning_is_judged_by_how_much_classes_count(photos, tiny_base, monk
         monkeypatch.setattr(
             one.setup.task, "class_weights", lambda targets, real=real: counts if len(targets) == 6 else real(targets)
         )
-        run(one)
-    np.testing.assert_allclose(judged[1], judged[0] * counts, rtol=1e-3)
+        _, tuned = run(one)
+        recorded.append([tuned.details[key].get("weighted_loss") for key in ("before", "reached")])
+    np.testing.assert_allclose(judged[1][0], judged[0][0] * counts, rtol=1e-3)
+    assert recorded == [[None, None], [losses.mean() for losses in judged[1]]]
 
 
 def test_epochs_are_chosen_by_how_much_classes_count(photos, tiny_base, monkeypatch):
@@ -240,6 +242,18 @@ def test_a_solved_head_heeds_how_much_classes_count(photos, tiny_base, monkeypat
         answers[weights] = one.feed("head").logits(one.setup.train).argmax(1)
     assert (answers["none"] == 0).mean() < 0.5
     assert (answers["balanced"] == 0).all(), "the first class counts a thousand times as much"
+
+
+def test_the_row_of_a_solved_head_has_the_loss_that_epochs_have(photos, tiny_base, monkeypatch):
+    one = trainer(photos, base=tiny_base, size=24, class_weights="balanced")
+    counts = np.arange(6, dtype="float32")
+    monkeypatch.setattr(one.setup.task, "class_weights", lambda targets: np.resize(counts, len(targets)))
+    result = heads.solve(one.feed("head"), one.setup.train, Solver("newton-cg", 0.1), "head")
+    validation = one.setup.validation
+    losses = one.setup.task.losses(one.feed("head").logits(validation), one.setup.targets_of(validation))
+    assert result.history[0]["val_loss"] == pytest.approx(np.average(losses, weights=counts), rel=1e-3)
+    assert result.validation["loss"] == pytest.approx(losses.mean(), rel=1e-3)
+    assert result.validation["loss"] != pytest.approx(result.history[0]["val_loss"], rel=1e-3)
 
 
 def test_a_loss_that_is_no_number_says_what_to_lower(photos, tiny_base):

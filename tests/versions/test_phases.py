@@ -23,6 +23,15 @@ def test_a_loss_that_was_still_falling_is_told_where_fine_tuning_is_dropped(fall
     assert ("still falling" in line) == falling
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_the_losses_by_which_fine_tuning_was_judged_are_told_where_classes_are_weighed(kept):
+    before = {"accuracy": 0.9, "loss": 0.66, "weighted_loss": 0.4}
+    reached = {"accuracy": 0.8, "loss": 0.52, "weighted_loss": 0.5}
+    tuned = {"name": "fine-tune", "best_epoch": 2 * kept, "before": before, "reached": reached, "chance": 0.2}
+    (line,) = phases.exported([HEAD, tuned])
+    assert "(class-weighted, calibrated: 0.4000 before, 0.5000 after; accuracy 0.900, 0.800)" in line
+
+
 @pytest.mark.parametrize(("ended", "option"), [({}, "--fine-tune-epochs"), ({"planned_epochs": 20}, "--minutes")])
 def test_a_loss_that_was_still_falling_names_what_ended_it(ended, option):
     scores = {"accuracy": 0.9, "loss": 0.3}
