@@ -100,7 +100,8 @@ class PhaseResult:
         trainable_parameters: Weights that could change.
         images_per_second: Training images a second, validation included.
         validation: Score (`accuracy`, or `r2`) and `loss` (cross-entropy, nats, or squared error) on the validation
-            split, of the network that the phase left; empty where it trained on that split.
+            split, of the network that the phase left, with its last temperature where a later phase was dropped; empty
+            where it trained on that split.
         history: One record an epoch.
         details: What else a phase wants to record.
     """

@@ -108,6 +108,8 @@ class Trainer:
         with self.timer.time(phase.name):
             run = self._judged if phase.is_judged else self._validated
             result = self._run_part(phase.name, lambda: run(phase, feed))
+        if not result.best_epoch:
+            self.exported.validation = result.validation  # Of the network of before, which was calibrated once more.
         self.phases.append(phase)
         self.results.append(result)
         return result

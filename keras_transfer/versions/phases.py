@@ -120,7 +120,7 @@ def _judged(tuned: dict[str, Any]) -> list[str]:
     """Say why the network of before is kept, or a fine-tuned one of a greater validation loss."""
     before, after = tuned["before"], tuned["reached"]
     score = headline(before)
-    # Not those of the table where classes are weighed; and that has the head's from before it was calibrated.
+    # The table has no class-weighted ones and, where the phase is kept, the head's of before this calibration.
     key, how = ("weighted_loss", "class-weighted, calibrated") if "weighted_loss" in before else ("loss", "calibrated")
     losses = f"{how}: {before[key]:.4f} before, {after[key]:.4f} after"
     change = f"{losses}; {short(score)} {before[score]:.3f}, {after[score]:.3f}"

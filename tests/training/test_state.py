@@ -97,6 +97,18 @@ def test_patience_goes_on_where_it_was_interrupted(photos, deep_base, tmp_path):
     assert left(train(photos, deep_base, options, tmp_path)) == left(expected)
 
 
+def test_a_resumed_run_that_drops_a_phase_has_the_scores_of_what_it_exports(photos, deep_base, tmp_path):
+    """Those of the head, which was calibrated once more after it had ended."""
+    options = COMMON | {"dense": "8", "head_epochs": 2, "fine_tune_epochs": 1, "fine_tune_lr": 30.0}
+    one = train(photos, deep_base, options, tmp_path)
+    head, tuned = one.results
+    assert tuned.best_epoch == 0
+    assert head.validation == tuned.validation
+    resumed = train(photos, deep_base, options, tmp_path, progress=(progress := Batches()))
+    assert progress.count == 0
+    assert left(resumed) == left(one)
+
+
 def test_what_is_kept_only_when_training_is_stopped_is_gone_on_from_all_the_same(photos, deep_base, tmp_path):
     expected = left(train(photos, deep_base, EVERYTHING))
     folder = tmp_path / "state"

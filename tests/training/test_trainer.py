@@ -82,7 +82,7 @@ def test_the_head_is_kept_where_fine_tuning_diverges(photos, tiny_base):
     one = trainer(photos, base=tiny_base, size=24, dense="8", fine_tune_epochs=3, fine_tune_lr=1e38, batch_size=4)
     head, tuned = run(one)
     assert (tuned.epochs, tuned.best_epoch) == (1, 0)
-    assert served_loss(one) == pytest.approx(head.validation["loss"], abs=0.01)  # It is calibrated once more.
+    assert served_loss(one) == pytest.approx(head.validation["loss"], abs=1e-5)  # It is calibrated once more.
     assert tuned.validation["loss"] == pytest.approx(served_loss(one), abs=1e-5)
     (line,) = exported([head.record(), tuned.record()])
     assert line == (
@@ -110,6 +110,8 @@ def test_the_network_that_is_kept_is_calibrated_whichever_it_is(photos, tiny_bas
     assert tuned.details["temperature"] == (2 if dropped else 4)
     assert tuned.validation["loss"] == tuned.details["before" if dropped else "reached"]["loss"]
     assert tuned.validation["loss"] == pytest.approx(served_loss(one), abs=1e-5)
+    assert one.exported.name == ("head" if dropped else "fine-tune")
+    assert one.exported.validation == tuned.validation, "the scores of what is exported have its last temperature"
 
 
 def test_fine_tuning_is_judged_by_how_much_classes_count(photos, tiny_base, monkeypatch):
