@@ -83,9 +83,10 @@ class Phase:
 
     def as_chosen(self, result: PhaseResult) -> Phase:
         """Return the phase as it is run once more: by the same schedule, ended where its best epoch ended."""
+        name = f"refit, {self.name}"
         if isinstance(self.by, Solver):
-            return replace(self, by=replace(self.by, strength=result.details["strength"]))
-        return replace(self, by=replace(self.by, stop=result.best_epoch), keep=LAST)
+            return replace(self, name=name, by=replace(self.by, strength=result.details["strength"]))
+        return replace(self, name=name, by=replace(self.by, stop=result.best_epoch), keep=LAST)
 
 
 @dataclass
@@ -94,7 +95,7 @@ class PhaseResult:
 
     Attributes:
         name: Of the phase.
-        epochs: Epochs run; of a solved head, the solver's iterations.
+        epochs: Epochs run; of a solved head, the solver's iterations; of a refit, those of its last part.
         best_epoch: The epoch whose weights were kept; 0 if those from before the phase were better.
         seconds: Wall time.
         trainable_parameters: Weights that could change.

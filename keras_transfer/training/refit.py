@@ -28,39 +28,37 @@ def refit(trainer: Trainer) -> None:
     details: dict[str, Any] = {"images": len(trainer.setup.seen)}
     with trainer.timer.time("refit"):
         if convex:
-            trainer.run_again(*kept[-1])
+            parts = [trainer.run_again(*kept[-1])]
             details |= {key: last.details[key] for key in ("solver", "strength")}
             better, scores = True, last.details["cross_validation"]
         else:
-            details["training_loss"] = _network(trainer, kept)
+            parts, details["training_loss"] = _network(trainer, kept)
             better, scores = details["training_loss"]["after"] <= details["training_loss"]["before"], {}
     seconds = time.monotonic() - started
-    rate = _images(trainer, kept[-1:] if convex else kept) / max(seconds, 1e-9)
-    best = last.best_epoch if better else 0
-    trainer.results.append(
-        PhaseResult("refit", last.best_epoch, best, seconds, last.trainable_parameters, rate, scores, [], details)
-    )
+    rate = sum(_images(trainer, part) for part in parts) / max(seconds, 1e-9)
+    details["parts"] = {part.name: part.epochs for part in parts}
+    history, epochs = [row for part in parts for row in part.history], parts[-1].epochs
+    best, trainable = epochs if better else 0, last.trainable_parameters
+    trainer.results.append(PhaseResult("refit", epochs, best, seconds, trainable, rate, scores, history, details))
 
 
-def _images(trainer: Trainer, run_again: list[tuple[Phase, PhaseResult]]) -> int:
-    """Return how many images phases are trained on once more, counted in each epoch; a head is solved on each once."""
+def _images(trainer: Trainer, part: PhaseResult) -> int:
+    """Return how many images a part was trained on, counted in each epoch; a head is solved on each once."""
     setup = trainer.setup
-    return sum(
-        len(setup.seen) if isinstance(phase.by, Solver) else result.best_epoch * len(setup.train)
-        for phase, result in run_again
-    )
+    return len(setup.seen) if "solver" in part.details else part.epochs * len(setup.train)
 
 
-def _network(trainer: Trainer, kept: list[tuple[Phase, PhaseResult]]) -> dict[str, float]:
-    """Run phases once more, from the beginning, and return the loss on all their images before and after."""
+def _network(trainer: Trainer, kept: list[tuple[Phase, PhaseResult]]) -> tuple[list[PhaseResult], dict[str, float]]:
+    """Run phases once more, from the beginning; return what they did, and the loss on all their images before and
+    after.
+    """
     images = trainer.setup.seen
     feed = trainer.feed(kept[-1][0].trains, kept[-1][0].views)
     network = trainer.setup.network
     before, validated = trainer.scores(feed, images), network.weights()
     network.set_weights(trainer.initial_weights)
-    for phase, result in kept:
-        trainer.run_again(phase, result)
+    parts = [trainer.run_again(phase, result) for phase, result in kept]
     after = trainer.scores(feed, images)
     if not after["loss"] <= before["loss"]:
         network.set_weights(validated)
-    return {"before": before["loss"], "after": after["loss"]}
+    return parts, {"before": before["loss"], "after": after["loss"]}

@@ -134,16 +134,17 @@ class Trainer:
             )
         return replace(phase, by=replace(phase.by, seconds=max(left, 0.0)))
 
-    def run_again(self, phase: Phase, result: PhaseResult) -> None:
-        """Run a phase once more, with the validation images, as validation chose."""
+    def run_again(self, phase: Phase, result: PhaseResult) -> PhaseResult:
+        """Run a phase once more, with the validation images, as validation chose, and return what that did."""
 
         def run() -> PhaseResult:
-            again = self._run(phase.as_chosen(result), feed, self.setup.seen)
+            again = self._run(phase, feed, self.setup.seen)
             self.setup.network.divide_logits(result.details.get("temperature", 1.0))
             return again
 
+        phase = phase.as_chosen(result)
         feed = self.feed(phase.trains, phase.views)
-        self._run_part(f"refit, {phase.name}", run)
+        return self._run_part(phase.name, run)
 
     def _run_part(self, name: str, run: Callable[[], PhaseResult]) -> PhaseResult:
         """Run a part of training, unless it ended before an interruption: then the network is as that part left it."""

@@ -12,6 +12,7 @@ def test_a_solved_head_is_solved_again_with_the_validation_images(photos, tiny_b
     head, refit = run(one)
     assert refit.details["images"] == len(one.setup.train) + len(one.setup.validation)
     assert refit.validation == head.details["cross_validation"]
+    assert refit.history == [{"phase": "refit, head", "iterations": refit.epochs}]
     assert refit.images_per_second * refit.seconds == pytest.approx(len(one.setup.seen))
     kernel = one.setup.network.head.get_layer("logits").get_weights()[0]
     other = trainer(photos, base=tiny_base, size=24, refit="off", thaw="none")
@@ -33,7 +34,13 @@ def test_a_refit_runs_the_schedule_that_was_chosen(photos, tiny_base):
     one = trainer(photos, base=tiny_base, refit="on", **TUNED)
     *_, tuned, refit = run(one)
     assert (refit.name, refit.validation) == ("refit", {})
-    assert refit.epochs == tuned.best_epoch
+    assert refit.epochs == refit.best_epoch == tuned.best_epoch
+    solved, *rows = one.history[-1 - refit.epochs :]
+    assert solved == {"phase": "refit, head", "iterations": refit.details["parts"]["refit, head"]}
+    assert [(row["phase"], row["epoch"]) for row in rows] == [
+        ("refit, fine-tune", 1 + at) for at in range(refit.epochs)
+    ]
+    assert all("loss" in row and "val_loss" not in row for row in rows)
     images = len(one.setup.seen) + tuned.best_epoch * len(one.setup.train)
     assert refit.images_per_second * refit.seconds == pytest.approx(images), "the head is solved again, too"
     optimizer = one.feed("middle_conv").trainable.optimizer
@@ -58,5 +65,6 @@ def test_a_refit_that_lost_is_dropped(photos, tiny_base, monkeypatch):
     *_, tuned, refit = run(one)
     assert len(calls) == 2
     assert refit.best_epoch == 0
+    assert refit.details["parts"]["refit, fine-tune"] == refit.epochs == len(refit.history) - 1
     assert refit.details["training_loss"]["after"] > refit.details["training_loss"]["before"]
     assert served_loss(one) == pytest.approx(tuned.validation["loss"], abs=1e-4)

@@ -70,7 +70,7 @@ def head(photos, deep_base):
 def test_a_run_that_is_interrupted_again_and_again_ends_as_if_it_had_not_been(photos, deep_base, tmp_path, capsys):
     """Bit for bit, with dropout, stochastic depth, views, L2-SP, averaged weights, and everything trained once more."""
     expected, total = left(train(photos, deep_base, EVERYTHING, progress=(counted := Batches()))), 0
-    assert [line.split()[0] for line in capsys.readouterr().err.splitlines() if "  loss " in line][-1] == "fine-tune"
+    assert [line.split()[0] for line in capsys.readouterr().err.splitlines() if "  loss " in line][-1] == "refit,"
     for after, every in (
         (3 * STEPS + 1, 2),  # In the second epoch of fine-tuning; a step is lost.
         (2 * STEPS + 3, 1),  # In the refit of the head.
