@@ -76,7 +76,7 @@ def _demand_fine_tuning(recipe: Recipe) -> None:
     }
     for option, given in tuning.items():
         if given not in (0.0, AUTO):
-            raise UsageError(f"{option} is for fine-tuning, and nothing is fine-tuned. Leave it out.")
+            raise UsageError(f"{option} is for fine-tuning, and nothing is fine-tuned. Leave it out, or set it to 0.")
     for option, given in (("--dropout", recipe.dropout), ("--l2", recipe.l2)):
         if given and recipe.head_solver in SOLVERS:
             raise UsageError(
