@@ -26,6 +26,7 @@ from keras_transfer.versions import folders
 
 Outputs = dict[str, tf.Tensor]
 
+_OVERSHOOT = 64.0  # Pixels beyond 0..255, where pictures were resized by bicubic interpolation and not clipped.
 _PARALLEL = 8  # Files decoded at once; TensorFlow runs as many as the machine has cores.
 
 
@@ -38,7 +39,7 @@ def save(network: Network, recipe: Recipe, examples: Examples, folder: Path) -> 
     decision: the least, over the classes, of the larger of `p` and `1 - p`. Regression gives `value` float32 `[N]`
     instead. `features` takes `image_bytes` and gives `embedding` float32 `[N, D]`. What takes bytes also gives `error`,
     string `[N]`: why a file of several could not be decoded; its numbers are NaN then and its label is empty. So are
-    those of `images` that are not finite or not within 0..255.
+    those of `images` that are not finite or far outside of 0..255.
 
     Args:
         network: Trained, in the precision to serve.
@@ -65,7 +66,8 @@ def save(network: Network, recipe: Recipe, examples: Examples, folder: Path) -> 
     def images(images: tf.Tensor) -> Outputs:
         # TensorFlow holds callers in the same process to dtypes alone, and convolves pictures of any size.
         images = tf.ensure_shape(images, (None, size, size, 3))
-        are_pixels = tf.reduce_all((images >= 0) & (images <= 255), axis=[1, 2, 3])  # NaN is neither.
+        inside = (images >= -_OVERSHOOT) & (images <= 255 + _OVERSHOOT)  # NaN is neither.
+        are_pixels = tf.reduce_all(inside, axis=[1, 2, 3])
         return named_outputs(_nan_unless(are_pixels, tower(images)[1]))
 
     def serve(image_bytes: tf.Tensor) -> Outputs:

@@ -13,6 +13,7 @@ import numpy as np
 from keras_transfer.support.errors import UsageError
 
 ACCEPTED = "a path, the bytes of an image file, a PIL image, or an array [H, W, 3] of pixels 0..255, or a list of these"
+_ROUNDING = 0.5  # Beyond 0..255; what was resized in float32 may be 255.00003.
 _PNG_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 _WITH_OPACITY = {"PA": "RGBA", "La": "LA", "RGBa": "RGBA"}  # Modes that PNG has not, by those that say the same.
 
@@ -80,7 +81,7 @@ def why_not_pixels(pixels: np.ndarray) -> str | None:
     if not np.isfinite(pixels).all():
         return "pixels must be 0..255, but some are NaN or infinite"
     low, high = (float(pixels.min()), float(pixels.max())) if pixels.size else (0.0, 0.0)
-    if low < 0 or high > 255 or (pixels.dtype != np.uint8 and 0 < high <= 1):
+    if low < -_ROUNDING or high > 255 + _ROUNDING or (pixels.dtype != np.uint8 and 0 < high <= 1):
         hint = "; multiply pixels that were scaled to 0..1 or -1..1 back" if low >= -1 and high <= 1 else ""
         return f"pixels must be 0..255, but these are {low:.4g} to {high:.4g}{hint}"
     return None
@@ -95,7 +96,7 @@ def _pixels(array: np.ndarray, name: str) -> np.ndarray:
     why = why_not_pixels(array)
     if why:
         raise UsageError(f"{name}: {why}.")
-    return array if array.dtype == np.uint8 else np.rint(array).astype("uint8")
+    return array if array.dtype == np.uint8 else np.rint(array).clip(0, 255).astype("uint8")
 
 
 def _is_picture(image: Any) -> bool:

@@ -130,12 +130,18 @@ def _demand_useful(options: Collection[str], examples: Examples) -> None:
     """Refuse options that do nothing on a source; `options` are those that have a value."""
     source = examples.source
     if "group_by" in options and examples.groups is None:
-        raise UsageError(f"--group-by needs a CSV file with that column; {source} is none.")
+        raise _useless("group_by", "a CSV file with that column", source)
     for name in _OF_TABLES:
         if name in options and not examples.tabular:
-            raise UsageError(f"--{name.replace('_', '-')} needs a CSV file; {source} is none.")
+            raise _useless(name, "a CSV file", source)
     if "tfds_dir" in options and not source.startswith("tfds:"):
-        raise UsageError(f"--tfds-dir needs a data set tfds:NAME; {source} is none.")
+        raise _useless("tfds_dir", "a data set tfds:NAME", source)
+
+
+def _useless(name: str, needed: str, source: str) -> UsageError:
+    option = name.replace("_", "-")
+    without = "--no-allow-outside" if name == "allow_outside" else f"--{option} ''"
+    return UsageError(f"--{option} needs {needed}; {source} is none. Leave it out; if a recipe has it, give {without}.")
 
 
 def demand(source: str, options: Iterable[str] = ()) -> None:

@@ -99,7 +99,7 @@ def _demand_no_other_split(held: Mapping[str, str], read: Mapping[int, tuple[str
     """
     taken = {name for pair in read.values() for name in pair}
     for name in (name for name in held if name not in taken):
-        pair = next((pair for pair in _PAIRS if name in pair), None)
+        pair = next((pair for pair, split in _PAIRS.items() if split != UNASSIGNED and name in pair), None)
         if pair is not None:
             missing = next((other for other in pair if other not in held), None)
             why = f"has no {missing}" if missing else f"is of the same split as {held[read[_PAIRS[pair]][0]]}"

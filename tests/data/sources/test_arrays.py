@@ -64,7 +64,7 @@ def test_images_and_labels_of_an_unknown_split_are_refused_and_other_arrays_pass
     np.savez(tmp_path / "d.npz", **known, **dict.fromkeys(names, PIXELS))
     with pytest.raises(UserError, match=rf"d\.npz: {names[0]} is of no split that is known \(x_train, x_val, "):
         sources.load(str(tmp_path / "d.npz"))
-    np.savez(tmp_path / "d.npz", **known, x_foo=PIXELS, fine_labels=np.arange(6))
+    np.savez(tmp_path / "d.npz", **known, x_foo=PIXELS, fine_labels=np.arange(6), labels=["a", "b"])
     assert len(sources.load(str(tmp_path / "d.npz"))) == 6
 
 
