@@ -132,9 +132,9 @@ class Extractor:
         self, name: str, examples: Examples, digests: Sequence[bytes], views: Sequence[View | None]
     ) -> list[ActivationSet]:
         """Return the sets of views of images, all of them augmented or none, with what they lacked."""
-        found = [(*self._to_compute(digests, view), view) for view in views]
-        sets = [stored for stored, _, _ in found]
-        parts = [part for part in found if part[1]]
+        parts = [(*self._to_compute(digests, view), view) for view in views]
+        sets = [stored for stored, _, _ in parts]
+        parts = [part for part in parts if part[1]]
         if not parts:
             return sets
         indices = [index for _, missing, _ in parts for index in missing]

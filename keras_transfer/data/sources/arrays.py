@@ -17,11 +17,12 @@ from keras_transfer.data.sources.purpose import Purpose
 from keras_transfer.support.errors import UserError
 
 # Names, in lower case, of images and labels in the files that keras.datasets and MedMNIST give away, and plain ones.
-_PAIRS = {("x", "y"): UNASSIGNED, ("images", "labels"): UNASSIGNED}
-for _word, _split in SPLIT_NAMES.items():
-    _PAIRS |= dict.fromkeys(
-        ((f"x_{_word}", f"y_{_word}"), (f"{_word}_images", f"{_word}_labels")), SPLITS.index(_split)
-    )
+_UNSPLIT = dict.fromkeys((("x", "y"), ("images", "labels")), UNASSIGNED)
+_SPLIT = {
+    pair: SPLITS.index(split)
+    for word, split in SPLIT_NAMES.items()
+    for pair in ((f"x_{word}", f"y_{word}"), (f"{word}_images", f"{word}_labels"))
+}
 _NAMES = ("classes", "class_names")
 _MAX_LABEL = 2**53  # Whole numbers up to it are exact as floats.
 
@@ -55,7 +56,7 @@ def _listed(archive: Mapping[str, np.ndarray], source: str, purpose: Purpose) ->
     """List the rows of the arrays that are needed; others are not even loaded."""
     held = {name.lower(): name for name in archive}
     read: dict[int, tuple[str, str]] = {}
-    for pair, split in _PAIRS.items():
+    for pair, split in (_UNSPLIT | _SPLIT).items():
         if set(pair) <= set(held):
             read.setdefault(split, pair)
     if not read or (len(read) > 1 and UNASSIGNED in read):
@@ -99,10 +100,10 @@ def _demand_no_other_split(held: Mapping[str, str], read: Mapping[int, tuple[str
     """
     taken = {name for pair in read.values() for name in pair}
     for name in (name for name in held if name not in taken):
-        pair = next((pair for pair, split in _PAIRS.items() if split != UNASSIGNED and name in pair), None)
+        pair = next((pair for pair in _SPLIT if name in pair), None)
         if pair is not None:
             missing = next((other for other in pair if other not in held), None)
-            why = f"has no {missing}" if missing else f"is of the same split as {held[read[_PAIRS[pair]][0]]}"
+            why = f"has no {missing}" if missing else f"is of the same split as {held[read[_SPLIT[pair]][0]]}"
             raise UserError(f"{source}: {held[name]} {why}. Leave {held[name]} out{', or add that' * bool(missing)}.")
         if _labels_of(name) in held:
             raise UserError(

@@ -112,13 +112,19 @@ def with_cells(content: bytes, encoding: str, cells: Mapping[str, str]) -> bytes
         encoding: As `read` takes it.
         cells: What stands there, and what to write instead.
     """
-    marked = content.startswith(codecs.BOM_UTF8) or not encoding
-    used = "utf-16" if content[:2] in _UTF16_MARKS else "utf-8" if marked else encoding
+    used = _encoding_of(content, encoding)
     longest_first = sorted(cells, key=len, reverse=True)
     ends = re.escape(_DELIMITERS) + '\r\n"\ufeff'
     pattern = rf"(?:(?<=[{ends}])|^)( *)({'|'.join(map(re.escape, longest_first))})(?= *(?:[{ends}]|$))"
     text = re.sub(pattern, lambda match: match[1] + cells[match[2]], content.decode(used))
     return text.encode(used)
+
+
+def _encoding_of(content: bytes, encoding: str) -> str:
+    """Return the encoding of a file: that of its mark, which stays in its text, or the one that was given, or UTF-8."""
+    if content[:2] in _UTF16_MARKS:
+        return "utf-16"
+    return "utf-8" if content.startswith(codecs.BOM_UTF8) else encoding or "utf-8"
 
 
 def _decoded(content: bytes, source: str, encoding: str) -> str:
@@ -127,9 +133,7 @@ def _decoded(content: bytes, source: str, encoding: str) -> str:
     if not encoding and content[:2].count(0) == 1:
         endian = "be" if content.startswith(b"\0") else "le"
         raise UserError(f"{source} is UTF-16 without its mark, as it seems. Try --encoding utf-16-{endian}.")
-    if content.startswith(codecs.BOM_UTF8):
-        encoding = ""
-    used = "utf-16" if content[:2] in _UTF16_MARKS else encoding or "utf-8-sig"
+    used = _encoding_of(content, encoding)
     try:
         text = content.decode(used)
     except LookupError as error:
@@ -139,9 +143,7 @@ def _decoded(content: bytes, source: str, encoding: str) -> str:
     except UnicodeDecodeError as error:
         row, byte = content[: error.start].count(b"\n") + 1, content[error.start]
         hint = "Save it as UTF-8, or name the encoding that it has, as --encoding cp1252 (or cp1251, gbk, shift_jis)"
-        raise UserError(
-            f"{source}, line {row}: byte 0x{byte:02x} is not {used.removesuffix('-sig').upper()}. {hint}."
-        ) from error
+        raise UserError(f"{source}, line {row}: byte 0x{byte:02x} is not {used.upper()}. {hint}.") from error
     if "\0" in text:
         raise UserError(f"{source} holds NUL characters: is it a text file, and --encoding right?")
     return text.removeprefix("\ufeff")
