@@ -81,9 +81,9 @@ def project(spec: Spec) -> dict[str, Any]:
             output=f"{folder}/model",
             **options,
         )
-        found = kt.fit(recipe, progress=kt.Progress(quiet=True)).metrics
+        metrics = kt.fit(recipe, progress=kt.Progress(quiet=True)).metrics
         program = time.monotonic() - BEGUN
-        parts = found["seconds"]
+        parts = metrics["seconds"]
         names = ("data", "build", "features", "head", "fine-tune", "refit")
         again = parts
         if not spec.get("once"):
@@ -95,8 +95,8 @@ def project(spec: Spec) -> dict[str, Any]:
         "phase 1": parts["features"] + parts["head"],
         "phase 2": parts.get("fine-tune", 0.0),
         "again until training": sum(again[name] for name in ("data", "build", "features", "head")),
-        "accuracy": found["test"]["accuracy"],
-        "engine": found["engine"],
+        "accuracy": metrics["test"]["accuracy"],
+        "engine": metrics["engine"],
     }
 
 

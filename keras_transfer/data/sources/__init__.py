@@ -76,7 +76,7 @@ SOURCES = (
         lambda request: folders.load(request.path, request.source, request.recipe, request.purpose),
     ),
     Source(
-        _ends(".csv", ".tsv"),
+        _ends(*csv_table.SUFFIXES),
         lambda request: csv_table.load(request.path, request.source, request.recipe, request.purpose),
     ),
     Source(_ends(".npz"), lambda request: arrays.load(request.path, request.source, request.purpose)),

@@ -21,6 +21,7 @@ from keras_transfer.recipe.recipe import Recipe
 from keras_transfer.support.errors import UsageError, UserError, nearest
 from keras_transfer.support.terminal import listed
 
+SUFFIXES = (".csv", ".tsv")  # Of tables.
 _PATH = ("path", "file", "filename", "filepath", "file_name", "file_path", "image", "image_path", "image_name", "fname")
 _SPLIT = ("split", "set", "subset", "partition", "ml_use")
 # By headings without what stands between their words.

@@ -123,7 +123,9 @@ def _table_in(folder: Folder) -> Path | None:
 
 def _hint(root: Folder) -> str:
     """Return what to give instead, where a table, or what is not read, lies in a folder without classes."""
-    table = next((file for file in root.files if file.lower().endswith((".csv", ".tsv")) and Path(file).exists()), None)
+    table = next(
+        (file for file in root.files if file.lower().endswith(csv_table.SUFFIXES) and Path(file).exists()), None
+    )
     if table:
         return f"Is its table meant? Then give that: --data {table}"
     for name in root.all_files():

@@ -45,7 +45,7 @@ def load(file: Path, source: str, recipe: Recipe, purpose: Purpose = Purpose.TRA
     tables = folders.tables(tree.root, source)
     if tables:
         return csv_table.load_parts(tables, source, file, recipe, purpose, contents)
-    named = [name for name in tree.root.all_files() if name.lower().endswith((".csv", ".tsv"))]
+    named = [name for name in tree.root.all_files() if name.lower().endswith(csv_table.SUFFIXES)]
     if named and not layout.has_classes(tree.root):
         return _by_table(named, source, file, recipe, purpose, contents)
     return folders.from_tree(tree, source, file, contents, purpose)

@@ -83,7 +83,7 @@ def convert(
 def _with_table(examples: Examples, copies: Mapping[str, Path], folder: Path, recipe: Recipe) -> str | None:
     """Write the table that lists the images as it names the copies, and return its name, as `Converted` has it."""
     file = Path(recipe.data).expanduser()
-    if file.suffix.lower() not in (".csv", ".tsv") or not file.is_file():
+    if file.suffix.lower() not in csv_table.SUFFIXES or not file.is_file():
         return None
     if any(Path(examples.short(name)).parent != target.parent for name, target in copies.items()):
         return ""  # They lie outside of the table's folder.
